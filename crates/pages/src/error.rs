@@ -1,0 +1,27 @@
+//! What can go wrong in this room. `src/am/report.rs` maps it to SQLSTATEs.
+
+use crate::page::Blkno;
+
+/// An error of the page room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes of a page contradict the format: XX002, hint REINDEX.
+    #[error("block {blkno}: {what}")]
+    Corrupted { blkno: Blkno, what: String },
+    /// A format version this build does not read.
+    #[error("index format version {found} is not supported (this build reads {expected})")]
+    Version { found: u16, expected: u16 },
+    /// The store could not take another page.
+    #[error("the index cannot grow beyond {n_blocks} blocks")]
+    Full { n_blocks: Blkno },
+    /// The sink or source of a build failed (temporary files).
+    #[error("{0}")]
+    Spill(String),
+}
+
+impl Error {
+    /// A broken invariant of block `blkno`.
+    pub fn corrupted(blkno: Blkno, what: impl Into<String>) -> Self {
+        Self::Corrupted { blkno, what: what.into() }
+    }
+}

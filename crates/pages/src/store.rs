@@ -1,0 +1,65 @@
+//! The store an index lives in: pages by number, read under a share lock, changed under exclusive
+//! locks by one atomic WAL record. `src/am/pages.rs` implements it over shared buffers, `MemPages`
+//! in memory.
+
+use std::ops::Deref;
+
+use crate::error::Error;
+use crate::page::{Blkno, Page};
+
+/// The most pages one atomic edit can change (generic WAL's limit).
+pub const EDIT_PAGES_MAX: usize = 4;
+
+/// Pages of one index. Guards hold a pin and a content lock until dropped; taking a second guard on
+/// a page whose lock this caller already holds is a bug (it would wait for itself).
+pub trait Pages {
+    /// A page under a share lock.
+    type Read<'a>: Deref<Target = Page>
+    where
+        Self: 'a;
+    /// A page under an exclusive lock; it changes only through [`Pages::edit`].
+    type Write<'a>: Deref<Target = Page>
+    where
+        Self: 'a;
+
+    /// Number of pages now. Others may extend the index at any time, nobody shrinks it.
+    fn n_blocks(&self) -> Result<Blkno, Error>;
+
+    /// Share-locks a page. A block past the end is [`Error::Corrupted`], not a panic.
+    fn read(&self, blkno: Blkno) -> Result<Self::Read<'_>, Error>;
+
+    /// Exclusive-locks a page.
+    fn lock(&self, blkno: Blkno) -> Result<Self::Write<'_>, Error>;
+
+    /// A page that nothing refers to (from the free space map or by extension), exclusive-locked.
+    /// Its contents are to be overwritten: the first edit of it must call `Page::init`.
+    fn allocate(&self) -> Result<Self::Write<'_>, Error>;
+
+    /// The number of a locked page.
+    fn blkno(&self, page: &Self::Write<'_>) -> Blkno;
+
+    /// One atomic WAL record over at most [`EDIT_PAGES_MAX`] locked pages. `change` gets private
+    /// images in the same order; if it returns an error nothing has happened.
+    fn edit(
+        &self,
+        pages: &mut [&mut Self::Write<'_>],
+        change: impl FnOnce(&mut [&mut Page]) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+
+    /// Tells the free space map that a page (already of kind FREE, unlocked) may be reused.
+    fn release(&self, blkno: Blkno);
+
+    /// A hint that the page will be read soon. Must be cheap when it is in memory already.
+    fn prefetch(&self, blkno: Blkno);
+
+    /// Called between pages with no lock held: interrupts, and vacuum's cost delay.
+    fn breathe(&self);
+}
+
+/// A sink for a bulk build: pages are written once, whole, in order of their numbers.
+pub trait BulkPages {
+    /// Appends a page and returns its number: 0, 1, 2, …
+    fn append(&mut self, page: &Page) -> Result<Blkno, Error>;
+    /// Overwrites a page appended before (only the metapage, at the end).
+    fn replace(&mut self, blkno: Blkno, page: &Page) -> Result<(), Error>;
+}

@@ -1,0 +1,2 @@
+//! pgfaiss: FAISS index families as PostgreSQL index access methods.
+::pgrx::pg_module_magic!();
