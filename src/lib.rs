@@ -1,2 +1,4 @@
 //! pgfaiss: FAISS index families as PostgreSQL index access methods.
 ::pgrx::pg_module_magic!();
+
+mod am;
