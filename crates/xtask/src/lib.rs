@@ -1,0 +1,11 @@
+//! Every developer command of pgfaiss, as a library, so that the tests and the bench use the same
+//! servers and the same installation steps as `cargo xtask demo`.
+//!
+//! In reading order: [`pg`] finds a PostgreSQL, [`account`] says who may run a server, [`build`] and
+//! [`install`] put the extension into it, [`cluster`] runs a private server.
+
+pub mod account;
+pub mod build;
+pub mod cluster;
+pub mod install;
+pub mod pg;
