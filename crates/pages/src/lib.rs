@@ -1,1 +1,17 @@
-//! Pages.
+//! Pages: what an index looks like in 8 kB pages, and the verbs on it. `README.md` is the on-disk
+//! contract. Reading order: [`store`] (what pages are kept in), [`page`], [`tid`], [`geometry`],
+//! [`meta`], then [`ivf`]: build, insert, scan, vacuum, check.
+#![forbid(unsafe_code)]
+
+mod bytes;
+pub mod error;
+pub mod geometry;
+pub mod page;
+pub mod store;
+pub mod tid;
+
+pub use error::Error;
+pub use geometry::Geometry;
+pub use page::{Blkno, INVALID_BLKNO, NO_OWNER, PAGE_SIZE, Page, PageKind};
+pub use store::{BulkPages, Pages};
+pub use tid::Tid;
