@@ -1,0 +1,216 @@
+//! The coarse quantizer: which inverted lists a vector is near to.
+
+use crate::kernels::RowKernel;
+use crate::metric::Metric;
+
+/// Rows whose distances are held on the stack at a time while one vector is assigned.
+const ASSIGN_BLOCK: usize = 256;
+
+/// The centroids of an inverted file. Under inner product and cosine they have norm 1 and a vector belongs to
+/// the centroid of largest inner product; its own norm does not change which, so nothing is normalised.
+#[derive(Clone, Copy, Debug)]
+pub struct Coarse<'a> {
+    /// The metric of the index.
+    pub metric: Metric,
+    /// Elements of a centroid.
+    pub dims: usize,
+    /// `nlist` rows of `dims`, row-major.
+    pub centroids: &'a [f32],
+}
+
+impl Coarse<'_> {
+    /// How many lists there are.
+    pub fn nlist(&self) -> usize {
+        self.centroids.len().checked_div(self.dims).unwrap_or(0)
+    }
+
+    fn block_distances(&self, x: &[f32], rows: &[f32], out: &mut [f32]) {
+        if self.metric.is_spherical() {
+            RowKernel::dot().distances(x, rows, out);
+            for distance in out {
+                *distance = -*distance;
+            }
+        } else {
+            RowKernel::l2_sqr().distances(x, rows, out);
+        }
+    }
+
+    /// The list that `x` belongs to and its coarse distance: squared L2, or the negative inner product under a
+    /// spherical metric. The lower number wins a tie. Without lists, or where every
+    /// distance is NaN: list 0 at +∞.
+    pub fn assign(&self, x: &[f32]) -> (u32, f32) {
+        let mut best = (0, f32::INFINITY);
+        let mut distances = [0.0; ASSIGN_BLOCK];
+        let block = self.dims.max(1).saturating_mul(ASSIGN_BLOCK);
+        for (first, rows) in (0u32..).step_by(ASSIGN_BLOCK).zip(self.centroids.chunks(block)) {
+            let n = rows.len() / self.dims.max(1);
+            let distances = &mut distances[..n];
+            self.block_distances(x, rows, distances);
+            for (i, &distance) in (first..).zip(distances.iter()) {
+                if distance < best.1 {
+                    best = (i, distance);
+                }
+            }
+        }
+        best
+    }
+
+    /// The coarse distance of every list, in the order of the lists; smaller is nearer for every metric.
+    pub fn distances(&self, q: &[f32], out: &mut Vec<f32>) {
+        out.clear();
+        out.resize(self.nlist(), f32::INFINITY);
+        self.block_distances(q, self.centroids, out);
+    }
+}
+
+/// The lists in order of their coarse distance, sorted only as far as they are asked for.
+#[derive(Debug, Default)]
+pub struct Probes {
+    /// Distance in the upper half, mapped so that it sorts as an integer; list number in the lower half.
+    keys: Vec<u64>,
+    /// `keys[..n_sorted]` are final.
+    n_sorted: usize,
+}
+
+/// How many lists the first `get` puts in order.
+const FIRST_PROBES: usize = 32;
+
+fn key_of(distance: f32, list_no: u32) -> u64 {
+    // +0 joins the zeros, and a NaN of either sign must sort last.
+    let bits = if distance.is_nan() { 0x7FFF_FFFF } else { (distance + 0.0).to_bits() };
+    let ordered = bits ^ (((bits as i32) >> 31) as u32 | 0x8000_0000);
+    (u64::from(ordered) << 32) | u64::from(list_no)
+}
+
+fn distance_of(key: u64) -> f32 {
+    let ordered = (key >> 32) as u32;
+    f32::from_bits(ordered ^ if ordered >> 31 == 1 { 0x8000_0000 } else { 0xFFFF_FFFF })
+}
+
+impl Probes {
+    /// No lists yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts over with one distance per list; keeps the memory.
+    pub fn refill(&mut self, distances: &[f32]) {
+        self.keys.clear();
+        self.keys
+            .extend((0u32..).zip(distances).map(|(list_no, &distance)| key_of(distance, list_no)));
+        self.n_sorted = 0;
+    }
+
+    /// How many lists there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// True when there is no list.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Puts at least the first `n` lists in order at once; `get` does it by itself in growing steps. A scan that
+    /// knows its nprobe saves the steps.
+    pub fn sort_first(&mut self, n: usize) {
+        let n = n.min(self.keys.len());
+        if n <= self.n_sorted {
+            return;
+        }
+        let rest = &mut self.keys[self.n_sorted..];
+        let more = n - self.n_sorted;
+        if more < rest.len() {
+            rest.select_nth_unstable(more);
+        }
+        rest[..more].sort_unstable();
+        self.n_sorted = n;
+    }
+
+    fn key(&mut self, i: usize) -> Option<u64> {
+        if i >= self.n_sorted && i < self.keys.len() {
+            self.sort_first((i + 1).max(2 * self.n_sorted).max(FIRST_PROBES));
+        }
+        self.keys.get(i).copied()
+    }
+
+    /// The i-th nearest list; ties by list number, NaN last. `None` past the last list.
+    pub fn get(&mut self, i: usize) -> Option<u32> {
+        self.key(i).map(|key| key as u32)
+    }
+
+    /// The coarse distance of the i-th nearest list.
+    pub fn distance(&mut self, i: usize) -> Option<f32> {
+        self.key(i).map(distance_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Coarse, Probes};
+    use crate::metric::Metric;
+    use crate::rng::Rng;
+
+    fn random(n: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        (0..n).map(|_| rng.unit() - 0.5).collect()
+    }
+
+    #[test]
+    fn assign_is_the_first_probe() {
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            for (dims, nlist) in [(1, 3), (7, 1), (20, 255), (20, 256), (20, 257), (33, 1000)] {
+                let centroids = random(dims * nlist, 3);
+                let coarse = Coarse { metric, dims, centroids: &centroids };
+                assert_eq!(coarse.nlist(), nlist);
+                let x = random(dims, 4);
+                let (mut distances, mut probes) = (Vec::new(), Probes::new());
+                coarse.distances(&x, &mut distances);
+                probes.refill(&distances);
+                let (list_no, distance) = coarse.assign(&x);
+                assert_eq!(probes.get(0), Some(list_no));
+                assert_eq!(distance, distances[list_no as usize]);
+                assert_eq!(probes.distance(0), Some(distance));
+            }
+        }
+    }
+
+    #[test]
+    fn probes_come_in_order_however_they_are_asked() {
+        let mut distances = random(1024, 9);
+        distances[100] = f32::NAN;
+        distances[101] = -f32::NAN;
+        distances[102] = f32::INFINITY;
+        (distances[7], distances[500], distances[600]) = (0.0, -0.0, distances[601]);
+        let mut expected: Vec<u32> = (0..1024).collect();
+        expected.sort_by(|&a, &b| {
+            let (x, y) = (distances[a as usize], distances[b as usize]);
+            x.partial_cmp(&y).unwrap_or_else(|| x.is_nan().cmp(&y.is_nan())).then(a.cmp(&b))
+        });
+        for asked in [vec![0, 5, 40, 41, 1023], vec![1023], (0..1024).collect()] {
+            let mut probes = Probes::new();
+            probes.refill(&distances);
+            for i in asked {
+                assert_eq!(probes.get(i), Some(expected[i]));
+            }
+            assert_eq!(probes.get(1024), None);
+        }
+    }
+
+    #[test]
+    fn distances_survive_the_key() {
+        let distances = [-3.5, 0.0, 1e-30, f32::INFINITY];
+        let mut probes = Probes::new();
+        probes.refill(&distances);
+        for (i, distance) in distances.into_iter().enumerate() {
+            assert_eq!(probes.distance(i), Some(distance));
+        }
+    }
+
+    #[test]
+    fn without_lists() {
+        let coarse = Coarse { metric: Metric::L2, dims: 4, centroids: &[] };
+        assert_eq!(coarse.assign(&[1.0; 4]), (0, f32::INFINITY));
+        assert_eq!(Probes::new().get(0), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Many rows against one query: the inner loop of every scan.
+
+use super::body::{Dot, L2Sqr, Op};
+use super::isa::{self, Isa};
+use crate::element::Element;
+
+/// The sixteen sums of one vector, carried from slice to slice where a vector spans pages.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+#[repr(align(64))]
+pub struct Lanes(pub [f32; 16]);
+
+/// A kernel over contiguous rows, chosen once for this CPU: no dispatch per vector.
+pub struct RowKernel<E: Element> {
+    // Sound to call: both were picked for a set that this CPU has.
+    distances: unsafe fn(&[f32], &[E], &mut [f32]),
+    accumulate: unsafe fn(&[f32], &[E], &mut [Lanes]),
+}
+
+impl<E: Element> Clone for RowKernel<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: Element> Copy for RowKernel<E> {}
+
+impl<E: Element> RowKernel<E> {
+    fn on<O: Op>(isa: Isa) -> Self {
+        RowKernel {
+            distances: isa::distances::pick::<O, E>(isa),
+            accumulate: isa::accumulate::pick::<O, E>(isa),
+        }
+    }
+
+    /// Σ (query − row)² of each row.
+    pub fn l2_sqr() -> Self {
+        Self::on::<L2Sqr>(Isa::detect())
+    }
+
+    /// Σ query · row of each row.
+    pub fn dot() -> Self {
+        Self::on::<Dot>(Isa::detect())
+    }
+
+    /// `out[r]` = the canonical sum of the query and row r, bit for bit that of `l2_sqr` or `dot` on the
+    /// pair. `rows` holds `out.len()` rows of `query.len()` elements, row-major; rows that are not
+    /// wholly there leave their `out` untouched, and so does an empty query.
+    #[inline]
+    pub fn distances(&self, query: &[f32], rows: &[E], out: &mut [f32]) {
+        debug_assert_eq!(rows.len(), out.len() * query.len());
+        // SAFETY: picked for a set that this CPU has.
+        unsafe { (self.distances)(query, rows, out) }
+    }
+
+    /// The same over slices of vectors: adds this slice's products to `acc[r]`. Every slice of a vector but its
+    /// last has a multiple of sixteen elements; then the sums are those of the whole vector.
+    #[inline]
+    pub fn accumulate(&self, query: &[f32], rows: &[E], acc: &mut [Lanes]) {
+        debug_assert_eq!(rows.len(), acc.len() * query.len());
+        // SAFETY: picked for a set that this CPU has.
+        unsafe { (self.accumulate)(query, rows, acc) }
+    }
+
+    /// `out[r]` = the reduction of `acc[r]`, as `distances` ends with.
+    pub fn reduce(acc: &[Lanes], out: &mut [f32]) {
+        debug_assert_eq!(acc.len(), out.len());
+        // SAFETY: picked for a set that this CPU has.
+        unsafe { isa::reduce::pick(Isa::detect())(acc, out) }
+    }
+
+    /// Asks for the cache lines of bytes that will be read soon; see [`prefetch`].
+    #[inline]
+    pub fn prefetch(bytes: &[u8]) {
+        prefetch(bytes);
+    }
+}
+
+/// Asks the CPU to bring the cache lines of these bytes near. A page scan calls it on the next page: the
+/// hardware follows rows inside a page by itself but does not foresee a jump.
+#[inline]
+pub fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch never faults; SSE is in the baseline of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
