@@ -2,10 +2,13 @@
 //! servers and the same installation steps as `cargo xtask demo`.
 //!
 //! In reading order: [`pg`] finds a PostgreSQL, [`account`] says who may run a server, [`build`] and
-//! [`install`] put the extension into it, [`cluster`] runs a private server.
+//! [`install`] put the extension into it, [`servers`] does so in a private copy, and [`cluster`] runs
+//! a server of one. [`python`] is for what the tests take from PyPI.
 
 pub mod account;
 pub mod build;
 pub mod cluster;
 pub mod install;
 pub mod pg;
+pub mod python;
+pub mod servers;

@@ -1,0 +1,73 @@
+//! Golden SQL stories: each `sql/NAME.sql` is typed into psql, in a database of its own, and what
+//! psql shows must be `sql/NAME.out`. `UPDATE_EXPECT=1` writes the answers instead of comparing.
+//! Where a major version of PostgreSQL answers differently, `NAME.pg17.out` is taken on that one.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use checks::Database;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let mut stories: Vec<PathBuf> = fs::read_dir(&dir)
+        .map(|entries| entries.filter_map(|e| Some(e.ok()?.path())).collect())
+        .unwrap_or_default();
+    stories.retain(|path| path.extension().is_some_and(|e| e == "sql"));
+    stories.sort();
+    let trials = stories.into_iter().filter_map(|story| {
+        let name = story.file_stem()?.to_str()?.to_owned();
+        Some(Trial::test(name.clone(), move || check(&story, &name)))
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+}
+
+fn check(story: &Path, name: &str) -> Result<(), Failed> {
+    let actual = tell(story, name)?;
+    let special = story.with_file_name(format!("{name}.pg{}.out", checks::release().major));
+    let expected = if special.exists() { special } else { story.with_extension("out") };
+    if std::env::var_os("UPDATE_EXPECT").is_some_and(|v| v == "1") {
+        fs::write(expected, actual)?;
+        return Ok(());
+    }
+    if fs::read(&expected).is_ok_and(|text| text == actual) {
+        return Ok(());
+    }
+    Err(difference(&expected, name, &actual)?.into())
+}
+
+/// What psql shows when the story is typed into it: commands, rows and messages in their order.
+fn tell(story: &Path, name: &str) -> Result<Vec<u8>, Failed> {
+    let db = Database::new(name);
+    let (mut reader, writer) = std::io::pipe()?;
+    let mut psql = db.psql();
+    psql.args(["-a", "-q"]).env("PGCLIENTENCODING", "UTF8");
+    psql.stdin(fs::File::open(story)?).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = psql.spawn()?;
+    // Our own ends of the pipe would keep it open for ever.
+    drop(psql);
+    let mut output = Vec::new();
+    reader.read_to_end(&mut output)?;
+    let status = child.wait()?;
+    if !status.success() {
+        let text = String::from_utf8_lossy(&output);
+        return Err(format!("psql ended with {status}\n{text}").into());
+    }
+    Ok(output)
+}
+
+/// The differing lines, as diff shows them.
+fn difference(expected: &Path, name: &str, actual: &[u8]) -> Result<String, Failed> {
+    let dir = xtask::build::target_dir().join("sql");
+    fs::create_dir_all(&dir)?;
+    let got = dir.join(format!("{name}.out"));
+    fs::write(&got, actual)?;
+    let old = if expected.exists() { expected } else { Path::new("/dev/null") };
+    let diff = Command::new("diff").arg("-u").arg(old).arg(&got).output()?;
+    Ok(format!(
+        "{}\nif that is right: UPDATE_EXPECT=1 cargo xtask test sql",
+        String::from_utf8_lossy(&diff.stdout)
+    ))
+}
