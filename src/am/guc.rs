@@ -1,0 +1,178 @@
+//! The settings `faiss.*`: what they mean, their ranges, and who wins over an index's own option.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::pg_sys;
+
+use super::options::IvfOptions;
+
+/// Smallest and largest `nprobe`, as a setting and as an index option.
+pub const NPROBE_RANGE: (i32, i32) = (1, 65_536);
+const NPROBE_DEFAULT: i32 = 10;
+
+/// How a scan goes on when the executor asks for more rows than the first `nprobe` lists gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PostgresGucEnum)]
+pub enum IterativeScan {
+    /// Goes on, every row in exact order of distance.
+    #[name = c"strict_order"]
+    StrictOrder,
+    /// Goes on, rows of a later stage may be nearer than rows already returned.
+    #[name = c"relaxed_order"]
+    RelaxedOrder,
+    /// Ends after `nprobe` lists.
+    #[name = c"off"]
+    Off,
+}
+
+static NPROBE: GucSetting<i32> = GucSetting::<i32>::new(NPROBE_DEFAULT);
+static ITERATIVE_SCAN: GucSetting<IterativeScan> =
+    GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder);
+static MAX_SCAN_TUPLES: GucSetting<i32> = GucSetting::<i32>::new(20_000);
+static BUILD_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// Where the present value of `faiss.nprobe` came from; written by the assign hook only.
+struct SourceCell(Cell<pg_sys::GucSource::Type>);
+// SAFETY: settings are assigned and read by the backend's only server thread; worker threads never read settings.
+unsafe impl Sync for SourceCell {}
+static NPROBE_SOURCE: SourceCell = SourceCell(Cell::new(pg_sys::GucSource::PGC_S_DEFAULT));
+
+/// The number of lists a scan probes first: `faiss.nprobe` if it was set for this database, role, connection, session or
+/// transaction, else the index's own option, else what the configuration file or the default says.
+pub fn nprobe_for(options: &IvfOptions) -> u32 {
+    let setting = NPROBE.get().unsigned_abs();
+    match options.nprobe {
+        Some(nprobe) if NPROBE_SOURCE.0.get() < pg_sys::GucSource::PGC_S_DATABASE => nprobe,
+        _ => setting,
+    }
+}
+
+/// `faiss.iterative_scan`.
+pub fn iterative_scan() -> IterativeScan {
+    ITERATIVE_SCAN.get()
+}
+
+/// `faiss.max_scan_tuples`: the vectors one scan may compute a distance to, at most, once it goes on beyond `nprobe` lists.
+pub fn max_scan_tuples() -> u64 {
+    u64::from(MAX_SCAN_TUPLES.get().unsigned_abs())
+}
+
+/// The worker threads of a build: `faiss.build_threads`, where 0 stands for `max_parallel_maintenance_workers` + 1, at
+/// most the cores.
+pub fn build_threads() -> usize {
+    let threads = BUILD_THREADS.get().unsigned_abs() as usize;
+    if threads > 0 {
+        return threads;
+    }
+    // SAFETY: a plain variable of the server, changed by this thread only.
+    let workers = unsafe { pg_sys::max_parallel_maintenance_workers }.unsigned_abs() as usize;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (workers + 1).min(cores)
+}
+
+/// Keeps the source of a new value in the hook's `extra`, which the server saves, restores and frees with the value: so a
+/// rollback, RESET or the end of a function's SET brings back the source of the value that comes back.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn check_nprobe(
+    _newval: *mut c_int,
+    extra: *mut *mut c_void,
+    source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: the server frees `extra` with the allocator that `alloc_extra` uses.
+    let kept = unsafe { alloc_extra(size_of::<pg_sys::GucSource::Type>()) };
+    if kept.is_null() {
+        return false;
+    }
+    // SAFETY: `kept` is a fresh allocation of this size, `extra` the server's place for it.
+    unsafe {
+        kept.cast::<pg_sys::GucSource::Type>().write(source);
+        *extra = kept;
+    }
+    true
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn assign_nprobe(_newval: c_int, extra: *mut c_void) {
+    // SAFETY: `extra` is what check_nprobe stored for this value, or null.
+    if let Some(source) = unsafe { extra.cast::<pg_sys::GucSource::Type>().as_ref() } {
+        NPROBE_SOURCE.0.set(*source);
+    }
+}
+
+/// Memory that the server will free as a setting's `extra`; null when there is none.
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+unsafe fn alloc_extra(size: usize) -> *mut c_void {
+    // SAFETY: plain malloc; before 16 the server frees it with free().
+    unsafe { libc::malloc(size) }
+}
+
+/// Memory that the server will free as a setting's `extra`; null when there is none.
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+unsafe fn alloc_extra(size: usize) -> *mut c_void {
+    unsafe extern "C-unwind" {
+        fn guc_malloc(elevel: c_int, size: usize) -> *mut c_void;
+    }
+    // SAFETY: at LOG level guc_malloc returns null instead of raising an error.
+    unsafe { guc_malloc(pg_sys::LOG as c_int, size) }
+}
+
+/// Defines the settings; called once per backend, from `_PG_init`.
+pub fn register() {
+    // SAFETY: both hooks have the signatures asked for and are static.
+    unsafe {
+        GucRegistry::define_int_guc_with_hooks(
+            c"faiss.nprobe",
+            c"Inverted lists that a faissivf scan searches first.",
+            c"More lists find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own nprobe option; as many as the index has lists gives exact results.",
+            &NPROBE,
+            NPROBE_RANGE.0,
+            NPROBE_RANGE.1,
+            GucContext::Userset,
+            GucFlags::EXPLAIN,
+            Some(check_nprobe),
+            Some(assign_nprobe),
+            None,
+        );
+    }
+    GucRegistry::define_enum_guc(
+        c"faiss.iterative_scan",
+        c"How an index scan goes on when the first lists did not give enough rows.",
+        c"strict_order goes on in exact order of distance; relaxed_order may return a nearer row late and is faster; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
+        &ITERATIVE_SCAN,
+        GucContext::Userset,
+        GucFlags::EXPLAIN,
+    );
+    GucRegistry::define_int_guc(
+        c"faiss.max_scan_tuples",
+        c"Vectors that one index scan visits at most when it goes on beyond the first lists.",
+        c"A larger budget fills the LIMIT of more selective filters and lets a query that finds few rows run longer.",
+        &MAX_SCAN_TUPLES,
+        1,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::EXPLAIN,
+    );
+    GucRegistry::define_int_guc(
+        c"faiss.build_threads",
+        c"Threads that CREATE INDEX and REINDEX use for training and assignment.",
+        c"More threads build faster and take cores from other sessions. 0 means max_parallel_maintenance_workers + 1, at most the number of cores.",
+        &BUILD_THREADS,
+        0,
+        1024,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    reserve_prefix();
+}
+
+/// Makes a misspelt `faiss.` setting an error instead of a silent placeholder.
+fn reserve_prefix() {
+    // SAFETY: a static C string; the server copies it.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pg_sys::EmitWarningsOnPlaceholders(c"faiss".as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pg_sys::MarkGUCPrefixReserved(c"faiss".as_ptr());
+    }
+}

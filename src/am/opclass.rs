@@ -1,0 +1,157 @@
+//! Operator classes: what support function 1 says about the indexed vectors.
+//!
+//! An operator class names its element type and metric through support function 1, `f(internal) returns internal`, which
+//! answers with a pointer to a static [`Support`]. No code here or elsewhere tests a type's OID, so an operator class over
+//! another extension's type of the same layout only has to name one of these functions (or one of its own).
+
+use ann::Metric;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::report::Report;
+
+/// Support function number of the descriptor, the only one an operator class needs.
+pub const SUPPORT_PROC: u16 = 1;
+/// How many support functions an operator class can have.
+pub const N_SUPPORT_PROCS: u16 = 1;
+/// Strategy number of the ordering operator, the only strategy.
+pub const ORDER_STRATEGY: u16 = 1;
+
+/// Type of the elements of an indexed vector, as stored in the column and in the index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ElementType {
+    /// 32-bit floats: `vector`.
+    F32,
+    /// 16-bit floats: `halfvec`.
+    F16,
+}
+
+impl ElementType {
+    /// The number stored in the metapage.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+        }
+    }
+
+    /// The element type with this number.
+    pub const fn from_tag(tag: u8) -> Option<Self> {
+        match tag {
+            0 => Some(Self::F32),
+            1 => Some(Self::F16),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+/// What an index's operator class says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpclassInfo {
+    /// Element type of the column, which is the one stored.
+    pub element: ElementType,
+    /// Metric of the ordering operator.
+    pub metric: Metric,
+}
+
+/// The descriptor behind support function 1; an interface to other extensions, so its layout is fixed:
+/// magic, layout version, element tag (0 f32, 1 f16), metric (0 L2, 1 inner product, 2 cosine), rest zero.
+#[repr(C)]
+pub struct Support {
+    magic: u32,
+    version: u16,
+    element: u8,
+    metric: u8,
+    reserved: [u64; 2],
+}
+
+const SUPPORT_MAGIC: u32 = 0x4641_4F50; // "FAOP"
+const SUPPORT_VERSION: u16 = 1;
+
+impl Support {
+    const fn new(element: ElementType, metric: u8) -> Self {
+        Self {
+            magic: SUPPORT_MAGIC,
+            version: SUPPORT_VERSION,
+            element: element.tag(),
+            metric,
+            reserved: [0; 2],
+        }
+    }
+
+    fn info(&self) -> Option<OpclassInfo> {
+        if self.magic != SUPPORT_MAGIC || self.version != SUPPORT_VERSION {
+            return None;
+        }
+        Some(OpclassInfo {
+            element: ElementType::from_tag(self.element)?,
+            metric: Metric::from_u8(self.metric)?,
+        })
+    }
+}
+
+/// What the operator class of the only column of `index`, open and one of ours, says. Raises 42P17 if its support function
+/// answers with something that is not a descriptor of this version.
+pub fn opclass_of(index: pg_sys::Relation) -> OpclassInfo {
+    // SAFETY: the caller's relation is open; the function info lives in its relcache entry.
+    let procinfo = unsafe { pg_sys::index_getprocinfo(index, 1, SUPPORT_PROC) };
+    // SAFETY: amvalidate and the relcache agree that this function takes one `internal`; ours ignore the argument.
+    let answer = unsafe {
+        pg_sys::FunctionCall1Coll(procinfo, pg_sys::InvalidOid, pg_sys::Datum::from(0usize))
+    };
+    // SAFETY: a support function answers with a pointer to a static descriptor; as_ref refuses null.
+    let info = unsafe { answer.cast_mut_ptr::<Support>().as_ref() }.and_then(Support::info);
+    info.unwrap_or_else(|| not_a_descriptor())
+}
+
+fn not_a_descriptor() -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+        "support function 1 of the index's operator class does not describe element type and metric",
+    )
+    .hint("Use one of the functions faiss.*_support, or one that returns their descriptor.")
+    .error()
+}
+
+/// Defines a version-1 C function that answers with a static descriptor.
+macro_rules! support_function {
+    ($name:ident, $finfo:ident, $element:expr, $metric:expr) => {
+        #[doc = concat!("Support function 1 for `", stringify!($name), "`.")]
+        #[unsafe(no_mangle)]
+        pub extern "C-unwind" fn $name(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+            static SUPPORT: Support = Support::new($element, $metric);
+            pg_sys::Datum::from(&raw const SUPPORT)
+        }
+
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        pub extern "C-unwind" fn $finfo() -> &'static pg_sys::Pg_finfo_record {
+            static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+            &INFO
+        }
+    };
+}
+
+support_function!(faiss_vector_l2_support, pg_finfo_faiss_vector_l2_support, ElementType::F32, 0);
+support_function!(faiss_vector_ip_support, pg_finfo_faiss_vector_ip_support, ElementType::F32, 1);
+support_function!(
+    faiss_vector_cosine_support,
+    pg_finfo_faiss_vector_cosine_support,
+    ElementType::F32,
+    2
+);
+support_function!(faiss_halfvec_l2_support, pg_finfo_faiss_halfvec_l2_support, ElementType::F16, 0);
+support_function!(faiss_halfvec_ip_support, pg_finfo_faiss_halfvec_ip_support, ElementType::F16, 1);
+support_function!(
+    faiss_halfvec_cosine_support,
+    pg_finfo_faiss_halfvec_cosine_support,
+    ElementType::F16,
+    2
+);
