@@ -1,2 +1,7 @@
-//! The access-method room: thin callbacks between the server and `pages`.
+//! The access-method room: the server's callbacks over the page room.
+
 pub mod datum;
+pub mod interrupts;
+pub mod pages;
+pub mod rel;
+pub mod report;

@@ -1,0 +1,367 @@
+//! `pages::Pages` over shared buffers and generic WAL. The only file with raw buffers: every page
+//! pointer lives and dies here.
+//!
+//! A guard owns a pin and a content lock. On an ERROR the server's longjmp arrives as a Rust panic:
+//! then guards do nothing on drop, because transaction abort releases locks and pins itself and
+//! calling the server while it unwinds is not allowed.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use pages::Error;
+use pages::page::{Blkno, INVALID_BLKNO, PAGE_SIZE, Page, PageKind};
+use pages::store::{BulkPages, EDIT_PAGES_MAX, Pages};
+use pgrx::pg_sys;
+use pgrx::pg_sys::ForkNumber::Type as Fork;
+
+use super::interrupts::check_for_interrupts;
+use super::rel::INVALID_SUBXID;
+
+const _: () = assert!(PAGE_SIZE == pg_sys::BLCKSZ as usize);
+const _: () = assert!(INVALID_BLKNO == pg_sys::InvalidBlockNumber);
+const _: () = assert!(EDIT_PAGES_MAX == pg_sys::MAX_GENERIC_XLOG_PAGES as usize);
+#[cfg(target_endian = "big")]
+compile_error!("the page format is little-endian and read in place");
+
+/// How many reads without a miss it takes until prefetching is thought useless.
+const WARM_AFTER: u32 = 64;
+
+/// What `breathe` does between pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Interactive,
+    /// Vacuum's cost-based delay as well.
+    Vacuum,
+}
+
+/// The main fork of an open index. The relation stays open and locked by the caller.
+pub struct PgPages {
+    rel: pg_sys::Relation,
+    pace: Pace,
+    strategy: pg_sys::BufferAccessStrategy,
+    /// The length when last asked: blocks below it exist.
+    n_blocks: Cell<Blkno>,
+    /// Counts down from WARM_AFTER after each buffer miss.
+    cold: Cell<u32>,
+}
+
+impl PgPages {
+    /// The pages of `rel` for scans and inserts.
+    ///
+    /// # Safety
+    /// `rel` must be an open index that outlives the result.
+    pub unsafe fn new(rel: pg_sys::Relation) -> Self {
+        let strategy = std::ptr::null_mut();
+        Self { rel, pace: Pace::Interactive, strategy, n_blocks: Cell::new(0), cold: Cell::new(0) }
+    }
+
+    /// The pages of `rel` for VACUUM, read through its buffer ring.
+    ///
+    /// # Safety
+    /// As [`PgPages::new`]; `strategy` must stay valid as long.
+    pub unsafe fn for_vacuum(
+        rel: pg_sys::Relation,
+        strategy: pg_sys::BufferAccessStrategy,
+    ) -> Self {
+        // SAFETY: the caller's promise.
+        Self { pace: Pace::Vacuum, strategy, ..unsafe { Self::new(rel) } }
+    }
+
+    fn exists(&self, blkno: Blkno) -> Result<(), Error> {
+        if blkno < self.n_blocks.get() || blkno < self.n_blocks()? {
+            return Ok(());
+        }
+        let n = self.n_blocks.get();
+        Err(Error::corrupted(blkno, format!("block {blkno} lies past the end ({n} blocks)")))
+    }
+
+    /// Pins `blkno` (INVALID_BLKNO: a new page at the end) and takes its content lock.
+    fn pin(&self, blkno: Blkno, lock: u32) -> pg_sys::Buffer {
+        // SAFETY: the relation is open (constructor); the server raises errors as panics.
+        unsafe {
+            let misses = pg_sys::pgBufferUsage.shared_blks_read;
+            let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
+            let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+            let buffer = pg_sys::ReadBufferExtended(self.rel, fork, blkno, mode, self.strategy);
+            if lock != pg_sys::BUFFER_LOCK_UNLOCK {
+                pg_sys::LockBuffer(buffer, lock as i32);
+            }
+            if pg_sys::pgBufferUsage.shared_blks_read != misses {
+                self.cold.set(WARM_AFTER);
+            } else {
+                self.cold.set(self.cold.get().saturating_sub(1));
+            }
+            buffer
+        }
+    }
+
+    /// A page of the free space map that is really free, exclusive-locked.
+    fn recycle(&self) -> Option<WritePage<'_>> {
+        loop {
+            // SAFETY: the relation is open.
+            let blkno = unsafe { pg_sys::GetFreeIndexPage(self.rel) };
+            if blkno == INVALID_BLKNO {
+                return None;
+            }
+            // The map is not crash safe: it may name blocks that do not exist or are in use.
+            if self.exists(blkno).is_err() {
+                continue;
+            }
+            let buffer = self.pin(blkno, pg_sys::BUFFER_LOCK_UNLOCK);
+            // Somebody else may hold the page (a scan that followed an old link, or an insert that
+            // got it from the map as well); a wait could break the lock order.
+            // SAFETY: the buffer is pinned by us.
+            if unsafe { !pg_sys::ConditionalLockBuffer(buffer) } {
+                // SAFETY: our pin, not locked.
+                unsafe { pg_sys::ReleaseBuffer(buffer) };
+                continue;
+            }
+            let page = WritePage { guard: Guard::new(buffer), fresh: true };
+            if page.is_new() || page.kind() == Some(PageKind::Free) {
+                return Some(page);
+            }
+        }
+    }
+
+    fn extend(&self) -> Result<WritePage<'_>, Error> {
+        if self.n_blocks()? >= INVALID_BLKNO - 1 {
+            return Err(Error::Full { n_blocks: INVALID_BLKNO - 1 });
+        }
+        let shared = super::rel::is_shared(self.rel);
+        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: the relation is open; the new page gets its content lock before the extension
+        // lock is released, so nobody can take it for an unused one first.
+        unsafe {
+            if shared {
+                pg_sys::LockRelationForExtension(self.rel, mode);
+            }
+            let buffer = self.pin(INVALID_BLKNO, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+            if shared {
+                pg_sys::UnlockRelationForExtension(self.rel, mode);
+            }
+            Ok(WritePage { guard: Guard::new(buffer), fresh: true })
+        }
+    }
+}
+
+/// A pinned and locked buffer.
+struct Guard<'a> {
+    buffer: pg_sys::Buffer,
+    page: *const Page,
+    pages: PhantomData<&'a PgPages>,
+}
+
+impl Guard<'_> {
+    /// Takes over the caller's pin and lock of `buffer`.
+    fn new(buffer: pg_sys::Buffer) -> Self {
+        // SAFETY: the buffer is pinned, so its page has a fixed address.
+        let page = unsafe { pg_sys::BufferGetPage(buffer) }.cast_const().cast();
+        Self { buffer, page, pages: PhantomData }
+    }
+
+    fn page(&self) -> &Page {
+        // SAFETY: `Page` is a transparent wrapper of BLCKSZ bytes; a page is that long and 8-byte
+        // aligned. Others do not write it while we hold its content lock, and our own edit takes
+        // the guard mutably, so no reference from here is alive then.
+        unsafe { &*self.page }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: pin and lock are ours, and the transaction is not being aborted.
+            unsafe { pg_sys::UnlockReleaseBuffer(self.buffer) };
+        }
+    }
+}
+
+/// A page under a share lock.
+pub struct ReadPage<'a>(Guard<'a>);
+
+impl Deref for ReadPage<'_> {
+    type Target = Page;
+    fn deref(&self) -> &Page {
+        self.0.page()
+    }
+}
+
+/// A page under an exclusive lock.
+pub struct WritePage<'a> {
+    guard: Guard<'a>,
+    /// Not referred to by anything yet: its first edit is logged as a full image.
+    fresh: bool,
+}
+
+impl Deref for WritePage<'_> {
+    type Target = Page;
+    fn deref(&self) -> &Page {
+        self.guard.page()
+    }
+}
+
+impl Pages for PgPages {
+    type Read<'a> = ReadPage<'a>;
+    type Write<'a> = WritePage<'a>;
+
+    fn n_blocks(&self) -> Result<Blkno, Error> {
+        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+        // SAFETY: the relation is open.
+        let n = unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.rel, fork) };
+        self.n_blocks.set(n);
+        Ok(n)
+    }
+
+    fn read(&self, blkno: Blkno) -> Result<ReadPage<'_>, Error> {
+        self.exists(blkno)?;
+        Ok(ReadPage(Guard::new(self.pin(blkno, pg_sys::BUFFER_LOCK_SHARE))))
+    }
+
+    fn lock(&self, blkno: Blkno) -> Result<WritePage<'_>, Error> {
+        self.exists(blkno)?;
+        let buffer = self.pin(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+        Ok(WritePage { guard: Guard::new(buffer), fresh: false })
+    }
+
+    fn allocate(&self) -> Result<WritePage<'_>, Error> {
+        self.recycle().map_or_else(|| self.extend(), Ok)
+    }
+
+    fn blkno(&self, page: &WritePage<'_>) -> Blkno {
+        // SAFETY: the guard's pin.
+        unsafe { pg_sys::BufferGetBlockNumber(page.guard.buffer) }
+    }
+
+    fn edit(
+        &self,
+        locked: &mut [&mut WritePage<'_>],
+        change: impl FnOnce(&mut [&mut Page]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        debug_assert!(locked.len() <= EDIT_PAGES_MAX);
+        // SAFETY: every buffer is pinned and exclusive-locked by its guard until after Finish;
+        // the images are private copies of BLCKSZ bytes owned by `state`, one for each buffer
+        // (the guards are distinct borrows, so no buffer comes twice). Without Finish the copies
+        // go with the memory context and nothing has happened.
+        unsafe {
+            let state = pg_sys::GenericXLogStart(self.rel);
+            let mut images: Vec<&mut Page> = Vec::with_capacity(locked.len());
+            for page in locked.iter() {
+                let flags = if page.fresh { pg_sys::GENERIC_XLOG_FULL_IMAGE } else { 0 };
+                let buffer = page.guard.buffer;
+                let image = pg_sys::GenericXLogRegisterBuffer(state, buffer, flags as i32);
+                images.push(&mut *image.cast::<Page>());
+            }
+            if let Err(e) = change(&mut images) {
+                pg_sys::GenericXLogAbort(state);
+                return Err(e);
+            }
+            pg_sys::GenericXLogFinish(state);
+        }
+        for page in locked {
+            page.fresh = false;
+        }
+        Ok(())
+    }
+
+    fn release(&self, blkno: Blkno) {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RecordFreeIndexPage(self.rel, blkno) };
+    }
+
+    fn prefetch(&self, blkno: Blkno) {
+        if self.cold.get() > 0 {
+            let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+            // SAFETY: the relation is open; a block past the end is harmless here.
+            unsafe { pg_sys::PrefetchBuffer(self.rel, fork, blkno) };
+        }
+    }
+
+    fn breathe(&self) {
+        check_for_interrupts();
+        if self.pace == Pace::Vacuum {
+            // SAFETY: no lock is held here (contract of `breathe`).
+            unsafe {
+                #[cfg(feature = "pg18")]
+                pg_sys::vacuum_delay_point(false);
+                #[cfg(not(feature = "pg18"))]
+                pg_sys::vacuum_delay_point();
+            }
+        }
+    }
+}
+
+/// Pages of an index that nobody else can see yet (CREATE INDEX, REINDEX, init fork): appended
+/// once, each logged whole as it is written.
+pub struct PgBulk {
+    rel: pg_sys::Relation,
+    fork: Fork,
+    strategy: pg_sys::BufferAccessStrategy,
+    logged: bool,
+}
+
+impl PgBulk {
+    /// # Safety
+    /// `rel` must be an open index without pages in `fork`, locked against everybody else, and
+    /// outlive the result.
+    pub unsafe fn new(rel: pg_sys::Relation, fork: Fork) -> Self {
+        let init = fork == pg_sys::ForkNumber::INIT_FORKNUM;
+        let kind = pg_sys::BufferAccessStrategyType::BAS_BULKWRITE;
+        // SAFETY: an open relation; the init fork of an unlogged one is logged always.
+        let (strategy, logged) =
+            unsafe { (pg_sys::GetAccessStrategy(kind), init || needs_wal(rel)) };
+        Self { rel, fork, strategy, logged }
+    }
+
+    fn put(&self, blkno: Blkno, page: &Page) -> Blkno {
+        // SAFETY: the relation is open and ours alone; the buffer is pinned and locked while its
+        // BLCKSZ bytes are overwritten, marked and logged in one critical section.
+        unsafe {
+            let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
+            let buffer =
+                pg_sys::ReadBufferExtended(self.rel, self.fork, blkno, mode, self.strategy);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
+            pg_sys::CritSectionCount += 1;
+            let to = pg_sys::BufferGetPage(buffer).cast::<Page>();
+            std::ptr::copy_nonoverlapping(page, to, 1);
+            pg_sys::MarkBufferDirty(buffer);
+            if self.logged {
+                pg_sys::log_newpage_buffer(buffer, true);
+            }
+            pg_sys::CritSectionCount -= 1;
+            let blkno = pg_sys::BufferGetBlockNumber(buffer);
+            pg_sys::UnlockReleaseBuffer(buffer);
+            blkno
+        }
+    }
+}
+
+impl BulkPages for PgBulk {
+    fn append(&mut self, page: &Page) -> Result<Blkno, Error> {
+        check_for_interrupts();
+        Ok(self.put(INVALID_BLKNO, page))
+    }
+
+    fn replace(&mut self, blkno: Blkno, page: &Page) -> Result<(), Error> {
+        self.put(blkno, page);
+        Ok(())
+    }
+}
+
+/// RelationNeedsWAL: permanent, and not freshly made under wal_level = minimal.
+///
+/// # Safety
+/// `rel` must be open.
+unsafe fn needs_wal(rel: pg_sys::Relation) -> bool {
+    // SAFETY: plain fields of an open relation and a server setting.
+    unsafe {
+        let permanent = (*(*rel).rd_rel).relpersistence == pg_sys::RELPERSISTENCE_PERMANENT as i8;
+        let minimal = pg_sys::wal_level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32;
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let first = (*rel).rd_firstRelfilenodeSubid;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let first = (*rel).rd_firstRelfilelocatorSubid;
+        let new = (*rel).rd_createSubid != INVALID_SUBXID || first != INVALID_SUBXID;
+        permanent && !(minimal && new)
+    }
+}

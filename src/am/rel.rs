@@ -1,0 +1,64 @@
+//! What the callbacks ask of a relation: the few macros of `rel.h` and `pgstat.h` that have no
+//! function behind them.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// InvalidSubTransactionId, a macro without a binding.
+pub const INVALID_SUBXID: pg_sys::SubTransactionId = 0;
+
+/// The relation's name, for messages.
+pub fn name(rel: pg_sys::Relation) -> String {
+    // SAFETY: an open relation has a valid rd_rel whose relname is NUL-terminated.
+    unsafe { CStr::from_ptr((*(*rel).rd_rel).relname.data.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+/// The identity of the relation's storage: changes with REINDEX and TRUNCATE.
+pub fn file_number(rel: pg_sys::Relation) -> u32 {
+    // SAFETY: an open relation has its physical address filled in.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let number = (*rel).rd_node.relNode;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let number = (*rel).rd_locator.relNumber;
+        u32::from(number)
+    }
+}
+
+/// The typmod of the index's only column: its number of dimensions, or None.
+pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
+    // SAFETY: an open index has a tuple descriptor with at least one attribute; pg_attribute's
+    // typmod is copied there also for expressions.
+    let typmod = unsafe {
+        let desc = pgrx::PgTupleDesc::from_pg_unchecked((*index).rd_att);
+        desc.get(0).map_or(-1, |a| a.atttypmod)
+    };
+    usize::try_from(typmod).ok().filter(|&n| n > 0)
+}
+
+/// Whether another backend could read or extend the relation: false for temporary relations and for
+/// those made in this transaction.
+pub fn is_shared(rel: pg_sys::Relation) -> bool {
+    // SAFETY: plain fields of an open relation.
+    unsafe { !(*rel).rd_islocaltemp && (*rel).rd_createSubid == INVALID_SUBXID }
+}
+
+/// Counts one index scan in the cumulative statistics.
+pub fn count_scan(index: pg_sys::Relation) {
+    // SAFETY: pgstat_info is null or points to this backend's counters of the relation.
+    unsafe {
+        let info = (*index).pgstat_info;
+        if info.is_null() {
+            return;
+        }
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        {
+            (*info).t_counts.t_numscans += 1;
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        {
+            (*info).counts.numscans += 1;
+        }
+    }
+}
