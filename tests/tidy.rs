@@ -163,6 +163,24 @@ fn text_is_clean() {
 }
 
 #[test]
+fn every_page_kind_is_in_the_contract() {
+    let sources = sources();
+    let text = |path: &str| &sources.iter().find(|s| s.path == path).unwrap().text;
+    let kinds = text("crates/pages/src/page.rs").split_once("pub enum PageKind {").unwrap().1;
+    let contract = text("crates/pages/README.md");
+    let mut seen = 0;
+    for line in kinds.lines().take_while(|line| !line.starts_with('}')) {
+        let Some((name, number)) = line.trim().trim_end_matches(',').split_once(" = ") else {
+            continue;
+        };
+        seen += 1;
+        let row = format!("| {} | {number} |", name.to_uppercase());
+        assert!(contract.contains(&row), "crates/pages/README.md has no row \"{row}\"");
+    }
+    assert!(seen > 0, "no page kinds found");
+}
+
+#[test]
 fn the_manual_names_everything() {
     let sources = sources();
     let Some(manual) = sources.iter().find(|s| s.path == "README.md") else { return };

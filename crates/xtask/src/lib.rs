@@ -1,7 +1,7 @@
 //! Every developer command of pgfaiss, as a library, so that the tests and the bench use the same
 //! servers and the same installation steps as `cargo xtask demo`.
 //!
-//! In reading order: [`pg`] finds a PostgreSQL, [`account`] says who may run a server, [`build`] and
+//! In reading order: [`setup`] installs what a machine lacks, [`pg`] finds a PostgreSQL, [`account`] says who may run a server, [`build`] and
 //! [`install`] put the extension into it, [`servers`] does so in a private copy, and [`cluster`] runs
 //! a server of one. [`python`] is for what the tests take from PyPI.
 
@@ -12,3 +12,5 @@ pub mod install;
 pub mod pg;
 pub mod python;
 pub mod servers;
+pub mod setup;
+pub mod suite;

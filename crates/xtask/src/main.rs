@@ -1,12 +1,14 @@
 //! `cargo xtask`: every developer command of pgfaiss.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::build::Flavor;
-use xtask::install;
 use xtask::pg::PgConfig;
+use xtask::setup::{self, Extra};
+use xtask::{install, suite};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, installs, shows and tests pgfaiss")]
@@ -17,6 +19,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Install what this machine lacks: PostgreSQL, its headers, libclang, Python
+    Setup,
+    /// Run every test, or the named parts (sql, pg, unit, lint, ...)
+    Test { parts: Vec<String> },
+    /// Run the tests of the pure crates: seconds, no server
+    Unit,
     /// Build the extension and install it into a PostgreSQL
     Install {
         /// The pg_config of that PostgreSQL [default: the newest that is complete]
@@ -28,15 +36,26 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
+        Task::Setup => {
+            let pg = setup::ensure(Extra::Python)?;
+            println!("everything is there: {} ({})", pg.version, pg.program.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Test { parts } => Ok(exit(suite::run(&parts)?)),
+        Task::Unit => Ok(exit(suite::unit().failed == 0)),
         Task::Install { pg_config, debug } => {
             let pg = PgConfig::locate(pg_config.as_deref())?;
             let flavor = if debug { Flavor::Debug } else { Flavor::Release };
             install::build_and_install(&pg, flavor)?;
             println!("installed pgfaiss {} into {}", install::VERSION, pg.version);
             println!("in a database: CREATE EXTENSION pgfaiss;");
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn exit(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
