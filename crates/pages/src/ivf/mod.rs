@@ -1,0 +1,16 @@
+//! `faissivf`: inverted lists. The same verbs as every family: build, insert, scan, vacuum, check.
+
+pub mod build;
+pub mod centroids;
+pub mod check;
+pub mod directory;
+pub mod info;
+pub mod insert;
+pub mod list;
+mod probe;
+pub mod scan;
+pub mod sort;
+pub mod vacuum;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! META, block 0: what the index is. Written last by the build and never changed afterwards, so
+//! that everybody may keep a copy for as long as the relation's file lives.
+
+use ann::metric::Metric;
+
+use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at, u64_at};
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::ivf::directory;
+use crate::ivf::list::ListLayout;
+use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
+use crate::store::Pages;
+
+/// Where META is.
+pub const META_BLKNO: Blkno = 0;
+/// The format this build writes and reads.
+pub const FORMAT_VERSION: u16 = 1;
+
+const MAGIC_VALUE: u32 = u32::from_le_bytes(*b"PFIV");
+const CODE_FLAT: u8 = 0;
+
+const MAGIC: usize = 0;
+const VERSION: usize = 4;
+const ELEMENT: usize = 6;
+const METRIC: usize = 7;
+const DIMS: usize = 8;
+const NLIST: usize = 12;
+const CODE: usize = 16;
+const IS_TRAINED: usize = 17;
+const BLOCK_PAGES: usize = 18;
+const BLOCK_VECTORS: usize = 20;
+const SEED: usize = 24;
+const TRAINED_ROWS: usize = 32;
+const BUILD_ROWS: usize = 40;
+const CENTROIDS_FIRST: usize = 48;
+const DIRECTORY_FIRST: usize = 52;
+const NLIST_OPTION: usize = 56;
+const USED: usize = 64;
+
+/// What CREATE INDEX decides before the first page is written.
+#[derive(Debug, Clone, Copy)]
+pub struct MetaParams {
+    /// `Element::TAG` of the stored vectors: 0 f32, 1 f16.
+    pub element: u8,
+    /// How nearness is measured.
+    pub metric: Metric,
+    /// Elements of a vector, 1..=16,000.
+    pub dims: usize,
+    /// `nlist` as the user wrote it, 0 = automatic.
+    pub nlist_option: u32,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Rows the centroids were trained on.
+    pub trained_rows: u64,
+}
+
+/// The metapage, decoded and validated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meta {
+    /// `Element::TAG`: 0 f32, 1 f16.
+    pub element: u8,
+    /// How nearness is measured.
+    pub metric: Metric,
+    /// Elements of a vector.
+    pub dims: usize,
+    /// Number of inverted lists; 1 when untrained.
+    pub nlist: usize,
+    /// Whether there are centroids.
+    pub is_trained: bool,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Rows the centroids were trained on.
+    pub trained_rows: u64,
+    /// Rows the build wrote.
+    pub build_rows: u64,
+    /// First CENTROIDS page, INVALID when untrained.
+    pub centroids_first: Blkno,
+    /// First DIRECTORY page.
+    pub directory_first: Blkno,
+    /// `nlist` as the user wrote it, 0 = automatic.
+    pub nlist_option: u32,
+    /// Shape of DATA blocks.
+    pub geometry: Geometry,
+    /// Shape of LIST pages.
+    pub layout: ListLayout,
+}
+
+/// Bytes of an element by its tag.
+pub fn element_size(tag: u8) -> Option<usize> {
+    match tag {
+        0 => Some(4),
+        1 => Some(2),
+        _ => None,
+    }
+}
+
+impl Meta {
+    /// The metapage of an index about to be built with `nlist` lists (0 = untrained). None if the
+    /// dimension or the element is out of range.
+    pub fn new(params: &MetaParams, nlist: usize) -> Option<Self> {
+        let geometry = Geometry::new(params.dims, element_size(params.element)?)?;
+        Some(Self {
+            element: params.element,
+            metric: params.metric,
+            dims: params.dims,
+            nlist: nlist.max(1),
+            is_trained: nlist > 0,
+            seed: params.seed,
+            trained_rows: params.trained_rows,
+            build_rows: 0,
+            centroids_first: INVALID_BLKNO,
+            directory_first: INVALID_BLKNO,
+            nlist_option: params.nlist_option,
+            geometry,
+            layout: ListLayout::new(&geometry, params.metric == Metric::Cosine),
+        })
+    }
+
+    /// Reads and validates block 0. [`Error::Version`] for a format of another release.
+    pub fn read<P: Pages>(pages: &P) -> Result<Self, Error> {
+        let n_blocks = pages.n_blocks()?;
+        let page = pages.read(META_BLKNO)?;
+        page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
+        Self::decode(page.body(), n_blocks)
+    }
+
+    fn decode(body: &[u8], n_blocks: Blkno) -> Result<Self, Error> {
+        let bad = |what: &str| Error::corrupted(META_BLKNO, format!("metapage has a bad {what}"));
+        let byte = |at: usize| u16_at(body, at) as u8;
+        if u32_at(body, MAGIC) != MAGIC_VALUE {
+            return Err(bad("magic number"));
+        }
+        let version = u16_at(body, VERSION);
+        if version != FORMAT_VERSION {
+            return Err(Error::Version { found: version, expected: FORMAT_VERSION });
+        }
+        let params = MetaParams {
+            element: byte(ELEMENT),
+            metric: Metric::from_u8(byte(METRIC)).ok_or_else(|| bad("metric"))?,
+            dims: u32_at(body, DIMS) as usize,
+            nlist_option: u32_at(body, NLIST_OPTION),
+            seed: u64_at(body, SEED),
+            trained_rows: u64_at(body, TRAINED_ROWS),
+        };
+        let nlist = u32_at(body, NLIST) as usize;
+        let is_trained = byte(IS_TRAINED) == 1;
+        if byte(CODE) != CODE_FLAT || byte(IS_TRAINED) > 1 {
+            return Err(bad("code"));
+        }
+        if nlist == 0 || (!is_trained && nlist != 1) {
+            return Err(bad("number of lists"));
+        }
+        let mut meta = Self::new(&params, if is_trained { nlist } else { 0 })
+            .ok_or_else(|| bad("dimension or element type"))?;
+        let shape = (usize::from(byte(BLOCK_PAGES)), usize::from(u16_at(body, BLOCK_VECTORS)));
+        if shape != (meta.geometry.block_pages, meta.geometry.block_vectors) {
+            return Err(bad("block shape"));
+        }
+        meta.build_rows = u64_at(body, BUILD_ROWS);
+        meta.centroids_first = u32_at(body, CENTROIDS_FIRST);
+        meta.directory_first = u32_at(body, DIRECTORY_FIRST);
+        let fits = |first: Blkno, n: u64| first != 0 && u64::from(first) + n <= u64::from(n_blocks);
+        if !fits(meta.directory_first, directory::n_pages(nlist)) {
+            return Err(bad("directory position"));
+        }
+        if is_trained && !fits(meta.centroids_first, meta.centroid_pages()) {
+            return Err(bad("centroids position"));
+        }
+        Ok(meta)
+    }
+
+    /// The metapage.
+    pub fn to_page(&self) -> Page {
+        let mut page = Page::new(PageKind::Meta, NO_OWNER);
+        let body = page.body_mut();
+        put_u32(body, MAGIC, MAGIC_VALUE);
+        put_u16(body, VERSION, FORMAT_VERSION);
+        put(body, ELEMENT, &[self.element, self.metric.to_u8()]);
+        put_u32(body, DIMS, self.dims as u32);
+        put_u32(body, NLIST, self.nlist as u32);
+        put(body, CODE, &[CODE_FLAT, u8::from(self.is_trained)]);
+        put(body, BLOCK_PAGES, &[self.geometry.block_pages as u8]);
+        put_u16(body, BLOCK_VECTORS, self.geometry.block_vectors as u16);
+        put(body, SEED, &self.seed.to_le_bytes());
+        put(body, TRAINED_ROWS, &self.trained_rows.to_le_bytes());
+        put(body, BUILD_ROWS, &self.build_rows.to_le_bytes());
+        put_u32(body, CENTROIDS_FIRST, self.centroids_first);
+        put_u32(body, DIRECTORY_FIRST, self.directory_first);
+        put_u32(body, NLIST_OPTION, self.nlist_option);
+        page.set_used(USED);
+        page
+    }
+
+    /// Shape of the blocks of CENTROIDS pages: f32 elements, whatever the column has.
+    pub fn centroid_geometry(&self) -> Option<Geometry> {
+        Geometry::new(self.dims, size_of::<f32>())
+    }
+
+    /// Number of CENTROIDS pages.
+    pub fn centroid_pages(&self) -> u64 {
+        match self.centroid_geometry() {
+            Some(g) if self.is_trained => {
+                (self.nlist.div_ceil(g.block_vectors) * g.block_pages) as u64
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether rows carry their squared norm.
+    pub fn has_norms(&self) -> bool {
+        self.metric == Metric::Cosine
+    }
+}
