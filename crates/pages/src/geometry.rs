@@ -93,7 +93,12 @@ impl Geometry {
     /// The rows of the first `n` lanes of page `j`, in place. None if the bytes cannot be rows of
     /// `E` (n beyond the block, or an element of another size).
     #[inline]
-    pub fn rows<'p, E: bytemuck::Pod>(&self, page: &'p Page, j: usize, n: usize) -> Option<&'p [E]> {
+    pub fn rows<'p, E: bytemuck::Pod>(
+        &self,
+        page: &'p Page,
+        j: usize,
+        n: usize,
+    ) -> Option<&'p [E]> {
         let end = ROWS_START + n * self.slice(j).len() * self.element_size;
         bytemuck::try_cast_slice(page.body().get(ROWS_START..end)?).ok()
     }

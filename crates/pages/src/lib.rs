@@ -6,12 +6,17 @@
 mod bytes;
 pub mod error;
 pub mod geometry;
+pub mod ivf;
+#[cfg(test)]
+mod mem;
+pub mod meta;
 pub mod page;
 pub mod store;
 pub mod tid;
 
 pub use error::Error;
 pub use geometry::Geometry;
+pub use meta::{Meta, MetaParams};
 pub use page::{Blkno, INVALID_BLKNO, NO_OWNER, PAGE_SIZE, Page, PageKind};
 pub use store::{BulkPages, Pages};
 pub use tid::Tid;

@@ -93,12 +93,7 @@ fn first_page<P: Pages>(pages: &P, meta: &Meta, list_no: u32) -> Result<Entry, E
 }
 
 /// Links an empty page behind the last page of the chain, unless somebody else just did.
-fn extend_chain<P: Pages>(
-    pages: &P,
-    meta: &Meta,
-    last: Blkno,
-    list_no: u32,
-) -> Result<(), Error> {
+fn extend_chain<P: Pages>(pages: &P, meta: &Meta, last: Blkno, list_no: u32) -> Result<(), Error> {
     let mut tail = pages.lock(last)?;
     let header = ListHeader::read(&tail, last, list_no, &meta.layout)?;
     if header.next != INVALID_BLKNO {
@@ -118,12 +113,7 @@ fn extend_chain<P: Pages>(
 
 /// Puts the row into a slot of LIST page `blkno`, under its exclusive lock; false if it is full.
 /// The record that names the tid is the last one.
-fn put_row<P: Pages>(
-    pages: &P,
-    meta: &Meta,
-    blkno: Blkno,
-    row: &Row<'_>,
-) -> Result<bool, Error> {
+fn put_row<P: Pages>(pages: &P, meta: &Meta, blkno: Blkno, row: &Row<'_>) -> Result<bool, Error> {
     let layout = &meta.layout;
     let mut list = pages.lock(blkno)?;
     let mut header = ListHeader::read(&list, blkno, row.list_no, layout)?;
@@ -152,8 +142,7 @@ fn put_row<P: Pages>(
             pages.allocate()?
         } else {
             let data = layout.page_of(&list, block, j);
-            let page = lock_data(pages, data, row.list_no, &blknos, blkno)?;
-            page
+            lock_data(pages, data, row.list_no, &blknos, blkno)?
         };
         blknos.push(pages.blkno(&page));
         locked.push(page);

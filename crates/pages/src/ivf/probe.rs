@@ -1,0 +1,365 @@
+//! One inverted list against one query: the inner loop of a scan.
+//!
+//! Per vector there is the kernel and one compare with the threshold. What passes (few, once the
+//! threshold is tight) gets its tid decoded and its exact key.
+
+use ann::element::Element;
+use ann::kernels::{Lanes, RowKernel, cosine_from, norm_sqr};
+use ann::metric::Metric;
+use ann::topk::{Hit, TopK};
+
+use crate::error::Error;
+use crate::ivf::directory;
+use crate::ivf::list::{Chain, ListCopy, ListHeader};
+use crate::meta::Meta;
+use crate::page::{Blkno, INVALID_BLKNO, PageKind};
+use crate::store::Pages;
+use crate::tid::Tid;
+
+/// The f32 estimate of a cosine is off by less than this (a handful of roundings of 2⁻²⁴ each).
+const COSINE_SLACK: f64 = 1e-5;
+/// How often a block that changed under the scan is looked up again before it counts as damage.
+const LOOKUPS: usize = 4;
+
+/// What scanning a list saw.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Seen {
+    /// Live tuples.
+    pub tuples: u64,
+    /// Of these, hits at or before the bound.
+    pub before: u64,
+}
+
+/// A query made ready for its lists, with the buffers of the inner loop.
+pub(super) struct Probe<E: Element> {
+    metric: Metric,
+    query: Vec<f32>,
+    query_norm_sqr: f32,
+    /// Whether distances to the query mean anything; without, rows come in order of tid.
+    has_direction: bool,
+    kernel: RowKernel<E>,
+    list: ListCopy,
+    /// 1 / (|q| · |x|) of each slot, cosine only.
+    inverse_norms: Vec<f32>,
+    out: Vec<f32>,
+    lanes: Vec<Lanes>,
+}
+
+impl<E: Element> Probe<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            metric: Metric::L2,
+            query: Vec::new(),
+            query_norm_sqr: 0.0,
+            has_direction: true,
+            kernel: RowKernel::l2_sqr(),
+            list: ListCopy::default(),
+            inverse_norms: Vec::new(),
+            out: Vec::new(),
+            lanes: Vec::new(),
+        }
+    }
+
+    pub(super) fn set_query(&mut self, query: &[f32]) {
+        self.query.clear();
+        self.query.extend_from_slice(query);
+        self.query_norm_sqr = norm_sqr(query);
+    }
+
+    pub(super) fn query(&self) -> &[f32] {
+        &self.query
+    }
+
+    /// Fits the query to the index. False if it is not of the index's dimension and element type.
+    pub(super) fn prepare(&mut self, meta: &Meta) -> bool {
+        self.metric = meta.metric;
+        self.has_direction = meta.metric == Metric::L2 || self.query.iter().any(|x| *x != 0.0);
+        if meta.metric == Metric::Cosine && self.query_norm_sqr == 0.0 {
+            self.has_direction = false;
+        }
+        self.kernel = match meta.metric {
+            Metric::L2 => RowKernel::l2_sqr(),
+            Metric::InnerProduct | Metric::Cosine => RowKernel::dot(),
+        };
+        self.query.len() == meta.dims && E::TAG == meta.element
+    }
+
+    pub(super) fn has_direction(&self) -> bool {
+        self.has_direction
+    }
+
+    /// The operator's distance of a key.
+    pub(super) fn distance_of(&self, key: f64) -> f64 {
+        match self.metric {
+            Metric::L2 => key.sqrt(),
+            _ if !self.has_direction => f64::NAN,
+            Metric::InnerProduct | Metric::Cosine => key,
+        }
+    }
+
+    /// Offers every live row of a list that comes after `bound` to `top`.
+    pub(super) fn scan_list<P: Pages>(
+        &mut self,
+        pages: &P,
+        meta: &Meta,
+        list_no: u32,
+        bound: Option<Hit>,
+        top: &mut TopK,
+    ) -> Result<Seen, Error> {
+        let mut seen = Seen::default();
+        let mut blkno = directory::read(pages, meta, list_no)?.first;
+        let mut chain = Chain::new(blkno);
+        while blkno != INVALID_BLKNO {
+            self.list.read(pages, blkno, list_no, &meta.layout)?;
+            let header = self.list.header;
+            seen.tuples += (header.n_slots - header.n_free) as u64;
+            if self.has_direction {
+                self.scan_blocks(pages, meta, list_no, bound, top, &mut seen)?;
+            } else {
+                self.all_rows(bound, top, &mut seen);
+            }
+            pages.breathe();
+            if header.next != INVALID_BLKNO {
+                chain.advance(blkno, header.next)?;
+            }
+            blkno = header.next;
+        }
+        Ok(seen)
+    }
+
+    fn all_rows(&self, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+        for tid in self.list.tids().filter(|tid| !tid.is_free()) {
+            offer(Hit { key: 0.0, id: tid.to_u64() }, bound, top, seen);
+        }
+    }
+
+    /// The vectors of the LIST page copied to `self.list`.
+    fn scan_blocks<P: Pages>(
+        &mut self,
+        pages: &P,
+        meta: &Meta,
+        list_no: u32,
+        bound: Option<Hit>,
+        top: &mut TopK,
+        seen: &mut Seen,
+    ) -> Result<(), Error> {
+        for blkno in &self.list.blocks {
+            pages.prefetch(*blkno);
+        }
+        if self.metric == Metric::Cosine {
+            let inverse = 1.0 / self.query_norm_sqr.sqrt();
+            self.inverse_norms.clear();
+            self.inverse_norms.extend(self.list.norms.iter().map(|n| inverse / n.sqrt()));
+        }
+        let v = meta.layout.block_vectors;
+        self.out.resize(v, 0.0);
+        for block in 0..self.list.header.n_blocks {
+            let first = block * v;
+            let n = (self.list.header.n_slots - first).min(v);
+            if self.block_distances(pages, meta, list_no, block, n, top.threshold())? {
+                self.sift(first, n, bound, top, seen);
+            }
+            if block % 8 == 7 {
+                pages.breathe();
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the kernel's values of a block's first `n` vectors into `out`. False if none can pass
+    /// `threshold`, or if vacuum took the block away since the LIST page was copied.
+    fn block_distances<P: Pages>(
+        &mut self,
+        pages: &P,
+        meta: &Meta,
+        list_no: u32,
+        block: usize,
+        n: usize,
+        threshold: f64,
+    ) -> Result<bool, Error> {
+        let p = meta.layout.block_pages;
+        let Some(blknos) = self.list.blocks.get(block * p..(block + 1) * p) else {
+            return Ok(false);
+        };
+        let Some(out) = self.out.get_mut(..n) else { return Ok(false) };
+        for _ in 0..LOOKUPS {
+            let scan = BlockScan { pages, meta, list_no, kernel: self.kernel };
+            let done = match blknos {
+                [blkno] => scan.whole(&self.query, *blkno, out)?,
+                _ => {
+                    self.lanes.clear();
+                    self.lanes.resize(n, Lanes::default());
+                    let limit = if self.metric == Metric::L2 { threshold as f32 } else { f32::NAN };
+                    scan.slices(&self.query, blknos, limit, &mut self.lanes, out)?
+                }
+            };
+            match done {
+                Outcome::Computed => return Ok(true),
+                Outcome::Pruned => return Ok(false),
+                Outcome::Changed => {}
+            }
+            if !is_listed(pages, meta, list_no, self.list.blkno, blknos)? {
+                return Ok(false);
+            }
+        }
+        Err(Error::corrupted(
+            self.list.blkno,
+            format!("LIST page names blocks {blknos:?}, which are no DATA pages of list {list_no}"),
+        ))
+    }
+
+    /// Offers what passes the threshold among the values of slots `first .. first + n`.
+    fn sift(&self, first: usize, n: usize, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+        let Some(values) = self.out.get(..n) else { return };
+        match self.metric {
+            Metric::L2 => self.sift_by(first, values, bound, top, seen, |_, value| value),
+            Metric::InnerProduct => self.sift_by(first, values, bound, top, seen, |_, dot| -dot),
+            Metric::Cosine => {
+                let inverse = self.inverse_norms.get(first..first + n).unwrap_or_default();
+                // Without a norm the estimate is NaN, which passes on to the exact key.
+                self.sift_by(first, values, bound, top, seen, |lane, dot| {
+                    -dot * inverse.get(lane).copied().unwrap_or(f32::NAN)
+                });
+            }
+        }
+    }
+
+    #[inline]
+    fn sift_by(
+        &self,
+        first: usize,
+        values: &[f32],
+        bound: Option<Hit>,
+        top: &mut TopK,
+        seen: &mut Seen,
+        estimate: impl Fn(usize, f32) -> f32,
+    ) {
+        let mut limit = self.limit(top.threshold());
+        for (lane, value) in values.iter().enumerate() {
+            // NaN passes: its row must come back too, if last.
+            if estimate(lane, *value) > limit {
+                continue;
+            }
+            let slot = first + lane;
+            let tid = self.list.tid(slot);
+            if tid.is_free() {
+                continue;
+            }
+            let hit = Hit { key: self.key(slot, *value), id: tid.to_u64() };
+            offer(hit, bound, top, seen);
+            limit = self.limit(top.threshold());
+        }
+    }
+
+    /// The largest estimate that may belong to a key within `threshold`. Keys of L2 and inner
+    /// product are widened f32, so that narrowing one is exact.
+    fn limit(&self, threshold: f64) -> f32 {
+        match self.metric {
+            Metric::L2 | Metric::InnerProduct => threshold as f32,
+            Metric::Cosine => (threshold - 1.0 + COSINE_SLACK) as f32,
+        }
+    }
+
+    /// The exact key of a slot: orders as the operator does.
+    fn key(&self, slot: usize, value: f32) -> f64 {
+        match self.metric {
+            Metric::L2 => f64::from(value),
+            Metric::InnerProduct => -f64::from(value),
+            Metric::Cosine => {
+                let norm = self.list.norms.get(slot).copied().unwrap_or(f32::NAN);
+                cosine_from(value, self.query_norm_sqr, norm)
+            }
+        }
+    }
+}
+
+#[inline]
+fn offer(hit: Hit, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+    match bound {
+        Some(bound) if hit.order(&bound).is_le() => seen.before += 1,
+        _ => top.push(hit),
+    }
+}
+
+/// Whether a LIST page still names this block (under a share lock).
+fn is_listed<P: Pages>(
+    pages: &P,
+    meta: &Meta,
+    list_no: u32,
+    list: Blkno,
+    blknos: &[Blkno],
+) -> Result<bool, Error> {
+    let page = pages.read(list)?;
+    let header = ListHeader::read(&page, list, list_no, &meta.layout)?;
+    Ok((0..header.n_blocks).any(|block| {
+        blknos.iter().enumerate().all(|(j, b)| meta.layout.page_of(&page, block, j) == *b)
+    }))
+}
+
+enum Outcome {
+    Computed,
+    /// Every vector is beyond the limit.
+    Pruned,
+    /// A page is not a DATA page of this list (any more).
+    Changed,
+}
+
+/// Reading the DATA pages of one block, each under its own share lock.
+struct BlockScan<'a, P: Pages, E: Element> {
+    pages: &'a P,
+    meta: &'a Meta,
+    list_no: u32,
+    kernel: RowKernel<E>,
+}
+
+impl<P: Pages, E: Element> BlockScan<'_, P, E> {
+    /// A block of one page.
+    fn whole(&self, query: &[f32], blkno: Blkno, out: &mut [f32]) -> Result<Outcome, Error> {
+        let page = self.pages.read(blkno)?;
+        if !page.is(PageKind::Data, self.list_no) {
+            return Ok(Outcome::Changed);
+        }
+        match self.meta.geometry.rows::<E>(&page, 0, out.len()) {
+            Some(rows) => self.kernel.distances(query, rows, out),
+            None => return Err(Error::corrupted(blkno, "DATA page has no room for its rows")),
+        }
+        Ok(Outcome::Computed)
+    }
+
+    /// A block of several pages: the lanes carry the sums from page to page. Under L2 sums only
+    /// grow, and the rest of the block is skipped once all exceed `limit` (NaN: no limit).
+    fn slices(
+        &self,
+        query: &[f32],
+        blknos: &[Blkno],
+        limit: f32,
+        lanes: &mut [Lanes],
+        out: &mut [f32],
+    ) -> Result<Outcome, Error> {
+        for (j, blkno) in blknos.iter().enumerate() {
+            let page = self.pages.read(*blkno)?;
+            if !page.is(PageKind::Data, self.list_no) {
+                return Ok(Outcome::Changed);
+            }
+            let slice = query.get(self.meta.geometry.slice(j)).unwrap_or_default();
+            match self.meta.geometry.rows::<E>(&page, j, out.len()) {
+                Some(rows) => self.kernel.accumulate(slice, rows, lanes),
+                None => return Err(Error::corrupted(*blkno, "DATA page has no room for its rows")),
+            }
+            drop(page);
+            if j + 1 < blknos.len() && limit < f32::INFINITY {
+                RowKernel::<E>::reduce(lanes, out);
+                if out.iter().all(|sum| *sum > limit) {
+                    return Ok(Outcome::Pruned);
+                }
+            }
+        }
+        RowKernel::<E>::reduce(lanes, out);
+        Ok(Outcome::Computed)
+    }
+}
+
+/// The tid of a hit.
+pub(super) fn tid_of(hit: &Hit) -> Tid {
+    Tid::from_u64(hit.id)
+}

@@ -1,0 +1,306 @@
+//! Search: rows in order of distance, as many as the executor asks for.
+//!
+//! LIMIT is unknown, so rows are found in tranches: the 64 nearest first, then eight times as many
+//! each time. A tranche goes over the lists probed so far once more and takes what comes after the
+//! rows already returned. From the second tranche on, further lists are probed (unless that is
+//! off) until twice as many tuples were visited as the tranche takes, so that a list probed later
+//! rarely holds something nearer than what was returned before.
+
+use ann::coarse::{Coarse, Probes};
+use ann::element::Element;
+use ann::topk::{Hit, TopK};
+
+use crate::error::Error;
+use crate::ivf::probe::{Probe, tid_of};
+use crate::meta::{META_BLKNO, Meta};
+use crate::store::Pages;
+use crate::tid::Tid;
+
+/// Rows of the first tranche.
+const TRANCHE_FIRST: usize = 64;
+/// How much larger each tranche is than the one before.
+const TRANCHE_GROWTH: usize = 8;
+/// The largest tranche: 8 MB of hits.
+const TRANCHE_MAX: usize = 1 << 18;
+
+/// What happens when the rows of the nprobe nearest lists are used up: `faiss.iterative_scan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Iterative {
+    /// Further lists; their rows nearer than what was returned already are left out.
+    Strict,
+    /// Further lists; all their rows are returned, in order within each tranche.
+    Relaxed,
+    /// The scan ends.
+    Off,
+}
+
+/// How to search.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchParams {
+    /// Lists to search first, at least 1.
+    pub nprobe: usize,
+    /// What happens after them.
+    pub iterative: Iterative,
+    /// No further list is begun once this many tuples were visited beyond the first nprobe lists.
+    pub max_scan_tuples: u64,
+}
+
+/// A row found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// Its heap tuple.
+    pub tid: Tid,
+    /// The operator's value, bit for bit; NaN if the query has no direction.
+    pub distance: f64,
+}
+
+/// How far a group of lists is returned.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// Up to and with this hit; nothing yet when None.
+    After(Option<Hit>),
+    /// Wholly.
+    Done,
+}
+
+/// Lists probed for the first time in the same tranche: positions up to `end` in the order of
+/// probes, from where the span before ends.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    end: usize,
+    bound: Bound,
+}
+
+/// A scan. Its memory is reused from query to query: keep it for as long as the executor node
+/// lives.
+pub struct Scan<E: Element> {
+    probe: Probe<E>,
+    params: SearchParams,
+    state: State,
+    distances: Vec<f32>,
+    probes: Probes,
+    spans: Vec<Span>,
+    top: TopK,
+    ready: Vec<Hit>,
+    /// Of `ready`, how many are handed out.
+    given: usize,
+    /// Rows of the next tranche.
+    tranche: usize,
+    /// The last hit of the tranche before, in order of return.
+    last: Option<Hit>,
+    visited: u64,
+    continued: u64,
+    left_out: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Begun,
+    Running,
+    Ended,
+}
+
+impl<E: Element> Default for Scan<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Element> Scan<E> {
+    /// A scan without a query: it finds nothing.
+    pub fn new() -> Self {
+        Self {
+            probe: Probe::new(),
+            params: SearchParams { nprobe: 1, iterative: Iterative::Off, max_scan_tuples: 0 },
+            state: State::Idle,
+            distances: Vec::new(),
+            probes: Probes::new(),
+            spans: Vec::new(),
+            top: TopK::new(TRANCHE_FIRST),
+            ready: Vec::new(),
+            given: 0,
+            tranche: TRANCHE_FIRST,
+            last: None,
+            visited: 0,
+            continued: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Starts over with a query, copied. Nothing is read before the first [`Scan::next`]. A query of
+    /// zeros stands for NULL: it has no direction, every row is as good as any other, and all come
+    /// in order of tid (under L2 it is a point like any other).
+    pub fn begin(&mut self, query: &[f32], params: SearchParams) {
+        self.probe.set_query(query);
+        self.params = params;
+        self.state = State::Begun;
+        self.spans.clear();
+        self.ready.clear();
+        self.given = 0;
+        self.tranche = TRANCHE_FIRST;
+        self.last = None;
+        (self.visited, self.continued, self.left_out) = (0, 0, 0);
+    }
+
+    /// The next row, None at the end. `coarse` holds the centroids of this index; None when it is
+    /// untrained. Holds no lock on return. After an error the scan is over.
+    pub fn next<P: Pages>(
+        &mut self,
+        pages: &P,
+        meta: &Meta,
+        coarse: Option<&Coarse<'_>>,
+    ) -> Result<Option<Found>, Error> {
+        if self.given == self.ready.len() {
+            let state = std::mem::replace(&mut self.state, State::Ended);
+            match state {
+                State::Idle | State::Ended => return Ok(None),
+                State::Begun => self.start(meta, coarse)?,
+                State::Running => {}
+            }
+            self.next_tranche(pages, meta)?;
+            if !self.ready.is_empty() {
+                self.state = State::Running;
+            }
+        }
+        let Some(hit) = self.ready.get(self.given) else { return Ok(None) };
+        self.given += 1;
+        Ok(Some(Found { tid: tid_of(hit), distance: self.probe.distance_of(hit.key) }))
+    }
+
+    /// Rows that a strict order had to leave out: nearer than one returned before, but in a list
+    /// probed later.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Tuples visited, each counted once however many tranches there were.
+    pub fn visited(&self) -> u64 {
+        self.visited
+    }
+
+    /// Orders the lists by their distance to the query.
+    fn start(&mut self, meta: &Meta, coarse: Option<&Coarse<'_>>) -> Result<(), Error> {
+        if !self.probe.prepare(meta) {
+            return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
+        }
+        self.distances.clear();
+        match coarse {
+            Some(coarse) if meta.is_trained => {
+                coarse.distances(self.probe.query(), &mut self.distances);
+            }
+            _ => self.distances.push(0.0),
+        }
+        if self.distances.len() != meta.nlist {
+            return Err(Error::corrupted(META_BLKNO, "centroids do not fit the number of lists"));
+        }
+        self.probes.refill(&self.distances);
+        self.probes.sort_first(self.params.nprobe);
+        Ok(())
+    }
+
+    /// Fills `ready` with the next tranche; leaves it empty at the end.
+    fn next_tranche<P: Pages>(&mut self, pages: &P, meta: &Meta) -> Result<(), Error> {
+        self.top.reset(self.tranche);
+        let mut at = 0;
+        for i in 0..self.spans.len() {
+            let Some(span) = self.spans.get(i).copied() else { break };
+            if let Bound::After(bound) = span.bound {
+                while at < span.end {
+                    self.scan_list(pages, meta, at, bound)?;
+                    at += 1;
+                }
+            }
+            at = span.end;
+        }
+        if self.spans.is_empty() {
+            self.first_lists(pages, meta)?;
+        } else if self.params.iterative != Iterative::Off {
+            self.further_lists(pages, meta, at)?;
+        }
+        self.top.sort_into(&mut self.ready);
+        self.given = 0;
+        self.raise_bounds();
+        self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
+        Ok(())
+    }
+
+    fn first_lists<P: Pages>(&mut self, pages: &P, meta: &Meta) -> Result<(), Error> {
+        let end = self.params.nprobe.clamp(1, meta.nlist);
+        for at in 0..end {
+            self.visited += self.scan_list(pages, meta, at, None)?.tuples;
+        }
+        self.spans.push(Span { end, bound: Bound::After(None) });
+        Ok(())
+    }
+
+    fn further_lists<P: Pages>(
+        &mut self,
+        pages: &P,
+        meta: &Meta,
+        start: usize,
+    ) -> Result<(), Error> {
+        // Without a direction there is no order to keep.
+        let strict = self.params.iterative == Iterative::Strict && self.probe.has_direction();
+        let bound = if strict { self.last } else { None };
+        let enough = 2 * self.tranche as u64;
+        let mut end = start;
+        while end < meta.nlist
+            && self.continued < self.params.max_scan_tuples
+            && (self.visited < enough || self.top.is_empty())
+        {
+            let seen = self.scan_list(pages, meta, end, bound)?;
+            self.visited += seen.tuples;
+            self.continued += seen.tuples;
+            self.left_out += seen.before;
+            end += 1;
+        }
+        if end > start {
+            self.spans.push(Span { end, bound: Bound::After(bound) });
+        }
+        Ok(())
+    }
+
+    fn scan_list<P: Pages>(
+        &mut self,
+        pages: &P,
+        meta: &Meta,
+        at: usize,
+        bound: Option<Hit>,
+    ) -> Result<crate::ivf::probe::Seen, Error> {
+        match self.probes.get(at) {
+            Some(list_no) => self.probe.scan_list(pages, meta, list_no, bound, &mut self.top),
+            None => Ok(Default::default()),
+        }
+    }
+
+    /// Notes how far each span is returned by the tranche in `ready`.
+    fn raise_bounds(&mut self) {
+        let cut = self.ready.last().copied();
+        if cut.is_some() {
+            self.last = cut;
+        }
+        let is_full = self.ready.len() == self.tranche;
+        for span in &mut self.spans {
+            span.bound = match (span.bound, cut) {
+                (Bound::After(bound), Some(cut)) if is_full => {
+                    let beyond = bound.filter(|bound| bound.order(&cut).is_gt());
+                    Bound::After(Some(beyond.unwrap_or(cut)))
+                }
+                _ => Bound::Done,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_query_nothing_is_found() {
+        let scan = Scan::<f32>::new();
+        assert_eq!((scan.left_out(), scan.visited()), (0, 0));
+        assert!(scan.ready.is_empty() && scan.state == State::Idle);
+    }
+}
