@@ -1,16 +1,26 @@
 //! The algorithms of an inverted-file index: plain slices in, plain values out. Knows nothing of pages or of
 //! PostgreSQL. README.md beside this folder says what is here, in reading order.
 
+pub mod assign;
 pub mod coarse;
 pub mod element;
+pub mod factory;
 pub mod kernels;
+pub mod kmeans;
 pub mod metric;
+pub mod parallel;
 pub mod rng;
+pub mod rules;
 pub mod topk;
 
+pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};
 pub use element::Element;
+pub use factory::{Factory, FactoryError};
 pub use kernels::{Lanes, RowKernel};
+pub use kmeans::{KMeansParams, TrainError, kmeans};
 pub use metric::Metric;
+pub use parallel::{Job, WorkerError};
 pub use rng::{Reservoir, Rng};
+pub use rules::optimal_nlist;
 pub use topk::{Hit, TopK};

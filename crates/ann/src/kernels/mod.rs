@@ -14,6 +14,7 @@ mod body;
 mod isa;
 mod lanes;
 mod rows;
+pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -182,3 +182,32 @@ fn prefetch_takes_any_slice() {
     super::prefetch(&[]);
     super::prefetch(&[0; 130]);
 }
+
+#[test]
+fn tiles_agree_on_every_set() {
+    use super::tile::{Best, PANEL, Tile};
+    for dims in [1, 5, 33] {
+        let (n_points, n_panels) = (12, 8);
+        let panels = sample(n_panels * PANEL * dims, 4);
+        let points = sample(n_points * dims, 5);
+        let mut bias = [[0.5; PANEL]; 8];
+        bias[7] = [f32::INFINITY; PANEL];
+        for set in Isa::available() {
+            let tile = Tile::on(set);
+            let mut best = [Best::NONE; 12];
+            tile.pass(&points, dims, &panels, &bias, 3, &mut best);
+            for (p, best) in best.iter().enumerate() {
+                let (group, lane) = (p / tile.points * tile.points, p % tile.points);
+                let x = |i: usize| points[group * dims + i * tile.points + lane];
+                let score = |c: usize| {
+                    let element = |i: usize| panels[(c / PANEL * dims + i) * PANEL + c % PANEL];
+                    0.5 - (0..dims).fold(0.0, |acc, i| fma(acc, x(i), element(i), is_fused(set)))
+                };
+                let scores: Vec<f32> = (0..7 * PANEL).map(score).collect();
+                let least = scores.iter().copied().fold(f32::INFINITY, f32::min);
+                let at = scores.iter().position(|&score| score == least).unwrap();
+                assert_eq!(best.centroid() as usize, at + 3 * PANEL, "{set:?} dims={dims}");
+            }
+        }
+    }
+}

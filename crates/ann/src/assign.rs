@@ -1,0 +1,169 @@
+//! The nearest centroid of many points at once: training and bulk loading spend nearly all their time here.
+
+use crate::coarse::Coarse;
+use crate::kernels::tile::{Best, PANEL, Tile};
+use crate::kernels::{dot, l2_sqr, norm_sqr};
+use crate::parallel::Job;
+use rayon::prelude::*;
+
+/// Bytes of packed points that one thread works on at a time; they stay in its L2 cache.
+const BLOCK_BYTES: usize = 128 * 1024;
+/// Multiply-adds between two looks at the job's cancel flag: about a millisecond.
+const POLL_PRODUCTS: usize = 1 << 24;
+
+/// The centroids of an inverted file, packed for assigning in bulk. Packing costs as much as assigning a few
+/// points: make one per batch of hundreds at least.
+///
+/// The nearest centroid is the one of smallest |c|²/2 − x·c (or −x·c under a spherical metric). Under L2 both sides are
+/// taken relative to the mean of the centroids: otherwise, for data far from the origin, the difference
+/// of two large numbers would lose the neighbours.
+pub struct Assigner<'a> {
+    coarse: Coarse<'a>,
+    tile: Tile,
+    /// Subtracted from both sides; zeros under a spherical metric.
+    mean: Vec<f32>,
+    panels: Vec<f32>,
+    bias: Vec<[f32; PANEL]>,
+}
+
+/// What a thread reuses from block to block.
+struct Scratch {
+    points: Vec<f32>,
+    best: Vec<Best>,
+}
+
+impl<'a> Assigner<'a> {
+    /// Packs the centroids.
+    pub fn new(coarse: Coarse<'a>) -> Self {
+        let tile = Tile::detect();
+        let dims = coarse.dims;
+        let n_panels = coarse.nlist().div_ceil(PANEL).next_multiple_of(tile.panels);
+        let mut assigner = Assigner {
+            coarse,
+            tile,
+            mean: mean_of(&coarse),
+            panels: vec![0.0; n_panels * PANEL * dims],
+            bias: vec![[f32::INFINITY; PANEL]; n_panels],
+        };
+        let mut shifted = vec![0.0; dims];
+        for (i, centroid) in coarse.centroids.chunks_exact(dims.max(1)).enumerate() {
+            let (panel, lane) = (i / PANEL, i % PANEL);
+            subtract(centroid, &assigner.mean, &mut shifted);
+            let slots = assigner.panels[panel * PANEL * dims..].iter_mut();
+            for (slot, value) in slots.skip(lane).step_by(PANEL).zip(&shifted) {
+                *slot = *value;
+            }
+            assigner.bias[panel][lane] =
+                if coarse.metric.is_spherical() { 0.0 } else { norm_sqr(&shifted) / 2.0 };
+        }
+        assigner
+    }
+
+    /// The nearest list of each point and its coarse distance (as `Coarse::assign` gives it; between lists that are
+    /// equally near to the last bits the two may choose differently). Uses the pool it is called in (see
+    /// `parallel::run`), else the calling thread alone. When the job is cancelled the rest of
+    /// the output is left as it was.
+    pub fn assign(&self, points: &[f32], out: &mut [u32], dist: &mut [f32], job: &Job) {
+        let dims = self.coarse.dims.max(1);
+        debug_assert!(points.len() == out.len() * dims && out.len() == dist.len());
+        let tiles = (BLOCK_BYTES / (self.tile.points * dims * size_of::<f32>())).clamp(1, 32);
+        let block = tiles * self.tile.points;
+        let one = |scratch: &mut Scratch, points: &[f32], out: &mut [u32], dist: &mut [f32]| {
+            if self.nearest(points, scratch, job) {
+                self.settle(points, &scratch.best, out, dist);
+            }
+        };
+        let scratch = || Scratch { points: Vec::new(), best: Vec::new() };
+        // Outside a pool rayon would start its global one, whose threads take the server's signals.
+        if rayon::current_thread_index().is_none() {
+            let mut scratch = scratch();
+            let outs = out.chunks_mut(block).zip(dist.chunks_mut(block));
+            for (points, (out, dist)) in points.chunks(block * dims).zip(outs) {
+                one(&mut scratch, points, out, dist);
+            }
+        } else {
+            let outs = out.par_chunks_mut(block).zip(dist.par_chunks_mut(block));
+            points.par_chunks(block * dims).zip(outs).for_each_init(
+                scratch,
+                |scratch, (points, (out, dist))| {
+                    one(scratch, points, out, dist);
+                },
+            );
+        }
+    }
+
+    /// Fills `scratch.best`; false when the job was cancelled.
+    fn nearest(&self, points: &[f32], scratch: &mut Scratch, job: &Job) -> bool {
+        let dims = self.coarse.dims.max(1);
+        self.pack(points, &mut scratch.points);
+        let n = scratch.points.len() / dims;
+        scratch.best.clear();
+        scratch.best.resize(n, Best::NONE);
+        let panels =
+            (POLL_PRODUCTS / (n * dims * PANEL).max(1)).next_multiple_of(self.tile.panels).max(1);
+        let groups = self.panels.chunks(panels * PANEL * dims).zip(self.bias.chunks(panels));
+        for ((group, bias), first) in groups.zip((0u32..).step_by(panels)) {
+            if job.cancelled() {
+                return false;
+            }
+            self.tile.pass(&scratch.points, dims, group, bias, first, &mut scratch.best);
+        }
+        !job.cancelled()
+    }
+
+    /// Lays points out tile by tile, dimension by dimension; the last tile is filled up with zeros.
+    fn pack(&self, points: &[f32], packed: &mut Vec<f32>) {
+        let (dims, width) = (self.coarse.dims.max(1), self.tile.points);
+        let n = points.len() / dims;
+        packed.clear();
+        packed.resize(n.next_multiple_of(width) * dims, 0.0);
+        for (tile, rows) in packed.chunks_mut(width * dims).zip(points.chunks(width * dims)) {
+            for (lane, row) in rows.chunks_exact(dims).enumerate() {
+                let slots = tile[lane..].iter_mut().step_by(width);
+                for ((slot, x), mean) in slots.zip(row).zip(&self.mean) {
+                    *slot = x - mean;
+                }
+            }
+        }
+    }
+
+    fn settle(&self, points: &[f32], best: &[Best], out: &mut [u32], dist: &mut [f32]) {
+        let dims = self.coarse.dims.max(1);
+        let rows = points.chunks_exact(dims).zip(best);
+        for ((row, best), (out, dist)) in rows.zip(out.iter_mut().zip(dist)) {
+            *out = best.centroid();
+            let at = *out as usize * dims;
+            let centroid = self.coarse.centroids.get(at..at + dims).unwrap_or(&[]);
+            *dist = if self.coarse.metric.is_spherical() {
+                -dot(row, centroid)
+            } else {
+                l2_sqr(row, centroid)
+            };
+        }
+    }
+}
+
+fn mean_of(coarse: &Coarse) -> Vec<f32> {
+    let mut sums = vec![0.0f64; coarse.dims];
+    if coarse.metric.is_spherical() {
+        return vec![0.0; coarse.dims];
+    }
+    for centroid in coarse.centroids.chunks_exact(coarse.dims.max(1)) {
+        for (sum, x) in sums.iter_mut().zip(centroid) {
+            *sum += f64::from(*x);
+        }
+    }
+    sums.iter().map(|sum| (sum / coarse.nlist().max(1) as f64) as f32).collect()
+}
+
+fn subtract(a: &[f32], b: &[f32], out: &mut [f32]) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out = a - b;
+    }
+}
+
+/// The nearest list of each point and its coarse distance; packs the centroids and calls
+/// [`Assigner::assign`].
+pub fn assign_batch(coarse: &Coarse, points: &[f32], out: &mut [u32], dist: &mut [f32], job: &Job) {
+    Assigner::new(*coarse).assign(points, out, dist, job);
+}
