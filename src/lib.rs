@@ -2,3 +2,10 @@
 ::pgrx::pg_module_magic!();
 
 mod am;
+
+/// The server calls this when it loads the library into a backend.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    am::guc::register();
+    am::options::register();
+}

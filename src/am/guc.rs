@@ -110,11 +110,8 @@ unsafe fn alloc_extra(size: usize) -> *mut c_void {
 /// Memory that the server will free as a setting's `extra`; null when there is none.
 #[cfg(not(any(feature = "pg14", feature = "pg15")))]
 unsafe fn alloc_extra(size: usize) -> *mut c_void {
-    unsafe extern "C-unwind" {
-        fn guc_malloc(elevel: c_int, size: usize) -> *mut c_void;
-    }
     // SAFETY: at LOG level guc_malloc returns null instead of raising an error.
-    unsafe { guc_malloc(pg_sys::LOG as c_int, size) }
+    unsafe { pg_sys::guc_malloc(pg_sys::LOG as c_int, size) }
 }
 
 /// Defines the settings; called once per backend, from `_PG_init`.
@@ -174,5 +171,58 @@ fn reserve_prefix() {
         pg_sys::EmitWarningsOnPlaceholders(c"faiss".as_ptr());
         #[cfg(not(feature = "pg14"))]
         pg_sys::MarkGUCPrefixReserved(c"faiss".as_ptr());
+    }
+}
+
+#[cfg(feature = "pg_test")]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::pg_test;
+
+    use super::{IterativeScan, build_threads, iterative_scan, max_scan_tuples, nprobe_for};
+    use crate::am::options::IvfOptions;
+    use crate::am::testing::{refusal, run};
+
+    fn index_option(nprobe: Option<u32>) -> u32 {
+        nprobe_for(&IvfOptions { nprobe, ..IvfOptions::default() })
+    }
+
+    #[pg_test]
+    fn pgtest_only_an_explicit_nprobe_wins_over_the_index() {
+        assert_eq!((index_option(None), index_option(Some(7))), (10, 7));
+        run("SET faiss.nprobe = 20");
+        assert_eq!((index_option(None), index_option(Some(7))), (20, 20));
+        run("RESET faiss.nprobe");
+        assert_eq!((index_option(None), index_option(Some(7))), (10, 7));
+        run("SET LOCAL faiss.nprobe = 10");
+        assert_eq!(index_option(Some(7)), 10, "explicit, although it is the default's value");
+        run("SET faiss.nprobe TO DEFAULT");
+        assert_eq!(index_option(Some(7)), 7);
+    }
+
+    #[pg_test]
+    fn pgtest_nprobe_forgets_what_was_rolled_back() {
+        let raised = refusal("DO $$ BEGIN SET LOCAL faiss.nprobe = 33; RAISE 'undo'; END $$");
+        assert!(raised.contains("undo"), "{raised}");
+        assert_eq!(index_option(Some(7)), 7);
+        run("SET faiss.nprobe = 20");
+        let raised = refusal("DO $$ BEGIN RESET faiss.nprobe; RAISE 'undo'; END $$");
+        assert!(raised.contains("undo"), "{raised}");
+        assert_eq!(index_option(Some(7)), 20);
+    }
+
+    #[pg_test]
+    fn pgtest_settings_have_defaults_and_ranges() {
+        assert_eq!((iterative_scan(), max_scan_tuples()), (IterativeScan::StrictOrder, 20_000));
+        assert!(build_threads() >= 1);
+        run("SET faiss.build_threads = 3; SET faiss.iterative_scan = relaxed_order");
+        assert_eq!((build_threads(), iterative_scan()), (3, IterativeScan::RelaxedOrder));
+        for bad in ["nprobe = 0", "nprobe = 65537", "iterative_scan = maybe", "max_scan_tuples = 0"]
+        {
+            let refused = refusal(&format!("SET faiss.{bad}"));
+            assert!(refused.starts_with("22023\n"), "{bad}: {refused}");
+        }
+        #[cfg(not(feature = "pg14"))]
+        assert!(refusal("SET faiss.nprobes = 1").contains("faiss.nprobes"));
     }
 }

@@ -8,14 +8,14 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
 
-use ann::factory;
+use ann::factory::{self, Factory, FactoryError};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::guc::NPROBE_RANGE;
 use super::report::Report;
 
 /// Most inverted lists an index can have.
-pub const NLIST_MAX: i32 = 65_536;
+pub const NLIST_MAX: i32 = ann::rules::MAX_NLIST as i32;
 /// The seed when none is given, as in FAISS.
 pub const SEED_DEFAULT: i32 = 1234;
 /// An integer option that was not given. Outside every option's range, so nobody can write it.
@@ -109,10 +109,8 @@ impl IvfOptions {
         }
         // SAFETY: the caller's promise.
         if let Some(text) = unsafe { raw.string(raw.factory) } {
-            let parsed = factory::parse(text).unwrap_or_else(|e| bad_factory(text, &e));
-            options.nlist = parsed.nlist;
-            options.code =
-                Code::parse(parsed.code).unwrap_or_else(|| unsupported_code(parsed.code));
+            let factory = Factory::parse(text).unwrap_or_else(|e| bad_factory(&e));
+            (options.nlist, options.code) = (factory.nlist, Code::Flat);
         }
         options.nlist = u32::try_from(raw.nlist).unwrap_or(options.nlist);
         options.seed = u64::try_from(raw.seed).unwrap_or(options.seed);
@@ -193,7 +191,8 @@ pub unsafe extern "C-unwind" fn amoptions(
         optname: name.as_ptr(),
         opttype,
         offset: offset as c_int,
-        ..Default::default()
+        #[cfg(feature = "pg18")]
+        isset_offset: 0,
     };
     let int = pg_sys::relopt_type::RELOPT_TYPE_INT;
     let string = pg_sys::relopt_type::RELOPT_TYPE_STRING;
@@ -255,10 +254,10 @@ unsafe extern "C-unwind" fn validate_code(value: *const c_char) {
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn validate_factory(value: *const c_char) {
     // SAFETY: null for the default at registration, else a NUL-terminated string.
-    let Some(text) = (unsafe { option_text(value) }) else { return };
-    let parsed = factory::parse(&text).unwrap_or_else(|e| bad_factory(&text, &e));
-    if Code::parse(parsed.code).is_none() {
-        unsupported_code(parsed.code);
+    if let Some(text) = unsafe { option_text(value) }
+        && let Err(e) = Factory::parse(&text)
+    {
+        bad_factory(&e);
     }
 }
 
@@ -278,11 +277,78 @@ fn unsupported_code(name: &str) -> ! {
     .error()
 }
 
-fn bad_factory(text: &str, e: &factory::FactoryError) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("invalid factory string \"{text}\""),
-    )
-    .detail(format!("\"{}\" is not understood; expected {}.", e.part, e.expected))
-    .error()
+fn bad_factory(e: &FactoryError) -> ! {
+    Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, e.to_string())
+        .hint(format!("Supported: {}.", factory::SUPPORTED))
+        .error()
+}
+
+#[cfg(feature = "pg_test")]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::{pg_sys, pg_test};
+
+    use super::{Code, IvfOptions};
+    use crate::am::testing::{refusal, run, with_index};
+
+    fn index_with(options: &str) -> IvfOptions {
+        run("DROP TABLE IF EXISTS t; CREATE TABLE t (v vector(3))");
+        run(&format!("CREATE INDEX i ON t USING faissivf (v) {options}"));
+        with_index("i", IvfOptions::of)
+    }
+
+    #[pg_test]
+    fn pgtest_options_reach_the_callbacks() {
+        assert_eq!(index_with(""), IvfOptions::default());
+        let all = index_with("WITH (nlist = 65536, code = FLAT, seed = 0, nprobe = 3)");
+        let expected = IvfOptions { nlist: 65_536, code: Code::Flat, seed: 0, nprobe: Some(3) };
+        assert_eq!(all, expected);
+        let factory = index_with("WITH (factory = 'IVF12,Flat', nprobe = 3, seed = 5)");
+        assert_eq!(factory, IvfOptions { nlist: 12, code: Code::Flat, seed: 5, nprobe: Some(3) });
+    }
+
+    #[pg_test]
+    fn pgtest_options_outside_their_range_are_refused() {
+        run("CREATE TABLE t (v vector(3))");
+        for bad in ["nlist = -1", "nlist = 65537", "seed = -1", "nprobe = 0", "nprobe = 65537"] {
+            let refused = refusal(&format!("CREATE INDEX ON t USING faissivf (v) WITH ({bad})"));
+            assert!(refused.starts_with("22023\nvalue "), "{bad}: {refused}");
+        }
+        for (bad, part) in [
+            ("code = pq", "code \"pq\" is not supported"),
+            ("nlists = 1", "unrecognized parameter \"nlists\""),
+            ("factory = 'IVF12,Flat', nlist = 12", "\"factory\" and \"nlist\""),
+            ("factory = 'IVF12,Flat', code = flat", "\"factory\" and \"code\""),
+            ("factory = 'IVF12,FooBar'", "is not understood: \"FooBar\""),
+        ] {
+            let refused = refusal(&format!("CREATE INDEX ON t USING faissivf (v) WITH ({bad})"));
+            assert!(refused.starts_with("22023\n") && refused.contains(part), "{bad}: {refused}");
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_search_options_take_effect_at_once() {
+        index_with("WITH (nlist = 4)");
+        run("ALTER INDEX i SET (nprobe = 2)");
+        assert_eq!(with_index("i", IvfOptions::of).nprobe, Some(2));
+        run("ALTER INDEX i RESET (nprobe)");
+        assert_eq!(with_index("i", IvfOptions::of).nprobe, None);
+        let refused = refusal("ALTER INDEX i SET (factory = 'IVF12,Flat')");
+        assert!(refused.contains("cannot be used together"), "{refused}");
+    }
+
+    #[pg_test]
+    fn pgtest_changing_a_search_option_lets_others_read_and_write() {
+        let lock_of = |name: &std::ffi::CStr| {
+            // SAFETY: a list of one DefElem, as ALTER INDEX … SET makes it; the name is only read.
+            unsafe {
+                let name = name.as_ptr().cast_mut();
+                let option = pg_sys::makeDefElem(name, std::ptr::null_mut(), -1);
+                let list = pg_sys::lappend(std::ptr::null_mut(), option.cast());
+                pg_sys::AlterTableGetRelOptionsLockLevel(list)
+            }
+        };
+        assert_eq!(lock_of(c"nprobe"), pg_sys::ShareUpdateExclusiveLock as i32);
+        assert_eq!(lock_of(c"nlist"), pg_sys::AccessExclusiveLock as i32);
+    }
 }

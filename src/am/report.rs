@@ -54,6 +54,11 @@ impl Report {
         self.send(PgLogLevel::WARNING);
     }
 
+    /// Tells the client what it asked for.
+    pub fn info(self) {
+        self.send(PgLogLevel::INFO);
+    }
+
     /// Tells the client without stopping, one level below a warning.
     pub fn notice(self) {
         self.send(PgLogLevel::NOTICE);

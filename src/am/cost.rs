@@ -1,0 +1,263 @@
+//! What a scan costs, for the planner.
+//!
+//! All of the coarse step and the first `nprobe` lists are paid before the first row comes out (startup); the rest of the
+//! index is spread over the rows that the executor may still ask for. The planner takes the share of it that LIMIT and the
+//! filters make likely.
+
+use ann::rules::optimal_nlist;
+use pgrx::{pg_guard, pg_sys};
+
+use super::options::IvfOptions;
+use super::{guc, rel};
+
+/// Instead of infinity, which turns into NaN when the planner interpolates: more than any real plan.
+const UNUSABLE: f64 = 1.0e100;
+/// Dimensions whose distance takes about as long as one operator call of the executor.
+const DIMS_PER_OPERATOR: f64 = 256.0;
+/// The part of a vector's cost that does not depend on its dimensions, in operator calls.
+const OPERATORS_PER_VECTOR: f64 = 0.25;
+/// A scan that goes on reads and selects again, and may run into its budget: its vectors count this many times.
+const CONTINUATION: f64 = 2.0;
+/// Stands for the dimensions of a column that does not say.
+const DIMS_UNKNOWN: usize = 512;
+
+/// What an index looks like to the planner.
+struct Shape {
+    tuples: f64,
+    /// Pages of the inverted lists.
+    pages: f64,
+    nlist: f64,
+    nprobe: f64,
+    dims: f64,
+}
+
+/// The server's cost constants for one tablespace.
+struct Prices {
+    random_page: f64,
+    seq_page: f64,
+    operator: f64,
+    index_tuple: f64,
+}
+
+impl Prices {
+    fn of(tablespace: pg_sys::Oid) -> Self {
+        let (mut random_page, mut seq_page) = (0.0, 0.0);
+        // SAFETY: two out-parameters; the constants are plain variables of this thread's server.
+        unsafe {
+            pg_sys::get_tablespace_page_costs(tablespace, &mut random_page, &mut seq_page);
+            Self {
+                random_page,
+                seq_page,
+                operator: pg_sys::cpu_operator_cost,
+                index_tuple: pg_sys::cpu_index_tuple_cost,
+            }
+        }
+    }
+
+    /// Reading `pages` pages of an index of `all` in `runs` pieces. A list lies in one piece, so its first page is a random
+    /// access and the others follow; the larger the part of the index, the closer the pieces are.
+    fn read(&self, pages: f64, runs: f64, all: f64) -> f64 {
+        let apart = 1.0 - (pages / all.max(1.0)).min(1.0).sqrt();
+        pages * self.seq_page
+            + runs.min(pages) * (self.random_page - self.seq_page).max(0.0) * apart
+    }
+}
+
+/// Startup and total cost. `reread` is the part of the first lists' pages that a repeated scan does not find cached, and
+/// `heap_pages` the pages of the table.
+fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
+    let share = (shape.nprobe / shape.nlist).min(1.0);
+    let vector = prices.operator * (OPERATORS_PER_VECTOR + shape.dims / DIMS_PER_OPERATOR);
+    // Where the table keeps its vectors out of line, the server prices a sequential scan by the few pages of the main
+    // table and the fetching of vectors at nothing. Ours are priced by the same measure, or no index would ever look good.
+    let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
+    let first = shape.pages * share;
+    let rest = shape.pages - first;
+    let startup = shape.nlist * vector
+        + measure * reread * prices.read(first, shape.nprobe.min(shape.nlist), shape.pages)
+        + shape.tuples * share * vector;
+    let going_on = measure * prices.read(rest, shape.nlist * (1.0 - share), shape.pages)
+        + shape.tuples * (1.0 - share) * vector * CONTINUATION;
+    (startup, startup + going_on + shape.tuples * prices.index_tuple)
+}
+
+/// The server's amcostestimate.
+///
+/// # Safety
+/// Called by the planner, which holds a lock on the index.
+#[pg_guard]
+#[expect(clippy::too_many_arguments, reason = "the server's signature")]
+pub unsafe extern "C-unwind" fn amcostestimate(
+    root: *mut pg_sys::PlannerInfo,
+    path: *mut pg_sys::IndexPath,
+    loop_count: f64,
+    index_startup_cost: *mut pg_sys::Cost,
+    index_total_cost: *mut pg_sys::Cost,
+    index_selectivity: *mut pg_sys::Selectivity,
+    index_correlation: *mut f64,
+    index_pages: *mut f64,
+) {
+    // SAFETY: the planner's nodes are valid while it calls us.
+    let (startup, total, selectivity, pages) = unsafe { estimate(root, path, loop_count) };
+    // SAFETY: the planner's out-parameters.
+    unsafe {
+        *index_startup_cost = startup;
+        *index_total_cost = total;
+        *index_selectivity = selectivity;
+        // The order of distances has nothing to do with the order of the table.
+        *index_correlation = 0.0;
+        *index_pages = pages;
+    }
+}
+
+/// Startup cost, total cost, selectivity, pages.
+///
+/// # Safety
+/// `root` and `path` are the planner's, and it holds a lock on the index.
+unsafe fn estimate(
+    root: *mut pg_sys::PlannerInfo,
+    path: *mut pg_sys::IndexPath,
+    loop_count: f64,
+) -> (f64, f64, f64, f64) {
+    // SAFETY: the caller's promise.
+    let (path, index) = unsafe { (&*path, &mut *(*path).indexinfo) };
+    if path.indexorderbys.is_null() {
+        // Without a query vector there is nothing to look for.
+        return (UNUSABLE, UNUSABLE, 1.0, f64::from(index.pages));
+    }
+    // SAFETY: the planner's lists; the predicate counts as in every other access method.
+    let selectivity = unsafe {
+        let quals = pg_sys::get_quals_from_indexclauses(path.indexclauses);
+        let quals = pg_sys::add_predicate_to_index_quals(index, quals);
+        let relid = (*index.rel).relid as i32;
+        let no_join = pg_sys::JoinType::JOIN_INNER;
+        pg_sys::clauselist_selectivity(root, quals, relid, no_join, std::ptr::null_mut())
+    };
+    // SAFETY: the planner's lock keeps the index open-able.
+    let shape = unsafe { shape_of(index, selectivity) };
+    let prices = Prices::of(index.reltablespace);
+    let first = (shape.pages * (shape.nprobe / shape.nlist).min(1.0)).max(1.0);
+    let reread = if loop_count > 1.0 {
+        // SAFETY: plain numbers and the planner's root.
+        let fetched = unsafe {
+            let all = first * loop_count;
+            pg_sys::index_pages_fetched(all, index.pages, f64::from(index.pages), root)
+        };
+        (fetched / (first * loop_count)).min(1.0)
+    } else {
+        1.0
+    };
+    // SAFETY: the index's table is in the planner's arrays.
+    let heap_pages = f64::from(unsafe { (*index.rel).pages }).max(1.0);
+    let (startup, total) = price(&shape, &prices, reread, heap_pages);
+    (startup, total, selectivity, f64::from(index.pages))
+}
+
+/// # Safety
+/// The planner holds a lock on the index.
+unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
+    // SAFETY: the index's table is in the planner's arrays.
+    let heap_tuples = unsafe { (*index.rel).tuples };
+    let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * selectivity }.max(1.0);
+    let (options, dims) = if index.hypothetical {
+        (IvfOptions::default(), None)
+    } else {
+        // SAFETY: the planner's lock is enough, so none is taken; closed below.
+        unsafe {
+            let rel = pg_sys::index_open(index.indexoid, pg_sys::NoLock as i32);
+            let found = (IvfOptions::of(rel), rel::declared_dims(rel));
+            pg_sys::index_close(rel, pg_sys::NoLock as i32);
+            found
+        }
+    };
+    let nlist = match options.nlist {
+        0 => optimal_nlist(tuples as u64),
+        n => n,
+    };
+    let dims = dims.unwrap_or(DIMS_UNKNOWN) as f64;
+    let nlist = f64::from(nlist).max(1.0);
+    // Metapage, centroids and directory are kept by each backend.
+    let kept =
+        1.0 + (nlist * dims * 4.0 / f64::from(pg_sys::BLCKSZ)).ceil() + (nlist / 509.0).ceil();
+    Shape {
+        tuples,
+        pages: (f64::from(index.pages) - kept).max(1.0),
+        nlist,
+        nprobe: f64::from(guc::nprobe_for(&options)),
+        dims,
+    }
+}
+
+#[cfg(feature = "pg_test")]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::pg_test;
+
+    use super::{Prices, Shape, price};
+    use crate::am::testing::{plan, run};
+
+    const PRICES: Prices =
+        Prices { random_page: 4.0, seq_page: 1.0, operator: 0.0025, index_tuple: 0.005 };
+
+    fn table(rows: u32) {
+        run(&format!(
+            "CREATE TABLE t (id int PRIMARY KEY, v vector(8));
+             INSERT INTO t SELECT i, ARRAY(SELECT random() FROM generate_series(1, 8) WHERE i = i)::real[]::vector
+               FROM generate_series(1, {rows}) i;
+             CREATE INDEX i ON t USING faissivf (v);
+             ANALYZE t"
+        ));
+    }
+
+    #[pg_test]
+    fn pgtest_the_planner_takes_the_index_for_a_plain_top_k() {
+        table(1000);
+        let q = "'[1,1,1,1,1,1,1,1]'";
+        let top = plan(&format!("SELECT id FROM t ORDER BY v <-> {q} LIMIT 10"));
+        assert!(top.contains("Index Scan using i on t"), "{top}");
+        let few = plan(&format!("SELECT id FROM t WHERE id < 20 ORDER BY v <-> {q} LIMIT 10"));
+        assert!(few.contains("t_pkey") && few.contains("Sort"), "{few}");
+        let all = plan(&format!("SELECT id FROM t ORDER BY v <-> {q}"));
+        assert!(all.contains("Sort") && all.contains("Seq Scan"), "{all}");
+        let counted = plan("SELECT count(*) FROM t");
+        assert!(!counted.contains("using i "), "{counted}");
+        let farthest = plan(&format!("SELECT id FROM t ORDER BY v <-> {q} DESC LIMIT 10"));
+        assert!(!farthest.contains("using i "), "{farthest}");
+        let other = plan(&format!("SELECT id FROM t ORDER BY v <#> {q} LIMIT 10"));
+        assert!(!other.contains("using i "), "{other}");
+    }
+
+    #[pg_test]
+    fn pgtest_a_tiny_table_is_read_whole() {
+        table(10);
+        let top = plan("SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]' LIMIT 10");
+        assert!(top.contains("Seq Scan"), "{top}");
+    }
+
+    #[pg_test]
+    fn pgtest_cost_grows_with_nprobe_up_to_the_whole_index() {
+        let shape = |nprobe: f64| Shape {
+            tuples: 100_000.0,
+            pages: 20_000.0,
+            nlist: 1024.0,
+            nprobe,
+            dims: 384.0,
+        };
+        let costs: Vec<_> = [1.0, 10.0, 100.0, 1024.0, 4096.0]
+            .map(|nprobe| price(&shape(nprobe), &PRICES, 1.0, 20_000.0))
+            .into();
+        assert!(costs.windows(2).all(|w| w[0].0 <= w[1].0), "{costs:?}");
+        assert!(costs.iter().all(|c| c.0.is_finite() && c.0 < c.1), "{costs:?}");
+        assert_eq!(costs[3], costs[4]);
+    }
+
+    #[pg_test]
+    fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
+        let shape =
+            Shape { tuples: 1000.0, pages: 1000.0, nlist: 25.0, nprobe: 10.0, dims: 1536.0 };
+        let (startup, _) = price(&shape, &PRICES, 1.0, 8.0);
+        // Eight pages of main table, 1000 rows, a top-k sort.
+        let sequential = 8.0 + 1000.0 * 0.0125 + 1000.0 * 0.005 * 4.3;
+        assert!(startup < sequential, "{startup} against {sequential}");
+    }
+}

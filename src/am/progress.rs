@@ -1,0 +1,138 @@
+//! Progress of a build in `pg_stat_progress_create_index`: phases and row counts.
+
+use std::ffi::{CString, c_char};
+
+use pgrx::{pg_guard, pg_sys};
+
+/// What a build is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Before anything else; the server sets it.
+    Initializing,
+    /// First heap pass: drawing the training sample.
+    SamplingRows,
+    /// Training the coarse quantizer; `iteration` counts from 1 to `n_iter`.
+    KMeans {
+        /// The iteration that runs now.
+        iteration: u32,
+        /// How many there are.
+        n_iter: u32,
+    },
+    /// Second heap pass: assigning every row to a list.
+    AssigningRows,
+    /// Ordering the rows by list.
+    SortingRows,
+    /// Writing the index's pages.
+    WritingPages,
+}
+
+/// Where the numbers of k-means iterations begin: `KMEANS + n_iter * KMEANS_STEP + iteration`. A number is all that
+/// another backend sees of a phase.
+const KMEANS: i64 = 1_000_000;
+const KMEANS_STEP: i64 = 1_000;
+
+impl Phase {
+    /// The number shown as the subphase.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Initializing => i64::from(pg_sys::PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE),
+            Self::SamplingRows => 2,
+            Self::AssigningRows => 3,
+            Self::SortingRows => 4,
+            Self::WritingPages => 5,
+            Self::KMeans { iteration, n_iter } => {
+                KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
+            }
+        }
+    }
+
+    /// The name of the phase with this number, None for a number that no phase has.
+    fn name_of(number: i64) -> Option<String> {
+        let name = match number {
+            1 => "initializing",
+            2 => "sampling rows",
+            3 => "assigning rows",
+            4 => "sorting rows",
+            5 => "writing pages",
+            KMEANS.. => {
+                let (n_iter, i) =
+                    ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);
+                return Some(format!("k-means iteration {i} of {n_iter}"));
+            }
+            _ => return None,
+        };
+        Some(name.to_owned())
+    }
+}
+
+/// The name of a phase number, allocated in the caller's memory context; null if there is no such phase.
+///
+/// # Safety
+/// Called by the server.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn ambuildphasename(phasenum: i64) -> *mut c_char {
+    let name = Phase::name_of(phasenum).and_then(|name| CString::new(name).ok());
+    // SAFETY: pstrdup copies a NUL-terminated string.
+    name.map_or(std::ptr::null_mut(), |name| unsafe { pg_sys::pstrdup(name.as_ptr()) })
+}
+
+/// Shows `phase` as the running one.
+pub fn set_phase(phase: Phase) {
+    update(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, phase.number());
+}
+
+/// Shows how many rows the phase has to go through.
+pub fn set_tuples_total(n: u64) {
+    update(pg_sys::PROGRESS_CREATEIDX_TUPLES_TOTAL, n as i64);
+}
+
+/// Shows how many rows the phase has gone through.
+pub fn set_tuples_done(n: u64) {
+    update(pg_sys::PROGRESS_CREATEIDX_TUPLES_DONE, n as i64);
+}
+
+/// Shows how many blocks the phase has to go through.
+pub fn set_blocks_total(n: u64) {
+    update(pg_sys::PROGRESS_SCAN_BLOCKS_TOTAL, n as i64);
+}
+
+/// Shows how many blocks the phase has gone through.
+pub fn set_blocks_done(n: u64) {
+    update(pg_sys::PROGRESS_SCAN_BLOCKS_DONE, n as i64);
+}
+
+/// A store to this backend's slot in shared memory, with no lock; nothing when activity is not tracked.
+fn update(index: u32, value: i64) {
+    // SAFETY: the index is one of the command's parameters; called by the server's thread only.
+    unsafe { pg_sys::pgstat_progress_update_param(index as i32, value) };
+}
+
+#[cfg(feature = "pg_test")]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::pg_test;
+
+    use super::Phase;
+    use crate::am::testing::value;
+
+    #[pg_test]
+    fn pgtest_phases_have_names() {
+        let shown = |number: i64| -> String {
+            value(&format!(
+                "SELECT coalesce(pg_indexam_progress_phasename(oid, {number}), 'none')
+                 FROM pg_am WHERE amname = 'faissivf'"
+            ))
+        };
+        assert_eq!(shown(Phase::Initializing.number()), "initializing");
+        assert_eq!(shown(Phase::SamplingRows.number()), "sampling rows");
+        for (iteration, n_iter, name) in
+            [(1, 10, "k-means iteration 1 of 10"), (10, 10, "k-means iteration 10 of 10")]
+        {
+            assert_eq!(shown(Phase::KMeans { iteration, n_iter }.number()), name);
+        }
+        assert_eq!(shown(Phase::AssigningRows.number()), "assigning rows");
+        assert_eq!(shown(Phase::SortingRows.number()), "sorting rows");
+        assert_eq!(shown(Phase::WritingPages.number()), "writing pages");
+        assert_eq!((shown(0), shown(77)), ("none".to_owned(), "none".to_owned()));
+    }
+}
