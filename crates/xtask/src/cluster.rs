@@ -9,6 +9,7 @@ mod tests;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub struct Builder {
     pg: PgConfig,
     dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
+    detached: bool,
 }
 
 impl Builder {
@@ -54,9 +56,22 @@ impl Builder {
         self
     }
 
+    /// The server's own defaults instead of those for tests: what is committed is on disk.
+    pub fn durable(mut self) -> Self {
+        self.settings.clear();
+        self
+    }
+
+    /// Out of reach of the terminal's Ctrl-C, for a server that is to be left running.
+    pub fn detached(mut self) -> Self {
+        self.detached = true;
+        self
+    }
+
     /// Makes the cluster and starts its server.
     pub fn start(self) -> Result<Cluster> {
         let mut cluster = Cluster::prepare(self.pg, self.dir)?;
+        cluster.detached = self.detached;
         if !cluster.data_dir().join("PG_VERSION").exists() {
             cluster.initdb()?;
         }
@@ -75,6 +90,7 @@ pub struct Cluster {
     dir: PathBuf,
     socket_dir: PathBuf,
     temporary: bool,
+    detached: bool,
     server: Option<Child>,
     /// Ends the server and removes the files even if this process is killed.
     guardian: Option<Guardian>,
@@ -95,6 +111,7 @@ impl Cluster {
         Builder {
             pg: pg.clone(),
             dir: None,
+            detached: false,
             settings: settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
         }
     }
@@ -123,7 +140,16 @@ impl Cluster {
             short
         };
         let guardian = temporary.then(|| Guardian::watch(&dir)).transpose()?;
-        Ok(Self { pg, account, dir, socket_dir, temporary, server: None, guardian })
+        Ok(Self {
+            pg,
+            account,
+            dir,
+            socket_dir,
+            temporary,
+            detached: false,
+            server: None,
+            guardian,
+        })
     }
 
     fn initdb(&self) -> Result<()> {
@@ -169,6 +195,9 @@ impl Cluster {
         let mut postgres = self.tool("postgres");
         postgres.arg("-D").arg(self.data_dir());
         postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        if self.detached {
+            postgres.process_group(0);
+        }
         self.server = Some(postgres.spawn().context("could not start postgres")?);
         self.wait_until_ready()
     }

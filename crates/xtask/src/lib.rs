@@ -8,9 +8,11 @@
 pub mod account;
 pub mod build;
 pub mod cluster;
+pub mod demo;
 pub mod install;
 pub mod pg;
 pub mod python;
 pub mod servers;
 pub mod setup;
 pub mod suite;
+pub mod vector;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::build::Flavor;
 use xtask::pg::PgConfig;
 use xtask::setup::{self, Extra};
-use xtask::{install, suite};
+use xtask::{demo, install, suite};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, installs, shows and tests pgfaiss")]
@@ -19,6 +19,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Show it at work: a reverse dictionary of 30,000 definitions on a private server
+    Demo {
+        /// Stop the server of an earlier demo and remove its files
+        #[arg(long)]
+        stop: bool,
+    },
     /// Install what this machine lacks: PostgreSQL, its headers, libclang, Python
     Setup,
     /// Run every test, or the named parts (sql, pg, unit, lint, ...)
@@ -38,6 +44,14 @@ enum Task {
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
+        Task::Demo { stop } => {
+            if stop {
+                demo::stop()?
+            } else {
+                demo::run()?
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Setup => {
             let pg = setup::ensure(Extra::Python)?;
             println!("everything is there: {} ({})", pg.version, pg.program.display());
