@@ -2,6 +2,7 @@
 ::pgrx::pg_module_magic!();
 
 mod am;
+mod sql;
 
 /// The server calls this when it loads the library into a backend.
 #[pgrx::pg_guard]

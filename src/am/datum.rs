@@ -14,7 +14,9 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 
 use bytemuck::Pod;
-use pgrx::{PgLogLevel, PgSqlErrorCode, ereport, pg_sys};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::report::Report;
 
 /// The most dimensions a value of either type can have.
 pub const MAX_DIMS: usize = 16_000;
@@ -149,11 +151,7 @@ impl<E: Pod> VarlenaBuf<E> {
 #[cold]
 #[inline(never)]
 fn report_damaged(size: usize) -> ! {
-    ereport!(
-        PgLogLevel::ERROR,
-        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-        "stored vector is damaged",
-        format!("Its {size} bytes do not fit its number of dimensions.")
-    );
-    unreachable!("an error report does not return")
+    Report::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, "stored vector is damaged")
+        .detail(format!("Its {size} bytes do not fit its number of dimensions."))
+        .error()
 }

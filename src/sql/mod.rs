@@ -1,0 +1,28 @@
+//! What SQL sees of the types: text and binary forms, casts, operators, aggregates, functions.
+//!
+//! Every function is written once, generic over the element, and exported twice. The DDL that
+//! gives these functions their SQL names lies in `sql/`.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `fmgr` | how does the server call us, and how do results and errors go back? |
+//! | `element` | what is allowed as an element, and what is the type called? |
+//! | `error` | which SQLSTATE and words does a mistake get? |
+//! | `text`, `binary` | how does a value look outside? |
+//! | `array`, `cast` | how do arrays and the two types turn into each other? |
+//! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
+//! | `rules` | the schema `faiss`: rules of thumb and conversions |
+
+mod aggregate;
+mod arithmetic;
+mod array;
+mod binary;
+mod cast;
+mod comparison;
+mod distance;
+mod element;
+mod error;
+mod fmgr;
+mod functions;
+mod rules;
+mod text;
