@@ -129,7 +129,7 @@ mod tests {
                 for j in 0..g.block_pages {
                     let slice = g.slice(j);
                     assert_eq!(slice.start, covered);
-                    assert!(!slice.is_empty() && slice.start % SLICE == 0);
+                    assert!(!slice.is_empty() && slice.start.is_multiple_of(SLICE));
                     assert!(g.row_start(j, g.block_vectors) <= BODY_SIZE);
                     covered = slice.end;
                 }

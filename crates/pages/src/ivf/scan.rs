@@ -3,8 +3,8 @@
 //! LIMIT is unknown, so rows are found in tranches: the 64 nearest first, then eight times as many
 //! each time. A tranche goes over the lists probed so far once more and takes what comes after the
 //! rows already returned. From the second tranche on, further lists are probed (unless that is
-//! off) until twice as many tuples were visited as the tranche takes, so that a list probed later
-//! rarely holds something nearer than what was returned before.
+//! off) until they hold twice as many rows to return as the tranche takes, so that a list probed
+//! later rarely holds something nearer than what was returned before.
 
 use ann::coarse::{Coarse, Probes};
 use ann::element::Element;
@@ -88,7 +88,10 @@ pub struct Scan<E: Element> {
     tranche: usize,
     /// The last hit of the tranche before, in order of return.
     last: Option<Hit>,
+    /// Rows of all tranches so far.
+    returned: u64,
     visited: u64,
+    /// Of `visited`, those beyond the first nprobe lists.
     continued: u64,
     left_out: u64,
 }
@@ -122,6 +125,7 @@ impl<E: Element> Scan<E> {
             given: 0,
             tranche: TRANCHE_FIRST,
             last: None,
+            returned: 0,
             visited: 0,
             continued: 0,
             left_out: 0,
@@ -140,7 +144,7 @@ impl<E: Element> Scan<E> {
         self.given = 0;
         self.tranche = TRANCHE_FIRST;
         self.last = None;
-        (self.visited, self.continued, self.left_out) = (0, 0, 0);
+        (self.returned, self.visited, self.continued, self.left_out) = (0, 0, 0, 0);
     }
 
     /// The next row, None at the end. `coarse` holds the centroids of this index; None when it is
@@ -220,6 +224,7 @@ impl<E: Element> Scan<E> {
         }
         self.top.sort_into(&mut self.ready);
         self.given = 0;
+        self.returned += self.ready.len() as u64;
         self.raise_bounds();
         self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
         Ok(())
@@ -247,7 +252,7 @@ impl<E: Element> Scan<E> {
         let mut end = start;
         while end < meta.nlist
             && self.continued < self.params.max_scan_tuples
-            && (self.visited < enough || self.top.is_empty())
+            && (self.to_return() < enough || self.top.is_empty())
         {
             let seen = self.scan_list(pages, meta, end, bound)?;
             self.visited += seen.tuples;
@@ -272,6 +277,11 @@ impl<E: Element> Scan<E> {
             Some(list_no) => self.probe.scan_list(pages, meta, list_no, bound, &mut self.top),
             None => Ok(Default::default()),
         }
+    }
+
+    /// Rows visited that are neither returned nor left out.
+    fn to_return(&self) -> u64 {
+        self.visited.saturating_sub(self.returned).saturating_sub(self.left_out)
     }
 
     /// Notes how far each span is returned by the tranche in `ready`.

@@ -268,7 +268,7 @@ mod tests {
         let mut found = Vec::new();
         let runs = sorter
             .finish(|e| {
-                assert!(e.vector.iter().all(|&b| b == e.norm_sqr as u8));
+                assert!(e.vector.iter().all(|&b| b == e.norm_sqr as u32 as u8));
                 assert_eq!(e.coarse_distance, -e.norm_sqr);
                 found.push((e.list_no, e.tid, e.norm_sqr as u32));
                 Ok(())

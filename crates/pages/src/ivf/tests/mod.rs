@@ -1,0 +1,189 @@
+//! The verbs of `faissivf` together, on pages in memory, against a model: a map from tid to vector.
+
+mod crash;
+mod damage;
+mod exact;
+mod interleave;
+mod modes;
+mod random;
+
+use std::collections::BTreeMap;
+
+use ann::coarse::Coarse;
+use ann::element::Element;
+use ann::kernels::{cosine_distance, l2_distance, negative_inner_product, norm_sqr};
+use ann::metric::Metric;
+use ann::rng::Rng;
+
+use crate::ivf::build::{Builder, Entry};
+use crate::ivf::centroids::read_centroids;
+use crate::ivf::check::{Problem, check};
+use crate::ivf::insert::insert;
+use crate::ivf::scan::{Found, Iterative, Scan, SearchParams};
+use crate::ivf::vacuum::{VacuumStats, bulk_delete};
+use crate::mem::MemPages;
+use crate::meta::{Meta, MetaParams};
+use crate::tid::Tid;
+
+pub type Model<E> = BTreeMap<Tid, Vec<E>>;
+
+/// An index and what must be in it.
+pub struct World<E: Element> {
+    pub mem: MemPages,
+    pub meta: Meta,
+    pub centroids: Vec<f32>,
+    pub model: Model<E>,
+    pub rng: Rng,
+    next_tid: u64,
+}
+
+pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+
+pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
+    (0..dims).map(|_| E::from_f32(rng.unit() - 0.5)).collect()
+}
+
+fn widened<E: Element>(vector: &[E]) -> Vec<f32> {
+    vector.iter().map(|x| x.to_f32()).collect()
+}
+
+pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
+    match metric {
+        Metric::L2 => l2_distance(query, vector),
+        Metric::InnerProduct => negative_inner_product(query, vector),
+        Metric::Cosine => cosine_distance(query, vector),
+    }
+}
+
+/// Everything, in order of distance.
+pub const ALL: SearchParams =
+    SearchParams { nprobe: usize::MAX, iterative: Iterative::Off, max_scan_tuples: 0 };
+
+impl<E: Element> World<E> {
+    /// Builds an index over `n_rows` random rows with `nlist` random centroids (0 = untrained).
+    pub fn new(metric: Metric, dims: usize, nlist: usize, n_rows: usize, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let centroids = random_vector::<f32>(&mut rng, nlist * dims);
+        let params = MetaParams {
+            element: E::TAG,
+            metric,
+            dims,
+            nlist_option: nlist as u32,
+            seed,
+            trained_rows: 0,
+        };
+        let mut builder = Builder::new(MemPages::default(), &params, &centroids).unwrap();
+        let coarse = Coarse { metric, dims, centroids: &centroids };
+        let mut model = Model::new();
+        let mut rows = Vec::new();
+        for i in 0..n_rows as u64 {
+            let (tid, vector) = (tid_no(i), random_vector::<E>(&mut rng, dims));
+            let (list_no, distance) = assign(&coarse, &vector);
+            rows.push((list_no, tid, vector.clone(), distance));
+            model.insert(tid, vector);
+        }
+        rows.sort_by_key(|row| (row.0, row.1));
+        for (list_no, tid, vector, coarse_distance) in rows {
+            let (norm_sqr, vector) = (norm_sqr(&vector), bytemuck::cast_slice(&vector));
+            builder.add(&Entry { list_no, tid, norm_sqr, coarse_distance, vector }).unwrap();
+        }
+        let (mem, meta) = builder.finish().unwrap();
+        assert_eq!(Meta::read(&mem).unwrap(), meta);
+        assert_eq!(read_centroids(&mem, &meta).unwrap(), centroids);
+        Self { mem, meta, centroids, model, rng, next_tid: n_rows as u64 }
+    }
+
+    /// The same model over another store.
+    pub fn on(&self, mem: MemPages, model: Model<E>) -> Self {
+        let (meta, centroids) = (self.meta.clone(), self.centroids.clone());
+        Self { mem, meta, centroids, model, rng: Rng::new(1), next_tid: self.next_tid + 1000 }
+    }
+
+    pub fn coarse(&self) -> Option<Coarse<'_>> {
+        let (metric, dims) = (self.meta.metric, self.meta.dims);
+        self.meta.is_trained.then_some(Coarse { metric, dims, centroids: &self.centroids })
+    }
+
+    pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), crate::Error> {
+        let (list_no, distance) = self.coarse().map_or((0, 0.0), |c| assign(&c, vector));
+        insert(&self.mem, &self.meta, list_no, tid, vector, norm_sqr(vector), distance)
+    }
+
+    pub fn fresh_tid(&mut self) -> Tid {
+        self.next_tid += 1;
+        tid_no(self.next_tid - 1)
+    }
+
+    pub fn insert_random(&mut self) -> Tid {
+        let (tid, vector) = (self.fresh_tid(), random_vector(&mut self.rng, self.meta.dims));
+        self.put(tid, &vector).unwrap();
+        self.model.insert(tid, vector);
+        tid
+    }
+
+    /// Deletes rows for which `is_dead`, checking that every row is asked about once.
+    pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
+        let mut asked = Vec::new();
+        let stats = bulk_delete(&self.mem, &self.meta, |tid| {
+            asked.push(tid);
+            is_dead(tid)
+        })
+        .unwrap();
+        asked.sort_unstable();
+        assert_eq!(asked, self.model.keys().copied().collect::<Vec<_>>());
+        let before = self.model.len();
+        self.model.retain(|tid, _| !is_dead(*tid));
+        assert_eq!(stats.live, self.model.len() as u64);
+        assert_eq!(stats.removed, (before - self.model.len()) as u64);
+        stats
+    }
+
+    pub fn search(&self, query: &[f32], params: SearchParams) -> (Vec<Found>, Scan<E>) {
+        let mut scan = Scan::new();
+        scan.begin(query, params);
+        let mut rows = Vec::new();
+        while let Some(row) = scan.next(&self.mem, &self.meta, self.coarse().as_ref()).unwrap() {
+            rows.push(row);
+            assert!(rows.len() <= self.model.len(), "more rows than there are");
+        }
+        (rows, scan)
+    }
+
+    /// What a full sort by the operator gives.
+    pub fn expected(&self, query: &[f32]) -> Vec<(Tid, u64)> {
+        let metric = self.meta.metric;
+        let mut rows: Vec<(f64, Tid)> =
+            self.model.iter().map(|(tid, v)| (operator(metric, query, v), *tid)).collect();
+        rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        rows.into_iter().map(|(distance, tid)| (tid, distance.to_bits())).collect()
+    }
+
+    /// The pages are sound and a search of all lists finds the model, bit for bit.
+    pub fn verify(&mut self) {
+        assert_eq!(check(&self.mem), []);
+        self.verify_rows();
+    }
+
+    pub fn verify_rows(&mut self) {
+        let query = random_vector::<f32>(&mut self.rng, self.meta.dims);
+        let query = widened::<E>(&query.iter().map(|x| E::from_f32(*x)).collect::<Vec<_>>());
+        let (rows, _) = self.search(&query, ALL);
+        let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
+        assert_eq!(found, self.expected(&query));
+    }
+}
+
+fn assign<E: Element>(coarse: &Coarse<'_>, vector: &[E]) -> (u32, f32) {
+    if coarse.nlist() == 0 { (0, 0.0) } else { coarse.assign(&widened(vector)) }
+}
+
+pub fn tid_no(i: u64) -> Tid {
+    Tid::new((i / 50) as u32, (i % 50 + 1) as u16)
+}
+
+/// Problems other than leaked pages.
+pub fn damage(mem: &MemPages) -> Vec<Problem> {
+    let mut problems = check(mem);
+    problems.retain(|p| p.severity == crate::ivf::check::Severity::Damage);
+    problems
+}
