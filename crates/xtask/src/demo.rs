@@ -32,7 +32,7 @@ const SHOWN_QUESTIONS: [&str; 6] = [
     "someone who studies the stars",
     "the sad feeling of missing home",
     "a place with water in the desert",
-    "to put off doing something",
+    "a song to make a baby fall asleep",
     "money demanded for a captured person",
 ];
 
@@ -119,7 +119,11 @@ fn shortened(text: &str, length: usize) -> String {
 /// How to go on without us.
 fn farewell(cluster: &Cluster) {
     let (host, user) = (cluster.socket_dir().display(), &cluster.account().name);
-    let psql = cluster.pg().program("psql");
+    let psql = if setup::has_program("psql") {
+        PathBuf::from("psql")
+    } else {
+        cluster.pg().program("psql")
+    };
     println!("\nThe server stays up. Open psql on it:\n");
     println!("  {} -h {host} -U {user} {DATABASE}\n", psql.display());
     println!("and type, for instance:\n");

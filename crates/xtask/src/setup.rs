@@ -145,7 +145,8 @@ fn depends_of_postgresql() -> Option<u32> {
     line.trim().trim_start_matches("Depends: postgresql-").parse().ok()
 }
 
-fn has_program(name: &str) -> bool {
+/// Whether the PATH has a program of that name.
+pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
 }

@@ -31,7 +31,10 @@ pub fn load(client: &mut Client, set: &Dictionary) -> Result<()> {
     let types = [Type::INT4, Type::TEXT, vector];
     let quiet = ProgressBar::hidden();
     copy(client, "questions", &types, &set.queries[..questions], &set.query_embeddings, &quiet)?;
-    client.batch_execute("VACUUM ANALYZE words; ANALYZE questions")?;
+    // VACUUM wants to be alone in its statement.
+    for statement in ["VACUUM ANALYZE words", "ANALYZE questions"] {
+        client.batch_execute(statement)?;
+    }
     Ok(())
 }
 
