@@ -3,6 +3,8 @@
 
 use std::ffi::CStr;
 
+use pages::tid::Tid;
+use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::pg_sys;
 
 /// InvalidSubTransactionId, a macro without a binding.
@@ -61,4 +63,21 @@ pub fn count_scan(index: pg_sys::Relation) {
             (*info).counts.numscans += 1;
         }
     }
+}
+
+/// The tid of a heap pointer.
+///
+/// # Safety
+/// `pointer` must be valid.
+pub unsafe fn tid_of(pointer: pg_sys::ItemPointer) -> Tid {
+    // SAFETY: the caller's promise.
+    let (blkno, offset) = item_pointer_get_both(unsafe { *pointer });
+    Tid { blkno, offset }
+}
+
+/// The heap pointer of a tid.
+pub fn pointer_of(tid: Tid) -> pg_sys::ItemPointerData {
+    let mut pointer = pg_sys::ItemPointerData::default();
+    item_pointer_set_all(&mut pointer, tid.blkno, tid.offset);
+    pointer
 }

@@ -54,7 +54,7 @@ impl Report {
         self.send(PgLogLevel::WARNING);
     }
 
-    /// Tells the client what it asked for.
+    /// Tells the client without stopping, whatever `client_min_messages` says.
     pub fn info(self) {
         self.send(PgLogLevel::INFO);
     }

@@ -22,7 +22,8 @@ pub struct Entry<'a> {
     pub tid: Tid,
     /// `norm_sqr` of the vector by the canonical kernel. Kept under cosine only.
     pub norm_sqr: f32,
-    /// The distance to the list's centroid as the coarse quantizer gives it; 0 when untrained.
+    /// The distance to the list's centroid as the coarse quantizer gives it
+    /// (under cosine of the unit vector); 0 when untrained.
     pub coarse_distance: f32,
     /// The vector's elements as stored: dims × element size bytes, little-endian.
     pub vector: &'a [u8],

@@ -273,7 +273,8 @@ fn vector_problem<E: Element>(
     }
     let distance = match meta.metric {
         Metric::L2 => l2_sqr(centroid, vector),
-        Metric::InnerProduct | Metric::Cosine => -dot(centroid, vector),
+        Metric::InnerProduct => -dot(centroid, vector),
+        Metric::Cosine => -dot(centroid, vector) / norm.sqrt(),
     };
     let slack = RADIUS_SLACK * (norm + norm_sqr(centroid));
     let is_outside = slack.is_finite() && distance > list.header.radius + slack;

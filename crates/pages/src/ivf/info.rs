@@ -16,8 +16,8 @@ pub struct ListInfo {
     pub ndead: u64,
     /// LIST and DATA pages.
     pub pages: u64,
-    /// The largest coarse distance of a member, as the coarse quantizer gives it (squared under
-    /// L2, a negative inner product otherwise); None in an empty list.
+    /// The largest coarse distance of a member: squared under L2, else a negative inner product,
+    /// under cosine that of the unit vector; None in an empty list.
     pub radius: Option<f32>,
 }
 

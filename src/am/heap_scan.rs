@@ -1,0 +1,102 @@
+//! A pass over the table for a build: the server's scan (visibility, HOT chains, predicate,
+//! expressions) with a Rust closure for each row.
+
+use std::ffi::c_void;
+
+use ann::element::Element;
+use pages::tid::Tid;
+use pgrx::{pg_guard, pg_sys};
+
+use super::datum::Varlena;
+use super::rel::tid_of;
+use super::report::wrong_dimensions;
+
+/// MaxHeapTuplesPerPage: what fits an 8 kB page at 28 bytes a row.
+const HEAP_TUPLES_PER_PAGE_MAX: u64 = 291;
+
+/// The table and index of a running build.
+pub struct Heap {
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    info: *mut pg_sys::IndexInfo,
+}
+
+/// What the server carries to each call of `visit`.
+struct Visitor<'a> {
+    row: &'a mut dyn FnMut(Tid, pg_sys::Datum),
+}
+
+impl Heap {
+    /// # Safety
+    /// The arguments of `ambuild`, used only while it runs.
+    pub unsafe fn new(
+        heap: pg_sys::Relation,
+        index: pg_sys::Relation,
+        info: *mut pg_sys::IndexInfo,
+    ) -> Self {
+        Self { heap, index, info }
+    }
+
+    pub fn index(&self) -> pg_sys::Relation {
+        self.index
+    }
+
+    /// An upper bound of the rows, from the table's length.
+    pub fn rows_max(&self) -> u64 {
+        // SAFETY: an open table.
+        let blocks = unsafe {
+            pg_sys::RelationGetNumberOfBlocksInFork(self.heap, pg_sys::ForkNumber::MAIN_FORKNUM)
+        };
+        u64::from(blocks) * HEAP_TUPLES_PER_PAGE_MAX
+    }
+
+    /// Calls `row` with each non-null value that belongs into the index; returns the table's live
+    /// rows as the server counts them. `row` must look at the datum during the call only.
+    pub fn scan(&self, mut row: impl FnMut(Tid, pg_sys::Datum), report_progress: bool) -> f64 {
+        let mut visitor = Visitor { row: &mut row };
+        // SAFETY: `visit` gets back the visitor, which outlives the scan.
+        unsafe {
+            pg_sys::table_index_build_scan(
+                self.heap,
+                self.index,
+                self.info,
+                true,
+                report_progress,
+                Some(visit),
+                (&raw mut visitor).cast(),
+                std::ptr::null_mut(),
+            )
+        }
+    }
+
+    /// The vector in `value`, whose dimension must be the index's.
+    ///
+    /// # Safety
+    /// `value` must be a vector of element type `E`, valid for `'a`.
+    pub unsafe fn vector<'a, E: Element>(value: pg_sys::Datum, dims: usize) -> Varlena<'a, E> {
+        // SAFETY: the caller's promise.
+        let vector = unsafe { Varlena::<E>::from_datum(value) };
+        if vector.dims() != dims {
+            wrong_dimensions(dims, vector.dims());
+        }
+        vector
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn visit(
+    _index: pg_sys::Relation,
+    pointer: pg_sys::ItemPointer,
+    values: *mut pg_sys::Datum,
+    isnull: *mut bool,
+    _alive: bool,
+    state: *mut c_void,
+) {
+    // SAFETY: the server passes one value per column, a valid tid and our visitor. Rows that are
+    // dead but still visible to someone are indexed like the others.
+    unsafe {
+        if !*isnull {
+            ((*state.cast::<Visitor>()).row)(tid_of(pointer), *values);
+        }
+    }
+}

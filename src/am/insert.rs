@@ -1,0 +1,98 @@
+//! `aminsert`: one row into the list of its nearest centroid.
+
+use ann::element::Element;
+use ann::kernels;
+use ann::metric::Metric;
+use half::f16;
+use pages::tid::Tid;
+use pgrx::{pg_guard, pg_sys};
+
+use super::datum::Varlena;
+use super::opclass::{ElementType, opclass_of};
+use super::pages::PgPages;
+use super::rel::tid_of;
+use super::relation::{IvfIndex, ivf_index};
+use super::report::{checked, wrong_dimensions};
+
+/// A row's vector with what the list needs to know of it. Under cosine a vector without direction
+/// has no distance and is not indexed: None.
+pub struct Placed<'a, E> {
+    pub elements: &'a [E],
+    pub norm_sqr: f32,
+}
+
+impl<'a, E: Element> Placed<'a, E> {
+    pub fn new(metric: Metric, elements: &'a [E]) -> Option<Self> {
+        let norm_sqr = if metric == Metric::Cosine { kernels::norm_sqr(elements) } else { 0.0 };
+        (metric != Metric::Cosine || norm_sqr > 0.0).then_some(Self { elements, norm_sqr })
+    }
+}
+
+/// # Safety
+/// Called by the server with an open, locked index and one value per column.
+#[pg_guard]
+#[allow(clippy::too_many_arguments, reason = "the server's signature")]
+pub unsafe extern "C-unwind" fn aminsert(
+    index: pg_sys::Relation,
+    values: *mut pg_sys::Datum,
+    isnull: *mut bool,
+    heap_tid: pg_sys::ItemPointer,
+    _heap: pg_sys::Relation,
+    _check_unique: pg_sys::IndexUniqueCheck::Type,
+    _index_unchanged: bool,
+    _info: *mut pg_sys::IndexInfo,
+) -> bool {
+    // SAFETY: the server's contract: one column, a valid tid, a relation open for the call.
+    unsafe {
+        if *isnull {
+            return false;
+        }
+        let tid = tid_of(heap_tid);
+        let pages = PgPages::new(index);
+        let ivf = ivf_index(index, &pages);
+        match opclass_of(index).element {
+            ElementType::F16 => insert::<f16>(index, &pages, &ivf, tid, *values),
+            ElementType::F32 => insert::<f32>(index, &pages, &ivf, tid, *values),
+        }
+    }
+    false
+}
+
+/// # Safety
+/// `value` must be a vector of element type `E`.
+unsafe fn insert<E: Element>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    tid: Tid,
+    value: pg_sys::Datum,
+) {
+    // SAFETY: the operator class says the column holds vectors of E.
+    let vector = unsafe { Varlena::<E>::from_datum(value) };
+    let dims = ivf.meta.dims;
+    if vector.dims() != dims {
+        wrong_dimensions(dims, vector.dims());
+    }
+    let Some(row) = Placed::new(ivf.meta.metric, vector.elements()) else { return };
+    let (list_no, distance) = ivf.coarse().map_or((0, 0.0), |coarse| {
+        let wide: Vec<f32> = row.elements.iter().map(|x| x.to_f32()).collect();
+        coarse.assign(&wide)
+    });
+    let distance = member_distance(ivf.meta.metric, distance, row.norm_sqr);
+    let result = pages::ivf::insert::insert(
+        pages,
+        &ivf.meta,
+        list_no,
+        tid,
+        row.elements,
+        row.norm_sqr,
+        distance,
+    );
+    checked(index, result);
+}
+
+/// A row's distance to its list's centroid as the list keeps it: what the coarse quantizer gives,
+/// but under cosine for the unit vector.
+pub fn member_distance(metric: Metric, coarse_distance: f32, norm_sqr: f32) -> f32 {
+    if metric == Metric::Cosine { coarse_distance / norm_sqr.sqrt() } else { coarse_distance }
+}

@@ -1,0 +1,106 @@
+//! What every callback needs of an index and must not decode each time: its metapage and its
+//! centroids, kept once per backend and storage.
+//!
+//! Both are written at build and never change afterwards, so an entry is right as long as the
+//! relation keeps its file. The relcache callback drops entries of relations that changed; a
+//! running scan keeps its own reference.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use ann::coarse::Coarse;
+use pages::Error;
+use pages::ivf::centroids::read_centroids;
+use pages::meta::Meta;
+use pgrx::{pg_guard, pg_sys};
+
+use super::pages::PgPages;
+use super::rel;
+use super::report::checked;
+
+/// How many indexes a backend remembers, and how many bytes of centroids.
+const ENTRIES_MAX: usize = 32;
+const BYTES_MAX: usize = 256 << 20;
+
+/// The frozen part of one faissivf index.
+pub struct IvfIndex {
+    pub meta: Meta,
+    /// nlist × dims; empty when untrained.
+    centroids: Vec<f32>,
+}
+
+impl IvfIndex {
+    /// The coarse quantizer; None when untrained.
+    pub fn coarse(&self) -> Option<Coarse<'_>> {
+        let (metric, dims) = (self.meta.metric, self.meta.dims);
+        self.meta.is_trained.then_some(Coarse { metric, dims, centroids: &self.centroids })
+    }
+
+    fn read(pages: &PgPages) -> Result<Self, Error> {
+        let meta = Meta::read(pages)?;
+        let centroids = read_centroids(pages, &meta)?;
+        Ok(Self { meta, centroids })
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.centroids.len() * size_of::<f32>()
+    }
+}
+
+struct Entry {
+    relid: pg_sys::Oid,
+    file_number: u32,
+    index: Rc<IvfIndex>,
+}
+
+thread_local! {
+    /// Most recently used last.
+    static CACHE: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+    static REGISTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The frozen part of the open index `rel`, from the cache or from its pages.
+pub fn ivf_index(rel: pg_sys::Relation, pages: &PgPages) -> Rc<IvfIndex> {
+    // SAFETY: an open relation.
+    let relid = unsafe { (*rel).rd_id };
+    let file_number = rel::file_number(rel);
+    let hit = CACHE.with_borrow_mut(|cache| {
+        let at = cache.iter().rposition(|e| e.relid == relid && e.file_number == file_number)?;
+        let last = cache.len() - 1;
+        cache.swap(at, last);
+        cache.last().map(|e| Rc::clone(&e.index))
+    });
+    if let Some(index) = hit {
+        return index;
+    }
+    register();
+    let index = Rc::new(checked(rel, IvfIndex::read(pages)));
+    CACHE.with_borrow_mut(|cache| {
+        cache.retain(|e| e.relid != relid);
+        cache.push(Entry { relid, file_number, index: Rc::clone(&index) });
+        while cache.len() > ENTRIES_MAX
+            || cache.len() > 1 && cache.iter().map(|e| e.index.bytes()).sum::<usize>() > BYTES_MAX
+        {
+            cache.remove(0);
+        }
+    });
+    index
+}
+
+fn register() {
+    if !REGISTERED.replace(true) {
+        // SAFETY: registered once per backend; the function lives as long as the library.
+        unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), pg_sys::Datum::from(0)) };
+    }
+}
+
+/// Relcache invalidation of `relid`, or of everything (InvalidOid).
+#[pg_guard]
+unsafe extern "C-unwind" fn forget(_arg: pg_sys::Datum, relid: pg_sys::Oid) {
+    CACHE.with(|cache| {
+        // Borrowed only while an entry is looked up, and no lookup runs server code inside.
+        if let Ok(mut cache) = cache.try_borrow_mut() {
+            cache.retain(|e| relid != pg_sys::InvalidOid && e.relid != relid);
+        }
+    });
+}

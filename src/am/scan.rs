@@ -1,0 +1,205 @@
+//! `ambeginscan` to `amendscan`: rows in distance order, one at a time.
+//!
+//! The scan's state belongs to the memory context of the scan and is dropped with it. Between two
+//! calls it holds no lock and no pin: everything it keeps is its own copy.
+
+use std::rc::Rc;
+
+use ann::element::Element;
+use half::f16;
+use pages::ivf::scan::{Iterative, Scan, SearchParams};
+use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
+
+use super::datum::Varlena;
+use super::guc::{self, IterativeScan};
+use super::opclass::{ElementType, opclass_of};
+use super::options::IvfOptions;
+use super::pages::PgPages;
+use super::rel;
+use super::relation::{IvfIndex, ivf_index};
+use super::report::{Report, checked};
+
+/// A scan of either element type.
+enum Search {
+    F32(Scan<f32>),
+    F16(Scan<f16>),
+}
+
+/// What hangs on `IndexScanDesc.opaque`.
+struct ScanState {
+    pages: PgPages,
+    search: Search,
+    /// None until the first row of a (re)scan is asked for.
+    running: Option<Rc<IvfIndex>>,
+}
+
+/// # Safety
+/// Called by the server with an open index.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn ambeginscan(
+    index: pg_sys::Relation,
+    nkeys: i32,
+    norderbys: i32,
+) -> pg_sys::IndexScanDesc {
+    // SAFETY: the relation stays open as long as the scan; the state is freed with the context
+    // that the scan descriptor itself is allocated in.
+    unsafe {
+        let scan = pg_sys::RelationGetIndexScan(index, nkeys, norderbys);
+        let search = match opclass_of(index).element {
+            ElementType::F16 => Search::F16(Scan::new()),
+            ElementType::F32 => Search::F32(Scan::new()),
+        };
+        let state = ScanState { pages: PgPages::new(index), search, running: None };
+        (*scan).opaque =
+            PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
+        scan
+    }
+}
+
+/// # Safety
+/// Called by the server with a scan of `ambeginscan`.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn amrescan(
+    scan: pg_sys::IndexScanDesc,
+    _keys: pg_sys::ScanKey,
+    _nkeys: i32,
+    orderbys: pg_sys::ScanKey,
+    norderbys: i32,
+) {
+    // SAFETY: orderByData has room for the numberOfOrderBys keys given to ambeginscan.
+    unsafe {
+        let state = &mut *(*scan).opaque.cast::<ScanState>();
+        state.running = None;
+        let n = norderbys.min((*scan).numberOfOrderBys).max(0) as usize;
+        if !orderbys.is_null() && n > 0 {
+            std::ptr::copy(orderbys, (*scan).orderByData, n);
+        }
+    }
+}
+
+/// # Safety
+/// Called by the server with a scan of `ambeginscan` after `amrescan`.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn amgettuple(
+    scan: pg_sys::IndexScanDesc,
+    direction: pg_sys::ScanDirection::Type,
+) -> bool {
+    debug_assert_eq!(direction, pg_sys::ScanDirection::ForwardScanDirection);
+    // SAFETY: the state of ambeginscan; nobody else refers to it during the call.
+    unsafe {
+        let state = &mut *(*scan).opaque.cast::<ScanState>();
+        let index = (*scan).indexRelation;
+        if state.running.is_none() {
+            require_mvcc(scan);
+            state.running = Some(start(scan, state));
+            rel::count_scan(index);
+        }
+        let Some(ivf) = state.running.clone() else { return false };
+        let found = match &mut state.search {
+            Search::F32(search) => search.next(&state.pages, &ivf.meta, ivf.coarse().as_ref()),
+            Search::F16(search) => search.next(&state.pages, &ivf.meta, ivf.coarse().as_ref()),
+        };
+        let Some(found) = checked(index, found) else { return false };
+        (*scan).xs_heaptid = rel::pointer_of(found.tid);
+        (*scan).xs_recheck = false;
+        (*scan).xs_recheckorderby = false;
+        true
+    }
+}
+
+/// # Safety
+/// Called by the server with a scan of `ambeginscan`.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
+    // SAFETY: the state stays allocated until its memory context goes; only its buffers go now.
+    unsafe {
+        let state = &mut *(*scan).opaque.cast::<ScanState>();
+        state.running = None;
+        state.search = Search::F32(Scan::new());
+    }
+}
+
+/// A row that vacuum may remove while we look at it is invisible only to an MVCC snapshot.
+unsafe fn require_mvcc(scan: pg_sys::IndexScanDesc) {
+    // SAFETY: the executor sets the snapshot before the first row is asked for.
+    let mvcc = unsafe {
+        let snapshot = (*scan).xs_snapshot;
+        snapshot.is_null()
+            || matches!(
+                (*snapshot).snapshot_type,
+                pg_sys::SnapshotType::SNAPSHOT_MVCC | pg_sys::SnapshotType::SNAPSHOT_HISTORIC_MVCC
+            )
+    };
+    if !mvcc {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "a faissivf index cannot be scanned with a non-MVCC snapshot",
+        )
+        .error();
+    }
+}
+
+/// Freezes query and search parameters for the rows to come.
+unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfIndex> {
+    // SAFETY: the caller's scan; without an ORDER BY the cost estimate keeps the planner away.
+    unsafe {
+        let index = (*scan).indexRelation;
+        if (*scan).numberOfOrderBys < 1 {
+            Report::new(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "a faissivf index cannot be scanned without an ORDER BY distance",
+            )
+            .error();
+        }
+        let ivf = ivf_index(index, &state.pages);
+        let order = &*(*scan).orderByData;
+        let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
+        let params = SearchParams {
+            nprobe: guc::nprobe_for(&IvfOptions::of(index)) as usize,
+            iterative: match guc::iterative_scan() {
+                IterativeScan::StrictOrder => Iterative::Strict,
+                IterativeScan::RelaxedOrder => Iterative::Relaxed,
+                IterativeScan::Off => Iterative::Off,
+            },
+            max_scan_tuples: guc::max_scan_tuples(),
+        };
+        match &mut state.search {
+            Search::F32(search) => begin(search, &ivf, value, params),
+            Search::F16(search) => begin(search, &ivf, value, params),
+        }
+        ivf
+    }
+}
+
+/// # Safety
+/// `value` must be a vector of element type `E`.
+unsafe fn begin<E: Element>(
+    search: &mut Scan<E>,
+    ivf: &IvfIndex,
+    value: Option<pg_sys::Datum>,
+    params: SearchParams,
+) {
+    let dims = ivf.meta.dims;
+    let Some(value) = value else {
+        // Every distance to NULL is NULL: all rows are equally near.
+        search.begin(&vec![0.0; dims], params);
+        return;
+    };
+    // SAFETY: the ordering operator's right argument has the type of the operator class.
+    let vector = unsafe { Varlena::<E>::from_datum(value) };
+    if vector.dims() != dims {
+        different_dimensions::<E>(dims, vector.dims());
+    }
+    let query: Vec<f32> = vector.elements().iter().map(|x| x.to_f32()).collect();
+    search.begin(&query, params);
+}
+
+/// The operator's own error: the index must not change what a query with a wrong operand says.
+fn different_dimensions<E: Element>(index: usize, query: usize) -> ! {
+    let name = if E::TAG == f16::TAG { "halfvec" } else { "vector" };
+    Report::new(
+        PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+        format!("different {name} dimensions {index} and {query}"),
+    )
+    .error()
+}

@@ -1,0 +1,84 @@
+//! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the lists; an untouched index
+//! is not written.
+
+use pages::ivf::vacuum;
+use pages::tid::Tid;
+use pgrx::{PgBox, pg_guard, pg_sys};
+
+use super::pages::PgPages;
+use super::rel::pointer_of;
+use super::relation::ivf_index;
+use super::report::checked;
+
+/// # Safety
+/// Called by the server; `callback` may be called with `callback_state` for any tid.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn ambulkdelete(
+    info: *mut pg_sys::IndexVacuumInfo,
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+    callback: pg_sys::IndexBulkDeleteCallback,
+    callback_state: *mut std::ffi::c_void,
+) -> *mut pg_sys::IndexBulkDeleteResult {
+    // SAFETY: the server passes an open index and keeps it open for the call.
+    unsafe {
+        let index = (*info).index;
+        let pages = PgPages::for_vacuum(index, (*info).strategy);
+        let ivf = ivf_index(index, &pages);
+        let is_dead = |tid: Tid| {
+            let mut pointer = pointer_of(tid);
+            // The server's function may raise an error, which must unwind through us.
+            callback.is_some_and(|f| {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| f(&raw mut pointer, callback_state))
+            })
+        };
+        let done = checked(index, vacuum::bulk_delete(&pages, &ivf.meta, is_dead));
+        let stats = allocated(stats);
+        (*stats).num_index_tuples = done.live as f64;
+        (*stats).tuples_removed += done.removed as f64;
+        let pages_freed = u32::try_from(done.pages_freed).unwrap_or(u32::MAX);
+        (*stats).pages_newly_deleted += pages_freed;
+        (*stats).pages_deleted += pages_freed;
+        stats
+    }
+}
+
+/// # Safety
+/// Called by the server after zero or more `ambulkdelete`.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn amvacuumcleanup(
+    info: *mut pg_sys::IndexVacuumInfo,
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+) -> *mut pg_sys::IndexBulkDeleteResult {
+    // SAFETY: as above.
+    unsafe {
+        if (*info).analyze_only {
+            return stats;
+        }
+        let index = (*info).index;
+        let pages = PgPages::for_vacuum(index, (*info).strategy);
+        let ran = !stats.is_null();
+        let stats = allocated(stats);
+        if ran {
+            if (*stats).pages_newly_deleted > 0 {
+                pg_sys::IndexFreeSpaceMapVacuum(index);
+            }
+        } else {
+            let ivf = ivf_index(index, &pages);
+            let found = checked(index, vacuum::stats(&pages, &ivf.meta));
+            (*stats).num_index_tuples = found.live as f64;
+        }
+        (*stats).num_pages = checked(index, pages::store::Pages::n_blocks(&pages));
+        stats
+    }
+}
+
+/// The statistics handed from call to call, allocated by the first.
+unsafe fn allocated(
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+) -> *mut pg_sys::IndexBulkDeleteResult {
+    if !stats.is_null() {
+        return stats;
+    }
+    // SAFETY: allocates zeroed memory in the caller's memory context.
+    unsafe { PgBox::<pg_sys::IndexBulkDeleteResult>::alloc0() }.into_pg()
+}
