@@ -11,6 +11,7 @@
 //! | `text`, `binary` | how does a value look outside? |
 //! | `array`, `cast` | how do arrays and the two types turn into each other? |
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
+//! | `inspect` | what does an index hold? |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
 mod aggregate;
@@ -24,5 +25,6 @@ mod element;
 mod error;
 mod fmgr;
 mod functions;
+mod inspect;
 mod rules;
 mod text;

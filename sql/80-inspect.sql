@@ -1,0 +1,29 @@
+-- What an index holds, from psql. All of it needs SELECT on the table.
+
+CREATE FUNCTION faiss.index_info(index regclass)
+RETURNS TABLE (
+    method text, factory text, metric text, dims int, element_type text,
+    is_trained boolean, trained_rows bigint, ntotal bigint, ndead bigint,
+    code_size int, bytes bigint, bytes_per_vector double precision,
+    nlist int, imbalance_factor double precision, model text, seed bigint, format_version int)
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME', 'index_info_wrapper';
+
+COMMENT ON FUNCTION faiss.index_info(regclass) IS
+    'one row about an index; imbalance_factor 1 = all lists equally long, 2 = queries scan twice as much as with equal lists';
+
+CREATE FUNCTION faiss.list_info(index regclass)
+RETURNS TABLE (list_no int, ntotal bigint, ndead bigint, pages bigint, radius double precision)
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'list_info_wrapper';
+
+COMMENT ON FUNCTION faiss.list_info(regclass) IS
+    'a row per inverted list; radius: the largest distance of a member to the centroid (cosine distance under cosine, else Euclidean)';
+
+CREATE FUNCTION faiss.check(index regclass)
+RETURNS TABLE (blkno bigint, problem text)
+LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'check_wrapper';
+
+COMMENT ON FUNCTION faiss.check(regclass) IS
+    'a row per broken invariant of the pages, none if the index is sound; writers wait while it runs';
