@@ -43,6 +43,8 @@ fn tell(story: &Path, name: &str) -> Result<Vec<u8>, Failed> {
     let db = Database::new(name);
     let (mut reader, writer) = std::io::pipe()?;
     let mut psql = db.psql();
+    // A story may leave files where it runs; they go with the cluster.
+    psql.current_dir(checks::shared().dir());
     psql.args(["-a", "-q"]).env("PGCLIENTENCODING", "UTF8");
     psql.stdin(fs::File::open(story)?).stdout(writer.try_clone()?).stderr(writer);
     let mut child = psql.spawn()?;
