@@ -1,0 +1,43 @@
+-- The access method faissivf and its operator classes.
+--
+-- Strategy 1 is the ordering operator. Support function 1 says which element type and which metric an operator class
+-- has; the access method asks nothing else, so a class over another type of the same layout needs only its own operator
+-- and one of these functions.
+
+CREATE FUNCTION faiss.vector_l2_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_vector_l2_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION faiss.vector_ip_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_vector_ip_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION faiss.vector_cosine_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_vector_cosine_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION faiss.halfvec_l2_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_halfvec_l2_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION faiss.halfvec_ip_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_halfvec_ip_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION faiss.halfvec_cosine_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_halfvec_cosine_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION faiss.faissivf_handler(internal) RETURNS index_am_handler
+    AS 'MODULE_PATHNAME', 'faissivf_handler' LANGUAGE C;
+
+CREATE ACCESS METHOD faissivf TYPE INDEX HANDLER faiss.faissivf_handler;
+COMMENT ON ACCESS METHOD faissivf IS 'FAISS IndexIVF: inverted lists around k-means centroids';
+
+CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING faissivf AS
+    OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.vector_l2_support(internal);
+CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING faissivf AS
+    OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.vector_ip_support(internal);
+CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING faissivf AS
+    OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.vector_cosine_support(internal);
+CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING faissivf AS
+    OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.halfvec_l2_support(internal);
+CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING faissivf AS
+    OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.halfvec_ip_support(internal);
+CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING faissivf AS
+    OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.halfvec_cosine_support(internal);
