@@ -6,6 +6,9 @@ use crate::metric::Metric;
 /// Rows whose distances are held on the stack at a time while one vector is assigned.
 const ASSIGN_BLOCK: usize = 256;
 
+/// Elements ahead of the row being compared that are asked for: the centroids may be larger than any cache.
+const AHEAD: usize = 2048;
+
 /// The centroids of an inverted file. Under inner product and cosine they have norm 1 and a vector belongs to
 /// the centroid of largest inner product; its own norm does not change which, so nothing is normalised.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +28,14 @@ impl Coarse<'_> {
     }
 
     fn block_distances(&self, x: &[f32], rows: &[f32], out: &mut [f32]) {
+        let next = bytemuck::cast_slice(rows.get(AHEAD..).unwrap_or_default());
         if self.metric.is_spherical() {
-            RowKernel::dot().distances(x, rows, out);
+            RowKernel::dot().distances_ahead(x, rows, out, next);
             for distance in out {
                 *distance = -*distance;
             }
         } else {
-            RowKernel::l2_sqr().distances(x, rows, out);
+            RowKernel::l2_sqr().distances_ahead(x, rows, out, next);
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::assign::Assigner;
 use crate::coarse::Coarse;
-use crate::kernels::norm_sqr;
+use crate::kernels::{norm_sqr, prefetch};
 use crate::metric::Metric;
 use crate::parallel::Job;
 use crate::rng::Rng;
@@ -21,6 +21,8 @@ const SPLIT_SEED: u64 = 1234;
 const DONOR_BLOCK: usize = 256;
 /// Points between two looks at the job's cancel flag while a cluster is summed.
 const POLL_ELEMENTS: usize = 1 << 20;
+/// Members ahead of the one being summed that are asked for: they lie anywhere in memory.
+const AHEAD: usize = 4;
 
 /// What to train.
 #[derive(Clone, Copy, Debug)]
@@ -213,8 +215,11 @@ impl Members {
                 if job.cancelled() {
                     return;
                 }
-                for &point in group {
-                    let row = &points[point as usize * dims..][..dims];
+                let rows = |point: &u32| &points[*point as usize * dims..][..dims];
+                for (i, row) in group.iter().map(rows).enumerate() {
+                    if let Some(soon) = group.get(i + AHEAD) {
+                        prefetch(bytemuck::cast_slice(rows(soon)));
+                    }
                     for (sum, x) in sums.iter_mut().zip(row) {
                         *sum += f64::from(*x);
                     }

@@ -178,6 +178,22 @@ fn operator_distances() {
 }
 
 #[test]
+fn looking_ahead_changes_nothing() {
+    let (query, rows) = (sample(100, 5), elements::<f16>(&sample(1100, 6)));
+    let kernel = RowKernel::l2_sqr();
+    let mut expected = [0.0; 11];
+    kernel.distances(&query, &rows, &mut expected);
+    for n in [0, 1, 100, 2200, 5000] {
+        let (mut out, mut acc) = ([0.0; 11], [Lanes::default(); 11]);
+        kernel.distances_ahead(&query, &rows, &mut out, &vec![0; n]);
+        assert_eq!(out, expected);
+        kernel.accumulate_ahead(&query, &rows, &mut acc, &vec![0; n]);
+        RowKernel::<f16>::reduce(&acc, &mut out);
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
 fn prefetch_takes_any_slice() {
     super::prefetch(&[]);
     super::prefetch(&[0; 130]);
