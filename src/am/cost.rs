@@ -5,10 +5,13 @@
 //! filters make likely.
 
 use ann::rules::optimal_nlist;
+use pages::ivf::directory;
 use pgrx::{pg_guard, pg_sys};
 
+use super::guc;
 use super::options::IvfOptions;
-use super::{guc, rel};
+use super::pages::PgPages;
+use super::relation::ivf_index;
 
 /// Instead of infinity, which turns into NaN when the planner interpolates: more than any real plan.
 const UNUSABLE: f64 = 1.0e100;
@@ -18,8 +21,8 @@ const DIMS_PER_OPERATOR: f64 = 256.0;
 const OPERATORS_PER_VECTOR: f64 = 0.25;
 /// A scan that goes on reads and selects again, and may run into its budget: its vectors count this many times.
 const CONTINUATION: f64 = 2.0;
-/// Stands for the dimensions of a column that does not say.
-const DIMS_UNKNOWN: usize = 512;
+/// Stands for the dimensions of an imagined index.
+const DIMS_UNKNOWN: f64 = 512.0;
 
 /// What an index looks like to the planner.
 struct Shape {
@@ -69,14 +72,15 @@ fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, 
     let share = (shape.nprobe / shape.nlist).min(1.0);
     let vector = prices.operator * (OPERATORS_PER_VECTOR + shape.dims / DIMS_PER_OPERATOR);
     // Where the table keeps its vectors out of line, the server prices a sequential scan by the few pages of the main
-    // table and the fetching of vectors at nothing. Ours are priced by the same measure, or no index would ever look good.
+    // table and the fetching of vectors at nothing. The first lists are priced by the same measure, or no index would ever
+    // look good; going on is not, so that reading everything in order is left to a sort.
     let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
     let first = shape.pages * share;
     let rest = shape.pages - first;
     let startup = shape.nlist * vector
         + measure * reread * prices.read(first, shape.nprobe.min(shape.nlist), shape.pages)
         + shape.tuples * share * vector;
-    let going_on = measure * prices.read(rest, shape.nlist * (1.0 - share), shape.pages)
+    let going_on = prices.read(rest, shape.nlist * (1.0 - share), shape.pages)
         + shape.tuples * (1.0 - share) * vector * CONTINUATION;
     (startup, startup + going_on + shape.tuples * prices.index_tuple)
 }
@@ -120,8 +124,13 @@ unsafe fn estimate(
     loop_count: f64,
 ) -> (f64, f64, f64, f64) {
     // SAFETY: the caller's promise.
-    let (path, index) = unsafe { (&*path, &mut *(*path).indexinfo) };
+    let (path, index) = unsafe { (&mut *path, &mut *(*path).indexinfo) };
     if path.indexorderbys.is_null() {
+        // Here enable_seqscan = off counts before any cost.
+        #[cfg(feature = "pg18")]
+        {
+            path.path.disabled_nodes += 2;
+        }
         // Without a query vector there is nothing to look for.
         return (UNUSABLE, UNUSABLE, 1.0, f64::from(index.pages));
     }
@@ -159,32 +168,56 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
     let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * selectivity }.max(1.0);
-    let (options, dims) = if index.hypothetical {
-        (IvfOptions::default(), None)
+    let frozen = if index.hypothetical {
+        let options = IvfOptions::default();
+        Frozen::guess(optimal_nlist(tuples as u64), guc::nprobe_for(&options))
     } else {
-        // SAFETY: the planner's lock is enough, so none is taken; closed below.
-        unsafe {
-            let rel = pg_sys::index_open(index.indexoid, pg_sys::NoLock as i32);
-            let found = (IvfOptions::of(rel), rel::declared_dims(rel));
-            pg_sys::index_close(rel, pg_sys::NoLock as i32);
-            found
-        }
+        // SAFETY: the planner's lock is enough, so none is taken.
+        unsafe { Frozen::of(index.indexoid) }
     };
-    let nlist = match options.nlist {
-        0 => optimal_nlist(tuples as u64),
-        n => n,
-    };
-    let dims = dims.unwrap_or(DIMS_UNKNOWN) as f64;
-    let nlist = f64::from(nlist).max(1.0);
-    // Metapage, centroids and directory are kept by each backend.
-    let kept =
-        1.0 + (nlist * dims * 4.0 / f64::from(pg_sys::BLCKSZ)).ceil() + (nlist / 509.0).ceil();
     Shape {
         tuples,
-        pages: (f64::from(index.pages) - kept).max(1.0),
-        nlist,
-        nprobe: f64::from(guc::nprobe_for(&options)),
-        dims,
+        pages: (f64::from(index.pages) - frozen.kept_pages).max(1.0),
+        nlist: frozen.nlist.max(1.0),
+        nprobe: frozen.nprobe,
+        dims: frozen.dims,
+    }
+}
+
+/// What does not depend on the planner's statistics.
+struct Frozen {
+    nlist: f64,
+    nprobe: f64,
+    dims: f64,
+    /// Pages that a scan does not read, because each backend keeps what they say.
+    kept_pages: f64,
+}
+
+impl Frozen {
+    /// For an index that an advisor only imagines.
+    fn guess(nlist: u32, nprobe: u32) -> Self {
+        Self { nlist: nlist.into(), nprobe: nprobe.into(), dims: DIMS_UNKNOWN, kept_pages: 0.0 }
+    }
+
+    /// # Safety
+    /// The planner holds a lock on the index.
+    unsafe fn of(index: pg_sys::Oid) -> Self {
+        let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        // SAFETY: the caller's promise; the relation outlives `pages`.
+        unsafe {
+            let rel = pg_sys::index_open(index, no_lock);
+            let nprobe = guc::nprobe_for(&IvfOptions::of(rel));
+            let ivf = ivf_index(rel, &PgPages::new(rel));
+            pg_sys::index_close(rel, no_lock);
+            let meta = &ivf.meta;
+            let kept = 1 + meta.centroid_pages() + directory::n_pages(meta.nlist);
+            Self {
+                nlist: meta.nlist as f64,
+                nprobe: nprobe.into(),
+                dims: meta.dims as f64,
+                kept_pages: kept as f64,
+            }
+        }
     }
 }
 

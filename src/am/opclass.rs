@@ -42,14 +42,6 @@ impl ElementType {
             _ => None,
         }
     }
-
-    /// Bytes of one element.
-    pub const fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 => 2,
-        }
-    }
 }
 
 /// What an index's operator class says.

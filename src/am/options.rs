@@ -36,13 +36,6 @@ impl Code {
     fn parse(name: &str) -> Option<Self> {
         name.eq_ignore_ascii_case("flat").then_some(Self::Flat)
     }
-
-    /// The name in `WITH (code = …)`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flat => "flat",
-        }
-    }
 }
 
 /// The options of one index with the defaults filled in.

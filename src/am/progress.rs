@@ -91,16 +91,6 @@ pub fn set_tuples_done(n: u64) {
     update(pg_sys::PROGRESS_CREATEIDX_TUPLES_DONE, n as i64);
 }
 
-/// Shows how many blocks the phase has to go through.
-pub fn set_blocks_total(n: u64) {
-    update(pg_sys::PROGRESS_SCAN_BLOCKS_TOTAL, n as i64);
-}
-
-/// Shows how many blocks the phase has gone through.
-pub fn set_blocks_done(n: u64) {
-    update(pg_sys::PROGRESS_SCAN_BLOCKS_DONE, n as i64);
-}
-
 /// A store to this backend's slot in shared memory, with no lock; nothing when activity is not tracked.
 fn update(index: u32, value: i64) {
     // SAFETY: the index is one of the command's parameters; called by the server's thread only.
