@@ -1,8 +1,8 @@
 //! What a scan costs, for the planner.
 //!
-//! All of the coarse step and the first `nprobe` lists are paid before the first row comes out (startup); the rest of the
-//! index is spread over the rows that the executor may still ask for. The planner takes the share of it that LIMIT and the
-//! filters make likely.
+//! All of the coarse step and the first `nprobe` lists are paid before the first row comes out
+//! (startup); the rest of the index is spread over the rows that the executor may still ask for.
+//! The planner takes the share of it that LIMIT and the filters make likely.
 
 use ann::rules::optimal_nlist;
 use pages::ivf::directory;
@@ -13,13 +13,15 @@ use super::options::IvfOptions;
 use super::pages::PgPages;
 use super::relation::ivf_index;
 
-/// Instead of infinity, which turns into NaN when the planner interpolates: more than any real plan.
+/// Instead of infinity, which turns into NaN when the planner interpolates: more than any real
+/// plan.
 const UNUSABLE: f64 = 1.0e100;
 /// Dimensions whose distance takes about as long as one operator call of the executor.
 const DIMS_PER_OPERATOR: f64 = 256.0;
 /// The part of a vector's cost that does not depend on its dimensions, in operator calls.
 const OPERATORS_PER_VECTOR: f64 = 0.25;
-/// A scan that goes on reads and selects again, and may run into its budget: its vectors count this many times.
+/// A scan that goes on reads and selects again, and may run into its budget: its vectors count this
+/// many times.
 const CONTINUATION: f64 = 2.0;
 /// Stands for the dimensions of an imagined index.
 const DIMS_UNKNOWN: f64 = 512.0;
@@ -57,8 +59,9 @@ impl Prices {
         }
     }
 
-    /// Reading `pages` pages of an index of `all` in `runs` pieces. A list lies in one piece, so its first page is a random
-    /// access and the others follow; the larger the part of the index, the closer the pieces are.
+    /// Reading `pages` pages of an index of `all` in `runs` pieces. A list lies in one piece, so
+    /// its first page is a random access and the others follow; the larger the part of the index,
+    /// the closer the pieces are.
     fn read(&self, pages: f64, runs: f64, all: f64) -> f64 {
         let apart = 1.0 - (pages / all.max(1.0)).min(1.0).sqrt();
         pages * self.seq_page
@@ -66,14 +69,15 @@ impl Prices {
     }
 }
 
-/// Startup and total cost. `reread` is the part of the first lists' pages that a repeated scan does not find cached, and
-/// `heap_pages` the pages of the table.
+/// Startup and total cost. `reread` is the part of the first lists' pages that a repeated scan does
+/// not find cached, and `heap_pages` the pages of the table.
 fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
     let share = (shape.nprobe / shape.nlist).min(1.0);
     let vector = prices.operator * (OPERATORS_PER_VECTOR + shape.dims / DIMS_PER_OPERATOR);
-    // Where the table keeps its vectors out of line, the server prices a sequential scan by the few pages of the main
-    // table and the fetching of vectors at nothing. The first lists are priced by the same measure, or no index would ever
-    // look good; going on is not, so that reading everything in order is left to a sort.
+    // Where the table keeps its vectors out of line, the server prices a sequential scan by the few
+    // pages of the main table and the fetching of vectors at nothing. The first lists are priced by
+    // the same measure, or no index would ever look good; going on is not, so that reading
+    // everything in order is left to a sort.
     let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
     let first = shape.pages * share;
     let rest = shape.pages - first;

@@ -34,12 +34,14 @@ static BUILD_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// Where the present value of `faiss.nprobe` came from; written by the assign hook only.
 struct SourceCell(Cell<pg_sys::GucSource::Type>);
-// SAFETY: settings are assigned and read by the backend's only server thread; worker threads never read settings.
+// SAFETY: settings are assigned and read by the backend's only server thread; worker threads never
+// read settings.
 unsafe impl Sync for SourceCell {}
 static NPROBE_SOURCE: SourceCell = SourceCell(Cell::new(pg_sys::GucSource::PGC_S_DEFAULT));
 
-/// The number of lists a scan probes first: `faiss.nprobe` if it was set for this database, role, connection, session or
-/// transaction, else the index's own option, else what the configuration file or the default says.
+/// The number of lists a scan probes first: `faiss.nprobe` if it was set for this database, role,
+/// connection, session or transaction, else the index's own option, else what the configuration
+/// file or the default says.
 pub fn nprobe_for(options: &IvfOptions) -> u32 {
     let setting = NPROBE.get().unsigned_abs();
     match options.nprobe {
@@ -53,13 +55,14 @@ pub fn iterative_scan() -> IterativeScan {
     ITERATIVE_SCAN.get()
 }
 
-/// `faiss.max_scan_tuples`: the vectors one scan may compute a distance to, at most, once it goes on beyond `nprobe` lists.
+/// `faiss.max_scan_tuples`: the vectors one scan may compute a distance to, at most, once it goes
+/// on beyond `nprobe` lists.
 pub fn max_scan_tuples() -> u64 {
     u64::from(MAX_SCAN_TUPLES.get().unsigned_abs())
 }
 
-/// The worker threads of a build: `faiss.build_threads`, where 0 stands for `max_parallel_maintenance_workers` + 1, at
-/// most the cores.
+/// The worker threads of a build: `faiss.build_threads`, where 0 stands for
+/// `max_parallel_maintenance_workers` + 1, at most the cores.
 pub fn build_threads() -> usize {
     let threads = BUILD_THREADS.get().unsigned_abs() as usize;
     if threads > 0 {
@@ -71,8 +74,9 @@ pub fn build_threads() -> usize {
     (workers + 1).min(cores)
 }
 
-/// Keeps the source of a new value in the hook's `extra`, which the server saves, restores and frees with the value: so a
-/// rollback, RESET or the end of a function's SET brings back the source of the value that comes back.
+/// Keeps the source of a new value in the hook's `extra`, which the server saves, restores and
+/// frees with the value: so a rollback, RESET or the end of a function's SET brings back the source
+/// of the value that comes back.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn check_nprobe(
     _newval: *mut c_int,

@@ -1,8 +1,9 @@
 //! Operator classes: what support function 1 says about the indexed vectors.
 //!
-//! An operator class names its element type and metric through support function 1, `f(internal) returns internal`, which
-//! answers with a pointer to a static [`Support`]. No code here or elsewhere tests a type's OID, so an operator class over
-//! another extension's type of the same layout only has to name one of these functions (or one of its own).
+//! An operator class names its element type and metric through support function 1, `f(internal)
+//! returns internal`, which answers with a pointer to a static [`Support`]. No code here or
+//! elsewhere tests a type's OID, so an operator class over another extension's type of the same
+//! layout only has to name one of these functions (or one of its own).
 
 use ann::Metric;
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -53,8 +54,9 @@ pub struct OpclassInfo {
     pub metric: Metric,
 }
 
-/// The descriptor behind support function 1; an interface to other extensions, so its layout is fixed:
-/// magic, layout version, element tag (0 f32, 1 f16), metric (0 L2, 1 inner product, 2 cosine), rest zero.
+/// The descriptor behind support function 1; an interface to other extensions, so its layout is
+/// fixed: magic, layout version, element tag (0 f32, 1 f16), metric (0 L2, 1 inner product, 2
+/// cosine), rest zero.
 #[repr(C)]
 pub struct Support {
     magic: u32,
@@ -89,16 +91,18 @@ impl Support {
     }
 }
 
-/// What the operator class of the only column of `index`, open and one of ours, says. Raises 42P17 if its support function
-/// answers with something that is not a descriptor of this version.
+/// What the operator class of the only column of `index`, open and one of ours, says. Raises 42P17
+/// if its support function answers with something that is not a descriptor of this version.
 pub fn opclass_of(index: pg_sys::Relation) -> OpclassInfo {
     // SAFETY: the caller's relation is open; the function info lives in its relcache entry.
     let procinfo = unsafe { pg_sys::index_getprocinfo(index, 1, SUPPORT_PROC) };
-    // SAFETY: amvalidate and the relcache agree that this function takes one `internal`; ours ignore the argument.
+    // SAFETY: amvalidate and the relcache agree that this function takes one `internal`; ours
+    // ignore the argument.
     let answer = unsafe {
         pg_sys::FunctionCall1Coll(procinfo, pg_sys::InvalidOid, pg_sys::Datum::from(0usize))
     };
-    // SAFETY: a support function answers with a pointer to a static descriptor; as_ref refuses null.
+    // SAFETY: a support function answers with a pointer to a static descriptor; as_ref refuses
+    // null.
     let info = unsafe { answer.cast_mut_ptr::<Support>().as_ref() }.and_then(Support::info);
     info.unwrap_or_else(|| not_a_descriptor())
 }

@@ -1,8 +1,8 @@
-//! Options in `CREATE INDEX … WITH (…)` of `faissivf`: what there is, which combinations make sense, and how the other
-//! callbacks read them.
+//! Options in `CREATE INDEX … WITH (…)` of `faissivf`: what there is, which combinations make
+//! sense, and how the other callbacks read them.
 //!
-//! Structural options are frozen in the metapage at build; changing one takes effect at REINDEX. The search default
-//! `nprobe` is read at every scan.
+//! Structural options are frozen in the metapage at build; changing one takes effect at REINDEX.
+//! The search default `nprobe` is read at every scan.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
@@ -57,8 +57,8 @@ impl Default for IvfOptions {
     }
 }
 
-/// The parsed options as the server keeps them in `rd_options`: a varlena with the strings behind it, at the offsets given
-/// by the string fields (0 = not given).
+/// The parsed options as the server keeps them in `rd_options`: a varlena with the strings behind
+/// it, at the offsets given by the string fields (0 = not given).
 #[repr(C)]
 struct RawOptions {
     vl_len_: i32,
@@ -73,10 +73,12 @@ impl RawOptions {
     /// The string option whose offset field this is.
     ///
     /// # Safety
-    /// `self` must be the start of a varlena made by build_reloptions, and `offset` one of its string fields.
+    /// `self` must be the start of a varlena made by build_reloptions, and `offset` one of its
+    /// string fields.
     unsafe fn string(&self, offset: c_int) -> Option<&str> {
         let offset = usize::try_from(offset).ok().filter(|&o| o > 0)?;
-        // SAFETY: build_reloptions put a NUL-terminated string at this offset of the same allocation.
+        // SAFETY: build_reloptions put a NUL-terminated string at this offset of the same
+        // allocation.
         let value = unsafe { CStr::from_ptr((&raw const *self).cast::<c_char>().add(offset)) };
         // Not UTF-8 (another server encoding): no name of ours, so an empty name stands for it.
         Some(value.to_str().unwrap_or(""))
@@ -86,7 +88,8 @@ impl RawOptions {
 impl IvfOptions {
     /// The options of `index`, an open faissivf index.
     pub fn of(index: pg_sys::Relation) -> Self {
-        // SAFETY: rd_options of our indexes is what amoptions returned, or null when there are none.
+        // SAFETY: rd_options of our indexes is what amoptions returned, or null when there are
+        // none.
         unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() }
             // SAFETY: as above: made by build_reloptions.
             .map_or_else(Self::default, |raw| unsafe { Self::from_raw(raw) })
@@ -113,13 +116,15 @@ impl IvfOptions {
 }
 
 thread_local! {
-    /// The option kind of faissivf, given by the server at registration. The server runs on one thread.
+    /// The option kind of faissivf, given by the server at registration. The server runs on one
+    /// thread.
     static KIND: Cell<pg_sys::relopt_kind::Type> = const { Cell::new(0) };
 }
 
 /// Registers the options; called once per backend, from `_PG_init`.
 pub fn register() {
-    // SAFETY: the server copies names and descriptions; the validators have the signature asked for.
+    // SAFETY: the server copies names and descriptions; the validators have the signature asked
+    // for.
     unsafe {
         let kind = pg_sys::add_reloption_kind();
         KIND.set(kind);
@@ -171,7 +176,8 @@ pub fn register() {
     }
 }
 
-/// Parses the options of an index; with `validate`, raises 22023 for a value or a combination that makes no sense.
+/// Parses the options of an index; with `validate`, raises 22023 for a value or a combination that
+/// makes no sense.
 ///
 /// # Safety
 /// The server's amoptions contract: `reloptions` is null or a text array.

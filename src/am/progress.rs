@@ -26,8 +26,8 @@ pub enum Phase {
     WritingPages,
 }
 
-/// Where the numbers of k-means iterations begin: `KMEANS + n_iter * KMEANS_STEP + iteration`. A number is all that
-/// another backend sees of a phase.
+/// Where the numbers of k-means iterations begin: `KMEANS + n_iter * KMEANS_STEP + iteration`. A
+/// number is all that another backend sees of a phase.
 const KMEANS: i64 = 1_000_000;
 const KMEANS_STEP: i64 = 1_000;
 
@@ -65,7 +65,8 @@ impl Phase {
     }
 }
 
-/// The name of a phase number, allocated in the caller's memory context; null if there is no such phase.
+/// The name of a phase number, allocated in the caller's memory context; null if there is no such
+/// phase.
 ///
 /// # Safety
 /// Called by the server.
@@ -91,7 +92,8 @@ pub fn set_tuples_done(n: u64) {
     update(pg_sys::PROGRESS_CREATEIDX_TUPLES_DONE, n as i64);
 }
 
-/// A store to this backend's slot in shared memory, with no lock; nothing when activity is not tracked.
+/// A store to this backend's slot in shared memory, with no lock; nothing when activity is not
+/// tracked.
 fn update(index: u32, value: i64) {
     // SAFETY: the index is one of the command's parameters; called by the server's thread only.
     unsafe { pg_sys::pgstat_progress_update_param(index as i32, value) };

@@ -1,5 +1,5 @@
-//! What the tests inside a backend share. Each test function `pgtest_*` runs in a transaction of its own that is rolled
-//! back; a panic is a failure.
+//! What the tests inside a backend share. Each test function `pgtest_*` runs in a transaction of
+//! its own that is rolled back; a panic is a failure.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
@@ -14,8 +14,8 @@ pub fn value<T: FromDatum + IntoDatum>(sql: &str) -> T {
     Spi::get_one(sql).expect(sql).expect(sql)
 }
 
-/// What a statement is refused with: SQLSTATE, message, detail and hint, one a line. Empty if it is not refused. The
-/// statement runs in a subtransaction.
+/// What a statement is refused with: SQLSTATE, message, detail and hint, one a line. Empty if it is
+/// not refused. The statement runs in a subtransaction.
 pub fn refusal(sql: &str) -> String {
     run(&format!(
         "DO $do$ DECLARE state text; message text; detail text; hint text; BEGIN

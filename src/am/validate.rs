@@ -8,7 +8,8 @@ use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use super::opclass::{ORDER_STRATEGY, SUPPORT_PROC};
 use super::report::Report;
 
-/// Checks the operator class and every member of its family; each problem is an INFO. True if there is none.
+/// Checks the operator class and every member of its family; each problem is an INFO. True if there
+/// is none.
 ///
 /// # Safety
 /// Called by the server.
@@ -157,8 +158,8 @@ unsafe fn text(s: *const std::ffi::c_char) -> String {
 
 /// Looks at one catalog row by OID; None if there is none. `F` is the row's fixed part.
 fn row<F, T>(cache: Cache::Type, oid: pg_sys::Oid, look: impl FnOnce(&F) -> T) -> Option<T> {
-    // SAFETY: the tuple stays pinned in the cache until it is released; `look` raises no server error that would need the
-    // release (a transaction abort does it).
+    // SAFETY: the tuple stays pinned in the cache until it is released; `look` raises no server
+    // error that would need the release (a transaction abort does it).
     unsafe {
         let tuple = pg_sys::SearchSysCache1(cache as i32, pg_sys::Datum::from(oid));
         if tuple.is_null() {
