@@ -64,8 +64,11 @@ impl<'a, E: Pod> Varlena<'a, E> {
         // SAFETY: `size` was just read through this pointer.
         let header = unsafe { NonNull::new_unchecked(full.cast::<Header>()) };
         let value = Varlena { header, owned: !is_plain, datum: PhantomData };
-        // The one check every later access relies on.
-        if size < HEADER_SIZE || size != HEADER_SIZE + value.dims() * size_of::<E>() {
+        // The one check every later access relies on; reads dims only behind a whole header.
+        if size <= HEADER_SIZE
+            || size != HEADER_SIZE + value.dims() * size_of::<E>()
+            || value.dims() > MAX_DIMS
+        {
             report_damaged(size);
         }
         value
