@@ -25,7 +25,7 @@ fn main() {
 
 fn prepare() -> Result<(Cluster, Vec<String>)> {
     let pg = checks::pg_test();
-    let names = tests_in(&fs::read(pg.pkglibdir.join("pgfaiss.so"))?)?;
+    let names = tests_in(&fs::read(xtask::install::library_path(pg))?)?;
     let cluster = Cluster::new(pg)?;
     checks::create_database(&cluster, DATABASE);
     let mut client = cluster.connect(DATABASE)?;

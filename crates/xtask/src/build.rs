@@ -24,15 +24,19 @@ pub fn repository() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// Where cargo puts what it builds.
+/// Where cargo puts what it builds, as an absolute path.
 pub fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+    let Some(named) = std::env::var_os("CARGO_TARGET_DIR") else {
+        return repository().join("target");
+    };
+    std::path::absolute(&named).unwrap_or_else(|_| PathBuf::from(named))
 }
 
 /// The cargo that runs us, else the one in the PATH.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(repository());
+    // We run it elsewhere than the user ran us: a relative directory must stay the same one.
+    command.current_dir(repository()).env("CARGO_TARGET_DIR", target_dir());
     command
 }
 

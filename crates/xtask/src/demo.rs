@@ -161,7 +161,7 @@ pub fn stop() -> Result<()> {
 }
 
 fn directory() -> Result<PathBuf> {
-    Ok(std::path::absolute(servers::home()?)?.join("demo"))
+    Ok(servers::home()?.join("demo"))
 }
 
 /// The pg_ctl of the copy whose `postgres` was started: postmaster.opts holds its path.

@@ -23,16 +23,13 @@ pub fn build_and_install(pg: &PgConfig, flavor: Flavor) -> Result<()> {
 /// Installs `library` and the extension's SQL into `pg`, through sudo for the files in directories
 /// this user may not write to.
 pub fn install(pg: &PgConfig, library: &Path) -> Result<()> {
-    let suffix = library.extension().and_then(|s| s.to_str()).unwrap_or("so");
-    // PostgreSQL 16 and later load .dylib on macOS, everything else .so.
-    let suffix = if pg.major < 16 { "so" } else { suffix };
     let stage = tempfile::tempdir()?;
     let control = stage.path().join("pgfaiss.control");
     fs::write(&control, control_text()?)?;
     let script = stage.path().join("schema.sql");
     fs::write(&script, schema()?)?;
     let share = pg.extension_dir();
-    place(library, &pg.pkglibdir.join(format!("pgfaiss.{suffix}")), "755")?;
+    place(library, &library_path(pg), "755")?;
     place(&control, &share.join("pgfaiss.control"), "644")?;
     place(&script, &share.join(format!("pgfaiss--{VERSION}.sql")), "644")?;
     for upgrade in upgrade_scripts()? {
@@ -41,6 +38,13 @@ pub fn install(pg: &PgConfig, library: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where `pg` looks for the library.
+pub fn library_path(pg: &PgConfig) -> PathBuf {
+    // From 16 on PostgreSQL loads .dylib on macOS; everywhere else it is .so.
+    let suffix = if cfg!(target_os = "macos") && pg.major >= 16 { "dylib" } else { "so" };
+    pg.pkglibdir.join(format!("pgfaiss.{suffix}"))
 }
 
 /// The control file with the version filled in.

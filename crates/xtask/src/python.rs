@@ -12,7 +12,7 @@ use crate::build::target_dir;
 /// The directory of a virtual environment called `name` that holds exactly the given pip
 /// requirements; made on first use, made anew when they change.
 pub fn environment(name: &str, requirements: &[&str]) -> Result<PathBuf> {
-    let dir = std::path::absolute(target_dir())?.join("python").join(name);
+    let dir = target_dir().join("python").join(name);
     let stamp = dir.join("requirements");
     let wanted = requirements.join("\n");
     if fs::read_to_string(&stamp).is_ok_and(|s| s == wanted) {
