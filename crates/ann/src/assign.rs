@@ -2,7 +2,7 @@
 
 use crate::coarse::Coarse;
 use crate::kernels::tile::{Best, PANEL, Tile};
-use crate::kernels::{dot, l2_sqr, norm_sqr};
+use crate::kernels::{dot, l2_sqr};
 use crate::parallel::Job;
 use rayon::prelude::*;
 
@@ -45,16 +45,16 @@ impl<'a> Assigner<'a> {
             panels: vec![0.0; n_panels * PANEL * dims],
             bias: vec![[f32::INFINITY; PANEL]; n_panels],
         };
-        let mut shifted = vec![0.0; dims];
-        for (i, centroid) in coarse.centroids.chunks_exact(dims.max(1)).enumerate() {
-            let (panel, lane) = (i / PANEL, i % PANEL);
-            subtract(centroid, &assigner.mean, &mut shifted);
-            let slots = assigner.panels[panel * PANEL * dims..].iter_mut();
-            for (slot, value) in slots.skip(lane).step_by(PANEL).zip(&shifted) {
-                *slot = *value;
+        let panels = assigner.panels.chunks_mut(PANEL * dims.max(1)).zip(&mut assigner.bias);
+        for (rows, (panel, bias)) in coarse.centroids.chunks(PANEL * dims.max(1)).zip(panels) {
+            transpose(rows, &assigner.mean, PANEL, panel);
+            for (bias, row) in bias.iter_mut().zip(rows.chunks_exact(dims.max(1))) {
+                *bias = if coarse.metric.is_spherical() {
+                    0.0
+                } else {
+                    l2_sqr(row, &assigner.mean) / 2.0
+                };
             }
-            assigner.bias[panel][lane] =
-                if coarse.metric.is_spherical() { 0.0 } else { norm_sqr(&shifted) / 2.0 };
         }
         assigner
     }
@@ -118,12 +118,7 @@ impl<'a> Assigner<'a> {
         packed.clear();
         packed.resize(n.next_multiple_of(width) * dims, 0.0);
         for (tile, rows) in packed.chunks_mut(width * dims).zip(points.chunks(width * dims)) {
-            for (lane, row) in rows.chunks_exact(dims).enumerate() {
-                let slots = tile[lane..].iter_mut().step_by(width);
-                for ((slot, x), mean) in slots.zip(row).zip(&self.mean) {
-                    *slot = x - mean;
-                }
-            }
+            transpose(rows, &self.mean, width, tile);
         }
     }
 
@@ -143,6 +138,16 @@ impl<'a> Assigner<'a> {
     }
 }
 
+/// Lays at most `width` rows out dimension by dimension, less the mean; the places of missing rows stay.
+fn transpose(rows: &[f32], mean: &[f32], width: usize, out: &mut [f32]) {
+    let dims = mean.len();
+    for (i, (mean, slots)) in mean.iter().zip(out.chunks_exact_mut(width)).enumerate() {
+        for (slot, x) in slots.iter_mut().zip(rows.iter().skip(i).step_by(dims)) {
+            *slot = x - mean;
+        }
+    }
+}
+
 fn mean_of(coarse: &Coarse) -> Vec<f32> {
     let mut sums = vec![0.0f64; coarse.dims];
     if coarse.metric.is_spherical() {
@@ -154,12 +159,6 @@ fn mean_of(coarse: &Coarse) -> Vec<f32> {
         }
     }
     sums.iter().map(|sum| (sum / coarse.nlist().max(1) as f64) as f32).collect()
-}
-
-fn subtract(a: &[f32], b: &[f32], out: &mut [f32]) {
-    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        *out = a - b;
-    }
 }
 
 /// The nearest list of each point and its coarse distance; packs the centroids and calls

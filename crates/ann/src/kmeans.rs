@@ -19,7 +19,7 @@ const SPLIT: f32 = 1.0 / 1024.0;
 const SPLIT_SEED: u64 = 1234;
 /// Clusters whose sizes are summed together while a donor is drawn.
 const DONOR_BLOCK: usize = 256;
-/// Points between two looks at the job's cancel flag while a cluster is summed.
+/// Elements, or points, between two looks at the job's cancel flag.
 const POLL_ELEMENTS: usize = 1 << 20;
 /// Members ahead of the one being summed that are asked for: they lie anywhere in memory.
 const AHEAD: usize = 4;
@@ -106,7 +106,7 @@ pub fn kmeans_observed(
     mut observe: impl FnMut(usize, f64),
 ) -> Result<Vec<f32>, TrainError> {
     let KMeansParams { k, dims, .. } = *params;
-    let n = check(points, params)?;
+    let n = check(points, params, job)?;
     let mut centroids = initial(points, n, params);
     if n == k {
         return Ok(centroids);
@@ -129,7 +129,7 @@ pub fn kmeans_observed(
             break;
         }
         last_objective = objective;
-        let members = Members::group(&assigned, k);
+        let members = Members::group(&assigned, k, job);
         members.means(points, &mut centroids, dims, job);
         split_empty(members.sizes(), &mut centroids, dims, &mut rng);
         if params.spherical {
@@ -143,7 +143,7 @@ pub fn kmeans_observed(
 }
 
 /// The number of points, once everything is in order.
-fn check(points: &[f32], params: &KMeansParams) -> Result<usize, TrainError> {
+fn check(points: &[f32], params: &KMeansParams, job: &Job) -> Result<usize, TrainError> {
     let KMeansParams { k, dims, .. } = *params;
     let n = points.len().checked_div(dims).unwrap_or(0);
     if k == 0 || dims == 0 || n > u32::MAX as usize {
@@ -152,10 +152,15 @@ fn check(points: &[f32], params: &KMeansParams) -> Result<usize, TrainError> {
     if n < k {
         return Err(TrainError::TooFewPoints { points: n, k });
     }
-    match points.iter().position(|x| !x.is_finite()) {
-        Some(at) => Err(TrainError::NotFinite { row: at / dims }),
-        None => Ok(n),
+    for (block, elements) in points.chunks(POLL_ELEMENTS).enumerate() {
+        if job.cancelled() {
+            return Err(TrainError::Cancelled);
+        }
+        if let Some(at) = elements.iter().position(|x| !x.is_finite()) {
+            return Err(TrainError::NotFinite { row: (block * POLL_ELEMENTS + at) / dims });
+        }
     }
+    Ok(n)
 }
 
 /// k distinct points, drawn by a permutation; all of them in their order when there are no more.
@@ -182,10 +187,11 @@ struct Members {
 }
 
 impl Members {
-    /// Counting sort by cluster.
-    fn group(assigned: &[u32], k: usize) -> Self {
+    /// Counting sort by cluster; left unfinished when the job is cancelled.
+    fn group(assigned: &[u32], k: usize, job: &Job) -> Self {
+        let wanted = |_: &&[u32]| !job.cancelled();
         let mut starts = vec![0u32; k + 1];
-        for &cluster in assigned {
+        for &cluster in assigned.chunks(POLL_ELEMENTS).take_while(wanted).flatten() {
             starts[cluster as usize + 1] += 1;
         }
         for c in 0..k {
@@ -193,7 +199,9 @@ impl Members {
         }
         let mut next = starts.clone();
         let mut order = vec![0; assigned.len()];
-        for (point, &cluster) in (0u32..).zip(assigned) {
+        for (point, &cluster) in
+            (0u32..).zip(assigned.chunks(POLL_ELEMENTS).take_while(wanted).flatten())
+        {
             let slot = &mut next[cluster as usize];
             order[*slot as usize] = point;
             *slot += 1;

@@ -20,6 +20,7 @@ pub enum Isa {
 impl Isa {
     /// Every set that this CPU can run, best last.
     pub fn available() -> Vec<Isa> {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "nothing to add"))]
         let mut sets = vec![Isa::Plain];
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
