@@ -7,8 +7,6 @@ use pgrx::{pg_guard, pg_sys};
 /// What a build is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// Before anything else; the server sets it.
-    Initializing,
     /// First heap pass: drawing the training sample.
     SamplingRows,
     /// Training the coarse quantizer; `iteration` counts from 1 to `n_iter`.
@@ -20,12 +18,12 @@ pub enum Phase {
     },
     /// Second heap pass: assigning every row to a list.
     AssigningRows,
-    /// Ordering the rows by list.
-    SortingRows,
-    /// Writing the index's pages.
+    /// Merging the rows by list and writing the index's pages.
     WritingPages,
 }
 
+/// What the server sets before the build begins.
+const INITIALIZING: i64 = pg_sys::PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE as i64;
 /// Where the numbers of k-means iterations begin: `KMEANS + n_iter * KMEANS_STEP + iteration`. A
 /// number is all that another backend sees of a phase.
 const KMEANS: i64 = 1_000_000;
@@ -35,11 +33,9 @@ impl Phase {
     /// The number shown as the subphase.
     pub fn number(self) -> i64 {
         match self {
-            Self::Initializing => i64::from(pg_sys::PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE),
             Self::SamplingRows => 2,
             Self::AssigningRows => 3,
-            Self::SortingRows => 4,
-            Self::WritingPages => 5,
+            Self::WritingPages => 4,
             Self::KMeans { iteration, n_iter } => {
                 KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
             }
@@ -49,11 +45,10 @@ impl Phase {
     /// The name of the phase with this number, None for a number that no phase has.
     fn name_of(number: i64) -> Option<String> {
         let name = match number {
-            1 => "initializing",
+            INITIALIZING => "initializing",
             2 => "sampling rows",
             3 => "assigning rows",
-            4 => "sorting rows",
-            5 => "writing pages",
+            4 => "writing pages",
             KMEANS.. => {
                 let (n_iter, i) =
                     ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);
@@ -115,7 +110,7 @@ mod tests {
                  FROM pg_am WHERE amname = 'faissivf'"
             ))
         };
-        assert_eq!(shown(Phase::Initializing.number()), "initializing");
+        assert_eq!(shown(super::INITIALIZING), "initializing");
         assert_eq!(shown(Phase::SamplingRows.number()), "sampling rows");
         for (iteration, n_iter, name) in
             [(1, 10, "k-means iteration 1 of 10"), (10, 10, "k-means iteration 10 of 10")]
@@ -123,7 +118,6 @@ mod tests {
             assert_eq!(shown(Phase::KMeans { iteration, n_iter }.number()), name);
         }
         assert_eq!(shown(Phase::AssigningRows.number()), "assigning rows");
-        assert_eq!(shown(Phase::SortingRows.number()), "sorting rows");
         assert_eq!(shown(Phase::WritingPages.number()), "writing pages");
         assert_eq!((shown(0), shown(77)), ("none".to_owned(), "none".to_owned()));
     }

@@ -31,7 +31,6 @@ pub struct Sample {
 
 /// The coarse quantizer of a new index.
 pub struct Trained {
-    pub nlist: u32,
     /// Rows it was trained on; 0 = untrained.
     pub rows: u64,
     /// nlist × dims.
@@ -41,7 +40,7 @@ pub struct Trained {
 impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
-        Self { nlist: 1, rows: 0, centroids: Vec::new() }
+        Self { rows: 0, centroids: Vec::new() }
     }
 
     pub fn is_trained(&self) -> bool {
@@ -118,7 +117,7 @@ pub fn train(mut sample: Sample, frozen: &Frozen) -> Trained {
         |job| kmeans(points, &params, job),
     );
     match result {
-        Ok(Ok(centroids)) => Trained { nlist, rows: n as u64, centroids },
+        Ok(Ok(centroids)) => Trained { rows: n as u64, centroids },
         Ok(Err(e)) => failed(&e.to_string()),
         Err(e) => failed(&e.to_string()),
     }
