@@ -196,7 +196,7 @@ fn the_manual_names_everything() {
     none("README.md names every function of schema faiss, setting and index option", missing);
 }
 
-/// The functions a script makes for users: those of schema `faiss` that do not begin with `_`.
+/// The functions a script makes for users: those of schema `faiss` but what the server calls.
 fn functions(script: &str) -> Vec<String> {
     let mut names = Vec::new();
     for line in script.lines() {
@@ -205,8 +205,9 @@ fn functions(script: &str) -> Vec<String> {
         let Some(at) = line.find("faiss.").filter(|_| made) else { continue };
         let rest = &line[at..];
         let end = rest.find('(').unwrap_or(rest.len());
-        if !rest.starts_with("faiss._") {
-            names.push(rest[..end].trim().to_owned());
+        let name = rest[..end].trim();
+        if !name.ends_with("_handler") && !name.ends_with("_support") {
+            names.push(name.to_owned());
         }
     }
     names

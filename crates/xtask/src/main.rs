@@ -11,7 +11,11 @@ use xtask::setup::{self, Extra};
 use xtask::{demo, install, suite};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Builds, installs, shows and tests pgfaiss")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Builds, installs, shows and tests pgfaiss"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Task,
