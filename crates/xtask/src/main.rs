@@ -35,6 +35,8 @@ enum Task {
     Test { parts: Vec<String> },
     /// Run the tests of the pure crates: seconds, no server
     Unit,
+    /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
+    Bench(Box<xtask::bench::Options>),
     /// Build the extension and install it into a PostgreSQL
     Install {
         /// The pg_config of that PostgreSQL [default: the newest that is complete]
@@ -73,6 +75,10 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { parts } => Ok(exit(suite::run(&parts)?)),
         Task::Unit => Ok(exit(suite::unit().failed == 0)),
+        Task::Bench(options) => {
+            xtask::bench::main(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Install { pg_config, debug } => {
             let pg = PgConfig::locate(pg_config.as_deref())?;
             let flavor = if debug { Flavor::Debug } else { Flavor::Release };

@@ -71,7 +71,7 @@ fn run_part(part: &str, pg: &PgConfig) -> Tally {
     match part {
         "lint" => lint(pg),
         "unit" => unit(),
-        "xtask" => tests(&["--package", "xtask", "--lib"]),
+        "xtask" => tests(&["--package", "xtask", "--package", "gauge", "--lib"]),
         "tidy" => tests(&["--package", "checks", "--test", "tidy"]),
         program => {
             let flavor = if program == "pg" { Flavor::PgTest } else { Flavor::Release };
@@ -96,7 +96,8 @@ fn lint(pg: &PgConfig) -> Tally {
     let mut tools = vec![("cargo fmt", Ok(format)), ("typos", typos())];
     let mut pure = cargo();
     pure.args(["clippy", "--locked", "--all-targets", "--package", "ann", "--package", "pages"]);
-    pure.args(["--package", "xtask", "--package", "checks", "--", "-D", "warnings"]);
+    pure.args(["--package", "xtask", "--package", "gauge", "--package", "checks"]);
+    pure.args(["--", "-D", "warnings"]);
     tools.push(("clippy", Ok(pure)));
     for features in [pg.feature(), format!("{},pg_test", pg.feature())] {
         // The profile and directory of the real build: its generated bindings are used again.
