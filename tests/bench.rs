@@ -1,5 +1,5 @@
-//! The bench enters every one of its paths on tiny data: each method of ours is built, swept, written to, vacuumed and
-//! reported. No figure is looked at, except that an exact scan is exact.
+//! The bench enters every one of its paths on tiny data: each method of ours is built, swept,
+//! written to, vacuumed and reported. No figure is looked at, except that an exact scan is exact.
 
 use std::fs;
 

@@ -1,6 +1,8 @@
-//! The Pareto frontier of a system's measured points, and what it says about a recall that was not measured itself.
+//! The Pareto frontier of a system's measured points, and what it says about a recall that was not
+//! measured itself.
 
-/// One measured operating point; a smaller cost is better (milliseconds, whether of CPU or of wall time).
+/// One measured operating point; a smaller cost is better (milliseconds, whether of CPU or of wall
+/// time).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     pub recall: f64,
@@ -42,8 +44,8 @@ pub fn pareto(points: &[Point]) -> Vec<Point> {
     front
 }
 
-/// Reads the cost at `target` recall off a frontier: the logarithm of the cost is taken as linear between
-/// neighbouring points.
+/// Reads the cost at `target` recall off a frontier: the logarithm of the cost is taken as linear
+/// between neighbouring points.
 pub fn read_off(front: &[Point], target: f64) -> Reading {
     let above = front.partition_point(|p| p.recall < target);
     let Some(right) = front.get(above) else { return Reading::NotReached };

@@ -1,9 +1,10 @@
-//! Nanoseconds per vector of the distance kernels, against the plain loop and against what the memory delivers in the
-//! same run.
+//! Nanoseconds per vector of the distance kernels, against the plain loop and against what the
+//! memory delivers in the same run.
 //!
-//! The timer is our own: a benchmark framework would bring some forty crates and report to its own files, while
-//! these figures belong in one table with the bandwidth measured beside them. Each figure is the median of
-//! several samples, each long enough (2 ms and more) for the clock not to matter.
+//! The timer is our own: a benchmark framework would bring some forty crates and report to its own
+//! files, while these figures belong in one table with the bandwidth measured beside them. Each
+//! figure is the median of several samples, each long enough (2 ms and more) for the clock not to
+//! matter.
 
 use crate::frontier::median;
 use ann::{Element, Lanes, RowKernel};

@@ -1,10 +1,12 @@
-//! Clustered synthetic vectors: a mixture of Gaussians drawn in a low latent dimension and mapped up. Uniform or well
-//! separated vectors would be no test: real embeddings have a local dimension of 20 to 30 and clusters that overlap.
+//! Clustered synthetic vectors: a mixture of Gaussians drawn in a low latent dimension and mapped
+//! up. Uniform or well separated vectors would be no test: real embeddings have a local dimension
+//! of 20 to 30 and clusters that overlap.
 
 use crate::vectors::{Dataset, Metric, Vectors};
 use anyhow::{Result, ensure};
 
-/// What to draw. Row `i` depends on the seed and `i` alone, so a longer set begins with the shorter one.
+/// What to draw. Row `i` depends on the seed and `i` alone, so a longer set begins with the shorter
+/// one.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
     pub rows: usize,

@@ -1,6 +1,6 @@
-//! Exact nearest rows, and recall against them. Candidates come from blocked single-precision products on all
-//! cores; the answer is settled in double precision, and a query whose candidates cannot be proved complete is
-//! scanned again plainly.
+//! Exact nearest rows, and recall against them. Candidates come from blocked single-precision
+//! products on all cores; the answer is settled in double precision, and a query whose candidates
+//! cannot be proved complete is scanned again plainly.
 
 use crate::vectors::{Dataset, Metric, Neighbours};
 use anyhow::{Result, ensure};

@@ -1,4 +1,5 @@
-//! The vectors of a measurement in memory: a row-major matrix of f32, the metric they are compared by, and the set of both.
+//! The vectors of a measurement in memory: a row-major matrix of f32, the metric they are compared
+//! by, and the set of both.
 
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};

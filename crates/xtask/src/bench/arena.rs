@@ -1,4 +1,5 @@
-//! The server a run measures in: one cluster, one database for ours and one for the peers, whose types have the same names.
+//! The server a run measures in: one cluster, one database for ours and one for the peers, whose
+//! types have the same names.
 
 use super::procfs;
 use super::systems::SqlSystem;
@@ -32,8 +33,8 @@ impl Arena {
         Ok(Arena { cluster })
     }
 
-    /// Creates the database that these extensions share, if it is not there yet, and the extensions.
-    /// The error is the reason to report.
+    /// Creates the database that these extensions share, if it is not there yet, and the
+    /// extensions. The error is the reason to report.
     pub fn database(&self, system: &SqlSystem) -> Result<String, String> {
         let name = match system.extensions.first() {
             Some(&first) => format!("bench_{first}"),
@@ -77,9 +78,9 @@ fn has(client: &mut Client, catalog: &str, column: &str, value: &str) -> Result<
     Ok(client.query_one(&text, &[&value]).map_err(plain)?.get(0))
 }
 
-fn plain(error: postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(db) => db.message().to_owned(),
-        None => error.to_string(),
-    }
+/// What the server said, on one line.
+pub fn plain(error: postgres::Error) -> String {
+    let Some(db) = error.as_db_error() else { return error.to_string() };
+    let parts = [Some(db.message()), db.detail(), db.hint()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

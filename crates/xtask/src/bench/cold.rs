@@ -10,8 +10,8 @@ use rustix::fs::{Advice, fadvise};
 use std::fs;
 use std::path::Path;
 
-/// Restarts the server on an empty cache, then asks every subject ten queries at its middle setting, one subject
-/// after the other, each in a new session.
+/// Restarts the server on an empty cache, then asks every subject ten queries at its middle
+/// setting, one subject after the other, each in a new session.
 pub fn measure(
     cluster: &mut Cluster,
     subjects: &mut [SqlSubject],
@@ -38,8 +38,8 @@ pub fn measure(
     Ok(())
 }
 
-/// Writes every file below `dir` to disk and asks the kernel to forget its pages: nobody else's cache is
-/// touched, and no privilege is needed.
+/// Writes every file below `dir` to disk and asks the kernel to forget its pages: nobody else's
+/// cache is touched, and no privilege is needed.
 fn evict(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: ours, the exact scan, the peers and the in-memory limit, measured in one run on one machine.
-//! README.md beside this file says how to run it and what each figure means.
+//! `cargo xtask bench`: ours, the exact scan, the peers and the in-memory limit, measured in one
+//! run on one machine. README.md beside this file says how to run it and what each figure means.
 
 mod arena;
 mod cold;
@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 /// The options of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    /// A data set: a folder, an .hdf5 file, or the name of a folder in PGFAISS_DATA; may be repeated
+    /// A data set: a folder, an .hdf5 file, or the name of a folder in PGFAISS_DATA; may be
+    /// repeated
     #[arg(long, value_name = "SET")]
     data: Vec<String>,
     /// Clustered synthetic data, for instance 100000x128
@@ -64,9 +65,9 @@ pub struct Options {
     /// Only systems whose name contains one of these
     #[arg(long, value_delimiter = ',')]
     systems: Vec<String>,
-    /// Leave out pgfaiss: nothing is built
+    /// Build nothing: measure what that server has, with or without pgfaiss
     #[arg(long)]
-    no_ours: bool,
+    no_build: bool,
     /// Leave out FAISS (it is fetched from PyPI)
     #[arg(long)]
     no_faiss: bool,

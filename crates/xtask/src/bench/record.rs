@@ -1,4 +1,5 @@
-//! What a measurement leaves behind: one JSON object a line, so that a report can be drawn again without measuring.
+//! What a measurement leaves behind: one JSON object a line, so that a report can be drawn again
+//! without measuring.
 
 use anyhow::{Context, Result};
 use gauge::kernels::Kernel;

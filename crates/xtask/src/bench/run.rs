@@ -1,5 +1,5 @@
-//! One run: data sets and sizes one after the other; for each, all systems are built, swept in turns, and then asked what
-//! writing to them costs.
+//! One run: data sets and sizes one after the other; for each, all systems are built, swept in
+//! turns, and then asked what writing to them costs.
 
 use super::arena::Arena;
 use super::memory::{Ground, MemorySubject};
@@ -9,7 +9,7 @@ use super::sweep::{self, Limits, Measured};
 use super::{Options, cold, input, peers, procfs, report, rows_by_dims, systems, writes};
 use crate::build::{Flavor, target_dir};
 use crate::pg::PgConfig;
-use crate::servers;
+use crate::{install, servers};
 use anyhow::{Context, Result, ensure};
 use gauge::kernels::{self, Measurement};
 use gauge::synthetic::{self, Recipe};
@@ -25,13 +25,19 @@ pub fn run(options: &Options) -> Result<PathBuf> {
     if options.kernels {
         return measure(options, None);
     }
-    let base = match options.peers {
-        Some(wheel) => peers::server(wheel)?,
-        None => PgConfig::locate(options.pg_config.as_deref())?,
-    };
-    let pg = match options.no_ours {
-        true => base,
-        false => servers::with_extension(&base, Flavor::Release)?,
+    let pg = match (options.peers, &options.pg_config) {
+        (Some(wheel), _) => {
+            let pg = peers::server(wheel)?;
+            if !options.no_build {
+                install::build_and_install(&pg, Flavor::Release)?;
+            }
+            pg
+        }
+        (None, Some(program)) if options.no_build => PgConfig::read(program)?,
+        (None, program) => {
+            let pg = PgConfig::locate(program.as_deref())?;
+            if options.no_build { pg } else { servers::with_extension(&pg, Flavor::Release)? }
+        }
     };
     measure(options, Some(&pg))
 }

@@ -1,12 +1,13 @@
 //! A system reached through SQL: its table, its index, its session, and one query at a time.
 
+use super::arena::plain;
 use super::load::{self, Encoded};
 use super::procfs;
 use super::record::{Build, Subject};
 use super::sweep::{Limits, Measured, Pass};
 use super::systems::{Shape, SqlSystem};
 use crate::cluster::Cluster;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use gauge::vectors::{Dataset, Metric, Vectors};
 use postgres::{Client, Statement};
 use std::collections::BTreeSet;
@@ -193,7 +194,7 @@ fn measure_build(
     let (outcome, peak_private_bytes) =
         watch_private(postmaster, leader, || client.batch_execute(statement));
     let wall_s = start.elapsed().as_secs_f64();
-    outcome.with_context(|| statement.to_owned())?;
+    outcome.map_err(|e| anyhow!(plain(e)))?;
     // Workers have ended; the postmaster waits for them a moment later.
     std::thread::sleep(Duration::from_millis(200));
     let cpu_s = procfs::cpu_s(leader)? - own + procfs::reaped_cpu_s(postmaster)? - reaped;

@@ -1,5 +1,5 @@
-//! The sweep over every system's knob. Systems take turns within every round, so that whatever the machine
-//! does meanwhile happens to all of them.
+//! The sweep over every system's knob. Systems take turns within every round, so that whatever the
+//! machine does meanwhile happens to all of them.
 
 use super::record::{Point, Record, Subject};
 use anyhow::Result;
@@ -42,8 +42,8 @@ pub trait Measured {
     fn pass(&mut self, queries: &Vectors, limits: Limits) -> Result<Pass>;
 }
 
-/// Measures all subjects; each point goes to `emit` when its last round is done. A subject that fails
-/// is reported and left out from then on.
+/// Measures all subjects; each point goes to `emit` when its last round is done. A subject that
+/// fails is reported and left out from then on.
 pub fn run(
     subjects: &mut [&mut dyn Measured],
     set: &Dataset,

@@ -1,4 +1,5 @@
-//! The table of systems: what is built, how it is tuned, and whose it is. To measure another one, add a line.
+//! The table of systems: what is built, how it is tuned, and whose it is. To measure another one,
+//! add a line.
 
 use super::record::Family;
 use gauge::vectors::Metric;

@@ -1,5 +1,6 @@
-//! What an index costs those who write: inserts a row a transaction and by COPY, with one client and with four, and
-//! VACUUM after a tenth of the rows is gone. The plain table without an index is the cost of the heap alone.
+//! What an index costs those who write: inserts a row a transaction and by COPY, with one client
+//! and with four, and VACUUM after a tenth of the rows is gone. The plain table without an index is
+//! the cost of the heap alone.
 
 use super::load::{self, Encoded};
 use super::procfs;

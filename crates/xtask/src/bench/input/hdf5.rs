@@ -1,4 +1,5 @@
-//! The HDF5 files of ann-benchmarks: datasets `train`, `test`, `neighbors`, and the attribute `distance`.
+//! The HDF5 files of ann-benchmarks: datasets `train`, `test`, `neighbors`, and the attribute
+//! `distance`.
 
 use anyhow::{Context, Result, bail, ensure};
 use gauge::vectors::{Dataset, Metric, Neighbours, Vectors};

@@ -1,5 +1,5 @@
-//! Where vectors come from: TEXMEX files, `.npy`, ann-benchmarks HDF5, or a folder that holds `base.*`, `query.*` and
-//! `gt-<metric>.ivecs`.
+//! Where vectors come from: TEXMEX files, `.npy`, ann-benchmarks HDF5, or a folder that holds
+//! `base.*`, `query.*` and `gt-<metric>.ivecs`.
 
 pub mod hdf5;
 pub mod npy;
@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use gauge::vectors::{Dataset, Metric, Neighbours, Vectors};
 use std::path::{Path, PathBuf};
 
-/// Loads `what`: a path, or the name of a folder under `data_dir`. `metric` overrides what the files suggest
-/// (L2 where there is ground truth for it, else cosine).
+/// Loads `what`: a path, or the name of a folder under `data_dir`. `metric` overrides what the
+/// files suggest (L2 where there is ground truth for it, else cosine).
 pub fn load(what: &str, data_dir: Option<&Path>, metric: Option<Metric>) -> Result<Dataset> {
     let path = locate(what, data_dir)?;
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());

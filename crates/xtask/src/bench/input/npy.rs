@@ -1,5 +1,5 @@
-//! NumPy's `.npy`, versions 1 to 3: two-dimensional C-order arrays of int8, uint8, float16, float32 or float64,
-//! little-endian.
+//! NumPy's `.npy`, versions 1 to 3: two-dimensional C-order arrays of int8, uint8, float16, float32
+//! or float64, little-endian.
 
 use anyhow::{Context, Result, bail, ensure};
 use gauge::vectors::Vectors;

@@ -1,5 +1,5 @@
-//! The TEXMEX formats `fvecs`, `bvecs` and `ivecs`: each row is its length as a little-endian i32, then that many
-//! f32, u8 or i32.
+//! The TEXMEX formats `fvecs`, `bvecs` and `ivecs`: each row is its length as a little-endian i32,
+//! then that many f32, u8 or i32.
 
 use anyhow::{Context, Result, ensure};
 use gauge::vectors::{Neighbours, Vectors};

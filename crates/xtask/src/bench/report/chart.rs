@@ -1,5 +1,5 @@
-//! Curves and bars as SVG: own axes in pixels over the crate `plotters`, with a label beside every curve instead of a legend to
-//! look things up in.
+//! Curves and bars as SVG: own axes in pixels over the crate `plotters`, with a label beside every
+//! curve instead of a legend to look things up in.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -193,7 +193,8 @@ fn dashes(at: &[(i32, i32)]) -> Vec<Vec<(i32, i32)>> {
     cuts
 }
 
-/// Names at the right edge, moved apart where curves end close to each other, with a thin line to each end.
+/// Names at the right edge, moved apart where curves end close to each other, with a thin line to
+/// each end.
 fn labels(root: &Canvas, mut ends: Vec<((i32, i32), &Series)>) -> Result<()> {
     ends.sort_by_key(|(end, _)| end.1);
     let mut heights: Vec<i32> = ends.iter().map(|(end, _)| end.1).collect();
@@ -214,7 +215,8 @@ fn style_bold(color: RGBColor) -> TextStyle<'static> {
     font.color(&color).pos(Pos::new(HPos::Left, VPos::Center))
 }
 
-/// Moves sorted heights apart to at least one label's height each, and up again if the last fell off `bottom`.
+/// Moves sorted heights apart to at least one label's height each, and up again if the last fell
+/// off `bottom`.
 fn spread(heights: &mut [i32], top: i32, bottom: i32) {
     let mut least = top;
     for h in heights.iter_mut() {

@@ -15,7 +15,8 @@ pub struct Figure {
     pub svg: String,
 }
 
-/// Blue to violet is ours, warm is a peer, grey is memory, black is exact: a family is seen before a name is read.
+/// Blue to violet is ours, warm is a peer, grey is memory, black is exact: a family is seen before
+/// a name is read.
 const OURS: [RGBColor; 7] = [
     RGBColor(11, 87, 208),
     RGBColor(0, 150, 199),

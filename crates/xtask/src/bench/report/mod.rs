@@ -1,4 +1,5 @@
-//! From records to something to read: a line for the terminal, Markdown tables, and one HTML page with curves.
+//! From records to something to read: a line for the terminal, Markdown tables, and one HTML page
+//! with curves.
 
 mod chart;
 mod figures;

@@ -217,7 +217,8 @@ fn absent(records: &[Record]) -> Table {
             _ => None,
         })
         .collect();
-    rows.dedup();
+    let mut seen = std::collections::BTreeSet::new();
+    rows.retain(|row| seen.insert(row.clone()));
     Table {
         title: "Not measured".into(),
         note: "",

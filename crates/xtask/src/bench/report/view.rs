@@ -52,7 +52,8 @@ impl<'a> Group<'a> {
             }
         }
         for group in &mut groups {
-            // Ours, peers and exact scans are in the order of the table; stable, so only families move.
+            // Ours, peers and exact scans are in the order of the table; stable, so only families
+            // move.
             group.systems.sort_by_key(|s| rank(s.family));
         }
         groups
