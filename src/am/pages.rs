@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use pages::Error;
 use pages::page::{Blkno, INVALID_BLKNO, PAGE_SIZE, Page, PageKind};
@@ -77,7 +77,7 @@ impl PgPages {
     }
 
     /// Pins `blkno` (INVALID_BLKNO: a new page at the end) and takes its content lock.
-    fn pin(&self, blkno: Blkno, lock: u32) -> pg_sys::Buffer {
+    fn pin_buffer(&self, blkno: Blkno, lock: u32) -> pg_sys::Buffer {
         // SAFETY: the relation is open (constructor); the server raises errors as panics.
         unsafe {
             let misses = pg_sys::pgBufferUsage.shared_blks_read;
@@ -108,7 +108,7 @@ impl PgPages {
             if self.exists(blkno).is_err() {
                 continue;
             }
-            let buffer = self.pin(blkno, pg_sys::BUFFER_LOCK_UNLOCK);
+            let buffer = self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_UNLOCK);
             // Somebody else may hold the page (a scan that followed an old link, or an insert that
             // got it from the map as well); a wait could break the lock order.
             // SAFETY: the buffer is pinned by us.
@@ -136,7 +136,7 @@ impl PgPages {
             if shared {
                 pg_sys::LockRelationForExtension(self.rel, mode);
             }
-            let buffer = self.pin(INVALID_BLKNO, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+            let buffer = self.pin_buffer(INVALID_BLKNO, pg_sys::BUFFER_LOCK_EXCLUSIVE);
             if shared {
                 pg_sys::UnlockRelationForExtension(self.rel, mode);
             }
@@ -177,6 +177,21 @@ impl Drop for Guard<'_> {
     }
 }
 
+/// A pinned buffer, not locked.
+pub struct PinnedPage<'a> {
+    buffer: pg_sys::Buffer,
+    pages: PhantomData<&'a PgPages>,
+}
+
+impl Drop for PinnedPage<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the pin is ours, and the transaction is not being aborted.
+            unsafe { pg_sys::ReleaseBuffer(self.buffer) };
+        }
+    }
+}
+
 /// A page under a share lock.
 pub struct ReadPage<'a>(Guard<'a>);
 
@@ -202,6 +217,7 @@ impl Deref for WritePage<'_> {
 }
 
 impl Pages for PgPages {
+    type Pin<'a> = PinnedPage<'a>;
     type Read<'a> = ReadPage<'a>;
     type Write<'a> = WritePage<'a>;
 
@@ -215,12 +231,32 @@ impl Pages for PgPages {
 
     fn read(&self, blkno: Blkno) -> Result<ReadPage<'_>, Error> {
         self.exists(blkno)?;
-        Ok(ReadPage(Guard::new(self.pin(blkno, pg_sys::BUFFER_LOCK_SHARE))))
+        Ok(ReadPage(Guard::new(self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_SHARE))))
+    }
+
+    fn pin(&self, blkno: Blkno) -> Result<PinnedPage<'_>, Error> {
+        self.exists(blkno)?;
+        let buffer = self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_UNLOCK);
+        Ok(PinnedPage { buffer, pages: PhantomData })
+    }
+
+    fn share<'a>(&'a self, pin: PinnedPage<'a>) -> Result<ReadPage<'a>, Error> {
+        // SAFETY: the guard's pin. Should the lock raise an error, the guard leaves the pin to
+        // the transaction's abort.
+        unsafe { pg_sys::LockBuffer(pin.buffer, pg_sys::BUFFER_LOCK_SHARE as i32) };
+        let buffer = std::mem::ManuallyDrop::new(pin).buffer;
+        Ok(ReadPage(Guard::new(buffer)))
+    }
+
+    fn address(&self, pin: &PinnedPage<'_>) -> Range<*const u8> {
+        // SAFETY: the buffer is pinned, so its page has a fixed address. Nothing is read there.
+        let start: *const u8 = unsafe { pg_sys::BufferGetPage(pin.buffer) }.cast_const().cast();
+        start..start.wrapping_add(PAGE_SIZE)
     }
 
     fn lock(&self, blkno: Blkno) -> Result<WritePage<'_>, Error> {
         self.exists(blkno)?;
-        let buffer = self.pin(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+        let buffer = self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE);
         Ok(WritePage { guard: Guard::new(buffer), fresh: false })
     }
 

@@ -33,8 +33,8 @@ impl Coarse<'_> {
         let kernel =
             if self.metric.is_spherical() { RowKernel::dot() } else { RowKernel::l2_sqr() };
         if rows.len() > CACHED {
-            let next = bytemuck::cast_slice(rows.get(AHEAD..).unwrap_or_default());
-            kernel.distances_ahead(x, rows, out, next);
+            let next: &[u8] = bytemuck::cast_slice(rows.get(AHEAD..).unwrap_or_default());
+            kernel.distances_ahead(x, rows, out, next.as_ptr_range());
         } else {
             kernel.distances(x, rows, out);
         }

@@ -2,7 +2,7 @@
 //! crash leaves after it can be looked at, and threads can be interleaved by a seed.
 
 use std::cell::Cell;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use ann::rng::Rng;
@@ -256,6 +256,7 @@ impl Drop for Guard<'_> {
 }
 
 impl Pages for MemPages {
+    type Pin<'a> = Blkno;
     type Read<'a> = Guard<'a>;
     type Write<'a> = Guard<'a>;
 
@@ -266,6 +267,19 @@ impl Pages for MemPages {
     fn read(&self, blkno: Blkno) -> Result<Guard<'_>, Error> {
         let page = self.acquire(blkno, false)?;
         Ok(Guard { mem: self, blkno, is_write: false, page })
+    }
+
+    fn pin(&self, blkno: Blkno) -> Result<Blkno, Error> {
+        let exists = blkno < self.n_blocks()?;
+        exists.then_some(blkno).ok_or_else(|| Error::corrupted(blkno, "is beyond the end"))
+    }
+
+    fn share(&self, pin: Blkno) -> Result<Guard<'_>, Error> {
+        self.read(pin)
+    }
+
+    fn address(&self, _pin: &Blkno) -> Range<*const u8> {
+        [].as_ptr_range()
     }
 
     fn lock(&self, blkno: Blkno) -> Result<Guard<'_>, Error> {

@@ -2,7 +2,7 @@
 //! locks by one atomic WAL record. `src/am/pages.rs` implements it over shared buffers, `MemPages`
 //! in memory.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use crate::error::Error;
 use crate::page::{Blkno, Page};
@@ -13,6 +13,10 @@ pub const EDIT_PAGES_MAX: usize = 4;
 /// Pages of one index. Guards hold a pin and a content lock until dropped; taking a second guard on
 /// a page whose lock this caller already holds is a bug (it would wait for itself).
 pub trait Pages {
+    /// A page that stays in memory where it is, not locked.
+    type Pin<'a>
+    where
+        Self: 'a;
     /// A page under a share lock.
     type Read<'a>: Deref<Target = Page>
     where
@@ -27,6 +31,15 @@ pub trait Pages {
 
     /// Share-locks a page. A block past the end is [`Error::Corrupted`], not a panic.
     fn read(&self, blkno: Blkno) -> Result<Self::Read<'_>, Error>;
+
+    /// Brings a page into memory and keeps it there. A block past the end is [`Error::Corrupted`].
+    fn pin(&self, blkno: Blkno) -> Result<Self::Pin<'_>, Error>;
+
+    /// Share-locks a pinned page.
+    fn share<'a>(&'a self, pin: Self::Pin<'a>) -> Result<Self::Read<'a>, Error>;
+
+    /// Where a pinned page is in memory: an address for the CPU's prefetch, not to be read.
+    fn address(&self, pin: &Self::Pin<'_>) -> Range<*const u8>;
 
     /// Exclusive-locks a page.
     fn lock(&self, blkno: Blkno) -> Result<Self::Write<'_>, Error>;

@@ -1,5 +1,7 @@
 //! Many rows against one query: the inner loop of every scan.
 
+use std::ops::Range;
+
 use super::body::{Dot, L2Sqr, Op};
 use super::isa::{self, Isa};
 use crate::element::Element;
@@ -63,22 +65,35 @@ impl<E: Element> RowKernel<E> {
 
     /// As `distances`, and meanwhile asks for the bytes that will be scanned next: a few cache lines of `next` with
     /// every few rows, since a CPU drops or stalls on more requests at once than it can hold. `next` is
-    /// best as long as `rows`. In pages that lie apart in memory this halves the time of a row.
-    pub fn distances_ahead(&self, query: &[f32], rows: &[E], out: &mut [f32], next: &[u8]) {
+    /// best as long as `rows`. In pages that lie apart in memory this halves the time of a row. `next` is a
+    /// place only: nothing is read there, and it may be any address.
+    pub fn distances_ahead(
+        &self,
+        query: &[f32],
+        rows: &[E],
+        out: &mut [f32],
+        next: Range<*const u8>,
+    ) {
         let group = 4 * query.len().max(1);
-        let mut next = next.chunks(group * size_of::<E>());
+        let mut next = Ahead { next, step: group * size_of::<E>() };
         for (rows, out) in rows.chunks(group).zip(out.chunks_mut(4)) {
-            prefetch(next.next().unwrap_or_default());
+            next.step();
             self.distances(query, rows, out);
         }
     }
 
     /// As `accumulate`, and asks for the bytes that come next as `distances_ahead` does.
-    pub fn accumulate_ahead(&self, query: &[f32], rows: &[E], acc: &mut [Lanes], next: &[u8]) {
+    pub fn accumulate_ahead(
+        &self,
+        query: &[f32],
+        rows: &[E],
+        acc: &mut [Lanes],
+        next: Range<*const u8>,
+    ) {
         let group = 4 * query.len().max(1);
-        let mut next = next.chunks(group * size_of::<E>());
+        let mut next = Ahead { next, step: group * size_of::<E>() };
         for (rows, acc) in rows.chunks(group).zip(acc.chunks_mut(4)) {
-            prefetch(next.next().unwrap_or_default());
+            next.step();
             self.accumulate(query, rows, acc);
         }
     }
@@ -91,16 +106,37 @@ impl<E: Element> RowKernel<E> {
     }
 }
 
+/// A range of addresses, asked for in steps.
+struct Ahead {
+    next: Range<*const u8>,
+    step: usize,
+}
+
+impl Ahead {
+    #[inline]
+    fn step(&mut self) {
+        let left = self.next.end.addr().saturating_sub(self.next.start.addr());
+        let end = self.next.start.wrapping_add(self.step.min(left));
+        prefetch_at(self.next.start..end);
+        self.next.start = end;
+    }
+}
+
 /// Asks the CPU to bring the cache lines of these bytes into its second-level cache. A page scan calls it on the
 /// next page: the hardware follows rows inside a page by itself but does not foresee a jump. The first
 /// level is not asked for: it can wait for too few lines at a time to keep the memory busy.
 #[inline]
 pub fn prefetch(bytes: &[u8]) {
+    prefetch_at(bytes.as_ptr_range());
+}
+
+#[inline]
+fn prefetch_at(bytes: Range<*const u8>) {
     #[cfg(target_arch = "x86_64")]
-    for line in bytes.chunks(64) {
+    for at in (bytes.start.addr()..bytes.end.addr()).step_by(64) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch never faults; SSE is in the baseline of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
+        // SAFETY: a prefetch never faults, whatever the address; SSE is in the baseline of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(bytes.start.with_addr(at).cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bytes;

@@ -185,9 +185,9 @@ fn looking_ahead_changes_nothing() {
     kernel.distances(&query, &rows, &mut expected);
     for n in [0, 1, 100, 2200, 5000] {
         let (mut out, mut acc) = ([0.0; 11], [Lanes::default(); 11]);
-        kernel.distances_ahead(&query, &rows, &mut out, &vec![0; n]);
+        kernel.distances_ahead(&query, &rows, &mut out, vec![0; n].as_ptr_range());
         assert_eq!(out, expected);
-        kernel.accumulate_ahead(&query, &rows, &mut acc, &vec![0; n]);
+        kernel.accumulate_ahead(&query, &rows, &mut acc, vec![0; n].as_ptr_range());
         RowKernel::<f16>::reduce(&acc, &mut out);
         assert_eq!(out, expected);
     }

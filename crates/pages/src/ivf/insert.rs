@@ -12,8 +12,9 @@ use crate::tid::Tid;
 
 /// Adds a row to list `list_no` (0 when untrained). `vector` has the index's dimension and element
 /// type, `norm_sqr` is its squared norm by the canonical kernel, `coarse_distance` what the coarse
-/// quantizer gave (under cosine for the unit vector; 0 when untrained). When it returns, the row is in the index; if it fails or the
-/// server dies on the way, it is not, and no page is worse than leaked.
+/// quantizer gave (under cosine for the unit vector; 0 when untrained). When it returns, the row is
+/// in the index; if it fails or the server dies on the way, it is not, and no page is worse than
+/// leaked.
 pub fn insert<P: Pages, E: Element>(
     pages: &P,
     meta: &Meta,

@@ -3,6 +3,8 @@
 //! Per vector there is the kernel and one compare with the threshold. What passes (few, once the
 //! threshold is tight) gets its tid decoded and its exact key.
 
+use std::ops::Range;
+
 use ann::element::Element;
 use ann::kernels::{Lanes, RowKernel, cosine_from, norm_sqr};
 use ann::metric::Metric;
@@ -153,13 +155,14 @@ impl<E: Element> Probe<E> {
         }
         let v = meta.layout.block_vectors;
         self.out.resize(v, 0.0);
+        let mut ahead = Ahead { pages, next: None };
         for block in 0..self.list.header.n_blocks {
             let first = block * v;
             let n = (self.list.header.n_slots - first).min(v);
-            if self.block_distances(pages, meta, list_no, block, n, top.threshold())? {
+            if self.block_distances(&mut ahead, meta, list_no, block, n, top.threshold())? {
                 self.sift(first, n, bound, top, seen);
             }
-            if block % 8 == 7 {
+            if block % 16 == 15 {
                 pages.breathe();
             }
         }
@@ -170,7 +173,7 @@ impl<E: Element> Probe<E> {
     /// `threshold`, or if vacuum took the block away since the LIST page was copied.
     fn block_distances<P: Pages>(
         &mut self,
-        pages: &P,
+        ahead: &mut Ahead<'_, P>,
         meta: &Meta,
         list_no: u32,
         block: usize,
@@ -182,8 +185,10 @@ impl<E: Element> Probe<E> {
             return Ok(false);
         };
         let Some(out) = self.out.get_mut(..n) else { return Ok(false) };
+        // The page after this block: of the next block, or nowhere.
+        let after = self.list.blocks.get((block + 1) * p).copied();
         for _ in 0..LOOKUPS {
-            let scan = BlockScan { pages, meta, list_no, kernel: self.kernel };
+            let mut scan = BlockScan { ahead, meta, list_no, kernel: self.kernel, after };
             let done = match blknos {
                 [blkno] => scan.whole(&self.query, *blkno, out)?,
                 _ => {
@@ -198,7 +203,7 @@ impl<E: Element> Probe<E> {
                 Outcome::Pruned => return Ok(false),
                 Outcome::Changed => {}
             }
-            if !is_listed(pages, meta, list_no, self.list.blkno, blknos)? {
+            if !is_listed(ahead.pages, meta, list_no, self.list.blkno, blknos)? {
                 return Ok(false);
             }
         }
@@ -304,23 +309,53 @@ enum Outcome {
     Changed,
 }
 
+/// DATA pages in the order they are read, each pinned before the one before it is locked: what it
+/// costs to bring it into memory and into the caches passes while distances are computed.
+struct Ahead<'p, P: Pages + 'p> {
+    pages: &'p P,
+    next: Option<(Blkno, P::Pin<'p>)>,
+}
+
+impl<'p, P: Pages> Ahead<'p, P> {
+    /// Pins `next`, then share-locks `blkno`. Also says where `next` is. A `next` that does not
+    /// exist is an error only when it is read.
+    fn read(
+        &mut self,
+        blkno: Blkno,
+        next: Option<Blkno>,
+    ) -> Result<(P::Read<'p>, Range<*const u8>), Error> {
+        let pin = match self.next.take() {
+            Some((pinned, pin)) if pinned == blkno => pin,
+            _ => self.pages.pin(blkno)?,
+        };
+        self.next = next.and_then(|next| Some((next, self.pages.pin(next).ok()?)));
+        let place = match &self.next {
+            Some((_, pin)) => self.pages.address(pin),
+            None => [].as_ptr_range(),
+        };
+        Ok((self.pages.share(pin)?, place))
+    }
+}
+
 /// Reading the DATA pages of one block, each under its own share lock.
-struct BlockScan<'a, P: Pages, E: Element> {
-    pages: &'a P,
+struct BlockScan<'a, 'p, P: Pages, E: Element> {
+    ahead: &'a mut Ahead<'p, P>,
     meta: &'a Meta,
     list_no: u32,
     kernel: RowKernel<E>,
+    /// The page to be read after the block.
+    after: Option<Blkno>,
 }
 
-impl<P: Pages, E: Element> BlockScan<'_, P, E> {
+impl<P: Pages, E: Element> BlockScan<'_, '_, P, E> {
     /// A block of one page.
-    fn whole(&self, query: &[f32], blkno: Blkno, out: &mut [f32]) -> Result<Outcome, Error> {
-        let page = self.pages.read(blkno)?;
+    fn whole(&mut self, query: &[f32], blkno: Blkno, out: &mut [f32]) -> Result<Outcome, Error> {
+        let (page, next) = self.ahead.read(blkno, self.after)?;
         if !page.is(PageKind::Data, self.list_no) {
             return Ok(Outcome::Changed);
         }
         match self.meta.geometry.rows::<E>(&page, 0, out.len()) {
-            Some(rows) => self.kernel.distances(query, rows, out),
+            Some(rows) => self.kernel.distances_ahead(query, rows, out, next),
             None => return Err(Error::corrupted(blkno, "DATA page has no room for its rows")),
         }
         Ok(Outcome::Computed)
@@ -329,7 +364,7 @@ impl<P: Pages, E: Element> BlockScan<'_, P, E> {
     /// A block of several pages: the lanes carry the sums from page to page. Under L2 sums only
     /// grow, and the rest of the block is skipped once all exceed `limit` (NaN: no limit).
     fn slices(
-        &self,
+        &mut self,
         query: &[f32],
         blknos: &[Blkno],
         limit: f32,
@@ -337,13 +372,14 @@ impl<P: Pages, E: Element> BlockScan<'_, P, E> {
         out: &mut [f32],
     ) -> Result<Outcome, Error> {
         for (j, blkno) in blknos.iter().enumerate() {
-            let page = self.pages.read(*blkno)?;
+            let following = blknos.get(j + 1).copied().or(self.after);
+            let (page, next) = self.ahead.read(*blkno, following)?;
             if !page.is(PageKind::Data, self.list_no) {
                 return Ok(Outcome::Changed);
             }
             let slice = query.get(self.meta.geometry.slice(j)).unwrap_or_default();
             match self.meta.geometry.rows::<E>(&page, j, out.len()) {
-                Some(rows) => self.kernel.accumulate(slice, rows, lanes),
+                Some(rows) => self.kernel.accumulate_ahead(slice, rows, lanes, next),
                 None => return Err(Error::corrupted(*blkno, "DATA page has no room for its rows")),
             }
             drop(page);

@@ -173,8 +173,16 @@ impl<E: Element> World<E> {
     }
 }
 
+/// The list of a vector and its coarse distance, under cosine that of the unit vector.
 fn assign<E: Element>(coarse: &Coarse<'_>, vector: &[E]) -> (u32, f32) {
-    if coarse.nlist() == 0 { (0, 0.0) } else { coarse.assign(&widened(vector)) }
+    if coarse.nlist() == 0 {
+        return (0, 0.0);
+    }
+    let (list_no, distance) = coarse.assign(&widened(vector));
+    match coarse.metric {
+        Metric::Cosine => (list_no, distance / norm_sqr(vector).sqrt()),
+        _ => (list_no, distance),
+    }
 }
 
 pub fn tid_no(i: u64) -> Tid {
