@@ -1,5 +1,7 @@
 //! `aminsert`: one row into the list of its nearest centroid.
 
+use std::rc::Rc;
+
 use ann::element::Element;
 use ann::kernels;
 use ann::metric::Metric;
@@ -48,8 +50,9 @@ pub unsafe extern "C-unwind" fn aminsert(
             return false;
         }
         let tid = tid_of(heap_tid);
-        let pages = PgPages::new(index);
+        let mut pages = PgPages::new(index);
         let ivf = ivf_index(index, &pages);
+        pages.remember(Rc::clone(&ivf.recent));
         match opclass_of(index).element {
             ElementType::F16 => insert::<f16>(index, &pages, &ivf, tid, *values),
             ElementType::F32 => insert::<f32>(index, &pages, &ivf, tid, *values),

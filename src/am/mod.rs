@@ -13,6 +13,7 @@ pub mod opclass;
 pub mod options;
 pub mod pages;
 pub mod progress;
+mod recent;
 pub mod rel;
 pub mod relation;
 pub mod report;

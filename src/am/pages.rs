@@ -6,8 +6,10 @@
 //! calling the server while it unwinds is not allowed.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
+use std::rc::Rc;
 
 use pages::Error;
 use pages::page::{Blkno, INVALID_BLKNO, PAGE_SIZE, Page, PageKind};
@@ -16,7 +18,8 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::ForkNumber::Type as Fork;
 
 use super::interrupts::check_for_interrupts;
-use super::rel::INVALID_SUBXID;
+use super::recent::RecentBuffers;
+use super::rel::{self, INVALID_SUBXID};
 
 const _: () = assert!(PAGE_SIZE == pg_sys::BLCKSZ as usize);
 const _: () = assert!(INVALID_BLKNO == pg_sys::InvalidBlockNumber);
@@ -44,6 +47,15 @@ pub struct PgPages {
     n_blocks: Cell<Blkno>,
     /// Counts down from WARM_AFTER after each buffer miss.
     cold: Cell<u32>,
+    /// Where this backend last found the blocks.
+    recent: Option<Rc<RecentBuffers>>,
+}
+
+// Called once or twice for every page of a scan, where pgrx's guard against errors costs as much as
+// the call. Neither raises one for a pinned buffer, a valid mode and fewer than 200 locks held.
+unsafe extern "C-unwind" {
+    fn LockBuffer(buffer: pg_sys::Buffer, mode: c_int);
+    fn UnlockReleaseBuffer(buffer: pg_sys::Buffer);
 }
 
 impl PgPages {
@@ -52,8 +64,19 @@ impl PgPages {
     /// # Safety
     /// `rel` must be an open index that outlives the result.
     pub unsafe fn new(rel: pg_sys::Relation) -> Self {
-        let strategy = std::ptr::null_mut();
-        Self { rel, pace: Pace::Interactive, strategy, n_blocks: Cell::new(0), cold: Cell::new(0) }
+        Self {
+            rel,
+            pace: Pace::Interactive,
+            strategy: std::ptr::null_mut(),
+            n_blocks: Cell::new(0),
+            cold: Cell::new(0),
+            recent: None,
+        }
+    }
+
+    /// Looks for blocks where they were last.
+    pub fn remember(&mut self, recent: Rc<RecentBuffers>) {
+        self.recent = Some(recent);
     }
 
     /// The pages of `rel` for VACUUM, read through its buffer ring.
@@ -76,17 +99,30 @@ impl PgPages {
         Err(Error::corrupted(blkno, format!("block {blkno} lies past the end ({n} blocks)")))
     }
 
-    /// Pins `blkno` (INVALID_BLKNO: a new page at the end) and takes its content lock.
-    fn pin_buffer(&self, blkno: Blkno, lock: u32) -> pg_sys::Buffer {
+    /// Pins `blkno`.
+    fn pin_block(&self, blkno: Blkno) -> pg_sys::Buffer {
+        let Some(recent) = &self.recent else { return self.look_up(blkno) };
+        if let Some(buffer) = recent.get(blkno) {
+            let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+            // SAFETY: the relation is open; the server checks that the buffer exists and still
+            // holds this block before it pins it.
+            if unsafe { pg_sys::ReadRecentBuffer(rel::locator(self.rel), fork, blkno, buffer) } {
+                return buffer;
+            }
+        }
+        let buffer = self.look_up(blkno);
+        recent.set(blkno, buffer);
+        buffer
+    }
+
+    /// Pins `blkno` (INVALID_BLKNO: a new page at the end) through the buffer table.
+    fn look_up(&self, blkno: Blkno) -> pg_sys::Buffer {
         // SAFETY: the relation is open (constructor); the server raises errors as panics.
         unsafe {
             let misses = pg_sys::pgBufferUsage.shared_blks_read;
             let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
             let buffer = pg_sys::ReadBufferExtended(self.rel, fork, blkno, mode, self.strategy);
-            if lock != pg_sys::BUFFER_LOCK_UNLOCK {
-                pg_sys::LockBuffer(buffer, lock as i32);
-            }
             if pg_sys::pgBufferUsage.shared_blks_read != misses {
                 self.cold.set(WARM_AFTER);
             } else {
@@ -94,6 +130,14 @@ impl PgPages {
             }
             buffer
         }
+    }
+
+    /// Pins `blkno` and takes its content lock.
+    fn pin_and_lock(&self, blkno: Blkno, mode: u32) -> pg_sys::Buffer {
+        let buffer = self.pin_block(blkno);
+        // SAFETY: pinned just now.
+        unsafe { LockBuffer(buffer, mode as c_int) };
+        buffer
     }
 
     /// A page of the free space map that is really free, exclusive-locked.
@@ -108,7 +152,7 @@ impl PgPages {
             if self.exists(blkno).is_err() {
                 continue;
             }
-            let buffer = self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_UNLOCK);
+            let buffer = self.look_up(blkno);
             // Somebody else may hold the page (a scan that followed an old link, or an insert that
             // got it from the map as well); a wait could break the lock order.
             // SAFETY: the buffer is pinned by us.
@@ -128,7 +172,7 @@ impl PgPages {
         if self.n_blocks()? >= INVALID_BLKNO - 1 {
             return Err(Error::Full { n_blocks: INVALID_BLKNO - 1 });
         }
-        let shared = super::rel::is_shared(self.rel);
+        let shared = rel::is_shared(self.rel);
         let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
         // SAFETY: the relation is open; the new page gets its content lock before the extension
         // lock is released, so nobody can take it for an unused one first.
@@ -136,7 +180,8 @@ impl PgPages {
             if shared {
                 pg_sys::LockRelationForExtension(self.rel, mode);
             }
-            let buffer = self.pin_buffer(INVALID_BLKNO, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+            let buffer = self.look_up(INVALID_BLKNO);
+            LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as c_int);
             if shared {
                 pg_sys::UnlockRelationForExtension(self.rel, mode);
             }
@@ -172,7 +217,7 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: pin and lock are ours, and the transaction is not being aborted.
-            unsafe { pg_sys::UnlockReleaseBuffer(self.buffer) };
+            unsafe { UnlockReleaseBuffer(self.buffer) };
         }
     }
 }
@@ -231,19 +276,18 @@ impl Pages for PgPages {
 
     fn read(&self, blkno: Blkno) -> Result<ReadPage<'_>, Error> {
         self.exists(blkno)?;
-        Ok(ReadPage(Guard::new(self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_SHARE))))
+        Ok(ReadPage(Guard::new(self.pin_and_lock(blkno, pg_sys::BUFFER_LOCK_SHARE))))
     }
 
     fn pin(&self, blkno: Blkno) -> Result<PinnedPage<'_>, Error> {
         self.exists(blkno)?;
-        let buffer = self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_UNLOCK);
+        let buffer = self.pin_block(blkno);
         Ok(PinnedPage { buffer, pages: PhantomData })
     }
 
     fn share<'a>(&'a self, pin: PinnedPage<'a>) -> Result<ReadPage<'a>, Error> {
-        // SAFETY: the guard's pin. Should the lock raise an error, the guard leaves the pin to
-        // the transaction's abort.
-        unsafe { pg_sys::LockBuffer(pin.buffer, pg_sys::BUFFER_LOCK_SHARE as i32) };
+        // SAFETY: the guard's pin.
+        unsafe { LockBuffer(pin.buffer, pg_sys::BUFFER_LOCK_SHARE as c_int) };
         let buffer = std::mem::ManuallyDrop::new(pin).buffer;
         Ok(ReadPage(Guard::new(buffer)))
     }
@@ -256,7 +300,7 @@ impl Pages for PgPages {
 
     fn lock(&self, blkno: Blkno) -> Result<WritePage<'_>, Error> {
         self.exists(blkno)?;
-        let buffer = self.pin_buffer(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+        let buffer = self.pin_and_lock(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE);
         Ok(WritePage { guard: Guard::new(buffer), fresh: false })
     }
 
@@ -356,7 +400,7 @@ impl PgBulk {
             let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
             let buffer =
                 pg_sys::ReadBufferExtended(self.rel, self.fork, blkno, mode, self.strategy);
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
+            LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as c_int);
             pg_sys::CritSectionCount += 1;
             let to = pg_sys::BufferGetPage(buffer).cast::<Page>();
             std::ptr::copy_nonoverlapping(page, to, 1);
@@ -366,7 +410,7 @@ impl PgBulk {
             }
             pg_sys::CritSectionCount -= 1;
             let blkno = pg_sys::BufferGetBlockNumber(buffer);
-            pg_sys::UnlockReleaseBuffer(buffer);
+            UnlockReleaseBuffer(buffer);
             blkno
         }
     }

@@ -16,16 +16,30 @@ pub fn name(rel: pg_sys::Relation) -> String {
     unsafe { CStr::from_ptr((*(*rel).rd_rel).relname.data.as_ptr()) }.to_string_lossy().into_owned()
 }
 
-/// The identity of the relation's storage: changes with REINDEX and TRUNCATE.
-pub fn file_number(rel: pg_sys::Relation) -> u32 {
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+type Locator = pg_sys::RelFileNode;
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+type Locator = pg_sys::RelFileLocator;
+
+/// Where the relation's storage lies: changes with REINDEX and TRUNCATE.
+pub fn locator(rel: pg_sys::Relation) -> Locator {
     // SAFETY: an open relation has its physical address filled in.
     unsafe {
         #[cfg(any(feature = "pg14", feature = "pg15"))]
-        let number = (*rel).rd_node.relNode;
+        let locator = (*rel).rd_node;
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-        let number = (*rel).rd_locator.relNumber;
-        u32::from(number)
+        let locator = (*rel).rd_locator;
+        locator
     }
+}
+
+/// The number of the relation's file in its tablespace.
+pub fn file_number(rel: pg_sys::Relation) -> u32 {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    let number = locator(rel).relNode;
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    let number = locator(rel).relNumber;
+    u32::from(number)
 }
 
 /// The typmod of the index's only column: its number of dimensions, or None.

@@ -15,6 +15,7 @@ use pages::meta::Meta;
 use pgrx::{pg_guard, pg_sys};
 
 use super::pages::PgPages;
+use super::recent::RecentBuffers;
 use super::rel;
 use super::report::checked;
 
@@ -27,6 +28,8 @@ pub struct IvfIndex {
     pub meta: Meta,
     /// nlist × dims; empty when untrained.
     centroids: Vec<f32>,
+    /// Where its blocks were last found in shared buffers.
+    pub recent: Rc<RecentBuffers>,
 }
 
 impl IvfIndex {
@@ -39,7 +42,7 @@ impl IvfIndex {
     fn read(pages: &PgPages) -> Result<Self, Error> {
         let meta = Meta::read(pages)?;
         let centroids = read_centroids(pages, &meta)?;
-        Ok(Self { meta, centroids })
+        Ok(Self { meta, centroids, recent: Rc::default() })
     }
 
     fn bytes(&self) -> usize {

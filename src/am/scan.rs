@@ -152,6 +152,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
             .error();
         }
         let ivf = ivf_index(index, &state.pages);
+        state.pages.remember(Rc::clone(&ivf.recent));
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let params = SearchParams {
