@@ -6,7 +6,7 @@ RETURNS TABLE (
     is_trained boolean, trained_rows bigint, ntotal bigint, ndead bigint,
     code_size int, bytes bigint, bytes_per_vector double precision,
     nlist int, imbalance_factor double precision, model text, seed bigint, format_version int)
-LANGUAGE c STRICT VOLATILE PARALLEL SAFE ROWS 1
+LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 1
 AS 'MODULE_PATHNAME', 'index_info_wrapper';
 
 COMMENT ON FUNCTION faiss.index_info(regclass) IS
@@ -14,7 +14,7 @@ COMMENT ON FUNCTION faiss.index_info(regclass) IS
 
 CREATE FUNCTION faiss.list_info(index regclass)
 RETURNS TABLE (list_no int, ntotal bigint, ndead bigint, pages bigint, radius double precision)
-LANGUAGE c STRICT VOLATILE PARALLEL SAFE
+LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'list_info_wrapper';
 
 COMMENT ON FUNCTION faiss.list_info(regclass) IS

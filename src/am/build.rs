@@ -90,7 +90,7 @@ pub unsafe extern "C-unwind" fn ambuild(
 fn build<E: Element>(heap: &Heap, frozen: &Frozen) -> (f64, u64) {
     progress::set_phase(Phase::SamplingRows);
     let sample = train::sample::<E>(heap, frozen);
-    let trained = train::train(sample, frozen);
+    let trained = train::train(heap, sample, frozen);
     // SAFETY: the index is new, empty and locked by this command.
     let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
     let params = frozen.params::<E>(&trained);

@@ -56,8 +56,14 @@ pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
 /// Whether another backend could read or extend the relation: false for temporary relations and for
 /// those made in this transaction.
 pub fn is_shared(rel: pg_sys::Relation) -> bool {
-    // SAFETY: plain fields of an open relation.
-    unsafe { !(*rel).rd_islocaltemp && (*rel).rd_createSubid == INVALID_SUBXID }
+    // SAFETY: a plain field of an open relation.
+    !is_new(rel) && unsafe { !(*rel).rd_islocaltemp }
+}
+
+/// Whether the relation was made in this transaction.
+pub fn is_new(rel: pg_sys::Relation) -> bool {
+    // SAFETY: a plain field of an open relation.
+    unsafe { (*rel).rd_createSubid != INVALID_SUBXID }
 }
 
 /// Counts one index scan in the cumulative statistics.

@@ -182,8 +182,13 @@ unsafe fn begin<E: Element>(
 ) {
     let dims = ivf.meta.dims;
     let Some(value) = value else {
-        // Every distance to NULL is NULL: all rows are equally near.
-        search.begin(&vec![0.0; dims], params);
+        // Every distance to NULL is NULL: all rows are equally near, so none may be left out because
+        // it comes late.
+        let iterative = match params.iterative {
+            Iterative::Strict => Iterative::Relaxed,
+            other => other,
+        };
+        search.begin(&vec![0.0; dims], SearchParams { iterative, ..params });
         return;
     };
     // SAFETY: the ordering operator's right argument has the type of the operator class.

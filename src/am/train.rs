@@ -15,6 +15,7 @@ use super::heap_scan::Heap;
 use super::insert::Placed;
 use super::interrupts::check_for_interrupts;
 use super::progress::{self, Phase};
+use super::rel;
 use super::report::Report;
 
 /// Rows drawn at random over the whole table, in random order of arrival.
@@ -52,20 +53,73 @@ impl Trained {
     }
 }
 
-/// How many rows a sample may hold. Three quarters of maintenance_work_mem go to the sample; the
-/// centroids and k-means' working blocks take the rest.
-fn sample_rows_max(frozen: &Frozen, rows_max: u64) -> usize {
-    let row_bytes = frozen.dims * size_of::<f32>();
-    let by_memory = memory_bytes_max() / 4 * 3 / row_bytes;
-    let nlist = nlist_for(frozen, rows_max);
-    let wanted = nlist as usize * MAX_POINTS_PER_CENTROID;
-    by_memory.min(wanted).max(1)
+/// How much training may take: what maintenance_work_mem has room for, in vectors of 32-bit floats.
+struct Room {
+    vectors: usize,
+}
+
+impl Room {
+    /// The centroids themselves, and once more in the order in which assignment reads them.
+    const VECTORS_PER_LIST: usize = 2;
+    /// Fewer lists are better than an automatic number of which each was trained on less than this.
+    const POINTS_PER_AUTOMATIC_LIST: usize = 8;
+
+    fn of(frozen: &Frozen) -> Self {
+        Self { vectors: memory_bytes_max() / Self::vector_bytes(frozen) }
+    }
+
+    fn vector_bytes(frozen: &Frozen) -> usize {
+        frozen.dims * size_of::<f32>()
+    }
+
+    /// Vectors that a list needs: its centroid, and points to train it on.
+    fn vectors_per_list(frozen: &Frozen) -> usize {
+        let automatic = frozen.nlist_option == 0;
+        Self::VECTORS_PER_LIST + if automatic { Self::POINTS_PER_AUTOMATIC_LIST } else { 1 }
+    }
+
+    /// The most lists there is room for.
+    fn nlist_max(&self, frozen: &Frozen) -> u32 {
+        u32::try_from(self.vectors / Self::vectors_per_list(frozen)).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The rows of the sample that there is room for beside the centroids.
+    fn sample_rows(&self, nlist: u32) -> usize {
+        let centroids = nlist as usize * Self::VECTORS_PER_LIST;
+        self.vectors.saturating_sub(centroids).max(nlist as usize)
+    }
+}
+
+/// Refuses a number of lists that the user asked for and there is no room for, unless the table is
+/// so small that it gets fewer lists anyway.
+fn require_room(frozen: &Frozen, rows_max: u64) {
+    let nlist_max = Room::of(frozen).nlist_max(frozen);
+    if u64::from(frozen.nlist_option).min(rows_max) <= u64::from(nlist_max) {
+        return;
+    }
+    let bytes =
+        frozen.nlist_option as usize * Room::vectors_per_list(frozen) * Room::vector_bytes(frozen);
+    Report::new(
+        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!("maintenance_work_mem is too small for {} lists", frozen.nlist_option),
+    )
+    .detail(format!(
+        "Training them takes at least {} MB; maintenance_work_mem is {} MB.",
+        bytes.div_ceil(1 << 20),
+        memory_bytes_max() >> 20
+    ))
+    .hint(format!("Increase maintenance_work_mem, or set nlist to {nlist_max} or less."))
+    .error();
 }
 
 /// First pass over the table.
 pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
     let dims = frozen.dims;
-    let capacity = sample_rows_max(frozen, heap.rows_max());
+    require_room(frozen, heap.rows_max());
+    let room = Room::of(frozen);
+    let nlist = nlist_for(frozen, heap.rows_max()).min(room.nlist_max(frozen));
+    let by_memory = room.sample_rows(nlist);
+    let capacity = by_memory.min(nlist as usize * MAX_POINTS_PER_CENTROID).max(1);
     let mut reservoir = Reservoir::new(capacity, frozen.seed);
     let mut points: Vec<f32> = Vec::new();
     let mut n = 0;
@@ -89,19 +143,15 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
         },
         true,
     );
-    Sample { points, n, rows: reservoir.seen(), cut_by_memory: capacity_is_memory(frozen, n) }
-}
-
-fn capacity_is_memory(frozen: &Frozen, n: usize) -> bool {
-    (n + 1) * frozen.dims * size_of::<f32>() > memory_bytes_max() / 4 * 3
+    Sample { points, n, rows: reservoir.seen(), cut_by_memory: n == by_memory }
 }
 
 /// k-means over the sample, on worker threads.
-pub fn train(mut sample: Sample, frozen: &Frozen) -> Trained {
-    let Some(nlist) = choose_nlist(&sample, frozen) else { return Trained::untrained() };
+pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
+    let Some(nlist) = choose_nlist(heap, &sample, frozen) else { return Trained::untrained() };
     let k = nlist as usize;
     let n = sample.n.min(k * MAX_POINTS_PER_CENTROID);
-    warn_if_few(&sample, n, k);
+    warn_if_few(heap, &sample, n, k);
     let spherical = frozen.metric != Metric::L2;
     let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, frozen.dims, spherical) };
     let points = draw(&mut sample.points, n, frozen);
@@ -151,36 +201,55 @@ fn failed(what: &str) -> ! {
 }
 
 /// The number of lists, or None to leave the index untrained.
-fn choose_nlist(sample: &Sample, frozen: &Frozen) -> Option<u32> {
+fn choose_nlist(heap: &Heap, sample: &Sample, frozen: &Frozen) -> Option<u32> {
     if sample.n == 0 {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            "index is untrained because the table has no vectors yet",
-        )
-        .detail("It works, exactly, as one inverted list.")
-        .hint("REINDEX it once the table holds the data.")
-        .notice();
+        say_untrained(heap);
         return None;
     }
-    let nlist = nlist_for(frozen, sample.rows);
-    if frozen.nlist_option == 0 && nlist <= 1 {
+    let wanted = nlist_for(frozen, sample.rows);
+    if frozen.nlist_option == 0 && wanted <= 1 {
         return None;
     }
-    let most = u32::try_from(sample.n).unwrap_or(u32::MAX);
-    if nlist > most {
-        Report::new(
+    let vectors = u32::try_from(sample.n).unwrap_or(u32::MAX);
+    let room = Room::of(frozen).nlist_max(frozen);
+    let nlist = wanted.min(vectors).min(room);
+    if nlist < wanted {
+        let name = rel::name(heap.index());
+        let report = Report::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("index gets {most} lists instead of {nlist}"),
-        )
-        .detail(format!("There are {} vectors to train on.", sample.n))
-        .notice();
+            format!("index \"{name}\" gets {nlist} lists instead of {wanted}"),
+        );
+        if nlist < room {
+            report.detail(format!("There are {vectors} vectors to train on.")).notice();
+        } else {
+            let memory = memory_bytes_max() >> 20;
+            report
+                .detail(format!("maintenance_work_mem, {memory} MB, has no room for more."))
+                .hint("Increase maintenance_work_mem and REINDEX.")
+                .notice();
+        }
     }
-    Some(nlist.min(most))
+    Some(nlist)
 }
 
-fn warn_if_few(sample: &Sample, n: usize, k: usize) {
+/// Said once for each index, not again whenever its table is truncated.
+fn say_untrained(heap: &Heap) {
+    if !rel::is_new(heap.index()) && heap.rows_max() == 0 {
+        return;
+    }
+    Report::new(
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        format!("index \"{}\" is untrained: the table has no vectors yet", rel::name(heap.index())),
+    )
+    .detail("It works, exactly, as one inverted list.")
+    .hint("REINDEX it once the table holds the data.")
+    .notice();
+}
+
+fn warn_if_few(heap: &Heap, sample: &Sample, n: usize, k: usize) {
     let wanted = k * MIN_POINTS_PER_CENTROID;
-    if n >= wanted {
+    // A single list is exact whatever its centroid.
+    if n >= wanted || k == 1 {
         return;
     }
     let remedy = if sample.cut_by_memory {
@@ -188,11 +257,14 @@ fn warn_if_few(sample: &Sample, n: usize, k: usize) {
     } else {
         "Choose fewer lists, or REINDEX once the table holds more rows."
     };
+    let name = rel::name(heap.index());
     Report::new(
         PgSqlErrorCode::ERRCODE_WARNING,
-        format!("training on {n} vectors for {k} lists, at least {wanted} are advised"),
+        format!("index \"{name}\" is trained on too few vectors: {n} for {k} lists"),
     )
-    .detail("Recall at a given faiss.nprobe will be lower than it could be.")
+    .detail(format!(
+        "At least {wanted} are advised, {MIN_POINTS_PER_CENTROID} for each list. Recall at a given faiss.nprobe will be lower than it could be."
+    ))
     .hint(remedy)
     .warning();
 }

@@ -25,14 +25,15 @@ struct OpenIndex {
 }
 
 impl OpenIndex {
-    /// Opens `oid` if it is a faissivf index whose table the caller may read.
+    /// Opens `oid` if it is a faissivf index whose table the caller may read. What may not be read is
+    /// not locked either.
     fn new(oid: pg_sys::Oid, lock: u32) -> Self {
+        require_privilege(table_of(oid));
         let lock = lock as pg_sys::LOCKMODE;
         // SAFETY: index_open raises an error for anything but an index.
         let rel = unsafe { pg_sys::index_open(oid, lock) };
         let index = Self { rel, lock };
         index.require_ours();
-        index.require_privilege();
         index
     }
 
@@ -69,31 +70,6 @@ impl OpenIndex {
         }
     }
 
-    fn require_privilege(&self) {
-        // SAFETY: an open index; its table exists while the index is locked.
-        let (allowed, table) = unsafe {
-            let table = (*(*self.rel).rd_index).indrelid;
-            let mode = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
-            let result = pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), mode);
-            (result == pg_sys::AclResult::ACLCHECK_OK, pg_sys::get_rel_name(table))
-        };
-        if !allowed {
-            // SAFETY: get_rel_name gives a NUL-terminated name or null.
-            let table = unsafe {
-                if table.is_null() {
-                    String::new()
-                } else {
-                    std::ffi::CStr::from_ptr(table).to_string_lossy().into_owned()
-                }
-            };
-            Report::new(
-                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                format!("permission denied for table {table}"),
-            )
-            .error();
-        }
-    }
-
     fn pages(&self) -> PgPages {
         // SAFETY: the relation stays open as long as self.
         unsafe { PgPages::new(self.rel) }
@@ -106,6 +82,49 @@ impl Drop for OpenIndex {
             // SAFETY: opened by us with this lock.
             unsafe { pg_sys::index_close(self.rel, self.lock) };
         }
+    }
+}
+
+/// The table of an index. Raises 42P01 if there is no such relation, 42809 if it is no index.
+fn table_of(index: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: answers InvalidOid for what is no index.
+    let table = unsafe { pg_sys::IndexGetRelation(index, true) };
+    if table != pg_sys::InvalidOid {
+        return table;
+    }
+    match relation_name(index) {
+        Some(name) => Report::new(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("\"{name}\" is not an index"),
+        ),
+        None => Report::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("relation with OID {} does not exist", index.to_u32()),
+        ),
+    }
+    .error()
+}
+
+/// Raises 42501 if the caller may not read `table`.
+fn require_privilege(table: pg_sys::Oid) {
+    let mode = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+    // SAFETY: looks up catalogs only.
+    let result = unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), mode) };
+    if result != pg_sys::AclResult::ACLCHECK_OK {
+        let name = relation_name(table).unwrap_or_default();
+        Report::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for table {name}"),
+        )
+        .error();
+    }
+}
+
+fn relation_name(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: get_rel_name answers with null or a NUL-terminated copy.
+    unsafe {
+        let name = pg_sys::get_rel_name(oid);
+        (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     }
 }
 
@@ -192,7 +211,7 @@ fn list_info(
     let lists = checked(open.rel, info::list_info(&pages, &ivf.meta));
     let metric = ivf.meta.metric;
     TableIterator::new(lists.into_iter().map(move |l| {
-        let radius = l.radius.map(|r| shown_radius(metric, r));
+        let radius = l.radius.filter(|_| ivf.meta.is_trained).map(|r| shown_radius(metric, r));
         (l.list_no as i32, l.ntotal as i64, l.ndead as i64, l.pages as i64, radius)
     }))
 }
