@@ -22,7 +22,9 @@ CREATE INDEX t_rare ON t USING faissivf (v vector_cosine_ops) WITH (nlist = 4) W
 SELECT ntotal FROM faiss.index_info('t_rare');
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE kind = 'rare' ORDER BY v <=> :'e' LIMIT 1;
 SELECT id FROM t WHERE kind = 'rare' ORDER BY v <=> :'q' LIMIT 1;
+RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE kind = 'common' ORDER BY v <=> :'e' LIMIT 1;
+SET enable_seqscan = off;
 UPDATE t SET kind = 'rare' WHERE id = 445;
 UPDATE t SET kind = 'common' WHERE id = 444;
 SELECT ntotal FROM faiss.index_info('t_rare');

@@ -25,10 +25,25 @@ EXPLAIN (COSTS OFF) SELECT count(*) FROM t;
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> :'e' < 1;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
-EXPLAIN (COSTS OFF) SELECT v FROM t;
-EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> :'e' < 1;
-EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <-> :'e' DESC LIMIT 10;
-EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v = :'e';
+CREATE FUNCTION uses_t_v(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+        IF line ~ 't_v' THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+SELECT q, uses_t_v(q) FROM unnest(ARRAY[
+    $$SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]'$$,
+    $$SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]' DESC LIMIT 10$$,
+    $$SELECT id FROM t ORDER BY v <#> '[1,1,1,1,1,1,1,1]' LIMIT 10$$,
+    $$SELECT id FROM t WHERE v <-> '[1,1,1,1,1,1,1,1]' < 1$$,
+    $$SELECT id FROM t WHERE v = '[1,1,1,1,1,1,1,1]'$$,
+    $$SELECT v FROM t$$,
+    $$SELECT count(*) FROM t$$]) q;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 -- The row itself is the nearest to its own vector, and distances ascend.
