@@ -8,10 +8,17 @@
 //!
 //! A test that crashes its server, or adds a standby, starts a cluster of its own: [`cluster`].
 
+pub mod agreement;
+pub mod random;
+pub mod watch;
+pub mod workload;
+
 use std::process::Command;
 use std::sync::OnceLock;
 
+use gauge::vectors::{Dataset, Metric, Vectors};
 use postgres::Client;
+use xtask::bench::load;
 use xtask::build::Flavor;
 use xtask::cluster::{Builder, Cluster};
 use xtask::pg::PgConfig;
@@ -111,4 +118,41 @@ pub fn describe(error: &postgres::Error) -> String {
         text.push_str(&format!("\nLOCATION: {file}:{line}"));
     }
     text
+}
+
+/// The beginning of a text that may be very long.
+pub fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// How often a randomised test repeats its rounds: `usual` times `PGFAISS_ROUNDS` (1).
+pub fn rounds(usual: u64) -> u64 {
+    let factor = std::env::var("PGFAISS_ROUNDS").ok().and_then(|s| s.parse().ok());
+    usual * factor.unwrap_or(1)
+}
+
+/// The dictionary that comes with the sources: 30,000 embeddings and 547 questions.
+pub fn dictionary() -> Dataset {
+    let dir = xtask::build::repository().join("data");
+    xtask::bench::input::load("wordnet-30k", Some(&dir), Some(Metric::Cosine))
+        .unwrap_or_else(|e| panic!("{e:#}"))
+}
+
+/// Makes `table (id int, v vector)` and fills it; ids count from 0.
+pub fn load(client: &mut Client, table: &str, rows: &Vectors) {
+    load::create_table(client, table, rows.dims())
+        .and_then(|()| add(client, table, rows, 0))
+        .unwrap_or_else(|e| panic!("{e:#}"));
+}
+
+/// Adds the rows from number `first` on.
+pub fn add(client: &mut Client, table: &str, rows: &Vectors, first: usize) -> anyhow::Result<()> {
+    let numbered = rows.rows().enumerate().skip(first);
+    load::copy(client, table, numbered.map(|(i, row)| (i as i32, row)))?;
+    Ok(())
+}
+
+/// A vector as an SQL literal.
+pub fn literal(vector: &[f32]) -> String {
+    format!("{}::vector", load::literal(vector))
 }

@@ -3,8 +3,8 @@
 
 mod arena;
 mod cold;
-mod input;
-mod load;
+pub mod input;
+pub mod load;
 mod memory;
 mod peers;
 mod procfs;

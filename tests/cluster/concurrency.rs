@@ -1,0 +1,160 @@
+//! Writers, VACUUM, scans, REINDEX CONCURRENTLY and CREATE INDEX CONCURRENTLY at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use checks::agreement::{Indexed, assert_sound};
+use checks::random::Random;
+use checks::watch::{Watchdog, assert_never_crashed};
+use checks::workload::{self, Writer};
+use checks::{create_database, describe, rounds};
+use postgres::Client;
+use xtask::cluster::Cluster;
+
+const DATABASE: &str = "together";
+const WRITERS: usize = 4;
+/// Rows that stay as they are: every scan must find them. Keys beside those of any writer.
+const ANCHORS: i64 = 300;
+const FIRST_ANCHOR: i64 = 900_000_000;
+
+#[test]
+fn everything_at_once_with_short_vectors() {
+    everything_at_once("everything_at_once_with_short_vectors", 16, 25, 300, 21);
+}
+
+#[test]
+fn everything_at_once_with_vectors_over_several_pages() {
+    everything_at_once("everything_at_once_with_vectors_over_several_pages", 5000, 3, 150, 22);
+}
+
+/// Each writer runs `steps` statements of at most `batch` rows; everybody else goes on until the
+/// writers are through.
+fn everything_at_once(name: &str, dims: usize, batch: u64, steps: u64, seed: u64) {
+    let mut random = Random::for_test(name, seed);
+    let cluster = server();
+    let _watchdog = Watchdog::new(&cluster, Duration::from_secs(600 * rounds(1)));
+    let mut client = prepare(&cluster, dims);
+    let queries = workload::queries(&mut client, dims, 2);
+    let over = Arc::new(AtomicBool::new(false));
+    let others = bystanders(&cluster, &over, dims, &queries);
+    let writers: Vec<JoinHandle<Writer>> = (0..WRITERS)
+        .map(|no| {
+            let mut writer = Writer::new("t", dims, no, batch, &mut random);
+            let mut client = cluster.connect(DATABASE).unwrap();
+            thread::spawn(move || {
+                for _ in 0..rounds(steps) {
+                    writer.step(&mut client).unwrap_or_else(|e| panic!("{}", describe(&e)));
+                }
+                writer
+            })
+        })
+        .collect();
+    let writers: Vec<_> = writers.into_iter().map(JoinHandle::join).collect();
+    over.store(true, Ordering::Relaxed);
+    for (what, other) in others {
+        eprintln!("{name}: {} × {what}", other.join().unwrap());
+    }
+    let mut rows = 0;
+    for writer in writers {
+        let mut writer = writer.unwrap();
+        writer.settle(&mut client);
+        rows += writer.len();
+    }
+    eprintln!("{name}: {rows} rows in the end");
+    for _ in 0..2 {
+        Indexed::l2("t").assert_sound(&mut client);
+        Indexed::l2("t").assert_exact(&mut client, &queries);
+        client.batch_execute("VACUUM t").unwrap();
+    }
+    assert_never_crashed(&cluster);
+}
+
+/// Waiting for a lock this long means that two wait for each other.
+fn server() -> Cluster {
+    checks::cluster()
+        .set("shared_buffers", "4MB")
+        .set("lock_timeout", "180s")
+        .set("statement_timeout", "400s")
+        .start()
+        .unwrap()
+}
+
+fn prepare(cluster: &Cluster, dims: usize) -> Client {
+    create_database(cluster, DATABASE);
+    let mut client = cluster.connect(DATABASE).unwrap();
+    workload::install(&mut client);
+    Writer::create_table(&mut client, "t", dims);
+    let last = FIRST_ANCHOR + ANCHORS - 1;
+    client
+        .batch_execute(&format!(
+            "INSERT INTO t SELECT k, 0, made(k, {dims}) FROM generate_series({FIRST_ANCHOR}, {last}) k;
+             CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = 8)"
+        ))
+        .unwrap();
+    client
+}
+
+type Counted = (&'static str, JoinHandle<u64>);
+type Work = Box<dyn FnMut(&mut Client, u64) + Send>;
+
+fn bystanders(
+    cluster: &Cluster,
+    over: &Arc<AtomicBool>,
+    dims: usize,
+    queries: &[String],
+) -> Vec<Counted> {
+    let again = |what, mut work: Work| -> Counted {
+        let (mut client, over) = (cluster.connect(DATABASE).unwrap(), Arc::clone(over));
+        let thread = thread::spawn(move || {
+            let mut n = 0;
+            while n == 0 || !over.load(Ordering::Relaxed) {
+                work(&mut client, n);
+                n += 1;
+            }
+            n
+        });
+        (what, thread)
+    };
+    let queries = queries.to_owned();
+    vec![
+        again("VACUUM", Box::new(|client, _| run(client, "VACUUM t"))),
+        again("rebuild", Box::new(rebuild)),
+        again("known row", Box::new(move |client, n| find_anchor(client, dims, n))),
+        again(
+            "whole table compared",
+            Box::new(move |client, _| Indexed::l2("t").assert_exact(client, &queries)),
+        ),
+    ]
+}
+
+fn run(client: &mut Client, statement: &str) {
+    client.batch_execute(statement).unwrap_or_else(|e| panic!("{statement}: {}", describe(&e)));
+}
+
+/// The second index is partial, so that no query takes it.
+fn rebuild(client: &mut Client, _: u64) {
+    run(client, "REINDEX INDEX CONCURRENTLY t_v");
+    run(
+        client,
+        "CREATE INDEX CONCURRENTLY other ON t USING faissivf (v) WITH (nlist = 3) WHERE id >= 0",
+    );
+    assert_sound(client, "other");
+    run(client, "DROP INDEX CONCURRENTLY other");
+}
+
+/// The row nearest to an anchor's own vector is the anchor.
+fn find_anchor(client: &mut Client, dims: usize, n: u64) {
+    let key = FIRST_ANCHOR + (n % ANCHORS as u64) as i64;
+    let sql = format!(
+        "SET enable_seqscan = off; SET faiss.nprobe = 8;
+         PREPARE nearest AS SELECT id FROM t ORDER BY v <-> made({key}, {dims}) LIMIT 1"
+    );
+    run(client, &sql);
+    let row = client.query("EXECUTE nearest", &[]);
+    let row = row.unwrap_or_else(|e| panic!("{}", describe(&e)));
+    assert_eq!(row.len(), 1);
+    assert_eq!(row[0].get::<_, i64>(0), key, "a row that was always there was not found");
+    run(client, "DEALLOCATE nearest");
+}

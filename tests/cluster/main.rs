@@ -1,0 +1,9 @@
+//! What an index must live through: crashes, a standby's replay, many sessions at once, damaged
+//! files, and everything PostgreSQL does to indexes besides. `PGFAISS_ROUNDS=20` repeats the
+//! randomised ones longer, `PGFAISS_SEED` chooses other random numbers.
+
+mod concurrency;
+mod crash;
+mod damage;
+mod lifecycle;
+mod standby;

@@ -1,0 +1,153 @@
+//! The promise behind every other test: at `faiss.nprobe = nlist` an index returns exactly the rows
+//! that a sequential scan finds, in its order.
+
+use postgres::{Client, IsolationLevel, Transaction};
+
+/// A table with a column `id bigint`, a vector column, and an index on that.
+#[derive(Clone, Debug)]
+pub struct Indexed {
+    pub table: String,
+    pub column: String,
+    pub operator: String,
+    pub index: String,
+}
+
+impl Indexed {
+    /// Column `v` ordered by `<->`, index `TABLE_v`.
+    pub fn l2(table: &str) -> Self {
+        Self {
+            table: table.to_owned(),
+            column: "v".to_owned(),
+            operator: "<->".to_owned(),
+            index: format!("{table}_v"),
+        }
+    }
+
+    /// The whole table as a query: `query` is an SQL expression.
+    fn select(&self, query: &str, limit: Option<u32>) -> String {
+        let Self { table, column, operator, .. } = self;
+        let limit = limit.map_or_else(String::new, |k| format!(" LIMIT {k}"));
+        format!(
+            "SELECT id::bigint, {column} {operator} {query} FROM {table} \
+             ORDER BY {column} {operator} {query}{limit}"
+        )
+    }
+
+    /// Asks each of `queries` (SQL expressions that the planner can fold) of the index and of the
+    /// table, in one snapshot; fails if they differ.
+    pub fn assert_exact(&self, client: &mut Client, queries: &[String]) {
+        let differ = self.compare(client, queries).unwrap_or_else(|e| Some(crate::describe(&e)));
+        if let Some(what) = differ {
+            panic!("{}: {what}", self.index);
+        }
+    }
+
+    /// What differs between index and table, if anything does.
+    pub fn compare(
+        &self,
+        client: &mut Client,
+        queries: &[String],
+    ) -> Result<Option<String>, postgres::Error> {
+        let isolation = IsolationLevel::RepeatableRead;
+        let mut transaction = client.build_transaction().isolation_level(isolation).start()?;
+        use_every_list(&mut transaction, &self.index)?;
+        for query in queries {
+            for limit in [None, Some(10)] {
+                let sql = self.select(query, limit);
+                let exact = scan(&mut transaction, &sql, None)?;
+                let found = scan(&mut transaction, &sql, Some(&self.index))?;
+                if let Some(what) = difference(&exact, &found, limit.is_some()) {
+                    return Ok(Some(format!("{what}\nquery {}", crate::shortened(query))));
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(None)
+    }
+
+    /// The rows of one query as the index returns them, with every list probed.
+    pub fn answers(&self, client: &mut Client, query: &str) -> Vec<(i64, f64)> {
+        let answers = || -> Result<_, postgres::Error> {
+            let mut transaction = client.transaction()?;
+            use_every_list(&mut transaction, &self.index)?;
+            scan(&mut transaction, &self.select(query, None), Some(&self.index))
+        };
+        let mut answers = answers;
+        answers().unwrap_or_else(|e| panic!("{}: {}", self.index, crate::describe(&e)))
+    }
+
+    /// Fails if `faiss.check` finds anything.
+    pub fn assert_sound(&self, client: &mut Client) {
+        assert_sound(client, &self.index);
+    }
+}
+
+/// Fails if `faiss.check` finds anything in `index`.
+pub fn assert_sound(client: &mut Client, index: &str) {
+    let rows = client
+        .query("SELECT blkno, problem FROM faiss.check($1::text::regclass)", &[&index])
+        .unwrap_or_else(|e| panic!("faiss.check: {}", crate::describe(&e)));
+    let problems: Vec<String> =
+        rows.iter().map(|r| format!("{}: {}", r.get::<_, i64>(0), r.get::<_, String>(1))).collect();
+    assert!(problems.is_empty(), "{index} is broken:\n{}", problems.join("\n"));
+}
+
+fn use_every_list(transaction: &mut Transaction, index: &str) -> Result<(), postgres::Error> {
+    let info = "SELECT nlist FROM faiss.index_info($1::text::regclass)";
+    let nlist: i32 = transaction.query_one(info, &[&index])?.get(0);
+    transaction.batch_execute(&format!("SET LOCAL faiss.nprobe = {nlist}"))
+}
+
+/// Runs `sql` through the index (which the plan must then show) or past it.
+fn scan(
+    transaction: &mut Transaction,
+    sql: &str,
+    index: Option<&str>,
+) -> Result<Vec<(i64, f64)>, postgres::Error> {
+    let (on, off) = if index.is_some() { ("on", "off") } else { ("off", "on") };
+    transaction.batch_execute(&format!(
+        "SET LOCAL enable_indexscan = {on}; SET LOCAL enable_seqscan = {off}; \
+         SET LOCAL enable_sort = {off}; SET LOCAL enable_bitmapscan = off"
+    ))?;
+    if let Some(index) = index {
+        let plan = plan(transaction, sql)?;
+        assert!(plan.contains(&format!("Index Scan using {index}")), "the plan is\n{plan}");
+    }
+    let rows = transaction.query(sql, &[])?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+fn plan(transaction: &mut Transaction, sql: &str) -> Result<String, postgres::Error> {
+    let rows = transaction.query(&format!("EXPLAIN (COSTS OFF) {sql}"), &[])?;
+    let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(lines.join("\n"))
+}
+
+/// Distances must be the same, bit for bit and in order. Rows too, but equally near ones may come
+/// in any order, and with a LIMIT (`cut`) any of those at its edge.
+fn difference(exact: &[(i64, f64)], found: &[(i64, f64)], cut: bool) -> Option<String> {
+    if exact.len() != found.len() {
+        let (mut more, mut less) = (exact.to_vec(), found.to_vec());
+        more.retain(|row| !found.contains(row));
+        less.retain(|row| !exact.contains(row));
+        more.truncate(5);
+        less.truncate(5);
+        let (n, m) = (exact.len(), found.len());
+        return Some(format!("{m} rows instead of {n}; missing {more:?} …, too many {less:?} …"));
+    }
+    let wrong = exact.iter().zip(found).position(|(a, b)| a.1.to_bits() != b.1.to_bits());
+    if let Some(at) = wrong {
+        return Some(format!("row {at} is {:?} instead of {:?}", found[at], exact[at]));
+    }
+    if cut {
+        return None;
+    }
+    let ordered = |rows: &[(i64, f64)]| {
+        let mut rows = rows.to_vec();
+        rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        rows
+    };
+    let (exact, found) = (ordered(exact), ordered(found));
+    let at = exact.iter().zip(&found).position(|(a, b)| a.0 != b.0)?;
+    Some(format!("row {at} is {:?} instead of {:?}", found[at], exact[at]))
+}
