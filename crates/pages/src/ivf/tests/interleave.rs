@@ -82,8 +82,21 @@ fn actors_do_not_disturb_each_other() {
     }
     for seed in 0..6 {
         interleave(Metric::InnerProduct, 9000, 2, 8, 6, seed);
-        // Two inserters race to make the first page of a list, and to extend a chain.
-        interleave(Metric::L2, 100, 6, 0, 10, seed);
-        interleave(Metric::Cosine, 3, 0, 1195, 10, seed);
+    }
+}
+
+#[test]
+fn inserters_race_for_the_first_page_of_a_list() {
+    for seed in 0..80 {
+        interleave(Metric::L2, 100, 0, 0, 2, seed);
+    }
+}
+
+#[test]
+fn inserters_race_for_the_last_slot_and_the_next_page() {
+    let full = World::<f32>::new(Metric::Cosine, 3, 0, 0, 1).meta.layout.n_slots_max();
+    for seed in 0..40 {
+        // One page with two slots left for six rows.
+        interleave(Metric::Cosine, 3, 0, full - 2, 3, seed);
     }
 }
