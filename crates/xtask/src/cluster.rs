@@ -250,9 +250,17 @@ impl Cluster {
     /// Kills one backend with SIGKILL; the server then ends all sessions and recovers by itself.
     /// Returns when it answers again.
     pub fn kill_backend(&mut self, pid: i32) -> Result<()> {
+        let mut witness = self.connect("postgres")?;
         process::kill(u32::try_from(pid)?)?;
-        // The postmaster must have noticed before a connection says anything about recovery.
-        process::wait_gone(u32::try_from(pid)?)?;
+        // Until the postmaster has noticed and ends all sessions, a connection says nothing about
+        // recovery.
+        let begin = Instant::now();
+        while witness.batch_execute("SELECT 1").is_ok() {
+            if begin.elapsed() > START_TIMEOUT {
+                bail!("the server survives the end of process {pid}\n{}", self.log_tail(30));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.wait_until_ready()
     }
 
