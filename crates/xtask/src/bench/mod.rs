@@ -59,6 +59,9 @@ pub struct Options {
     /// A pass over the queries ends after this many seconds
     #[arg(long, default_value_t = 2.0)]
     pass_seconds: f64,
+    /// A CREATE INDEX that takes longer is given up
+    #[arg(long, default_value_t = 900)]
+    build_seconds: u32,
     /// Seconds for each measurement of inserts; 0 leaves out inserts and VACUUM
     #[arg(long, default_value_t = 1.0)]
     write_seconds: f64,

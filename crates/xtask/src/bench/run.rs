@@ -4,7 +4,7 @@
 use super::arena::Arena;
 use super::memory::{Ground, MemorySubject};
 use super::record::{self, Record};
-use super::sql::SqlSubject;
+use super::sql::{BuildLimits, SqlSubject};
 use super::sweep::{self, Limits, Measured};
 use super::{Options, cold, input, peers, procfs, report, rows_by_dims, systems, writes};
 use crate::build::{Flavor, target_dir};
@@ -156,7 +156,8 @@ fn one_set(options: &Options, pg: &PgConfig, set: &Dataset, log: &mut Log) -> Re
         "the ground truth that came with {} is not that of its vectors under this metric",
         set.name
     );
-    let sql = build_sql(&arena, set, &wanted, k, log)?;
+    let build_limits = BuildLimits { seconds: options.build_seconds, k };
+    let sql = build_sql(&arena, set, &wanted, build_limits, log)?;
     let memory = if options.no_faiss { Vec::new() } else { build_memory(options, set, log)? };
     let limits =
         Limits { k, seconds: options.pass_seconds, least: 10, rounds: options.rounds.max(1) };
@@ -176,13 +177,13 @@ fn build_sql(
     arena: &Arena,
     set: &Dataset,
     wanted: &[&systems::SqlSystem],
-    k: usize,
+    limits: BuildLimits,
     log: &mut Log,
 ) -> Result<Vec<SqlSubject>> {
     let mut subjects = Vec::new();
     for (number, system) in wanted.iter().enumerate() {
         let built = arena.database(system).and_then(|database| {
-            SqlSubject::build(&arena.cluster, &database, set, system, number, k)
+            SqlSubject::build(&arena.cluster, &database, set, system, number, limits)
                 .map_err(|e| format!("not built: {e:#}"))
         });
         match built {

@@ -18,6 +18,13 @@ use std::time::{Duration, Instant};
 const SESSION: &str = "SET max_parallel_workers_per_gather = 0; SET jit = off; \
     SET client_min_messages = error; SET statement_timeout = 0";
 
+/// What a build is bounded by, and how many rows its queries will ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildLimits {
+    pub seconds: u32,
+    pub k: usize,
+}
+
 /// One system over its own copy of the table.
 pub struct SqlSubject {
     pub of: Subject,
@@ -44,7 +51,7 @@ impl SqlSubject {
         set: &Dataset,
         system: &SqlSystem,
         number: usize,
-        k: usize,
+        limits: BuildLimits,
     ) -> Result<(Self, Option<Build>)> {
         let table = format!("bench_{number}");
         let mut loader = cluster.connect(database)?;
@@ -63,10 +70,12 @@ impl SqlSubject {
         let shape = Shape { rows: set.base.len(), dims: set.base.dims() };
         let statement = system.create_index(&table, set.metric, shape);
         let built = match &statement {
-            Some(statement) => Some(measure_build(cluster, database, &of, &table, statement)?),
+            Some(statement) => {
+                Some(measure_build(cluster, database, &of, &table, statement, limits.seconds)?)
+            }
             None => None,
         };
-        let session = Session::open(cluster, database, &table, set.metric, k)?;
+        let session = Session::open(cluster, database, &table, set.metric, limits.k)?;
         let subject = SqlSubject {
             of,
             database: database.to_owned(),
@@ -183,10 +192,12 @@ fn measure_build(
     of: &Subject,
     table: &str,
     statement: &str,
+    seconds: u32,
 ) -> Result<Build> {
     let postmaster = cluster.pid().context("the server does not run")?;
     let mut client = cluster.connect(database)?;
     client.batch_execute(SESSION)?;
+    client.batch_execute(&format!("SET statement_timeout = '{seconds}s'"))?;
     let leader = backend_pid(&mut client)?;
     let wal = wal_bytes(&mut client)?;
     let (own, reaped) = (procfs::cpu_s(leader)?, procfs::reaped_cpu_s(postmaster)?);
