@@ -10,9 +10,9 @@ use crate::frontier::median;
 use ann::{Element, Lanes, RowKernel};
 use anyhow::Result;
 use half::f16;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
-use std::time::Instant;
 
 const DIMS: &[usize] = &[16, 32, 64, 100, 128, 256, 384, 768, 1024, 1536];
 /// Half of a small first-level cache.
@@ -167,18 +167,24 @@ fn element<E: Element>(
 fn time(effort: Effort, items: usize, mut call: impl FnMut()) -> f64 {
     call();
     let sample = |_| {
-        let start = Instant::now();
+        let start = thread_s();
         let mut calls = 0;
         loop {
             call();
             calls += 1;
-            let elapsed = start.elapsed().as_secs_f64();
+            let elapsed = thread_s() - start;
             if elapsed >= effort.sample_s {
                 return elapsed * 1e9 / (calls * items) as f64;
             }
         }
     };
     median((0..effort.samples).map(sample).collect())
+}
+
+/// Seconds this thread has been on a CPU: being preempted by others does not count.
+fn thread_s() -> f64 {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
 /// Gigabytes per second that one core reads from a buffer far larger than the caches.

@@ -67,6 +67,8 @@ impl MemorySubject {
     pub fn build(ground: &Ground, set: &Dataset, system: &MemorySystem) -> Result<(Self, Build)> {
         let mut process = Command::new(&ground.python)
             .arg(ground.dir.path().join("worker.py"))
+            // Threads that wait would otherwise spin, and count as CPU time of the build.
+            .env("OMP_WAIT_POLICY", "passive")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -35,8 +35,8 @@ pub struct MemorySystem {
 }
 
 const NO_KNOB: Knob = Knob { template: "", values: &[0] };
-const PROBES: &[u32] = &[1, 2, 4, 8, 16, 32, 64, 128];
-const BEAM: &[u32] = &[10, 20, 40, 80, 160, 320];
+const PROBES: &[u32] = &[1, 2, 4, 8, 16, 32, 64, 128, 256];
+const BEAM: &[u32] = &[10, 20, 40, 80, 160, 320, 640];
 const OURS: &[&str] = &["pgfaiss"];
 const VECTOR: &[&str] = &["vector"];
 
@@ -122,7 +122,7 @@ pub const MEMORY: &[MemorySystem] = &[
         name: "FAISS IVF,PQfs,RFlat",
         factory: "IVF{nlist},PQ{pq_m}x4fs,RFlat",
         before: "",
-        knob: Knob { template: "nprobe={v},k_factor_rf=8", values: PROBES },
+        knob: Knob { template: "nprobe={v},k_factor_rf=16", values: PROBES },
     },
     MemorySystem {
         name: "FAISS IVF,RaBitQ,RFlat",

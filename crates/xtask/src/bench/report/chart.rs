@@ -234,7 +234,7 @@ fn spread(heights: &mut [i32], top: i32, bottom: i32) {
 pub fn bars(bars: &[Bar]) -> Result<String> {
     const ROW: i32 = 26;
     const NAMES: i32 = 210;
-    const LENGTH: i32 = 620;
+    const LENGTH: i32 = 570;
     let height = ROW * bars.len() as i32 + 8;
     let most = bars.iter().map(|b| b.value).fold(f64::MIN_POSITIVE, f64::max);
     let mut svg = String::new();

@@ -6,7 +6,7 @@ use super::view::{Cost, Group, System};
 use crate::bench::record::{Family, Record};
 use anyhow::Result;
 use plotters::style::RGBColor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A chart with what is said around it.
 pub struct Figure {
@@ -15,7 +15,7 @@ pub struct Figure {
     pub svg: String,
 }
 
-/// Blue to violet is ours, warm is a peer, grey is memory, black is exact: a family is seen before
+/// Blue to violet is ours, warm is a peer, muted and dashed is memory, black is exact: a family is seen before
 /// a name is read.
 const OURS: [RGBColor; 7] = [
     RGBColor(11, 87, 208),
@@ -29,11 +29,11 @@ const OURS: [RGBColor; 7] = [
 const PEERS: [RGBColor; 4] =
     [RGBColor(217, 72, 15), RGBColor(232, 150, 12), RGBColor(194, 37, 92), RGBColor(133, 77, 14)];
 const MEMORY: [RGBColor; 5] = [
-    RGBColor(82, 82, 91),
-    RGBColor(140, 140, 150),
-    RGBColor(110, 120, 110),
-    RGBColor(170, 160, 150),
-    RGBColor(120, 105, 95),
+    RGBColor(71, 85, 105),
+    RGBColor(122, 132, 60),
+    RGBColor(150, 115, 85),
+    RGBColor(135, 110, 150),
+    RGBColor(105, 105, 105),
 ];
 const EXACT: [RGBColor; 2] = [RGBColor(17, 24, 39), RGBColor(70, 70, 70)];
 
@@ -139,11 +139,11 @@ fn recall_axis(group: &Group) -> Axis {
 
 /// Cost at recall 0.95 against the number of rows, for sets that were measured at several sizes.
 pub fn growth(groups: &[Group], colors: &BTreeMap<String, RGBColor>) -> Result<Vec<Figure>> {
-    let mut names: Vec<&str> = groups.iter().map(|g| g.dataset).collect();
-    names.dedup();
+    let names: BTreeSet<&str> = groups.iter().map(|g| g.dataset).collect();
     let mut figures = Vec::new();
     for name in names {
-        let sizes: Vec<&Group> = groups.iter().filter(|g| g.dataset == name).collect();
+        let mut sizes: Vec<&Group> = groups.iter().filter(|g| g.dataset == name).collect();
+        sizes.sort_by_key(|g| g.rows);
         if sizes.len() < 2 {
             continue;
         }
