@@ -130,6 +130,11 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
             let Some(row) = Placed::new(frozen.metric, vector.elements()) else { return };
             let Some(slot) = reservoir.offer() else { return };
             if slot == n {
+                if points.capacity() < (n + 1) * dims {
+                    // A vector's own doubling could end at twice the memory there is room for.
+                    let rows = (2 * n).clamp(64, capacity.max(64));
+                    points.reserve_exact((rows - n) * dims);
+                }
                 n += 1;
                 points.resize(n * dims, 0.0);
             }

@@ -1,10 +1,13 @@
 //! Search: rows in order of distance, as many as the executor asks for.
 //!
-//! LIMIT is unknown, so rows are found in tranches: the 64 nearest first, then eight times as many
-//! each time. A tranche goes over the lists probed so far once more and takes what comes after the
-//! rows already returned. From the second tranche on, further lists are probed (unless that is
-//! off) until they hold twice as many rows to return as the tranche takes, so that a list probed
-//! later rarely holds something nearer than what was returned before.
+//! LIMIT is unknown, so rows are found in tranches: the 128 nearest first, then twice as many each
+//! time. A tranche goes over the lists probed so far once more and takes what comes after the rows
+//! already returned. From the second tranche on, further lists are probed (unless that is off)
+//! until they hold eight times as many rows to return as the tranche takes. Both grow
+//! geometrically: all passes together cost about twice the last one.
+//!
+//! A strict order has to leave out what it finds too late. So that this is rare, it returns no more
+//! than an eighth of what was visited before it goes on to further lists.
 
 use ann::coarse::{Coarse, Probes};
 use ann::element::Element;
@@ -17,9 +20,11 @@ use crate::store::Pages;
 use crate::tid::Tid;
 
 /// Rows of the first tranche.
-const TRANCHE_FIRST: usize = 64;
+const TRANCHE_FIRST: usize = 128;
 /// How much larger each tranche is than the one before.
-const TRANCHE_GROWTH: usize = 8;
+const TRANCHE_GROWTH: usize = 2;
+/// Rows visited for each one returned, as long as there are further lists.
+const VISITED_PER_ROW: u64 = 8;
 /// The largest tranche: 8 MB of hits.
 const TRANCHE_MAX: usize = 1 << 18;
 
@@ -224,8 +229,10 @@ impl<E: Element> Scan<E> {
         }
         self.top.sort_into(&mut self.ready);
         self.given = 0;
+        let is_full = self.ready.len() == self.tranche;
+        let is_cut = self.hold_back(meta) || is_full;
         self.returned += self.ready.len() as u64;
-        self.raise_bounds();
+        self.raise_bounds(is_cut);
         self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
         Ok(())
     }
@@ -245,10 +252,8 @@ impl<E: Element> Scan<E> {
         meta: &Meta,
         start: usize,
     ) -> Result<(), Error> {
-        // Without a direction there is no order to keep.
-        let strict = self.params.iterative == Iterative::Strict && self.probe.has_direction();
-        let bound = if strict { self.last } else { None };
-        let enough = 2 * self.tranche as u64;
+        let bound = if self.is_strict() { self.last } else { None };
+        let enough = VISITED_PER_ROW * self.tranche as u64;
         let mut end = start;
         while end < meta.nlist
             && self.continued < self.params.max_scan_tuples
@@ -279,21 +284,39 @@ impl<E: Element> Scan<E> {
         }
     }
 
+    /// Without a direction there is no order to keep.
+    fn is_strict(&self) -> bool {
+        self.params.iterative == Iterative::Strict && self.probe.has_direction()
+    }
+
+    /// Keeps for later what a strict order should not return before it has looked further.
+    fn hold_back(&mut self, meta: &Meta) -> bool {
+        let probed = self.spans.last().map_or(0, |span| span.end);
+        let goes_on = probed < meta.nlist && self.continued < self.params.max_scan_tuples;
+        if !goes_on || !self.is_strict() {
+            return false;
+        }
+        let may = (self.visited / VISITED_PER_ROW).saturating_sub(self.returned).max(1);
+        let n = self.ready.len();
+        self.ready.truncate(usize::try_from(may).unwrap_or(n));
+        self.ready.len() < n
+    }
+
     /// Rows visited that are neither returned nor left out.
     fn to_return(&self) -> u64 {
         self.visited.saturating_sub(self.returned).saturating_sub(self.left_out)
     }
 
-    /// Notes how far each span is returned by the tranche in `ready`.
-    fn raise_bounds(&mut self) {
+    /// Notes how far each span is returned by the tranche in `ready`: up to its last row if it was
+    /// cut there, else wholly.
+    fn raise_bounds(&mut self, is_cut: bool) {
         let cut = self.ready.last().copied();
         if cut.is_some() {
             self.last = cut;
         }
-        let is_full = self.ready.len() == self.tranche;
         for span in &mut self.spans {
             span.bound = match (span.bound, cut) {
-                (Bound::After(bound), Some(cut)) if is_full => {
+                (Bound::After(bound), Some(cut)) if is_cut => {
                     let beyond = bound.filter(|bound| bound.order(&cut).is_gt());
                     Bound::After(Some(beyond.unwrap_or(cut)))
                 }
