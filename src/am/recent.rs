@@ -2,7 +2,7 @@
 //! buffer table costs a hash, a partition lock and several cache misses; trying the old place costs
 //! one compare. A place that is no longer right is noticed by the server and looked up anew.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use pages::Blkno;
 use pgrx::pg_sys;
@@ -10,14 +10,26 @@ use pgrx::pg_sys;
 /// Blocks remembered at most: 4 MB of memory for 8 GB of index.
 const BLOCKS_MAX: usize = 1 << 20;
 
+/// One access in so many goes through the buffer table all the same: only that raises the buffer's
+/// usage count, without which the clock sweep would take the busiest pages for idle ones.
+const COUNTED_EVERY: u32 = 32;
+
 /// The buffer of each block, 0 = not seen yet.
 #[derive(Default)]
-pub struct RecentBuffers(RefCell<Vec<pg_sys::Buffer>>);
+pub struct RecentBuffers {
+    buffers: RefCell<Vec<pg_sys::Buffer>>,
+    accesses: Cell<u32>,
+}
 
 impl RecentBuffers {
-    /// Where `blkno` was last, if it was seen.
+    /// Where `blkno` was last, if it was seen and this access need not be counted.
     pub fn get(&self, blkno: Blkno) -> Option<pg_sys::Buffer> {
-        self.0.borrow().get(blkno as usize).copied().filter(|&buffer| buffer != 0)
+        let n = self.accesses.get().wrapping_add(1);
+        self.accesses.set(n);
+        if n.is_multiple_of(COUNTED_EVERY) {
+            return None;
+        }
+        self.buffers.borrow().get(blkno as usize).copied().filter(|&buffer| buffer != 0)
     }
 
     /// Remembers that `blkno` is in `buffer`.
@@ -26,7 +38,7 @@ impl RecentBuffers {
         if at >= BLOCKS_MAX {
             return;
         }
-        let mut buffers = self.0.borrow_mut();
+        let mut buffers = self.buffers.borrow_mut();
         if at >= buffers.len() {
             buffers.resize(at + 1, 0);
         }

@@ -1,6 +1,6 @@
 //! Search: rows in order of distance, as many as the executor asks for.
 //!
-//! LIMIT is unknown, so rows are found in tranches: the 128 nearest first, then twice as many each
+//! LIMIT is unknown, so rows are found in tranches: the 64 nearest first, then twice as many each
 //! time. A tranche goes over the lists probed so far once more and takes what comes after the rows
 //! already returned. From the second tranche on, further lists are probed (unless that is off)
 //! until they hold eight times as many rows to return as the tranche takes. Both grow
@@ -20,7 +20,7 @@ use crate::store::Pages;
 use crate::tid::Tid;
 
 /// Rows of the first tranche.
-const TRANCHE_FIRST: usize = 128;
+const TRANCHE_FIRST: usize = 64;
 /// How much larger each tranche is than the one before.
 const TRANCHE_GROWTH: usize = 2;
 /// Rows visited for each one returned, as long as there are further lists.
