@@ -7,7 +7,7 @@
 //! geometrically: all passes together cost about twice the last one.
 //!
 //! A strict order has to leave out what it finds too late. So that this is rare, it returns no more
-//! than an eighth of what was visited before it goes on to further lists.
+//! than an eighth of what was visited, or ten rows, before it goes on to further lists.
 
 use ann::coarse::{Coarse, Probes};
 use ann::element::Element;
@@ -25,6 +25,8 @@ const TRANCHE_FIRST: usize = 64;
 const TRANCHE_GROWTH: usize = 2;
 /// Rows visited for each one returned, as long as there are further lists.
 const VISITED_PER_ROW: u64 = 8;
+/// So many rows are always those of the first nprobe lists alone, as FAISS would give them.
+const ROWS_OF_NPROBE: u64 = 10;
 /// The largest tranche: 8 MB of hits.
 const TRANCHE_MAX: usize = 1 << 18;
 
@@ -296,7 +298,8 @@ impl<E: Element> Scan<E> {
         if !goes_on || !self.is_strict() {
             return false;
         }
-        let may = (self.visited / VISITED_PER_ROW).saturating_sub(self.returned).max(1);
+        let in_all = (self.visited / VISITED_PER_ROW).max(ROWS_OF_NPROBE);
+        let may = in_all.saturating_sub(self.returned).max(1);
         let n = self.ready.len();
         self.ready.truncate(usize::try_from(may).unwrap_or(n));
         self.ready.len() < n
