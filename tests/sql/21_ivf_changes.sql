@@ -20,7 +20,7 @@ BEGIN
     IF (plan ~ 'Index Scan') IS DISTINCT FROM by_index THEN
         RAISE EXCEPTION 'not the plan to compare: %', plan;
     END IF;
-    EXECUTE format('SELECT array_agg(d), count(DISTINCT id), sum(id) FROM (%s) s', query) INTO distances, ids, sum;
+    EXECUTE format('SELECT array_agg(d), (SELECT count(DISTINCT i) FROM unnest(array_agg(id)) i), sum(id) FROM (%s) s', query) INTO distances, ids, sum;
 END $$;
 -- In how many queries the index differs from the sequential scan: in the first 10 rows, and in all rows.
 CREATE FUNCTION differences(tab regclass, col name, op text, OUT queries int, OUT top_10 int, OUT all_rows int)

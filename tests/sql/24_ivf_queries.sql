@@ -79,7 +79,7 @@ EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <-> NULL LIMIT 3;
 SET enable_seqscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET faiss.max_scan_tuples = 1000000;
-PREPARE unknown (vector) AS SELECT count(DISTINCT id), count(v <-> $1) FROM (SELECT id, v FROM t ORDER BY v <-> $1 LIMIT 5000) s;
+PREPARE unknown (vector) AS SELECT count(id), sum(id), count(v <-> $1) FROM (SELECT id, v FROM t ORDER BY v <-> $1 LIMIT 5000) s;
 EXPLAIN (COSTS OFF) EXECUTE unknown (NULL);
 EXECUTE unknown (NULL);
 RESET plan_cache_mode;
