@@ -3,6 +3,7 @@
 
 pub mod assign;
 pub mod coarse;
+pub mod codec;
 pub mod element;
 pub mod factory;
 pub mod kernels;
