@@ -94,10 +94,14 @@ pub fn normalize(rows: &mut [f32], dims: usize) {
 /// Clusters `points` (row-major, all of them: the caller has drawn the sample) and returns `k` centroids,
 /// row-major. Runs on the pool it is called in (see `parallel::run`); publishes iteration i of n.
 pub fn kmeans(points: &[f32], params: &KMeansParams, job: &Job) -> Result<Vec<f32>, TrainError> {
-    kmeans_observed(points, params, job, |_, _| ())
+    let n_iter = params.n_iter as u64;
+    job.progress(1.min(n_iter), n_iter);
+    kmeans_observed(points, params, job, |iteration, _| {
+        job.progress((iteration as u64 + 1).min(n_iter), n_iter);
+    })
 }
 
-/// As [`kmeans`]; tells the number of each iteration (from 1) and the objective of its assignment: the sum of
+/// As [`kmeans`], but publishes no progress; tells the number of each iteration (from 1) and the objective of its assignment: the sum of
 /// squared distances, or of inner products in the spherical kind.
 pub fn kmeans_observed(
     points: &[f32],
@@ -116,7 +120,6 @@ pub fn kmeans_observed(
     let mut rng = Rng::new(SPLIT_SEED);
     let mut last_objective = f64::NAN;
     for iteration in 1..=params.n_iter {
-        job.progress(iteration as u64, params.n_iter as u64);
         let coarse = Coarse { metric, dims, centroids: &centroids };
         Assigner::new(coarse).assign(points, &mut assigned, &mut distances, job);
         if job.cancelled() {

@@ -8,6 +8,10 @@
 //! Vectors come here as they are coded: rotated if the index has a rotation, of norm 1 under cosine. Under
 //! inner product and cosine an estimate is the negative inner product, under L2 the squared distance.
 
+mod codebooks;
+
+pub use codebooks::train_codebooks;
+
 use crate::metric::Metric;
 
 /// Vectors of a block.
@@ -90,13 +94,7 @@ pub trait Coding {
     /// Adds what the units from `first_unit` on say about the 32 vectors of a block.
     fn accumulate(&self, query: &Self::Query, sums: &mut Sums, first_unit: usize, units: &[u8]);
     /// The estimated distances once all units are in. `factors`: 32 floats of each factor, one factor after the other.
-    fn estimates(
-        &self,
-        query: &Self::Query,
-        sums: &Sums,
-        factors: &[f32],
-        out: &mut [f32; LANES],
-    );
+    fn estimates(&self, query: &Self::Query, sums: &Sums, factors: &[f32], out: &mut [f32; LANES]);
 }
 
 /// What is trained, beside the kind.
