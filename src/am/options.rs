@@ -105,8 +105,8 @@ impl IvfOptions {
         }
         // SAFETY: the caller's promise.
         if let Some(text) = unsafe { raw.string(raw.factory) } {
-            let factory = Factory::parse(text).unwrap_or_else(|e| bad_factory(&e));
-            (options.nlist, options.code) = (factory.nlist, Code::Flat);
+            options.nlist = lists_of(text).unwrap_or_else(|e| bad_factory(&e));
+            options.code = Code::Flat;
         }
         options.nlist = u32::try_from(raw.nlist).unwrap_or(options.nlist);
         options.seed = u64::try_from(raw.seed).unwrap_or(options.seed);
@@ -254,9 +254,22 @@ unsafe extern "C-unwind" fn validate_code(value: *const c_char) {
 unsafe extern "C-unwind" fn validate_factory(value: *const c_char) {
     // SAFETY: null for the default at registration, else a NUL-terminated string.
     if let Some(text) = unsafe { option_text(value) }
-        && let Err(e) = Factory::parse(&text)
+        && let Err(e) = lists_of(&text)
     {
         bad_factory(&e);
+    }
+}
+
+/// The lists of a factory string, which must be `IVFn,Flat`: a build knows no other code yet.
+fn lists_of(text: &str) -> Result<u32, FactoryError> {
+    let factory = Factory::parse(text)?;
+    match factory.nlist {
+        Some(nlist) if factory.to_string() == format!("IVF{nlist},Flat") => Ok(nlist),
+        _ => Err(FactoryError::Unsupported {
+            whole: text.to_owned(),
+            part: text.to_owned(),
+            why: "Only IVFn,Flat is supported.",
+        }),
     }
 }
 
@@ -277,9 +290,12 @@ fn unsupported_code(name: &str) -> ! {
 }
 
 fn bad_factory(e: &FactoryError) -> ! {
-    Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, e.to_string())
-        .hint(format!("Supported: {}.", factory::SUPPORTED))
-        .error()
+    let report = Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, e.to_string())
+        .hint(format!("Supported: {}.", factory::SUPPORTED));
+    match e.why() {
+        Some(why) => report.detail(why).error(),
+        None => report.error(),
+    }
 }
 
 #[cfg(feature = "pg_test")]

@@ -17,7 +17,7 @@ pub mod topk;
 pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};
 pub use element::Element;
-pub use factory::{Factory, FactoryError};
+pub use factory::{Factory, FactoryError, Refine, RotationKind};
 pub use kernels::{Lanes, RowKernel};
 pub use kmeans::{KMeansParams, TrainError, kmeans};
 pub use metric::Metric;

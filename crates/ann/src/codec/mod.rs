@@ -9,10 +9,12 @@
 //! inner product and cosine an estimate is the negative inner product, under L2 the squared distance.
 
 mod codebooks;
-
-pub use codebooks::train_codebooks;
+mod kind;
 
 use crate::metric::Metric;
+
+pub use codebooks::train_codebooks;
+pub use kind::{FLAT, M_RANGE, PQ_NBITS};
 
 /// Vectors of a block.
 pub const LANES: usize = 32;
