@@ -14,6 +14,8 @@ pub mod options;
 pub mod pages;
 pub mod progress;
 mod recent;
+#[allow(dead_code, reason = "the scans of lossy codes are its callers and come next")]
+mod refetch;
 pub mod rel;
 pub mod relation;
 pub mod report;

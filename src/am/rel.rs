@@ -53,6 +53,13 @@ pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
     usize::try_from(typmod).ok().filter(|&n| n > 0)
 }
 
+/// The table's column that is the index's only column, or None for an expression.
+pub fn key_column(index: pg_sys::Relation) -> Option<pg_sys::AttrNumber> {
+    // SAFETY: an open index has its pg_index row at hand, with one key at least.
+    let column = unsafe { *(*(*index).rd_index).indkey.values.as_ptr() };
+    (column != 0).then_some(column)
+}
+
 /// Whether another backend could read or extend the relation: false for temporary relations and for
 /// those made in this transaction.
 pub fn is_shared(rel: pg_sys::Relation) -> bool {

@@ -1,0 +1,339 @@
+//! The table's own rows for the candidates of a lossy index: what `refine = heap` re-ranks by.
+//!
+//! The server follows the HOT chain of a tid and tests visibility against the scan's snapshot, as
+//! it will do again for the rows that the scan returns. No content lock is held while a row is
+//! looked at, only the pin of its page, and that until [`HeapRows::rest`].
+//!
+//! An ERROR in here unwinds as a panic. Nothing of this file calls the server on drop: pins and the
+//! reference to the row type belong to the resource owner, memory to the scan's memory context, and
+//! both are cleared by whoever aborts the (sub)transaction.
+
+use ann::element::Element;
+use pages::tid::Tid;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::datum::Varlena;
+use super::interrupts::check_for_interrupts;
+use super::rel;
+use super::report::{Report, wrong_dimensions};
+
+/// How many rows without a read from disk it takes until prefetching is thought useless.
+const WARM_AFTER: u32 = 64;
+/// Rows between the one being looked at and the one being prefetched.
+const PREFETCH_DISTANCE: usize = 32;
+
+/// The rows of the table below an index scan.
+pub struct HeapRows {
+    scan: pg_sys::IndexScanDesc,
+    /// None until the first row is asked for.
+    open: Option<Open>,
+    /// Candidates by place in the table, each with its number; kept for its allocation.
+    order: Vec<(Tid, u32)>,
+    /// Counts down from WARM_AFTER after each read from disk.
+    cold: u32,
+}
+
+/// What reading rows takes. All of it is allocated in the scan's memory context.
+struct Open {
+    heap: pg_sys::Relation,
+    /// The pin of the page read last.
+    fetch: *mut pg_sys::IndexFetchTableData,
+    /// Holds the row read last, with a pin of its own.
+    slot: *mut pg_sys::TupleTableSlot,
+    source: Source,
+    /// For what one row needs: detoasted values, results of expressions.
+    row_memory: pg_sys::MemoryContext,
+    prefetches: bool,
+}
+
+/// Where the indexed value of a row comes from.
+enum Source {
+    Column(pg_sys::AttrNumber),
+    Expression { info: *mut pg_sys::IndexInfo, estate: *mut pg_sys::EState },
+}
+
+impl HeapRows {
+    /// Opens nothing yet; the scan may still lack its table and snapshot.
+    ///
+    /// # Safety
+    /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
+    /// operator class must be over vectors of the `E` of later calls.
+    pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
+        Self { scan, open: None, order: Vec::new(), cold: 0 }
+    }
+
+    /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
+    /// snapshot, in the order of the table, not of `candidates`. The others are left out, as
+    /// [`HeapRows::fetch`] says. `each` sees the elements during the call only.
+    ///
+    /// Errors: as [`HeapRows::fetch`]. Answers interrupts between rows.
+    pub fn visit<E: Element>(
+        &mut self,
+        candidates: &[Tid],
+        dims: usize,
+        mut each: impl FnMut(usize, &[E]),
+    ) {
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend(candidates.iter().zip(0..).map(|(&tid, number)| (tid, number)));
+        // Neighbours in the table share a page and its pin, and a cold disk likes the order.
+        order.sort_unstable_by_key(|&(tid, _)| tid.to_u64());
+        let mut prefetched = 0;
+        for (at, &(tid, number)) in order.iter().enumerate() {
+            check_for_interrupts();
+            if self.cold > 0 {
+                let until = order.len().min(at + PREFETCH_DISTANCE);
+                self.prefetch(order.get(prefetched.max(at + 1)..until).unwrap_or_default());
+                prefetched = until;
+            }
+            self.fetch(tid, dims, |elements| each(number as usize, elements));
+        }
+        self.order = order;
+    }
+
+    /// Looks at the vector of the row at `tid`: of that version in its HOT chain which the scan's
+    /// snapshot sees. `look` sees the elements during the call only.
+    ///
+    /// None, and the candidate is no row of this query, if
+    /// - no version is visible: deleted, updated elsewhere, not committed, or vacuumed and its place
+    ///   taken by a newer row;
+    /// - the value is NULL, which no entry of an index without NULLs can have been made for: an
+    ///   expression that was declared immutable and has changed. A REINDEX would leave the row out
+    ///   too.
+    ///
+    /// Errors: 22000 if the vector has not `dims` dimensions, which takes such a change as well. Not
+    /// None, because the operator would refuse the row, and a row must not vanish from the result.
+    /// Whatever the index expression raises. 0A000 for a scan that has no table.
+    pub fn fetch<E: Element, R>(
+        &mut self,
+        tid: Tid,
+        dims: usize,
+        look: impl FnOnce(&[E]) -> R,
+    ) -> Option<R> {
+        if self.open.is_none() {
+            // SAFETY: the promise of `new`.
+            self.open = Some(unsafe { Open::new(self.scan) });
+        }
+        let open = self.open.as_ref()?;
+        let misses = misses();
+        // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
+        let found = unsafe {
+            open.forget_row();
+            open.find(tid, (*self.scan).xs_snapshot)
+        };
+        self.cold = if misses == self::misses() { self.cold.saturating_sub(1) } else { WARM_AFTER };
+        if !found {
+            return None;
+        }
+        // SAFETY: the slot holds the row found just now.
+        let value = unsafe { open.value() }?;
+        // SAFETY: a value of the indexed type, alive until the slot or the row's memory is used for
+        // the next row. What from_datum has to expand goes to the row's memory.
+        unsafe {
+            let caller = pg_sys::MemoryContextSwitchTo(open.row_memory);
+            let vector = Varlena::<E>::from_datum(value);
+            pg_sys::MemoryContextSwitchTo(caller);
+            if vector.dims() != dims {
+                wrong_dimensions(dims, vector.dims());
+            }
+            Some(look(vector.elements()))
+        }
+    }
+
+    /// Asks the operating system for the pages of the candidates.
+    fn prefetch(&self, candidates: &[(Tid, u32)]) {
+        let Some(open) = self.open.as_ref().filter(|open| open.prefetches) else { return };
+        let mut last = None;
+        for &(tid, _) in candidates {
+            if last.replace(tid.blkno) != Some(tid.blkno) {
+                let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+                // SAFETY: the table is open; a block past the end is harmless here.
+                unsafe { pg_sys::PrefetchBuffer(open.heap, fork, tid.blkno) };
+            }
+        }
+    }
+
+    /// Lets go of what must not be held between two calls of the executor: the pins. To be called
+    /// at the end of each callback that read rows.
+    pub fn rest(&mut self) {
+        let Some(open) = &self.open else { return };
+        // SAFETY: made in Open::new and not yet ended; nobody looks at a row any more.
+        unsafe {
+            open.forget_row();
+            pg_sys::ExecClearTuple(open.slot);
+            pg_sys::table_index_fetch_reset(open.fetch);
+        }
+    }
+
+    /// Frees everything, for `amendscan`. A rescan needs no more than [`HeapRows::rest`], but may
+    /// call this: the next row opens anew.
+    pub fn end(&mut self) {
+        self.order = Vec::new();
+        if let Some(open) = self.open.take() {
+            // SAFETY: made in Open::new and taken out, so that nobody uses it again.
+            unsafe { open.end() };
+        }
+    }
+}
+
+impl Open {
+    /// # Safety
+    /// The promise of [`HeapRows::new`].
+    unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
+        // SAFETY: a scan descriptor is palloc'd, and its fields are filled in by index_beginscan.
+        unsafe {
+            let (heap, index) = ((*scan).heapRelation, (*scan).indexRelation);
+            if heap.is_null() || (*scan).xs_snapshot.is_null() {
+                no_table(index);
+            }
+            let memory = pg_sys::GetMemoryChunkContext(scan.cast());
+            let caller = pg_sys::MemoryContextSwitchTo(memory);
+            let (source, row_memory) = match rel::key_column(index) {
+                Some(column) => (Source::Column(column), new_row_memory(memory)),
+                None => Source::expression(index),
+            };
+            let tablespace = (*(*heap).rd_rel).reltablespace;
+            let open = Self {
+                heap,
+                fetch: pg_sys::table_index_fetch_begin(heap),
+                slot: pg_sys::table_slot_create(heap, std::ptr::null_mut()),
+                source,
+                row_memory,
+                // 0 is how an administrator switches prefetching off.
+                prefetches: pg_sys::get_tablespace_io_concurrency(tablespace) > 0,
+            };
+            pg_sys::MemoryContextSwitchTo(caller);
+            open
+        }
+    }
+
+    /// Puts the visible version of the row at `tid` into the slot, if there is one.
+    ///
+    /// An MVCC snapshot sees at most one version of a HOT chain, so there is nothing to call again
+    /// for. Whether all versions are dead is not asked: the index has no marks for dead entries.
+    ///
+    /// # Safety
+    /// `snapshot` must be the scan's.
+    unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> bool {
+        let mut pointer = rel::pointer_of(tid);
+        let mut call_again = false;
+        let all_dead = std::ptr::null_mut();
+        // SAFETY: fetch and slot belong to the same open table; the pointer is ours to overwrite
+        // (it becomes the tid of the version found).
+        unsafe {
+            pg_sys::table_index_fetch_tuple(
+                self.fetch,
+                &mut pointer,
+                snapshot,
+                self.slot,
+                &mut call_again,
+                all_dead,
+            )
+        }
+    }
+
+    /// The indexed value of the row in the slot; None for NULL.
+    ///
+    /// # Safety
+    /// The slot must hold a row.
+    unsafe fn value(&self) -> Option<pg_sys::Datum> {
+        let mut value = pg_sys::Datum::null();
+        let mut isnull = false;
+        match self.source {
+            // SAFETY: the catalog says that the table has this column.
+            Source::Column(column) => unsafe {
+                value = pg_sys::slot_getattr(self.slot, column.into(), &mut isnull);
+            },
+            // SAFETY: an index of this method has one column, so there is room for all values; the
+            // expression finds the row where Source::expression told it, and computes in
+            // `row_memory`, which is reset before its next use.
+            Source::Expression { info, estate } => unsafe {
+                (*(*estate).es_per_tuple_exprcontext).ecxt_scantuple = self.slot;
+                pg_sys::FormIndexDatum(info, self.slot, estate, &mut value, &mut isnull);
+            },
+        }
+        (!isnull).then_some(value)
+    }
+
+    /// Frees what the last row took.
+    ///
+    /// # Safety
+    /// Nothing in the row's memory may be in use.
+    unsafe fn forget_row(&self) {
+        // SAFETY: the caller's promise; the context is ours. Most rows are stored plain and leave
+        // nothing to free.
+        unsafe {
+            let memory = self.row_memory;
+            if !(*memory).isReset || !(*memory).firstchild.is_null() {
+                pg_sys::MemoryContextReset(memory);
+            }
+        }
+    }
+
+    /// # Safety
+    /// No transaction may be aborting: then this is done already.
+    unsafe fn end(self) {
+        // SAFETY: each was made in `new` and is freed once; FreeExecutorState takes the row's
+        // memory and `info` with it.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::table_index_fetch_end(self.fetch);
+            match self.source {
+                Source::Column(_) => pg_sys::MemoryContextDelete(self.row_memory),
+                Source::Expression { estate, .. } => pg_sys::FreeExecutorState(estate),
+            }
+        }
+    }
+}
+
+impl Source {
+    /// The index's expression, ready to be evaluated, and the memory it computes in.
+    ///
+    /// # Safety
+    /// `index` must be an open index on one expression.
+    unsafe fn expression(index: pg_sys::Relation) -> (Self, pg_sys::MemoryContext) {
+        // SAFETY: the executor state lives in the current memory context, and in its own memory
+        // everything else.
+        unsafe {
+            let estate = pg_sys::CreateExecutorState();
+            let caller = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+            let info = pg_sys::BuildIndexInfo(index);
+            let row = pg_sys::MakePerTupleExprContext(estate);
+            pg_sys::MemoryContextSwitchTo(caller);
+            (Self::Expression { info, estate }, (*row).ecxt_per_tuple_memory)
+        }
+    }
+}
+
+/// # Safety
+/// `parent` must be a memory context.
+unsafe fn new_row_memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
+    // SAFETY: the caller's promise; the name is a constant.
+    unsafe {
+        pg_sys::AllocSetContextCreateInternal(
+            parent,
+            c"pgfaiss row".as_ptr(),
+            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        )
+    }
+}
+
+/// Blocks that this backend had to read so far.
+fn misses() -> i64 {
+    // SAFETY: a counter of this backend.
+    unsafe { pg_sys::pgBufferUsage.shared_blks_read }
+}
+
+fn no_table(index: pg_sys::Relation) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("index \"{}\" cannot be scanned without its table", rel::name(index)),
+    )
+    .detail("Its distances are computed from the table's rows.")
+    .error()
+}
+
+#[cfg(feature = "pg_test")]
+mod tests;
