@@ -9,8 +9,15 @@
 //! inner product and cosine an estimate is the negative inner product, under L2 the squared distance.
 
 mod codebooks;
+pub mod fastscan;
 mod kind;
+mod lut;
+pub mod rabitq;
 
+#[cfg(test)]
+mod fastscan_tests;
+
+use crate::kernels::at_most;
 use crate::metric::Metric;
 
 pub use codebooks::train_codebooks;
@@ -97,6 +104,22 @@ pub trait Coding {
     fn accumulate(&self, query: &Self::Query, sums: &mut Sums, first_unit: usize, units: &[u8]);
     /// The estimated distances once all units are in. `factors`: 32 floats of each factor, one factor after the other.
     fn estimates(&self, query: &Self::Query, sums: &Sums, factors: &[f32], out: &mut [f32; LANES]);
+    /// A whole block at once: `accumulate` from zero, then `estimates`. Returns which lanes are at most `limit` or
+    /// NaN, lane 0 in the lowest bit.
+    #[inline]
+    fn block(
+        &self,
+        query: &Self::Query,
+        units: &[u8],
+        factors: &[f32],
+        limit: f32,
+        out: &mut [f32; LANES],
+    ) -> u32 {
+        let mut sums = Sums::ZERO;
+        self.accumulate(query, &mut sums, 0, units);
+        self.estimates(query, &sums, factors, out);
+        at_most(out, limit)
+    }
 }
 
 /// What is trained, beside the kind.

@@ -2,6 +2,7 @@
 
 use super::body::{self, Op};
 use super::lanes::{Load, Plain};
+use super::nibbles::{self, Estimate, Floats, Integers, Unit};
 use super::rows::Lanes;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
@@ -47,30 +48,30 @@ impl Isa {
     }
 }
 
-/// Compiles a body of `body.rs` once per instruction set. `name::pick(isa)` is the function for a set; calling
-/// it is sound where that set is available.
+/// Compiles a body, a function generic over the set, once per instruction set. `name::pick(isa)` is the function
+/// for a set; calling it is sound where that set is available.
 macro_rules! per_isa {
-    ($name:ident<$($g:ident: $bound:path),*>($($arg:ident: $ty:ty),*) $(-> $ret:ty)?) => {
+    ($body:ident::$name:ident<$($g:ident: $bound:path),*>($($arg:ident: $ty:ty),*) $(-> $ret:ty)?) => {
         pub mod $name {
             use super::*;
 
             unsafe fn plain<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: the plain loop needs nothing beyond the baseline.
-                unsafe { body::$name::<Plain, $($g),*>($($arg),*) }
+                unsafe { $body::$name::<Plain, $($g),*>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
             unsafe fn avx2<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: compiled for the set here; called only where it is available.
-                unsafe { body::$name::<Avx2, $($g),*>($($arg),*) }
+                unsafe { $body::$name::<Avx2, $($g),*>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
             unsafe fn avx512<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: compiled for the set here; called only where it is available.
-                unsafe { body::$name::<Avx512, $($g),*>($($arg),*) }
+                unsafe { $body::$name::<Avx512, $($g),*>($($arg),*) }
             }
 
             #[inline]
@@ -87,7 +88,14 @@ macro_rules! per_isa {
     };
 }
 
-per_isa!(pair<O: Op, A: Load, B: Load>(a: &[A], b: &[B]) -> f32);
-per_isa!(distances<O: Op, E: Load>(query: &[f32], rows: &[E], out: &mut [f32]));
-per_isa!(accumulate<O: Op, E: Load>(query: &[f32], rows: &[E], acc: &mut [Lanes]));
-per_isa!(reduce<>(acc: &[Lanes], out: &mut [f32]));
+per_isa!(body::pair<O: Op, A: Load, B: Load>(a: &[A], b: &[B]) -> f32);
+per_isa!(body::distances<O: Op, E: Load>(query: &[f32], rows: &[E], out: &mut [f32]));
+per_isa!(body::accumulate<O: Op, E: Load>(query: &[f32], rows: &[E], acc: &mut [Lanes]));
+per_isa!(body::reduce<>(acc: &[Lanes], out: &mut [f32]));
+
+per_isa!(nibbles::add_units<>(tables: &[Unit], units: &[Unit], sums: &mut Integers));
+per_isa!(nibbles::estimate<E: Estimate>(
+    sums: &Integers, how: E, factors: &[f32], limit: f32, out: &mut Floats) -> u32);
+per_isa!(nibbles::block<E: Estimate>(
+    tables: &[Unit], units: &[Unit], how: E, factors: &[f32], limit: f32,
+    out: &mut Floats) -> u32);

@@ -73,6 +73,20 @@ impl Load for f16 {
 #[repr(align(64))]
 pub struct Plain([f32; 16]);
 
+impl Plain {
+    /// Lane by lane.
+    #[inline(always)]
+    pub fn from_fn(lane: impl FnMut(usize) -> f32) -> Self {
+        Plain(std::array::from_fn(lane))
+    }
+
+    /// The sixteen values.
+    #[inline(always)]
+    pub fn lanes(self) -> [f32; 16] {
+        self.0
+    }
+}
+
 #[inline(always)]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     // Without the instruction, mul_add is a library call of some 50 ns.

@@ -7,12 +7,13 @@
 //! The only exception is an x86 CPU without FMA: it multiplies and adds in two roundings, everywhere.
 //!
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `body.rs` the loops ·
-//! `isa.rs` which set this CPU has · `rows.rs` many rows against one query. This folder holds the
-//! only `unsafe` code of the package.
+//! `isa.rs` which set this CPU has · `rows.rs` many rows against one query · `nibbles/` table sums of
+//! 4-bit codes. This folder holds the only `unsafe` code of the package.
 
 mod body;
 mod isa;
 mod lanes;
+pub(crate) mod nibbles;
 mod rows;
 pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +23,7 @@ mod x86;
 mod tests;
 
 pub use lanes::Load;
+pub use nibbles::at_most;
 pub use rows::{Lanes, RowKernel, prefetch};
 
 use crate::element::Element;

@@ -5,10 +5,10 @@ use half::f16;
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
-pub struct Avx2(__m256, __m256);
+pub struct Avx2(pub(super) __m256, pub(super) __m256);
 
 #[derive(Clone, Copy)]
-pub struct Avx512(__m512);
+pub struct Avx512(pub(super) __m512);
 
 /// Eight ones and eight zeros: the window that starts at `8 - n` has its first n lanes set.
 static MASKS: [i32; 24] =
