@@ -8,19 +8,27 @@
 //! Vectors come here as they are coded: rotated if the index has a rotation, of norm 1 under cosine. Under
 //! inner product and cosine an estimate is the negative inner product, under L2 the squared distance.
 
+mod bits;
 mod codebooks;
+mod dispatch;
 pub mod fastscan;
 mod kind;
 mod lut;
+pub mod pq;
 pub mod rabitq;
+mod sizes;
+pub mod sq;
 
 #[cfg(test)]
 mod fastscan_tests;
+#[cfg(test)]
+mod tests;
 
 use crate::kernels::at_most;
 use crate::metric::Metric;
 
 pub use codebooks::train_codebooks;
+pub use dispatch::{Codec, CodecQuery, train};
 pub use kind::{FLAT, M_RANGE, PQ_NBITS};
 
 /// Vectors of a block.
@@ -129,4 +137,10 @@ pub struct Space {
     pub dims: usize,
     /// How estimates are measured; cosine counts as inner product of unit vectors.
     pub metric: Metric,
+}
+
+/// `x` less its list's centroid; `x` itself where there are no lists.
+fn residual<'a>(x: &'a [f32], centroid: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+    let centroid = centroid.iter().copied().chain(std::iter::repeat(0.0));
+    x.iter().zip(centroid).map(|(x, c)| x - c)
 }

@@ -1,6 +1,8 @@
 //! Which instruction set this CPU has, and one entry per set into the shared loops.
 
 use super::body::{self, Op};
+use super::books;
+use super::columns::{self, Row, Term};
 use super::lanes::{Load, Plain};
 use super::nibbles::{self, Estimate, Floats, Integers, Unit};
 use super::rows::Lanes;
@@ -99,3 +101,12 @@ per_isa!(nibbles::estimate<E: Estimate>(
 per_isa!(nibbles::block<E: Estimate>(
     tables: &[Unit], units: &[Unit], how: E, factors: &[f32], limit: f32,
     out: &mut Floats) -> u32);
+
+per_isa!(columns::byte_columns<T: Term>(
+    offsets: &[f32], scales: &[f32], units: &[Unit], sums: &mut Row));
+per_isa!(columns::nibble_columns<T: Term>(
+    offsets: &[f32], scales: &[f32], units: &[Unit], sums: &mut Row));
+per_isa!(columns::half_columns<T: Term>(
+    offsets: &[f32], scales: &[f32], units: &[Unit], sums: &mut Row));
+per_isa!(books::book_table<O: Op>(x: &[f32], book: &[f32], out: &mut [f32]));
+per_isa!(books::book_nearest<>(x: &[f32], book: &[f32]) -> u32);

@@ -27,6 +27,12 @@ pub unsafe trait Lanes16: Copy {
     /// The canonical reduction 16→8→4→2→1, each time the upper half added to the lower half, of
     /// four sums at once.
     unsafe fn reduce4(rows: [Self; 4]) -> [f32; 4];
+    /// Sixteen small integers as floats.
+    unsafe fn load_u8(x: &[u8; 16]) -> Self;
+    /// The low nibbles of sixteen bytes, and the high ones, as floats.
+    unsafe fn load_nibbles(x: &[u8; 16]) -> (Self, Self);
+    /// Lane by lane: (`self`, `at`) where `self < best`, else (`best`, `best_at`).
+    unsafe fn lesser(self, at: Self, best: Self, best_at: Self) -> (Self, Self);
     /// Lane by lane: where `self < best`, `best = self` and `best_at = at`.
     unsafe fn keep_less(self, at: u32, best: &mut [f32; 16], best_at: &mut [u32; 16]);
 }
@@ -176,6 +182,23 @@ unsafe impl Lanes16 for Plain {
             }
             sum[0]
         })
+    }
+    #[inline(always)]
+    unsafe fn load_u8(x: &[u8; 16]) -> Self {
+        Plain(x.map(f32::from))
+    }
+    #[inline(always)]
+    unsafe fn load_nibbles(x: &[u8; 16]) -> (Self, Self) {
+        (Plain(x.map(|byte| f32::from(byte & 15))), Plain(x.map(|byte| f32::from(byte >> 4))))
+    }
+    #[inline(always)]
+    unsafe fn lesser(self, at: Self, mut best: Self, mut best_at: Self) -> (Self, Self) {
+        for lane in 0..16 {
+            let less = self.0[lane] < best.0[lane];
+            best_at.0[lane] = if less { at.0[lane] } else { best_at.0[lane] };
+            best.0[lane] = if less { self.0[lane] } else { best.0[lane] };
+        }
+        (best, best_at)
     }
     #[inline(always)]
     unsafe fn keep_less(self, at: u32, best: &mut [f32; 16], best_at: &mut [u32; 16]) {

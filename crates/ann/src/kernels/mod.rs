@@ -8,11 +8,14 @@
 //!
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query · `nibbles/` table sums of
-//! 4-bit codes. This folder holds the only `unsafe` code of the package.
+//! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `books.rs` codebooks. This folder holds the only `unsafe` code of the package.
 
 mod body;
+pub(crate) mod books;
+pub(crate) mod columns;
 mod isa;
 mod lanes;
+pub(crate) mod lookup;
 pub(crate) mod nibbles;
 mod rows;
 pub(crate) mod tile;

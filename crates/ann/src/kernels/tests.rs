@@ -20,7 +20,7 @@ fn reference(term: fn(f32, f32, f32, bool) -> f32, a: &[f32], b: &[f32], fused: 
     lanes[0]
 }
 
-fn fma(acc: f32, a: f32, b: f32, fused: bool) -> f32 {
+pub fn fma(acc: f32, a: f32, b: f32, fused: bool) -> f32 {
     if fused { a.mul_add(b, acc) } else { a * b + acc }
 }
 
@@ -32,7 +32,7 @@ fn l1_term(acc: f32, a: f32, b: f32, _: bool) -> f32 {
     acc + (a - b).abs()
 }
 
-fn is_fused(isa: Isa) -> bool {
+pub fn is_fused(isa: Isa) -> bool {
     isa != Isa::Plain || cfg!(any(target_arch = "aarch64", target_feature = "fma"))
 }
 

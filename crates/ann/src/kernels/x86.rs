@@ -39,6 +39,15 @@ fn reduce_8x4(rows: [__m256; 4]) -> [f32; 4] {
     out
 }
 
+impl Avx2 {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn widen(bytes: __m128i) -> Self {
+        let eight = |bytes| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+        Avx2(eight(bytes), eight(_mm_srli_si128::<8>(bytes)))
+    }
+}
+
 // SAFETY: uses AVX2, FMA and F16C, which `Isa::Avx2` and `Isa::Avx512` are chosen by.
 unsafe impl Lanes16 for Avx2 {
     #[inline]
@@ -126,6 +135,31 @@ unsafe impl Lanes16 for Avx2 {
     }
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load_u8(x: &[u8; 16]) -> Self {
+        // SAFETY: the sixteen bytes of the array.
+        Self::widen(unsafe { _mm_loadu_si128(x.as_ptr().cast()) })
+    }
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load_nibbles(x: &[u8; 16]) -> (Self, Self) {
+        // SAFETY: the sixteen bytes of the array.
+        let bytes = unsafe { _mm_loadu_si128(x.as_ptr().cast()) };
+        let low = _mm_set1_epi8(15);
+        let high = _mm_and_si128(_mm_srli_epi16::<4>(bytes), low);
+        (Self::widen(_mm_and_si128(bytes, low)), Self::widen(high))
+    }
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn lesser(self, at: Self, best: Self, best_at: Self) -> (Self, Self) {
+        let low = _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, best.0);
+        let high = _mm256_cmp_ps::<_CMP_LT_OQ>(self.1, best.1);
+        let pick = |old: Self, new: Self| {
+            Avx2(_mm256_blendv_ps(old.0, new.0, low), _mm256_blendv_ps(old.1, new.1, high))
+        };
+        (pick(best, self), pick(best_at, at))
+    }
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn keep_less(self, at: u32, best: &mut [f32; 16], best_at: &mut [u32; 16]) {
         let ats = _mm256_castsi256_ps(_mm256_set1_epi32(at as i32));
         for (half, value) in [self.0, self.1].into_iter().enumerate() {
@@ -146,6 +180,14 @@ unsafe impl Lanes16 for Avx2 {
 #[inline(always)]
 fn head_bits(n: usize) -> u16 {
     ((1u32 << n.min(16)) - 1) as u16
+}
+
+impl Avx512 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+    fn widen(bytes: __m128i) -> Self {
+        Avx512(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)))
+    }
 }
 
 // SAFETY: uses AVX-512 F, BW, VL, DQ, which `Isa::Avx512` is chosen by.
@@ -218,6 +260,28 @@ unsafe impl Lanes16 for Avx512 {
             _mm256_add_ps(_mm512_castps512_ps256(row.0), _mm512_extractf32x8_ps::<1>(row.0))
         };
         reduce_8x4([eight(rows[0]), eight(rows[1]), eight(rows[2]), eight(rows[3])])
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+    unsafe fn load_u8(x: &[u8; 16]) -> Self {
+        // SAFETY: the sixteen bytes of the array.
+        Self::widen(unsafe { _mm_loadu_si128(x.as_ptr().cast()) })
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+    unsafe fn load_nibbles(x: &[u8; 16]) -> (Self, Self) {
+        // SAFETY: the sixteen bytes of the array.
+        let bytes = unsafe { _mm_loadu_si128(x.as_ptr().cast()) };
+        let low = _mm_set1_epi8(15);
+        let high = _mm_and_si128(_mm_srli_epi16::<4>(bytes), low);
+        (Self::widen(_mm_and_si128(bytes, low)), Self::widen(high))
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+    unsafe fn lesser(self, at: Self, best: Self, best_at: Self) -> (Self, Self) {
+        let less = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, best.0);
+        let pick = |old: Self, new: Self| Avx512(_mm512_mask_mov_ps(old.0, less, new.0));
+        (pick(best, self), pick(best_at, at))
     }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
