@@ -5,6 +5,8 @@
 //! then guards do nothing on drop, because transaction abort releases locks and pins itself and
 //! calling the server while it unwinds is not allowed.
 
+pub mod ahead;
+
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::marker::PhantomData;

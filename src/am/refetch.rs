@@ -14,13 +14,12 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::datum::Varlena;
 use super::interrupts::check_for_interrupts;
+use super::pages::ahead::PageHint;
 use super::rel;
 use super::report::{Report, wrong_dimensions};
 
-/// How many rows without a read from disk it takes until prefetching is thought useless.
-const WARM_AFTER: u32 = 64;
-/// Rows between the one being looked at and the one being prefetched.
-const PREFETCH_DISTANCE: usize = 32;
+/// Rows that are asked for together before the first of them is read.
+const ROWS_AHEAD: usize = 16;
 
 /// The rows of the table below an index scan.
 pub struct HeapRows {
@@ -29,8 +28,6 @@ pub struct HeapRows {
     open: Option<Open>,
     /// Candidates by place in the table, each with its number; kept for its allocation.
     order: Vec<(Tid, u32)>,
-    /// Counts down from WARM_AFTER after each read from disk.
-    cold: u32,
 }
 
 /// What reading rows takes. All of it is allocated in the scan's memory context.
@@ -43,7 +40,6 @@ struct Open {
     source: Source,
     /// For what one row needs: detoasted values, results of expressions.
     row_memory: pg_sys::MemoryContext,
-    prefetches: bool,
 }
 
 /// Where the indexed value of a row comes from.
@@ -59,7 +55,7 @@ impl HeapRows {
     /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        Self { scan, open: None, order: Vec::new(), cold: 0 }
+        Self { scan, open: None, order: Vec::new() }
     }
 
     /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
@@ -78,15 +74,12 @@ impl HeapRows {
         order.extend(candidates.iter().zip(0..).map(|(&tid, number)| (tid, number)));
         // Neighbours in the table share a page and its pin, and a cold disk likes the order.
         order.sort_unstable_by_key(|&(tid, _)| tid.to_u64());
-        let mut prefetched = 0;
-        for (at, &(tid, number)) in order.iter().enumerate() {
-            check_for_interrupts();
-            if self.cold > 0 {
-                let until = order.len().min(at + PREFETCH_DISTANCE);
-                self.prefetch(order.get(prefetched.max(at + 1)..until).unwrap_or_default());
-                prefetched = until;
+        for near in order.chunks(ROWS_AHEAD) {
+            self.open().read_ahead(near);
+            for &(tid, number) in near {
+                check_for_interrupts();
+                self.fetch(tid, dims, |elements| each(number as usize, elements));
             }
-            self.fetch(tid, dims, |elements| each(number as usize, elements));
         }
         self.order = order;
     }
@@ -110,18 +103,13 @@ impl HeapRows {
         dims: usize,
         look: impl FnOnce(&[E]) -> R,
     ) -> Option<R> {
-        if self.open.is_none() {
-            // SAFETY: the promise of `new`.
-            self.open = Some(unsafe { Open::new(self.scan) });
-        }
-        let open = self.open.as_ref()?;
-        let misses = misses();
+        let scan = self.scan;
+        let open = self.open();
         // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
         let found = unsafe {
             open.forget_row();
-            open.find(tid, (*self.scan).xs_snapshot)
+            open.find(tid, (*scan).xs_snapshot)
         };
-        self.cold = if misses == self::misses() { self.cold.saturating_sub(1) } else { WARM_AFTER };
         if !found {
             return None;
         }
@@ -140,17 +128,9 @@ impl HeapRows {
         }
     }
 
-    /// Asks the operating system for the pages of the candidates.
-    fn prefetch(&self, candidates: &[(Tid, u32)]) {
-        let Some(open) = self.open.as_ref().filter(|open| open.prefetches) else { return };
-        let mut last = None;
-        for &(tid, _) in candidates {
-            if last.replace(tid.blkno) != Some(tid.blkno) {
-                let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
-                // SAFETY: the table is open; a block past the end is harmless here.
-                unsafe { pg_sys::PrefetchBuffer(open.heap, fork, tid.blkno) };
-            }
-        }
+    fn open(&mut self) -> &Open {
+        // SAFETY: the promise of `new`.
+        self.open.get_or_insert_with(|| unsafe { Open::new(self.scan) })
     }
 
     /// Lets go of what must not be held between two calls of the executor: the pins. To be called
@@ -192,18 +172,30 @@ impl Open {
                 Some(column) => (Source::Column(column), new_row_memory(memory)),
                 None => Source::expression(index),
             };
-            let tablespace = (*(*heap).rd_rel).reltablespace;
             let open = Self {
                 heap,
                 fetch: pg_sys::table_index_fetch_begin(heap),
                 slot: pg_sys::table_slot_create(heap, std::ptr::null_mut()),
                 source,
                 row_memory,
-                // 0 is how an administrator switches prefetching off.
-                prefetches: pg_sys::get_tablespace_io_concurrency(tablespace) > 0,
             };
             pg_sys::MemoryContextSwitchTo(caller);
             open
+        }
+    }
+
+    /// Asks disk and memory for rows that are read next.
+    fn read_ahead(&self, rows: &[(Tid, u32)]) {
+        let mut hints = [PageHint::NONE; ROWS_AHEAD];
+        for (hint, &(tid, _)) in hints.iter_mut().zip(rows) {
+            if tid.blkno == pg_sys::InvalidBlockNumber {
+                continue;
+            }
+            // SAFETY: the table is open.
+            *hint = unsafe { PageHint::new(self.heap, tid) };
+        }
+        for (hint, &(tid, _)) in hints.iter().zip(rows) {
+            hint.row(tid.offset);
         }
     }
 
@@ -215,6 +207,10 @@ impl Open {
     /// # Safety
     /// `snapshot` must be the scan's.
     unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> bool {
+        // Only a damaged index has it, and to the server it means a new page at the table's end.
+        if tid.blkno == pg_sys::InvalidBlockNumber {
+            return false;
+        }
         let mut pointer = rel::pointer_of(tid);
         let mut call_again = false;
         let all_dead = std::ptr::null_mut();
@@ -318,12 +314,6 @@ unsafe fn new_row_memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         )
     }
-}
-
-/// Blocks that this backend had to read so far.
-fn misses() -> i64 {
-    // SAFETY: a counter of this backend.
-    unsafe { pg_sys::pgBufferUsage.shared_blks_read }
 }
 
 fn no_table(index: pg_sys::Relation) -> ! {

@@ -27,7 +27,7 @@ mod tests;
 
 pub use lanes::Load;
 pub use nibbles::at_most;
-pub use rows::{Lanes, RowKernel, prefetch};
+pub use rows::{Lanes, RowKernel, prefetch, prefetch_at};
 
 use crate::element::Element;
 

@@ -130,8 +130,9 @@ pub fn prefetch(bytes: &[u8]) {
     prefetch_at(bytes.as_ptr_range());
 }
 
+/// The same for any addresses: nothing is read there.
 #[inline]
-fn prefetch_at(bytes: Range<*const u8>) {
+pub fn prefetch_at(bytes: Range<*const u8>) {
     #[cfg(target_arch = "x86_64")]
     for at in (bytes.start.addr()..bytes.end.addr()).step_by(64) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
