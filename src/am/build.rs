@@ -49,6 +49,8 @@ impl Frozen {
             .hint("Declare the column or the index expression with a number of dimensions, as in vector(384).")
             .error();
         };
+        options.require_dims(dims);
+        refuse_unbuilt(&options);
         Self { metric, dims, nlist_option: options.nlist, seed: options.seed }
     }
 
@@ -62,6 +64,21 @@ impl Frozen {
             trained_rows: trained.rows,
         }
     }
+}
+
+/// Raises 22023 for what options can say and the build cannot make.
+fn refuse_unbuilt(options: &IvfOptions) {
+    let what = match options.code {
+        Some(code) => format!("code \"{}\"", code.name()),
+        None if options.normalize => "factory part \"L2norm\"".to_owned(),
+        None => return,
+    };
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{what} is not supported by access method \"faissivf\""),
+    )
+    .detail("Supported codes: flat.")
+    .error()
 }
 
 /// # Safety

@@ -11,14 +11,19 @@ use super::options::IvfOptions;
 /// Smallest and largest `nprobe`, as a setting and as an index option.
 pub const NPROBE_RANGE: (i32, i32) = (1, 65_536);
 const NPROBE_DEFAULT: i32 = 10;
+/// Largest `k_factor`, as a setting and as an index option.
+pub const K_FACTOR_MAX: i32 = 1024;
+/// `faiss.k_factor` when the codes decide.
+const K_FACTOR_AUTOMATIC: i32 = 0;
 
 /// How a scan goes on when the executor asks for more rows than the first `nprobe` lists gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PostgresGucEnum)]
 pub enum IterativeScan {
-    /// Goes on, every row in exact order of distance.
+    /// Goes on, rows in exact order of distance: without those that turn up nearer than one already
+    /// returned.
     #[name = c"strict_order"]
     StrictOrder,
-    /// Goes on, rows of a later stage may be nearer than rows already returned.
+    /// Goes on, every row; those of a later stage may be nearer than rows already returned.
     #[name = c"relaxed_order"]
     RelaxedOrder,
     /// Ends after `nprobe` lists.
@@ -26,28 +31,61 @@ pub enum IterativeScan {
     Off,
 }
 
-static NPROBE: GucSetting<i32> = GucSetting::<i32>::new(NPROBE_DEFAULT);
+static NPROBE: SearchSetting = SearchSetting::new(NPROBE_DEFAULT);
+static K_FACTOR: SearchSetting = SearchSetting::new(K_FACTOR_AUTOMATIC);
 static ITERATIVE_SCAN: GucSetting<IterativeScan> =
     GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder);
 static MAX_SCAN_TUPLES: GucSetting<i32> = GucSetting::<i32>::new(20_000);
 static BUILD_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 
-/// Where the present value of `faiss.nprobe` came from; written by the assign hook only.
-struct SourceCell(Cell<pg_sys::GucSource::Type>);
+/// A setting for which an index can have an option of its own.
+struct SearchSetting {
+    value: GucSetting<i32>,
+    /// Where the present value came from; written by the assign hook only.
+    source: Cell<pg_sys::GucSource::Type>,
+}
 // SAFETY: settings are assigned and read by the backend's only server thread; worker threads never
 // read settings.
-unsafe impl Sync for SourceCell {}
-static NPROBE_SOURCE: SourceCell = SourceCell(Cell::new(pg_sys::GucSource::PGC_S_DEFAULT));
+unsafe impl Sync for SearchSetting {}
 
-/// The number of lists a scan probes first: `faiss.nprobe` if it was set for this database, role,
-/// connection, session or transaction, else the index's own option, else what the configuration
-/// file or the default says.
-pub fn nprobe_for(options: &IvfOptions) -> u32 {
-    let setting = NPROBE.get().unsigned_abs();
-    match options.nprobe {
-        Some(nprobe) if NPROBE_SOURCE.0.get() < pg_sys::GucSource::PGC_S_DATABASE => nprobe,
-        _ => setting,
+impl SearchSetting {
+    const fn new(default: i32) -> Self {
+        Self {
+            value: GucSetting::<i32>::new(default),
+            source: Cell::new(pg_sys::GucSource::PGC_S_DEFAULT),
+        }
     }
+
+    /// The setting if it was set for this database, role, connection, session or transaction, else
+    /// the index's own option, else what the configuration file or the default says.
+    fn or_option(&self, option: Option<u32>) -> u32 {
+        match option {
+            Some(option) if self.source.get() < pg_sys::GucSource::PGC_S_DATABASE => option,
+            _ => self.value.get().unsigned_abs(),
+        }
+    }
+
+    /// # Safety
+    /// `extra` is what [`keep_source`] stored for the value being assigned, or null.
+    unsafe fn assign(&self, extra: *mut c_void) {
+        // SAFETY: the caller's promise.
+        if let Some(source) = unsafe { extra.cast::<pg_sys::GucSource::Type>().as_ref() } {
+            self.source.set(*source);
+        }
+    }
+}
+
+/// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option.
+pub fn nprobe_for(options: &IvfOptions) -> u32 {
+    NPROBE.or_option(options.nprobe)
+}
+
+/// How many candidates of a lossy code a scan re-ranks per row asked for: `faiss.k_factor` where it
+/// wins over the index's option; `None` = automatic.
+#[cfg_attr(not(feature = "pg_test"), expect(dead_code, reason = "no scan knows lossy codes"))]
+pub fn k_factor_for(options: &IvfOptions) -> Option<u32> {
+    let k_factor = K_FACTOR.or_option(options.k_factor);
+    (k_factor != K_FACTOR_AUTOMATIC.unsigned_abs()).then_some(k_factor)
 }
 
 /// `faiss.iterative_scan`.
@@ -78,7 +116,7 @@ pub fn build_threads() -> usize {
 /// frees with the value: so a rollback, RESET or the end of a function's SET brings back the source
 /// of the value that comes back.
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn check_nprobe(
+unsafe extern "C-unwind" fn keep_source(
     _newval: *mut c_int,
     extra: *mut *mut c_void,
     source: pg_sys::GucSource::Type,
@@ -98,10 +136,14 @@ unsafe extern "C-unwind" fn check_nprobe(
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn assign_nprobe(_newval: c_int, extra: *mut c_void) {
-    // SAFETY: `extra` is what check_nprobe stored for this value, or null.
-    if let Some(source) = unsafe { extra.cast::<pg_sys::GucSource::Type>().as_ref() } {
-        NPROBE_SOURCE.0.set(*source);
-    }
+    // SAFETY: the setting's check hook is keep_source.
+    unsafe { NPROBE.assign(extra) }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn assign_k_factor(_newval: c_int, extra: *mut c_void) {
+    // SAFETY: the setting's check hook is keep_source.
+    unsafe { K_FACTOR.assign(extra) }
 }
 
 /// Memory that the server will free as a setting's `extra`; null when there is none.
@@ -120,26 +162,39 @@ unsafe fn alloc_extra(size: usize) -> *mut c_void {
 
 /// Defines the settings; called once per backend, from `_PG_init`.
 pub fn register() {
-    // SAFETY: both hooks have the signatures asked for and are static.
+    // SAFETY: the hooks have the signatures asked for and are static.
     unsafe {
         GucRegistry::define_int_guc_with_hooks(
             c"faiss.nprobe",
             c"Inverted lists that a faissivf scan searches first.",
             c"More lists find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own nprobe option; as many as the index has lists gives exact results.",
-            &NPROBE,
+            &NPROBE.value,
             NPROBE_RANGE.0,
             NPROBE_RANGE.1,
             GucContext::Userset,
             GucFlags::EXPLAIN,
-            Some(check_nprobe),
+            Some(keep_source),
             Some(assign_nprobe),
+            None,
+        );
+        GucRegistry::define_int_guc_with_hooks(
+            c"faiss.k_factor",
+            c"Candidates of a lossy code that a scan re-ranks by real distances, per row asked for.",
+            c"More candidates find more of the near rows that the codes misjudge and compute more real distances. 0 means automatic, by the code. An explicit SET wins over an index's own k_factor option; code flat has nothing to re-rank.",
+            &K_FACTOR.value,
+            K_FACTOR_AUTOMATIC,
+            K_FACTOR_MAX,
+            GucContext::Userset,
+            GucFlags::EXPLAIN,
+            Some(keep_source),
+            Some(assign_k_factor),
             None,
         );
     }
     GucRegistry::define_enum_guc(
         c"faiss.iterative_scan",
         c"How an index scan goes on when the first lists did not give enough rows.",
-        c"strict_order goes on in exact order of distance; relaxed_order may return a nearer row late and is faster; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
+        c"strict_order goes on in exact order of distance and leaves out rows that turn up nearer than one already returned; relaxed_order returns these too, late and so out of order; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
         &ITERATIVE_SCAN,
         GucContext::Userset,
         GucFlags::EXPLAIN,
@@ -183,7 +238,9 @@ fn reserve_prefix() {
 mod tests {
     use pgrx::pg_test;
 
-    use super::{IterativeScan, build_threads, iterative_scan, max_scan_tuples, nprobe_for};
+    use super::{
+        IterativeScan, build_threads, iterative_scan, k_factor_for, max_scan_tuples, nprobe_for,
+    };
     use crate::am::options::IvfOptions;
     use crate::am::testing::{refusal, run};
 
@@ -205,6 +262,19 @@ mod tests {
     }
 
     #[pg_test]
+    fn pgtest_only_an_explicit_k_factor_wins_over_the_index() {
+        let of = |k_factor| k_factor_for(&IvfOptions { k_factor, ..IvfOptions::default() });
+        assert_eq!((of(None), of(Some(7))), (None, Some(7)));
+        run("SET faiss.k_factor = 20; SET faiss.nprobe = 3");
+        assert_eq!((of(None), of(Some(7))), (Some(20), Some(20)));
+        run("SET faiss.k_factor = 0");
+        assert_eq!((of(None), of(Some(7))), (None, None), "automatic, explicitly");
+        run("RESET faiss.k_factor");
+        assert_eq!((of(None), of(Some(7))), (None, Some(7)));
+        assert_eq!(index_option(Some(7)), 3, "each setting knows its own source");
+    }
+
+    #[pg_test]
     fn pgtest_nprobe_forgets_what_was_rolled_back() {
         let raised = refusal("DO $$ BEGIN SET LOCAL faiss.nprobe = 33; RAISE 'undo'; END $$");
         assert!(raised.contains("undo"), "{raised}");
@@ -221,8 +291,14 @@ mod tests {
         assert!(build_threads() >= 1);
         run("SET faiss.build_threads = 3; SET faiss.iterative_scan = relaxed_order");
         assert_eq!((build_threads(), iterative_scan()), (3, IterativeScan::RelaxedOrder));
-        for bad in ["nprobe = 0", "nprobe = 65537", "iterative_scan = maybe", "max_scan_tuples = 0"]
-        {
+        for bad in [
+            "nprobe = 0",
+            "nprobe = 65537",
+            "k_factor = -1",
+            "k_factor = 1025",
+            "iterative_scan = maybe",
+            "max_scan_tuples = 0",
+        ] {
             let refused = refusal(&format!("SET faiss.{bad}"));
             assert!(refused.starts_with("22023\n"), "{bad}: {refused}");
         }

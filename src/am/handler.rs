@@ -85,7 +85,7 @@ fn ivf_routine() -> pg_sys::IndexAmRoutine {
         amcostestimate: Some(cost::amcostestimate),
         #[cfg(feature = "pg18")]
         amgettreeheight: None,
-        amoptions: Some(options::amoptions),
+        amoptions: Some(options::faissivf_options),
         amproperty: None,
         ambuildphasename: Some(progress::ambuildphasename),
         amvalidate: Some(validate::amvalidate),

@@ -8,6 +8,8 @@ SELECT name, short_desc, extra_desc FROM pg_settings WHERE name LIKE 'faiss.%' O
 SET faiss.nprobe = 0;
 SET faiss.nprobe = 65537;
 SET faiss.nprobe = 'many';
+SET faiss.k_factor = -1;
+SET faiss.k_factor = 1025;
 SET faiss.iterative_scan = on;
 SET faiss.max_scan_tuples = 0;
 SET faiss.build_threads = -1;

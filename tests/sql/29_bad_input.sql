@@ -86,21 +86,29 @@ SELECT 'NaN', state, message, detail, hint FROM refuse(format('COPY t (free) FRO
 SELECT 'one dimension into vector(3)', state, message, detail, hint FROM refuse(format('COPY t (v) FROM PROGRAM %L (FORMAT binary)', :'three'));
 -- Options of an index: unknown, outside of the range, not to be had together, a factory string that is not understood.
 SELECT r.* FROM unnest(ARRAY[
-    'lists = 10', 'efconstruction = 10', 'm = 8',
+    'lists = 10', 'efconstruction = 10', 'fillfactor = 90',
     'nlist = -1', 'nlist = 65537', 'nlist = many', 'nprobe = 0', 'nprobe = 65537', 'seed = -1', 'seed = 2147483648',
-    'code = pq', 'code = sq8', 'code = ''''',
+    'k_factor = 0', 'k_factor = 1025', 'm = 0', 'm = 4097', 'nbits = 0', 'nbits = 13',
+    'code = bogus', 'code = ''''', 'opq = maybe', 'refine = table',
+    'm = 8', 'code = sq8, m = 8', 'code = rabitq, m = 8', 'code = flat, nbits = 8', 'code = sq8, nbits = 8', 'code = pq, nbits = 3',
+    'code = pqfs, nbits = 8', 'code = rabitq, nbits = 4', 'code = flat, opq = on', 'code = sq4, opq = on', 'code = flat, refine = heap',
+    'code = pq', 'code = pq, m = 2', 'code = pqfs, m = 4', 'factory = ''OPQ2,IVF100,PQ3''',
     'factory = ''IVF100,Flat'', nlist = 100', 'factory = ''IVF100,Flat'', code = flat', 'factory = ''IVF100,Flat'', code = flat, nlist = 100',
+    'factory = ''IVF100,PQ3'', m = 3, nbits = 8, opq = off, refine = heap',
     'factory = ''''', 'factory = ''Flat''', 'factory = ''HNSW32''', 'factory = ''IVF100''', 'factory = ''IVF100,PQ16''', 'factory = ''IVF100,Flat,RFlat''',
-    'factory = ''OPQ16,IVF100,Flat''', 'factory = ''IVF0,Flat''', 'factory = ''IVF65537,Flat''', 'factory = ''ivf100,Flat''', 'factory = ''IVF100, Flat''',
-    'fillfactor = 90']) s, refuse('CREATE INDEX ON t USING faissivf (v) WITH (' || s || ')') r;
+    'factory = ''OPQ16,IVF100,Flat''', 'factory = ''IVF0,Flat''', 'factory = ''IVF65537,Flat''', 'factory = ''ivf100,Flat''', 'factory = ''IVF100, Flat''']) s, refuse('CREATE INDEX ON t USING faissivf (v) WITH (' || s || ')') r;
 SELECT r.* FROM unnest(ARRAY[
     $$ALTER INDEX t_v SET (nprobe = 0)$$,
     $$ALTER INDEX t_v SET (probes = 1)$$,
+    $$ALTER INDEX t_v SET (k_factor = 0)$$,
+    $$ALTER INDEX t_v SET (m = 8)$$,
     $$ALTER INDEX t_v SET (factory = 'IVF100,Flat')$$]) s, refuse(s) r;
 -- Settings.
 SELECT r.* FROM unnest(ARRAY[
     $$SET faiss.nprobe = 0$$,
     $$SET faiss.nprobe = 65537$$,
+    $$SET faiss.k_factor = -1$$,
+    $$SET faiss.k_factor = 1025$$,
     $$SET faiss.iterative_scan = maybe$$,
     $$SET faiss.max_scan_tuples = 0$$,
     $$SET faiss.build_threads = 1025$$,

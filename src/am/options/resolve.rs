@@ -1,0 +1,220 @@
+//! From what was given to what an index is made of: defaults, and the refusal of options that make
+//! no sense together.
+
+use std::ffi::{CStr, c_int};
+
+use ann::codec::{self, CodeKind, PQ_NBITS};
+use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
+use pgrx::PgSqlErrorCode;
+
+use super::registry::Method;
+use super::{IvfOptions, SEED_DEFAULT};
+use crate::am::report::Report;
+
+/// The lossy codes with the `m` and `nbits` they have when these are not given.
+const CODES: [CodeKind; 6] = [
+    CodeKind::SqFp16,
+    CodeKind::Sq8,
+    CodeKind::Sq4,
+    CodeKind::Pq { m: 8, nbits: 8 },
+    CodeKind::PqFs { m: 8 },
+    CodeKind::RaBitQ,
+];
+
+/// The words of `code` with their numbers, which are the metapage's.
+pub const CODE_WORDS: &[(&CStr, c_int)] = &[
+    (c"flat", codec::FLAT as c_int),
+    (c"sqfp16", 1),
+    (c"sq8", 2),
+    (c"sq4", 3),
+    (c"pq", 4),
+    (c"pqfs", 5),
+    (c"rabitq", 6),
+];
+/// The words of `refine` with their numbers, which are the metapage's.
+pub const REFINE_WORDS: &[(&CStr, c_int)] =
+    &[(c"heap", 0), (c"flat", 1), (c"sqfp16", 2), (c"sq8", 3)];
+/// The words of `opq`. Not an option of type bool, because such a one cannot tell off from not given.
+pub const ON_OFF_WORDS: &[(&CStr, c_int)] = &[
+    (c"on", 1),
+    (c"off", 0),
+    (c"true", 1),
+    (c"false", 0),
+    (c"yes", 1),
+    (c"no", 0),
+    (c"1", 1),
+    (c"0", 0),
+];
+
+/// The options that were given, `None` for those that were not.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub nlist: Option<u32>,
+    /// A number of [`CODE_WORDS`].
+    pub code: Option<u8>,
+    pub m: Option<u16>,
+    pub nbits: Option<u8>,
+    pub opq: Option<bool>,
+    /// A number of [`REFINE_WORDS`].
+    pub refine: Option<u8>,
+    pub seed: Option<u64>,
+    pub factory: Option<String>,
+    pub nprobe: Option<u32>,
+    pub k_factor: Option<u32>,
+}
+
+impl Given {
+    /// Whether an index of this method can be had with these options.
+    pub fn check(&self, method: &Method) -> Result<(), Report> {
+        if let Some(text) = &self.factory {
+            let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
+            check_lists(method, text, &factory)?;
+            self.check_alone(method)?;
+        }
+        self.resolve().map(|_| ())
+    }
+
+    /// What an index with these options is made of. The factory string decides alone where there is
+    /// one.
+    pub fn resolve(&self) -> Result<IvfOptions, Report> {
+        let structure = match &self.factory {
+            Some(text) => Factory::parse(text).map_err(|e| bad_factory(&e))?,
+            None => self.structure()?,
+        };
+        Ok(IvfOptions {
+            nlist: structure.nlist.unwrap_or(0),
+            normalize: structure.normalize,
+            rotation: structure.rotation,
+            code: structure.code,
+            refine: structure.refine,
+            seed: self.seed.unwrap_or(SEED_DEFAULT as u64),
+            nprobe: self.nprobe,
+            k_factor: self.k_factor,
+        })
+    }
+
+    /// A factory string already says what the other structural options would say.
+    fn check_alone(&self, method: &Method) -> Result<(), Report> {
+        let given: Vec<&str> = [
+            ("nlist", method.has_lists && self.nlist.is_some()),
+            ("code", self.code.is_some()),
+            ("m", self.m.is_some()),
+            ("nbits", self.nbits.is_some()),
+            ("opq", self.opq.is_some()),
+            ("refine", self.refine.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_given)| is_given.then_some(name))
+        .collect();
+        let Some(first) = given.first() else { return Ok(()) };
+        let message = format!("options \"factory\" and \"{first}\" cannot be used together");
+        Err(invalid(message)
+            .detail(format!("The factory string already determines {}.", listed(&given)))
+            .hint("Leave out either the factory string or the structural options."))
+    }
+
+    /// What the structural options say in place of a factory string.
+    fn structure(&self) -> Result<Factory, Report> {
+        let code = self.code_kind()?;
+        let word = code.map_or("flat", CodeKind::name);
+        let m = code.and_then(CodeKind::m);
+        if self.m.is_some() && m.is_none() {
+            return Err(unfit("m", word)
+                .detail("Only codes pq and pqfs have sub-quantizers.")
+                .hint("Leave out \"m\", or choose code pq or pqfs."));
+        }
+        let rotation = match (self.opq, m) {
+            (Some(true), Some(m)) => RotationKind::Opq { m },
+            (Some(true), None) => {
+                return Err(unfit("opq", word)
+                    .detail("OPQ learns a rotation for sub-quantizers, which only codes pq and pqfs have.")
+                    .hint("Leave out \"opq\", or choose code pq or pqfs. A factory string can put a rotation before any lossy code."));
+            }
+            _ => RotationKind::None,
+        };
+        if self.refine.is_some() && code.is_none() {
+            return Err(unfit("refine", word)
+                .detail("Code flat loses nothing that could be refined.")
+                .hint("Leave out \"refine\", or choose a lossy code."));
+        }
+        let refine = self.refine.and_then(Refine::from_u8).unwrap_or_default();
+        Ok(Factory { normalize: false, rotation, nlist: self.nlist, code, refine })
+    }
+
+    fn code_kind(&self) -> Result<Option<CodeKind>, Report> {
+        let number = self.code.unwrap_or(codec::FLAT);
+        let default = CODES.into_iter().find(|code| code.to_numbers().0 == number);
+        if let Some(nbits) = self.nbits {
+            check_nbits(nbits, default)?;
+        }
+        Ok(default.map(|code| match code {
+            CodeKind::Pq { m, nbits } => {
+                CodeKind::Pq { m: self.m.unwrap_or(m), nbits: self.nbits.unwrap_or(nbits) }
+            }
+            CodeKind::PqFs { m } => CodeKind::PqFs { m: self.m.unwrap_or(m) },
+            other => other,
+        }))
+    }
+}
+
+fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Report> {
+    let word = code.map_or("flat", CodeKind::name);
+    let bits = match code {
+        Some(CodeKind::Pq { .. }) => PQ_NBITS,
+        Some(CodeKind::PqFs { .. }) => 4..=4,
+        Some(CodeKind::RaBitQ) => 1..=1,
+        _ => {
+            return Err(unfit("nbits", word)
+                .detail("Only codes pq, pqfs and rabitq have a number of bits.")
+                .hint("Leave out \"nbits\", or choose code pq."));
+        }
+    };
+    if bits.contains(&nbits) {
+        return Ok(());
+    }
+    let valid = match (bits.start(), bits.end()) {
+        (least, most) if least == most => format!("Code {word} has nbits = {least}."),
+        (least, most) => format!("Code {word} has nbits from {least} to {most}."),
+    };
+    Err(invalid(format!("value {nbits} of option \"nbits\" does not fit code \"{word}\""))
+        .detail(valid)
+        .hint("Leave out \"nbits\" for the default."))
+}
+
+/// The string must have inverted lists if the method has.
+fn check_lists(method: &Method, text: &str, factory: &Factory) -> Result<(), Report> {
+    let name = method.name;
+    match (method.has_lists, factory.nlist) {
+        (true, None) => Err(invalid(format!("factory string \"{text}\" has no inverted lists"))
+            .detail(format!("Indexes of access method \"{name}\" have inverted lists."))
+            .hint("Put IVFn and a comma before the code, as in IVF1024,Flat.")),
+        (false, Some(_)) => Err(invalid(format!("factory string \"{text}\" has inverted lists"))
+            .detail(format!("Indexes of access method \"{name}\" have none."))
+            .hint("Leave out IVFn, or use access method faissivf.")),
+        _ => Ok(()),
+    }
+}
+
+fn invalid(message: String) -> Report {
+    Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
+}
+
+fn unfit(option: &str, code: &str) -> Report {
+    invalid(format!("option \"{option}\" cannot be used with code \"{code}\""))
+}
+
+fn bad_factory(e: &FactoryError) -> Report {
+    let report = invalid(e.to_string()).hint(format!("Supported: {}.", factory::SUPPORTED));
+    match e.why() {
+        Some(why) => report.detail(why),
+        None => report,
+    }
+}
+
+/// a, b and c
+fn listed(names: &[&str]) -> String {
+    match names {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => names.concat(),
+    }
+}

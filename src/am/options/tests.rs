@@ -1,0 +1,213 @@
+//! Options through SQL. An index of a partitioned table has options and no pages: so what it is to
+//! be made of can be seen without building it.
+
+/// The server's test functions live in a schema of their own.
+#[pgrx::pg_schema]
+mod tests {
+    use ann::codec::CodeKind;
+    use ann::factory::{Refine, RotationKind};
+    use pgrx::{pg_sys, pg_test};
+
+    use crate::am::options::resolve::{CODE_WORDS, REFINE_WORDS};
+    use crate::am::options::{IvfOptions, require_divides};
+    use crate::am::testing::{refusal, run, with_index};
+
+    fn index_with(options: &str) -> IvfOptions {
+        run("DROP TABLE IF EXISTS t; CREATE TABLE t (v vector(3)) PARTITION BY RANGE (v)");
+        run(&format!("CREATE INDEX i ON t USING faissivf (v) {options}"));
+        with_index("i", IvfOptions::of)
+    }
+
+    fn refused(options: &str) -> String {
+        run("DROP TABLE IF EXISTS t; CREATE TABLE t (v vector(3))");
+        refusal(&format!("CREATE INDEX ON t USING faissivf (v) WITH ({options})"))
+    }
+
+    #[pg_test]
+    fn pgtest_options_reach_the_callbacks() {
+        let default = IvfOptions::default();
+        assert_eq!(index_with(""), default);
+        assert_eq!(
+            index_with("WITH (nlist = 65536, code = FLAT, seed = 0, nprobe = 3, k_factor = 9)"),
+            IvfOptions { nlist: 65_536, seed: 0, nprobe: Some(3), k_factor: Some(9), ..default }
+        );
+        assert_eq!(
+            index_with("WITH (factory = 'IVF12,Flat', nprobe = 3, seed = 5, k_factor = 2)"),
+            IvfOptions { nlist: 12, seed: 5, nprobe: Some(3), k_factor: Some(2), ..default }
+        );
+    }
+
+    #[pg_test]
+    fn pgtest_codes_have_their_defaults() {
+        let pq = |m, nbits| CodeKind::Pq { m, nbits };
+        for (options, code) in [
+            ("code = sqfp16", CodeKind::SqFp16),
+            ("code = sq8", CodeKind::Sq8),
+            ("code = SQ4", CodeKind::Sq4),
+            ("code = pq", pq(8, 8)),
+            ("code = pq, m = 4096, nbits = 12", pq(4096, 12)),
+            ("code = pq, m = 1, nbits = 4, opq = off", pq(1, 4)),
+            ("code = pqfs", CodeKind::PqFs { m: 8 }),
+            ("code = pqfs, m = 3, nbits = 4", CodeKind::PqFs { m: 3 }),
+            ("code = rabitq", CodeKind::RaBitQ),
+            ("code = rabitq, nbits = 1, refine = heap", CodeKind::RaBitQ),
+        ] {
+            let expected = IvfOptions { code: Some(code), ..IvfOptions::default() };
+            assert_eq!(index_with(&format!("WITH ({options})")), expected, "{options}");
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_options_and_factory_strings_say_the_same() {
+        for (options, factory) in [
+            ("code = pq, m = 3", "IVF12,PQ3"),
+            ("code = pqfs, m = 3, opq = on, refine = flat", "OPQ3,IVF12,PQ3x4fs,RFlat"),
+            ("code = rabitq, refine = sqfp16", "IVF12,RaBitQ,Refine(SQfp16)"),
+            ("code = sq8, refine = sq8", "IVF12,SQ8,Refine(SQ8)"),
+            ("code = sq4, opq = no", "IVF12,SQ4"),
+        ] {
+            let by_options = index_with(&format!("WITH (nlist = 12, {options})"));
+            let by_factory = index_with(&format!("WITH (factory = '{factory}')"));
+            assert_eq!(by_options, by_factory, "{factory}");
+        }
+        let only_factory = index_with("WITH (factory = 'L2norm,RR,IVF12,SQ8')");
+        assert_eq!((only_factory.normalize, only_factory.rotation), (true, RotationKind::Random));
+    }
+
+    #[pg_test]
+    fn pgtest_words_stand_for_the_numbers_of_the_metapage() {
+        for &(word, number) in &CODE_WORDS[1..] {
+            let code = index_with(&format!("WITH (code = {})", word.to_string_lossy())).code;
+            assert_eq!(word.to_str().ok(), code.map(CodeKind::name));
+            assert_eq!(code.map(|code| i32::from(code.to_numbers().0)), Some(number));
+        }
+        for (&(word, number), refine) in REFINE_WORDS.iter().zip(Refine::ALL) {
+            assert_eq!(word.to_str(), Ok(refine.name()));
+            assert_eq!(i32::from(refine.to_u8()), number);
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_options_outside_their_range_are_refused() {
+        for bad in [
+            "nlist = -1",
+            "nlist = 65537",
+            "seed = -1",
+            "nprobe = 0",
+            "nprobe = 65537",
+            "k_factor = 0",
+            "k_factor = 1025",
+            "code = pq, m = 0",
+            "code = pq, m = 4097",
+            "code = pq, nbits = 0",
+            "code = pq, nbits = 13",
+        ] {
+            let refused = refused(bad);
+            assert!(refused.starts_with("22023\nvalue "), "{bad}: {refused}");
+        }
+        for (bad, part) in [
+            ("code = foo", "invalid value for enum option \"code\": foo"),
+            ("code = pq, opq = maybe", "invalid value for enum option \"opq\": maybe"),
+            ("code = pq, refine = no", "invalid value for enum option \"refine\": no"),
+            ("nlists = 1", "unrecognized parameter \"nlists\""),
+            ("factory = 'IVF12,FooBar'", "is not understood: \"FooBar\""),
+            ("factory = 'PQ16'", "has no inverted lists"),
+        ] {
+            let refused = refused(bad);
+            assert!(refused.starts_with("22023\n") && refused.contains(part), "{bad}: {refused}");
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_options_that_make_no_sense_together_are_refused() {
+        for other in
+            ["nlist = 12", "code = flat", "m = 1", "nbits = 8", "opq = off", "refine = heap"]
+        {
+            let refused = refused(&format!("factory = 'IVF12,Flat', {other}"));
+            let name = other.split(' ').next();
+            let said = refused.split('"').nth(3);
+            assert!(refused.starts_with("22023\noptions \"factory\" and "), "{other}: {refused}");
+            assert_eq!(said, name, "{refused}");
+        }
+        for (bad, option, code) in [
+            ("m = 8", "m", "flat"),
+            ("code = sq8, m = 8", "m", "sq8"),
+            ("code = rabitq, m = 8", "m", "rabitq"),
+            ("code = sqfp16, nbits = 8", "nbits", "sqfp16"),
+            ("code = flat, nbits = 8", "nbits", "flat"),
+            ("opq = on", "opq", "flat"),
+            ("code = rabitq, opq = on", "opq", "rabitq"),
+            ("refine = heap", "refine", "flat"),
+        ] {
+            let said = format!("22023\noption \"{option}\" cannot be used with code \"{code}\"");
+            let refused = refused(bad);
+            assert!(refused.starts_with(&said), "{bad}: {refused}");
+            assert_eq!(refused.lines().count(), 4, "message, detail, hint: {refused}");
+        }
+        for (bad, valid) in [
+            ("code = pq, nbits = 3", "Code pq has nbits from 4 to 12."),
+            ("code = pqfs, nbits = 8", "Code pqfs has nbits = 4."),
+            ("code = rabitq, nbits = 4", "Code rabitq has nbits = 1."),
+        ] {
+            let refused = refused(bad);
+            assert!(refused.starts_with("22023\n") && refused.contains(valid), "{bad}: {refused}");
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_sub_quantizers_must_divide_the_dimension() {
+        for (m, dims) in [(1, 1), (1, 16_000), (8, 128), (4096, 8192), (3, 3)] {
+            require_divides(m, dims);
+        }
+        for (bad, said) in [
+            ("code = pq", "8 does not divide the dimension 3\nThe nearest divisor of 3 is 3."),
+            (
+                "code = pqfs, m = 2",
+                "2 does not divide the dimension 3\nThe nearest divisors of 3 are 1 and 3.",
+            ),
+            (
+                "factory = 'OPQ2,IVF4,SQ8'",
+                "number of sub-quantizers 2 does not divide the dimension 3",
+            ),
+            (
+                "factory = 'OPQ3,IVF4,PQ2'",
+                "number of sub-quantizers 2 does not divide the dimension 3",
+            ),
+        ] {
+            let refused = refused(bad);
+            assert!(refused.starts_with("22023\n") && refused.contains(said), "{bad}: {refused}");
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_search_options_take_effect_at_once() {
+        run("CREATE TABLE t (v vector(3)); CREATE INDEX i ON t USING faissivf (v)");
+        run("ALTER INDEX i SET (nprobe = 2, k_factor = 3, nlist = 4)");
+        let options = with_index("i", IvfOptions::of);
+        assert_eq!((options.nprobe, options.k_factor), (Some(2), Some(3)));
+        run("ALTER INDEX i RESET (nprobe, k_factor)");
+        let options = with_index("i", IvfOptions::of);
+        assert_eq!((options.nprobe, options.k_factor), (None, None));
+        let refused = refusal("ALTER INDEX i SET (factory = 'IVF12,Flat')");
+        assert!(refused.contains("cannot be used together"), "{refused}");
+    }
+
+    #[pg_test]
+    fn pgtest_changing_a_search_option_lets_others_read_and_write() {
+        let lock_of = |name: &std::ffi::CStr| {
+            // SAFETY: a list of one DefElem, as ALTER INDEX … SET makes it; the name is only read.
+            unsafe {
+                let name = name.as_ptr().cast_mut();
+                let option = pg_sys::makeDefElem(name, std::ptr::null_mut(), -1);
+                let list = pg_sys::lappend(std::ptr::null_mut(), option.cast());
+                pg_sys::AlterTableGetRelOptionsLockLevel(list)
+            }
+        };
+        for search in [c"nprobe", c"k_factor"] {
+            assert_eq!(lock_of(search), pg_sys::ShareUpdateExclusiveLock as i32, "{search:?}");
+        }
+        for structural in [c"nlist", c"code", c"m", c"nbits", c"opq", c"refine", c"factory"] {
+            assert_eq!(lock_of(structural), pg_sys::AccessExclusiveLock as i32, "{structural:?}");
+        }
+    }
+}
