@@ -1,0 +1,174 @@
+//! Fast-scan and RaBitQ codes against faiss-cpu: the same codes, blocks and factors byte for byte, and
+//! estimates that differ by the rounding of tables alone.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use ann::codec::fastscan::PqFs;
+use ann::codec::rabitq::RaBitQ;
+use ann::codec::{Coding, LANES, Space, UNIT};
+use ann::kernels::{dot, l2_sqr};
+use ann::{Metric, Rng};
+
+const REQUIREMENTS: &[&str] = &["faiss-cpu==1.15.1", "numpy"];
+const ROWS: usize = 1500;
+const QUERIES: usize = 5;
+const NLIST: usize = 8;
+
+#[test]
+fn l2() {
+    for (dims, m) in [(32, 16), (60, 15), (129, 43)] {
+        compare(Space { dims, metric: Metric::L2 }, m);
+    }
+}
+
+#[test]
+fn inner_product() {
+    for (dims, m) in [(32, 8), (61, 61)] {
+        compare(Space { dims, metric: Metric::InnerProduct }, m);
+    }
+}
+
+/// Rows in clumps, so that lists differ.
+fn data(n: usize, dims: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    let clump = |i: usize, j: usize| ((i % 11 * 31 + j * 17) % 23) as f32 / 23.0;
+    (0..n * dims).map(|at| clump(at / dims, at % dims) + rng.unit() - 0.7).collect()
+}
+
+fn compare(space: Space, m: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let (x, q) = (data(ROWS, space.dims, 1), data(QUERIES, space.dims, 2));
+    run_faiss(dir.path(), space, m, &x, &q);
+    fast_scan(dir.path(), space, m, &x, &q);
+    rabitq(dir.path(), space, &x, &q);
+}
+
+fn run_faiss(dir: &Path, space: Space, m: usize, x: &[f32], q: &[f32]) {
+    let python = xtask::python::environment("faiss", REQUIREMENTS).unwrap();
+    for (name, values) in [("rows", x), ("queries", q)] {
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        fs::write(dir.join(name), bytes).unwrap();
+    }
+    let out = Command::new(python.join("bin/python"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/fastscan.py"))
+        .args([dir.join("rows"), dir.join("queries")])
+        .args([space.dims, m, NLIST].map(|n| n.to_string()))
+        .arg(space.metric.name())
+        .arg(dir)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn floats(dir: &Path, name: &str) -> Vec<f32> {
+    let bytes = fs::read(dir.join(name)).unwrap();
+    bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+fn integers(dir: &Path, name: &str) -> Vec<usize> {
+    let bytes = fs::read(dir.join(name)).unwrap();
+    bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four) as usize).collect()
+}
+
+/// FAISS returns inner products.
+fn sign(space: Space) -> f32 {
+    if space.metric == Metric::L2 { 1.0 } else { -1.0 }
+}
+
+fn fast_scan(dir: &Path, space: Space, m: usize, x: &[f32], q: &[f32]) {
+    let codec = PqFs::new(m, space, floats(dir, "codebooks")).unwrap();
+    let codes = fs::read(dir.join("codes")).unwrap();
+    let size = codec.code_size();
+    assert_eq!(codes.len(), ROWS * size);
+    let mut blocks = vec![0; ROWS.div_ceil(LANES) * codec.units() * UNIT];
+    let mut code = vec![0; size];
+    let mut ties = 0;
+    for (i, row) in x.chunks(space.dims).enumerate() {
+        codec.encode(row, &[], &mut code, &mut []);
+        // Two centroids equally near but for rounding: either is right.
+        ties += usize::from(code != codes[i * size..][..size]);
+        let block = &mut blocks[i / LANES * codec.units() * UNIT..];
+        codec.pack(&codes[i * size..][..size], i % LANES, 0, &mut block[..codec.units() * UNIT]);
+    }
+    assert!(ties <= ROWS / 500, "{ties} codes differ");
+    assert!(blocks == fs::read(dir.join("blocks")).unwrap(), "blocks differ");
+    let mut query = codec.query();
+    for (q, theirs) in q.chunks(space.dims).zip(floats(dir, "distances").chunks(ROWS)) {
+        codec.prepare(&mut query, q);
+        let mut out = [0.0; LANES];
+        for (units, theirs) in blocks.chunks(codec.units() * UNIT).zip(theirs.chunks(LANES)) {
+            codec.block(&query, units, &[], 0.0, &mut out);
+            for (ours, theirs) in out.iter().zip(theirs) {
+                let theirs = sign(space) * theirs;
+                // Each of m entries was rounded twice.
+                let slack = 0.003 * (m as f32).sqrt() * (1.0 + theirs.abs());
+                assert!((ours - theirs).abs() < slack, "{ours} {theirs}");
+            }
+        }
+    }
+}
+
+fn rabitq(dir: &Path, space: Space, x: &[f32], q: &[f32]) {
+    let codec = RaBitQ::new(space);
+    let (size, bare) = (codec.code_size(), codec.code_size() - 8);
+    let codes = fs::read(dir.join("rabitq_codes")).unwrap();
+    assert_eq!(codes.len(), ROWS * size);
+    let (centroids, assigned) = (floats(dir, "centroids"), integers(dir, "assigned"));
+    let mut code = vec![0; bare];
+    let mut factors = vec![[0.0; 2]; ROWS];
+    for (i, row) in x.chunks(space.dims).enumerate() {
+        let centroid = &centroids[assigned[i] * space.dims..][..space.dims];
+        codec.encode(row, centroid, &mut code, &mut factors[i]);
+        let (bits, tail) = codes[i * size..][..size].split_at(bare);
+        assert_eq!(code, bits, "row {i}");
+        let (theirs, ours) = (tail.as_chunks().0, codec.faiss_factors(row, centroid));
+        for (theirs, ours) in theirs.iter().zip(ours) {
+            let theirs = f32::from_le_bytes(*theirs);
+            assert!((theirs - ours).abs() <= 1e-5 * theirs.abs().max(1.0), "{theirs} {ours}");
+        }
+    }
+    let mut blocks = fs::read(dir.join("rabitq_blocks")).unwrap().into_iter();
+    let (order, theirs) = (integers(dir, "order"), floats(dir, "rabitq_distances"));
+    for list in 0..NLIST {
+        let rows: Vec<usize> = order.iter().copied().filter(|&i| assigned[i] == list).collect();
+        let centroid = &centroids[list * space.dims..][..space.dims];
+        for rows in rows.chunks(LANES) {
+            let mut units = vec![0; codec.units() * UNIT];
+            let mut both = [0.0; 2 * LANES];
+            for (lane, &i) in rows.iter().enumerate() {
+                codec.pack(&codes[i * size..][..bare], lane, 0, &mut units);
+                (both[lane], both[LANES + lane]) = (factors[i][0], factors[i][1]);
+            }
+            let block: Vec<u8> = blocks.by_ref().take(units.len()).collect();
+            assert!(units == block, "blocks of list {list} differ");
+            for (at, q) in q.chunks(space.dims).enumerate() {
+                let distances = rows.iter().map(|&i| sign(space) * theirs[at * ROWS + i]);
+                estimates(&codec, space, q, centroid, &units, &both, distances);
+            }
+        }
+    }
+    assert!(blocks.next().is_none());
+}
+
+fn estimates(
+    codec: &RaBitQ,
+    space: Space,
+    q: &[f32],
+    centroid: &[f32],
+    units: &[u8],
+    factors: &[f32],
+    theirs: impl Iterator<Item = f32>,
+) {
+    let coarse = if space.metric == Metric::L2 { l2_sqr(q, centroid) } else { -dot(q, centroid) };
+    let (mut query, mut out) = (codec.query(), [0.0; LANES]);
+    codec.prepare(&mut query, q);
+    codec.enter_list(&mut query, centroid, coarse);
+    codec.block(&query, units, factors, 0.0, &mut out);
+    for (ours, theirs) in out.into_iter().zip(theirs) {
+        // FAISS takes a negative squared distance for 0.
+        let near = (ours - theirs).abs() < 0.02 * (1.0 + theirs.abs());
+        assert!(near || (theirs == 0.0 && ours <= 0.0), "{ours} {theirs}");
+    }
+}
