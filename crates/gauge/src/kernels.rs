@@ -1,10 +1,12 @@
-//! Nanoseconds per vector of the distance kernels, against the plain loop and against what the
-//! memory delivers in the same run.
+//! Nanoseconds per vector of the distance kernels and of the scan of lossy codes, against the plain loop and
+//! against what the memory delivers in the same run.
 //!
 //! The timer is our own: a benchmark framework would bring some forty crates and report to its own
 //! files, while these figures belong in one table with the bandwidth measured beside them. Each
 //! figure is the median of several samples, each long enough (2 ms and more) for the clock not to
 //! matter.
+
+mod codes;
 
 use crate::frontier::median;
 use ann::{Element, Lanes, RowKernel};
@@ -60,7 +62,8 @@ pub fn measure(smoke: bool, emit: &mut dyn FnMut(Measurement) -> Result<()>) -> 
     let effort = if smoke { SMOKE } else { FULL };
     emit(Measurement::Bandwidth(bandwidth(effort)))?;
     element::<f32>(effort, emit)?;
-    element::<f16>(effort, emit)
+    element::<f16>(effort, emit)?;
+    codes::measure(effort, emit)
 }
 
 type Fast<E> = Box<dyn Fn(&[f32], &[E], &mut [f32])>;
@@ -235,6 +238,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert_eq!(records.len(), 1 + 2 * 6 * 2 * 2);
+        // Two elements, then the codes: PQ8 wants dimensions divisible by eight.
+        assert_eq!(records.len(), 1 + 2 * 6 * 2 * 2 + (6 + 5) * 2);
     }
 }
