@@ -155,15 +155,21 @@ fn check(points: &[f32], params: &KMeansParams, job: &Job) -> Result<usize, Trai
     if n < k {
         return Err(TrainError::TooFewPoints { points: n, k });
     }
+    check_finite(points, dims, job)?;
+    Ok(n)
+}
+
+/// Refuses points with a NaN or an infinity.
+pub(crate) fn check_finite(points: &[f32], dims: usize, job: &Job) -> Result<(), TrainError> {
     for (block, elements) in points.chunks(POLL_ELEMENTS).enumerate() {
         if job.cancelled() {
             return Err(TrainError::Cancelled);
         }
         if let Some(at) = elements.iter().position(|x| !x.is_finite()) {
-            return Err(TrainError::NotFinite { row: (block * POLL_ELEMENTS + at) / dims });
+            return Err(TrainError::NotFinite { row: (block * POLL_ELEMENTS + at) / dims.max(1) });
         }
     }
-    Ok(n)
+    Ok(())
 }
 
 /// k distinct points, drawn by a permutation; all of them in their order when there are no more.
@@ -257,7 +263,7 @@ impl Members {
 
 /// Gives every empty cluster half of a donor, drawn with probability proportional to its size − 1. Both halves
 /// get the donor's centroid, scaled up and down by turns over the dimensions, so that they differ.
-fn split_empty(mut sizes: Vec<u32>, centroids: &mut [f32], dims: usize, rng: &mut Rng) {
+pub(crate) fn split_empty(mut sizes: Vec<u32>, centroids: &mut [f32], dims: usize, rng: &mut Rng) {
     let spare = |size: &u32| u64::from(size.saturating_sub(1));
     let total = |sizes: &[u32]| sizes.iter().map(spare).sum::<u64>();
     let mut blocks: Vec<u64> = sizes.chunks(DONOR_BLOCK).map(total).collect();

@@ -4,6 +4,7 @@
 //! handlers run on the calling thread only, and they never call the server: that is the caller's `tick`.
 
 use nix::sys::signal::{SigSet, SigmaskHow};
+use rayon::prelude::*;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, Thread, current, park_timeout, scope};
@@ -91,6 +92,22 @@ impl Drop for SignalsBlocked {
     fn drop(&mut self) {
         // Restoring a mask that the system gave out cannot fail.
         let _ = self.0.thread_set_mask();
+    }
+}
+
+/// Calls `one` with the number and the contents of each chunk of `size` elements (the last may be shorter), on the pool
+/// it is called in. Outside of one the calling thread does it all: rayon would start its global pool, whose threads
+/// take the server's signals.
+pub fn for_each_chunk<T: Send>(
+    data: &mut [T],
+    size: usize,
+    one: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    let size = size.max(1);
+    if rayon::current_thread_index().is_none() {
+        data.chunks_mut(size).enumerate().for_each(|(i, chunk)| one(i, chunk));
+    } else {
+        data.par_chunks_mut(size).enumerate().for_each(|(i, chunk)| one(i, chunk));
     }
 }
 

@@ -30,6 +30,13 @@ impl Rng {
         self.0.next_u32() as f32 / u32::MAX as f32
     }
 
+    /// A number of the standard normal distribution (Box and Muller 1958, the cosine half); two draws.
+    pub fn normal(&mut self) -> f32 {
+        let one = |x: u32| (f64::from(x) + 1.0) / (f64::from(u32::MAX) + 1.0);
+        let radius = (-2.0 * one(self.0.next_u32()).ln()).sqrt();
+        (radius * (std::f64::consts::TAU * one(self.0.next_u32())).cos()) as f32
+    }
+
     /// A permutation of `0..n` (forward Fisher–Yates).
     pub fn permutation(&mut self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();

@@ -8,7 +8,8 @@
 //!
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query · `nibbles/` table sums of
-//! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `books.rs` codebooks. This folder holds the only `unsafe` code of the package.
+//! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `books.rs` codebooks · `product.rs` matrix
+//! products, which need no canonical order. This folder holds the only `unsafe` code of the package.
 
 mod body;
 pub(crate) mod books;
@@ -17,6 +18,7 @@ mod isa;
 mod lanes;
 pub(crate) mod lookup;
 pub(crate) mod nibbles;
+pub(crate) mod product;
 mod rows;
 pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
