@@ -1,6 +1,7 @@
 //! The nearest centroid of many points at once: training and bulk loading spend nearly all their time here.
 
 use crate::coarse::Coarse;
+use crate::kernels::short::{MOST_CENTROIDS, PAIR, Short};
 use crate::kernels::tile::{Best, PANEL, Tile};
 use crate::kernels::{dot, l2_sqr};
 use crate::parallel::Job;
@@ -8,6 +9,8 @@ use rayon::prelude::*;
 
 /// Bytes of packed points that one thread works on at a time; they stay in its L2 cache.
 const BLOCK_BYTES: usize = 128 * 1024;
+/// Vectors of at most so many elements are compared by the kernel for short ones.
+const SHORT_DIMS: usize = 16;
 /// Multiply-adds between two looks at the job's cancel flag: about a millisecond.
 const POLL_PRODUCTS: usize = 1 << 24;
 
@@ -19,44 +22,54 @@ const POLL_PRODUCTS: usize = 1 << 24;
 /// of two large numbers would lose the neighbours.
 pub struct Assigner<'a> {
     coarse: Coarse<'a>,
-    tile: Tile,
     /// Subtracted from both sides; zeros under a spherical metric.
     mean: Vec<f32>,
-    panels: Vec<f32>,
-    bias: Vec<[f32; PANEL]>,
+    packed: Packed,
+}
+
+/// The centroids as a kernel wants them.
+enum Packed {
+    Tile {
+        tile: Tile,
+        panels: Vec<f32>,
+        /// Less the product this is the score.
+        bias: Vec<[f32; PANEL]>,
+    },
+    Short {
+        short: Short,
+        /// Negative, so that products are added to the bias.
+        centroids: Vec<f32>,
+        bias: Vec<f32>,
+    },
+}
+
+impl Packed {
+    /// Points that go together.
+    fn width(&self) -> usize {
+        match self {
+            Packed::Tile { tile, .. } => tile.points,
+            Packed::Short { short, .. } => short.points,
+        }
+    }
 }
 
 /// What a thread reuses from block to block.
 struct Scratch {
     points: Vec<f32>,
     best: Vec<Best>,
+    nearest: Vec<u32>,
 }
 
 impl<'a> Assigner<'a> {
     /// Packs the centroids.
     pub fn new(coarse: Coarse<'a>) -> Self {
-        let tile = Tile::detect();
-        let dims = coarse.dims;
-        let n_panels = coarse.nlist().div_ceil(PANEL).next_multiple_of(tile.panels);
-        let mut assigner = Assigner {
-            coarse,
-            tile,
-            mean: mean_of(&coarse),
-            panels: vec![0.0; n_panels * PANEL * dims],
-            bias: vec![[f32::INFINITY; PANEL]; n_panels],
+        let mean = mean_of(&coarse);
+        let packed = if coarse.dims <= SHORT_DIMS && coarse.nlist() < MOST_CENTROIDS {
+            pack_short(&coarse, &mean)
+        } else {
+            pack_tile(&coarse, &mean)
         };
-        let panels = assigner.panels.chunks_mut(PANEL * dims.max(1)).zip(&mut assigner.bias);
-        for (rows, (panel, bias)) in coarse.centroids.chunks(PANEL * dims.max(1)).zip(panels) {
-            transpose(rows, &assigner.mean, PANEL, panel);
-            for (bias, row) in bias.iter_mut().zip(rows.chunks_exact(dims.max(1))) {
-                *bias = if coarse.metric.is_spherical() {
-                    0.0
-                } else {
-                    l2_sqr(row, &assigner.mean) / 2.0
-                };
-            }
-        }
-        assigner
+        Assigner { coarse, mean, packed }
     }
 
     /// The nearest list of each point and its coarse distance (as `Coarse::assign` gives it; between lists that are
@@ -66,14 +79,15 @@ impl<'a> Assigner<'a> {
     pub fn assign(&self, points: &[f32], out: &mut [u32], dist: &mut [f32], job: &Job) {
         let dims = self.coarse.dims.max(1);
         debug_assert!(points.len() == out.len() * dims && out.len() == dist.len());
-        let tiles = (BLOCK_BYTES / (self.tile.points * dims * size_of::<f32>())).clamp(1, 32);
-        let block = tiles * self.tile.points;
+        let width = self.packed.width();
+        let block = width * (BLOCK_BYTES / (width * dims * size_of::<f32>())).clamp(1, 32);
         let one = |scratch: &mut Scratch, points: &[f32], out: &mut [u32], dist: &mut [f32]| {
             if self.nearest(points, scratch, job) {
-                self.settle(points, &scratch.best, out, dist);
+                out.copy_from_slice(&scratch.nearest[..out.len()]);
+                self.settle(points, out, dist);
             }
         };
-        let scratch = || Scratch { points: Vec::new(), best: Vec::new() };
+        let scratch = || Scratch { points: Vec::new(), best: Vec::new(), nearest: Vec::new() };
         // Outside a pool rayon would start its global one, whose threads take the server's signals.
         if rayon::current_thread_index().is_none() {
             let mut scratch = scratch();
@@ -92,28 +106,47 @@ impl<'a> Assigner<'a> {
         }
     }
 
-    /// Fills `scratch.best`; false when the job was cancelled.
+    /// Fills `scratch.nearest`; false when the job was cancelled.
     fn nearest(&self, points: &[f32], scratch: &mut Scratch, job: &Job) -> bool {
         let dims = self.coarse.dims.max(1);
         self.pack(points, &mut scratch.points);
         let n = scratch.points.len() / dims;
-        scratch.best.clear();
-        scratch.best.resize(n, Best::NONE);
-        let panels =
-            (POLL_PRODUCTS / (n * dims * PANEL).max(1)).next_multiple_of(self.tile.panels).max(1);
-        let groups = self.panels.chunks(panels * PANEL * dims).zip(self.bias.chunks(panels));
-        for ((group, bias), first) in groups.zip((0u32..).step_by(panels)) {
-            if job.cancelled() {
-                return false;
+        scratch.nearest.clear();
+        match &self.packed {
+            Packed::Tile { tile, panels, bias } => {
+                scratch.best.clear();
+                scratch.best.resize(n, Best::NONE);
+                let some =
+                    (POLL_PRODUCTS / (n * dims * PANEL).max(1)).next_multiple_of(tile.panels);
+                let some = some.max(1);
+                let groups = panels.chunks(some * PANEL * dims).zip(bias.chunks(some));
+                for ((group, bias), first) in groups.zip((0u32..).step_by(some)) {
+                    if job.cancelled() {
+                        return false;
+                    }
+                    tile.pass(&scratch.points, dims, group, bias, first, &mut scratch.best);
+                }
+                scratch.nearest.extend(scratch.best.iter().map(Best::centroid));
             }
-            self.tile.pass(&scratch.points, dims, group, bias, first, &mut scratch.best);
+            Packed::Short { short, centroids, bias } => {
+                scratch.nearest.resize(n, 0);
+                let some = POLL_PRODUCTS / (short.points * centroids.len()).max(1);
+                let some = short.points * some.max(1);
+                let groups = scratch.points.chunks(some * dims);
+                for (points, nearest) in groups.zip(scratch.nearest.chunks_mut(some)) {
+                    if job.cancelled() {
+                        return false;
+                    }
+                    short.nearest(points, dims, centroids, bias, nearest);
+                }
+            }
         }
         !job.cancelled()
     }
 
     /// Lays points out tile by tile, dimension by dimension; the last tile is filled up with zeros.
     fn pack(&self, points: &[f32], packed: &mut Vec<f32>) {
-        let (dims, width) = (self.coarse.dims.max(1), self.tile.points);
+        let (dims, width) = (self.coarse.dims.max(1), self.packed.width());
         let n = points.len() / dims;
         packed.clear();
         packed.resize(n.next_multiple_of(width) * dims, 0.0);
@@ -122,12 +155,11 @@ impl<'a> Assigner<'a> {
         }
     }
 
-    fn settle(&self, points: &[f32], best: &[Best], out: &mut [u32], dist: &mut [f32]) {
+    fn settle(&self, points: &[f32], nearest: &[u32], dist: &mut [f32]) {
         let dims = self.coarse.dims.max(1);
-        let rows = points.chunks_exact(dims).zip(best);
-        for ((row, best), (out, dist)) in rows.zip(out.iter_mut().zip(dist)) {
-            *out = best.centroid();
-            let at = *out as usize * dims;
+        let rows = points.chunks_exact(dims).zip(nearest);
+        for ((row, &nearest), dist) in rows.zip(dist) {
+            let at = nearest as usize * dims;
             let centroid = self.coarse.centroids.get(at..at + dims).unwrap_or(&[]);
             *dist = if self.coarse.metric.is_spherical() {
                 -dot(row, centroid)
@@ -136,6 +168,40 @@ impl<'a> Assigner<'a> {
             };
         }
     }
+}
+
+fn pack_tile(coarse: &Coarse, mean: &[f32]) -> Packed {
+    let (tile, dims) = (Tile::detect(), coarse.dims);
+    let n_panels = coarse.nlist().div_ceil(PANEL).next_multiple_of(tile.panels);
+    let mut panels = vec![0.0; n_panels * PANEL * dims];
+    let mut bias = vec![[f32::INFINITY; PANEL]; n_panels];
+    let places = panels.chunks_mut(PANEL * dims.max(1)).zip(&mut bias);
+    for (rows, (panel, bias)) in coarse.centroids.chunks(PANEL * dims.max(1)).zip(places) {
+        transpose(rows, mean, PANEL, panel);
+        for (bias, row) in bias.iter_mut().zip(rows.chunks_exact(dims.max(1))) {
+            *bias = bias_of(coarse, row, mean);
+        }
+    }
+    Packed::Tile { tile, panels, bias }
+}
+
+fn pack_short(coarse: &Coarse, mean: &[f32]) -> Packed {
+    let (short, dims) = (Short::detect(), coarse.dims.max(1));
+    let n = coarse.nlist().next_multiple_of(PAIR);
+    let mut centroids = vec![0.0; n * dims];
+    let mut bias = vec![f32::INFINITY; n];
+    let places = centroids.chunks_exact_mut(dims).zip(&mut bias);
+    for (row, (slots, bias)) in coarse.centroids.chunks_exact(dims).zip(places) {
+        *bias = bias_of(coarse, row, mean);
+        for (slot, (x, mean)) in slots.iter_mut().zip(row.iter().zip(mean)) {
+            *slot = mean - x;
+        }
+    }
+    Packed::Short { short, centroids, bias }
+}
+
+fn bias_of(coarse: &Coarse, centroid: &[f32], mean: &[f32]) -> f32 {
+    if coarse.metric.is_spherical() { 0.0 } else { l2_sqr(centroid, mean) / 2.0 }
 }
 
 /// Lays at most `width` rows out dimension by dimension, less the mean; the places of missing rows stay.

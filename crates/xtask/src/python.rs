@@ -4,14 +4,19 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
 use crate::build::target_dir;
 
+/// Tests ask for the same environment on several threads.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// The directory of a virtual environment called `name` that holds exactly the given pip
 /// requirements; made on first use, made anew when they change.
 pub fn environment(name: &str, requirements: &[&str]) -> Result<PathBuf> {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = target_dir().join("python").join(name);
     let stamp = dir.join("requirements");
     let wanted = requirements.join("\n");

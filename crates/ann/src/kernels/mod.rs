@@ -20,6 +20,7 @@ pub(crate) mod lookup;
 pub(crate) mod nibbles;
 pub(crate) mod product;
 mod rows;
+pub(crate) mod short;
 pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
