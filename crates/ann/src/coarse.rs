@@ -29,7 +29,7 @@ impl Coarse<'_> {
         self.centroids.len().checked_div(self.dims).unwrap_or(0)
     }
 
-    fn block_distances(&self, x: &[f32], rows: &[f32], out: &mut [f32]) {
+    pub(crate) fn block_distances(&self, x: &[f32], rows: &[f32], out: &mut [f32]) {
         let kernel =
             if self.metric.is_spherical() { RowKernel::dot() } else { RowKernel::l2_sqr() };
         if rows.len() > CACHED {

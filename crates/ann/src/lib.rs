@@ -3,6 +3,7 @@
 
 pub mod assign;
 pub mod coarse;
+pub mod coded_coarse;
 pub mod codec;
 pub mod element;
 pub mod factory;
@@ -20,6 +21,7 @@ pub mod topk;
 
 pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};
+pub use coded_coarse::{CODED_NLIST_MIN, CodedCoarse, CodedQuery};
 pub use element::Element;
 pub use factory::{Factory, FactoryError, Refine, RotationKind};
 pub use kernels::{Lanes, RowKernel};
