@@ -3,8 +3,8 @@
 
 pub mod assign;
 pub mod coarse;
-pub mod coded_coarse;
 pub mod codec;
+pub mod coded_coarse;
 pub mod element;
 pub mod factory;
 pub mod kernels;
