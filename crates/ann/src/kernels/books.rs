@@ -69,16 +69,19 @@ unsafe fn panel_groups<S: Lanes16, O: Op, const R: usize>(
 ) {
     // SAFETY: the caller keeps the contract of Lanes16.
     unsafe {
-        for first in (0..panels).step_by(R) {
+        for group in 0..panels / R {
             let mut sums = [S::zero(); R];
             for (x, row) in x.iter().zip(book.chunks_exact(panels * PANEL)) {
                 let x = S::splat(*x);
-                let centroids = row.as_chunks::<PANEL>().0.iter().skip(first);
+                let Some(centroids) = row.as_chunks::<PANEL>().0.as_chunks::<R>().0.get(group)
+                else {
+                    break;
+                };
                 for (sum, centroids) in sums.iter_mut().zip(centroids) {
                     *sum = O::step(*sum, x, S::load(centroids));
                 }
             }
-            sink.take(first, &sums);
+            sink.take(group * R, &sums);
         }
     }
 }
@@ -96,21 +99,22 @@ pub unsafe fn book_table<S: Lanes16, O: Op>(x: &[f32], book: &[f32], out: &mut [
 #[inline(always)]
 pub unsafe fn book_nearest<S: Lanes16>(x: &[f32], book: &[f32]) -> u32 {
     let (mut score, mut panel) = ([0.0; PANEL], [0.0; PANEL]);
-    // SAFETY: the caller keeps the contract of Lanes16.
-    unsafe {
+    // SAFETY: the caller keeps the contract of Lanes16; a panel's number is a small integer.
+    let panel = unsafe {
         let mut least = Least(S::splat(f32::INFINITY), S::zero());
         sums::<S, L2Sqr>(x, book, &mut least);
         least.0.store(&mut score);
         least.1.store(&mut panel);
-    }
-    let mut best = (f32::INFINITY, 0);
+        panel.map(|panel| panel.to_int_unchecked::<i32>() as u32)
+    };
+    // Without branches: which lane is least cannot be foreseen.
+    let least = score.into_iter().fold(f32::INFINITY, f32::min);
+    let mut number = u32::MAX;
     for (lane, (score, panel)) in (0u32..).zip(score.into_iter().zip(panel)) {
-        let centroid = panel as u32 * PANEL as u32 + lane;
-        if score < best.0 || (score == best.0 && centroid < best.1) {
-            best = (score, centroid);
-        }
+        let centroid = panel * PANEL as u32 + lane;
+        number = number.min(if score == least { centroid } else { u32::MAX });
     }
-    best.1
+    number
 }
 
 /// One sub-vector against a codebook, chosen once for this CPU. A codebook has one row of 2^n ≥ 16 centroids'

@@ -74,7 +74,7 @@ unsafe fn nearest<S: Lanes16, const G: usize>(
     let groups = points.chunks_exact((G * LANES * dims).max(1));
     for (group, out) in groups.zip(out.chunks_exact_mut(G * LANES)) {
         let group = group.as_chunks::<LANES>().0;
-        // SAFETY: the caller keeps the contract of Lanes16.
+        // SAFETY: the caller keeps the contract of Lanes16; only numbers of centroids are made integers.
         unsafe {
             let mut best = [(S::splat(f32::INFINITY), S::zero()); G];
             let pairs = centroids.chunks_exact((PAIR * dims).max(1));
@@ -99,7 +99,8 @@ unsafe fn nearest<S: Lanes16, const G: usize>(
             for (best, out) in best.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
                 let mut numbers = [0.0; LANES];
                 best.1.store(&mut numbers);
-                *out = numbers.map(|number| number as u32);
+                // Whole numbers below 2²⁴; a checked conversion goes one by one.
+                *out = numbers.map(|number| number.to_int_unchecked::<i32>() as u32);
             }
         }
     }
