@@ -306,4 +306,4 @@ pub(crate) fn split_empty(mut sizes: Vec<u32>, centroids: &mut [f32], dims: usiz
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -22,6 +22,8 @@ pub mod sq;
 #[cfg(test)]
 mod fastscan_tests;
 #[cfg(test)]
+mod recall_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::kernels::at_most;
@@ -139,8 +141,12 @@ pub struct Space {
     pub metric: Metric,
 }
 
-/// `x` less its list's centroid; `x` itself where there are no lists.
-fn residual<'a>(x: &'a [f32], centroid: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-    let centroid = centroid.iter().copied().chain(std::iter::repeat(0.0));
-    x.iter().zip(centroid).map(|(x, c)| x - c)
+/// Fills `out` with `x` less its list's centroid, or with `x` itself where there are no lists.
+fn residual(x: &[f32], centroid: &[f32], out: &mut Vec<f32>) {
+    out.clear();
+    if centroid.is_empty() {
+        out.extend_from_slice(x);
+    } else {
+        out.extend(x.iter().zip(centroid).map(|(x, c)| x - c));
+    }
 }

@@ -212,10 +212,11 @@ impl Coding for Pq {
     }
 
     fn encode(&self, x: &[f32], centroid: &[f32], code: &mut [u8], _factors: &mut [f32]) {
-        let x: Vec<f32> = residual(x, centroid).collect();
+        let mut rest = Vec::with_capacity(x.len());
+        residual(x, centroid, &mut rest);
         code.fill(0);
         let books = self.columns.chunks(self.dsub * self.ksub);
-        for (sub, (x, book)) in x.chunks(self.dsub).zip(books).enumerate() {
+        for (sub, (x, book)) in rest.chunks(self.dsub).zip(books).enumerate() {
             let nearest = self.kernel.nearest(x, book) as u16;
             bits::write(code, sub * usize::from(self.nbits), self.nbits, nearest);
         }
@@ -252,8 +253,7 @@ impl Coding for Pq {
 
     fn enter_list(&self, query: &mut PqQuery, centroid: &[f32], coarse_distance: f32) {
         if self.metric == Metric::L2 {
-            query.difference.clear();
-            query.difference.extend(residual(&query.q, centroid));
+            residual(&query.q, centroid, &mut query.difference);
             self.fill(&query.difference, &mut query.tables);
         } else {
             query.base = coarse_distance;

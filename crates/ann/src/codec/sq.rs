@@ -102,10 +102,9 @@ impl Sq {
     }
 
     /// Each component's place in its range.
-    fn places<'a>(&'a self, x: &'a [f32], centroid: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+    fn places<'a>(&'a self, x: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
         let (least, ranges) = self.params.split_at(self.params.len() / 2);
-        let ranges = least.iter().zip(ranges);
-        residual(x, centroid).zip(ranges).map(|(x, (least, range))| {
+        x.iter().zip(least.iter().zip(ranges)).map(|(x, (least, range))| {
             let place = if *range == 0.0 { 0.0 } else { (x - least) / range };
             place.clamp(0.0, 1.0)
         })
@@ -146,20 +145,22 @@ impl Coding for Sq {
     }
 
     fn encode(&self, x: &[f32], centroid: &[f32], code: &mut [u8], _factors: &mut [f32]) {
+        let mut rest = Vec::with_capacity(x.len());
+        residual(x, centroid, &mut rest);
         match self.column {
             Column::Halves => {
-                for (bytes, x) in code.as_chunks_mut().0.iter_mut().zip(residual(x, centroid)) {
+                for (bytes, x) in code.as_chunks_mut().0.iter_mut().zip(rest) {
                     *bytes = to_half(x).to_le_bytes();
                 }
             }
             Column::Bytes => {
-                for (byte, place) in code.iter_mut().zip(self.places(x, centroid)) {
+                for (byte, place) in code.iter_mut().zip(self.places(&rest)) {
                     *byte = (place * 255.0) as u8;
                 }
             }
             Column::Nibbles => {
                 code.fill(0);
-                for (i, place) in self.places(x, centroid).enumerate() {
+                for (i, place) in self.places(&rest).enumerate() {
                     let step = (f64::from(place) * 15.0) as u8;
                     if let Some(byte) = code.get_mut(i / 2) {
                         *byte |= step << (i % 2 * 4);
@@ -223,10 +224,11 @@ impl Coding for Sq {
 
     fn enter_list(&self, query: &mut SqQuery, centroid: &[f32], coarse_distance: f32) {
         if self.metric == Metric::L2 {
-            let parts = residual(&query.q, centroid).zip(&self.zeros);
-            for (offset, (x, zero)) in query.offsets.iter_mut().zip(parts) {
-                *offset = x - zero;
+            residual(&query.q, centroid, &mut query.offsets);
+            for (offset, zero) in query.offsets.iter_mut().zip(&self.zeros) {
+                *offset -= zero;
             }
+            query.offsets.resize(self.scales.len(), 0.0);
         } else {
             query.base = query.origin + coarse_distance;
         }

@@ -9,7 +9,7 @@ use crate::parallel::{Job, run};
 use crate::rng::Rng;
 
 /// A curved cloud of 10 dimensions in 32 ("sine ellipsoid"): harder than a uniform one, like real data.
-fn ellipsoid(n: usize, seed: u64) -> Vec<f32> {
+pub fn ellipsoid(n: usize, seed: u64) -> Vec<f32> {
     const INNER: usize = 10;
     const DIMS: usize = 32;
     let mut rng = Rng::new(seed);
