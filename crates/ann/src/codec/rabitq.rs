@@ -118,10 +118,13 @@ impl Moments {
 }
 
 /// The sixteen values that four signs can give to four components of a query.
-fn signed_sums(q: [f32; 4], table: &mut [f32; 16]) {
-    for (bits, entry) in table.iter_mut().enumerate() {
-        let term = |j: usize| if bits >> j & 1 == 1 { q[j] } else { -q[j] };
-        *entry = (term(0) + term(1)) + (term(2) + term(3));
+fn signed_sums([a, b, c, d]: [f32; 4], table: &mut [f32; 16]) {
+    let low = [-a - b, a - b, b - a, a + b];
+    let high = [-c - d, c - d, d - c, c + d];
+    for (four, high) in table.as_chunks_mut::<4>().0.iter_mut().zip(high) {
+        for (entry, low) in four.iter_mut().zip(low) {
+            *entry = low + high;
+        }
     }
 }
 
