@@ -16,7 +16,7 @@ use crate::rng::Rng;
 use crate::rotation::Rotation;
 
 /// Points looked at; more are cut down to a random sample.
-const SAMPLE: usize = 16_384;
+const SAMPLE: usize = 32_768;
 /// Centroids of a sub-quantizer, whatever product quantizer follows; fewer for fewer than twice as many points.
 const CENTROIDS: usize = 256;
 /// Turns from each of the two starts before the worse is given up.
@@ -34,7 +34,7 @@ const HOLD: f64 = 1e-4;
 const CHUNK: usize = 4096;
 const BLOCK: usize = 256;
 
-/// Learns the rotation of `points` (row-major, `dims` elements each; the caller's sample, cut down to 16,384) for a product
+/// Learns the rotation of `points` (row-major, `dims` elements each; the caller's sample, cut down to 32,768) for a product
 /// quantizer of `m` slices, which must divide `dims`. Their mean is taken off for training only. Runs on the pool it is
 /// called in and publishes turn i of n; the same points and seed give the same rotation on any number of threads.
 ///
@@ -42,6 +42,9 @@ const BLOCK: usize = 256;
 /// turn is one iteration on codebooks that stay warm; the rotation steps beyond each solution
 /// (momentum 0.9), so that 20 to 30 turns go further than 50; and there are two starts, the axes as they are (slices
 /// of real vectors belong together) and a random rotation, of which the better after five turns goes on.
+/// Measured in CPU seconds and in the error of an 8-bit quantizer behind the rotation, on vectors it was not
+/// trained on: SIFT (128 dimensions, m 16) 2 for 39 and 35 % less, text embeddings of 384 dimensions (m 48) 16 for
+/// 137 and 2.6 % less, of 768 (m 96) 44 for 115 and 7 % less. A half of the sample is 1.7 % worse at 384.
 pub fn train_opq(
     points: &[f32],
     dims: usize,
