@@ -79,33 +79,38 @@ impl Moments {
     /// Of `x` and its centroid; writes the signs, first component in the lowest bit of the first byte.
     fn of(x: &[f32], centroid: &[f32], code: &mut [u8]) -> Self {
         let mut lanes = [[0.0f32; 8]; 5];
-        let mut step = |x: &[f32], c: &[f32]| {
+        let mut step = |x: &[f32; 8], c: &[f32; 8]| {
             let [rr, abs, cs, cr, xx] = &mut lanes;
             let mut byte = 0;
-            for (i, (&x, &c)) in x.iter().zip(c).enumerate() {
-                let r = x - c;
+            for i in 0..8 {
+                let r = x[i] - c[i];
                 let positive = r > 0.0;
                 byte |= u8::from(positive) << i;
                 rr[i] += r * r;
                 abs[i] += r.abs();
-                cs[i] += if positive { c } else { -c };
-                cr[i] += c * r;
-                xx[i] += x * x;
+                // A sign bit, not a branch: signs are as unforeseeable as coins.
+                cs[i] += f32::from_bits(c[i].to_bits() ^ u32::from(!positive) << 31);
+                cr[i] += c[i] * r;
+                xx[i] += x[i] * x[i];
             }
             byte
         };
         let mut bytes = code.iter_mut();
-        let (eights, rest) = (x.as_chunks::<8>(), centroid.as_chunks::<8>());
-        for (x, c) in eights.0.iter().zip(rest.0) {
-            let byte = step(x, c);
+        let mut put = |byte| {
             if let Some(out) = bytes.next() {
                 *out = byte;
             }
+        };
+        let ((x, x_rest), (c, c_rest)) = (x.as_chunks::<8>(), centroid.as_chunks::<8>());
+        for (x, c) in x.iter().zip(c) {
+            put(step(x, c));
         }
-        if let (false, Some(out)) = (eights.1.is_empty(), bytes.next()) {
-            *out = step(eights.1, rest.1);
-        } else {
-            step(eights.1, rest.1);
+        if !x_rest.is_empty() {
+            // A component that is 0 in both has bit 0 and adds nothing.
+            let (mut x, mut c) = ([0.0; 8], [0.0; 8]);
+            x[..x_rest.len()].copy_from_slice(x_rest);
+            c[..c_rest.len()].copy_from_slice(c_rest);
+            put(step(&x, &c));
         }
         let [rr, abs, cs, cr, xx] = lanes.map(|lanes| lanes.iter().sum());
         Moments { rr, abs, cs, cr, xx }

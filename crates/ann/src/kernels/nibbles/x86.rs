@@ -27,6 +27,22 @@ fn fold(even: __m256i, odd: __m256i) -> __m256i {
     _mm256_add_epi16(low, high)
 }
 
+/// A load; unlike the intrinsic it is one also in a build with checks.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn register_256(unit: &Unit) -> __m256i {
+    // SAFETY: 32 bytes either way, and a register may hold any.
+    unsafe { std::mem::transmute::<Unit, __m256i>(*unit) }
+}
+
+/// The same of two units.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn register_512(units: &[Unit; 2]) -> __m512i {
+    // SAFETY: 64 bytes either way, and a register may hold any.
+    unsafe { std::mem::transmute::<[Unit; 2], __m512i>(*units) }
+}
+
 /// The sums of all units, before the halves are folded.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -35,10 +51,7 @@ fn sum_256(tables: &[Unit], units: &[Unit]) -> Halves {
     let zero = _mm256_setzero_si256();
     let [mut low, mut low_odd, mut high, mut high_odd] = [zero; 4];
     for (table, unit) in tables.iter().zip(units) {
-        // SAFETY: both arrays have 32 bytes.
-        let (table, codes) = unsafe {
-            (_mm256_loadu_si256(table.as_ptr().cast()), _mm256_loadu_si256(unit.as_ptr().cast()))
-        };
+        let (table, codes) = (register_256(table), register_256(unit));
         let picked = _mm256_shuffle_epi8(table, _mm256_and_si256(codes, nibble));
         low = _mm256_add_epi16(low, picked);
         low_odd = _mm256_add_epi16(low_odd, _mm256_srli_epi16::<8>(picked));
@@ -61,10 +74,7 @@ fn sum_512(tables: &[Unit], units: &[Unit]) -> Halves {
     let zero = _mm512_setzero_si512();
     let [mut low, mut low_odd, mut high, mut high_odd] = [zero; 4];
     for (table, unit) in tables.iter().zip(units) {
-        // SAFETY: both arrays have 64 bytes.
-        let (table, codes) = unsafe {
-            (_mm512_loadu_si512(table.as_ptr().cast()), _mm512_loadu_si512(unit.as_ptr().cast()))
-        };
+        let (table, codes) = (register_512(table), register_512(unit));
         let picked = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, nibble));
         low = _mm512_add_epi16(low, picked);
         low_odd = _mm512_add_epi16(low_odd, _mm512_srli_epi16::<8>(picked));
