@@ -29,6 +29,12 @@ impl Coarse<'_> {
         self.centroids.len().checked_div(self.dims).unwrap_or(0)
     }
 
+    /// The centroid of a list; empty where there is no such list.
+    pub fn centroid(&self, list_no: u32) -> &[f32] {
+        let at = (list_no as usize).saturating_mul(self.dims);
+        self.centroids.get(at..at.saturating_add(self.dims)).unwrap_or_default()
+    }
+
     pub(crate) fn block_distances(&self, x: &[f32], rows: &[f32], out: &mut [f32]) {
         let kernel =
             if self.metric.is_spherical() { RowKernel::dot() } else { RowKernel::l2_sqr() };

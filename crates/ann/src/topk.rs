@@ -7,8 +7,10 @@ use std::cmp::Ordering;
 pub struct Hit {
     /// Smaller is nearer; NaN orders last.
     pub key: f64,
-    /// Names the row.
+    /// Names the row, and breaks ties.
     pub id: u64,
+    /// Where the row is stored, for who looks it up again; no part of the order.
+    pub at: u64,
 }
 
 impl Hit {
@@ -129,7 +131,7 @@ mod tests {
                     1 => -0.0,
                     x => f64::from(x) - 20.0,
                 };
-                Hit { key, id: u64::from(rng.below(1000)) }
+                Hit { key, id: u64::from(rng.below(1000)), at: 0 }
             };
             let hits: Vec<Hit> = (0..300).map(|_| draw()).collect();
             top.reset(k);
@@ -150,11 +152,11 @@ mod tests {
     #[test]
     fn threshold_falls_once_k_were_seen() {
         let mut top = TopK::new(2);
-        top.push(Hit { key: 5.0, id: 1 });
+        top.push(Hit { key: 5.0, id: 1, at: 0 });
         assert_eq!(top.threshold(), f64::INFINITY);
-        top.push(Hit { key: 3.0, id: 2 });
+        top.push(Hit { key: 3.0, id: 2, at: 0 });
         assert_eq!(top.threshold(), 5.0);
-        top.push(Hit { key: 4.0, id: 3 });
+        top.push(Hit { key: 4.0, id: 3, at: 0 });
         assert!(top.threshold() <= 5.0);
         assert_eq!(top.into_sorted().iter().map(|hit| hit.id).collect::<Vec<_>>(), [2, 3]);
     }

@@ -1,9 +1,11 @@
 //! Pages: what an index looks like in 8 kB pages, and the verbs on it. `README.md` is the on-disk
 //! contract. Reading order: [`store`] (what pages are kept in), [`page`], [`tid`], [`geometry`],
-//! [`meta`], then [`ivf`]: build, insert, scan, vacuum, check.
+//! [`meta`], then [`ivf`]: build, insert, scan, vacuum, check; [`coded`] has the same verbs for lists of lossy codes.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod bytes;
+pub mod coded;
 pub mod error;
 pub mod geometry;
 pub mod ivf;

@@ -1,9 +1,14 @@
 //! META, block 0: what the index is. Written last by the build and never changed afterwards, so
 //! that everybody may keep a copy for as long as the relation's file lives.
 
+use ann::codec::{CodeKind, FLAT};
+use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
 
 use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at, u64_at};
+use crate::coded::directory as coded_directory;
+use crate::coded::layout::CodeLayout;
+use crate::coded::model;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::ivf::directory;
@@ -14,10 +19,9 @@ use crate::store::Pages;
 /// Where META is.
 pub const META_BLKNO: Blkno = 0;
 /// The format this build writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 const MAGIC_VALUE: u32 = u32::from_le_bytes(*b"PFIV");
-const CODE_FLAT: u8 = 0;
 
 const MAGIC: usize = 0;
 const VERSION: usize = 4;
@@ -28,14 +32,24 @@ const NLIST: usize = 12;
 const CODE: usize = 16;
 const IS_TRAINED: usize = 17;
 const BLOCK_PAGES: usize = 18;
+const NBITS: usize = 19;
 const BLOCK_VECTORS: usize = 20;
+const M: usize = 22;
 const SEED: usize = 24;
 const TRAINED_ROWS: usize = 32;
 const BUILD_ROWS: usize = 40;
 const CENTROIDS_FIRST: usize = 48;
 const DIRECTORY_FIRST: usize = 52;
 const NLIST_OPTION: usize = 56;
-const USED: usize = 64;
+const REFINE: usize = 60;
+const ROTATION: usize = 61;
+const NORMALIZE: usize = 62;
+const OPQ_M: usize = 64;
+const MODEL_FIRST: usize = 68;
+const VECTORS_FIRST: usize = 72;
+const CODES_FIRST: usize = 76;
+const N_CODE_BLOCKS: usize = 80;
+const USED: usize = 96;
 
 /// What CREATE INDEX decides before the first page is written.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +66,63 @@ pub struct MetaParams {
     pub seed: u64,
     /// Rows the centroids were trained on.
     pub trained_rows: u64,
+    /// How vectors are coded; None: stored as the column has them.
+    pub code: Option<CodeParams>,
+}
+
+/// What a lossy code is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeParams {
+    /// The code.
+    pub kind: CodeKind,
+    /// Where exact distances come from.
+    pub refine: Refine,
+    /// What is done to vectors before everything else.
+    pub rotation: RotationKind,
+    /// Whether they are divided by their norm first (always under cosine).
+    pub normalize: bool,
+}
+
+/// The parts of the metapage of a coded index.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coded {
+    /// The code.
+    pub params: CodeParams,
+    /// Shape of blocks and shelves.
+    pub layout: CodeLayout,
+    /// First MODEL page, INVALID if the code has no parameters.
+    pub model_first: Blkno,
+    /// First DATA page of the packed vectors, INVALID without.
+    pub vectors_first: Blkno,
+    /// First page of the packed area, INVALID if it is empty.
+    pub codes_first: Blkno,
+    /// Blocks of the packed area.
+    pub n_code_blocks: u32,
+}
+
+impl Coded {
+    fn new(params: CodeParams, dims: usize, element: u8) -> Option<Self> {
+        let vectors = match params.refine {
+            Refine::Heap => None,
+            Refine::Flat => Some(Geometry::new(dims, element_size(element)?)?),
+            Refine::SqFp16 => Some(Geometry::new(dims, 2)?),
+            Refine::Sq8 => Some(Geometry::new(dims, 1)?),
+        };
+        Some(Self {
+            params,
+            layout: CodeLayout::new(params.kind, dims, vectors),
+            model_first: INVALID_BLKNO,
+            vectors_first: INVALID_BLKNO,
+            codes_first: INVALID_BLKNO,
+            n_code_blocks: 0,
+        })
+    }
+
+    /// Floats in the MODEL pages: the rotation's matrix, then the code's parameters.
+    pub fn model_len(&self, dims: usize) -> usize {
+        let rotation = if self.params.rotation == RotationKind::None { 0 } else { dims * dims };
+        rotation + self.params.kind.params_len(dims)
+    }
 }
 
 /// The metapage, decoded and validated.
@@ -83,6 +154,8 @@ pub struct Meta {
     pub geometry: Geometry,
     /// Shape of LIST pages.
     pub layout: ListLayout,
+    /// How vectors are coded; None: as the column has them, in LIST and DATA pages.
+    pub coded: Option<Coded>,
 }
 
 /// Bytes of an element by its tag.
@@ -99,6 +172,10 @@ impl Meta {
     /// dimension or the element is out of range.
     pub fn new(params: &MetaParams, nlist: usize) -> Option<Self> {
         let geometry = Geometry::new(params.dims, element_size(params.element)?)?;
+        let coded = match params.code {
+            Some(code) => Some(Coded::new(code, params.dims, params.element)?),
+            None => None,
+        };
         Some(Self {
             element: params.element,
             metric: params.metric,
@@ -113,6 +190,7 @@ impl Meta {
             nlist_option: params.nlist_option,
             geometry,
             layout: ListLayout::new(&geometry, params.metric == Metric::Cosine),
+            coded,
         })
     }
 
@@ -141,11 +219,12 @@ impl Meta {
             nlist_option: u32_at(body, NLIST_OPTION),
             seed: u64_at(body, SEED),
             trained_rows: u64_at(body, TRAINED_ROWS),
+            code: decode_code(body).ok_or_else(|| bad("code"))?,
         };
         let nlist = u32_at(body, NLIST) as usize;
         let is_trained = byte(IS_TRAINED) == 1;
-        if byte(CODE) != CODE_FLAT || byte(IS_TRAINED) > 1 {
-            return Err(bad("code"));
+        if byte(IS_TRAINED) > 1 || (params.code.is_some() && !is_trained) {
+            return Err(bad("state of training"));
         }
         if nlist == 0 || (!is_trained && nlist != 1) {
             return Err(bad("number of lists"));
@@ -160,8 +239,22 @@ impl Meta {
         meta.centroids_first = u32_at(body, CENTROIDS_FIRST);
         meta.directory_first = u32_at(body, DIRECTORY_FIRST);
         let fits = |first: Blkno, n: u64| first != 0 && u64::from(first) + n <= u64::from(n_blocks);
-        if !fits(meta.directory_first, directory::n_pages(nlist)) {
+        if !fits(meta.directory_first, meta.directory_pages()) {
             return Err(bad("directory position"));
+        }
+        if let Some(coded) = &mut meta.coded {
+            coded.model_first = u32_at(body, MODEL_FIRST);
+            coded.vectors_first = u32_at(body, VECTORS_FIRST);
+            coded.codes_first = u32_at(body, CODES_FIRST);
+            coded.n_code_blocks = u32_at(body, N_CODE_BLOCKS);
+            let n = u64::from(coded.n_code_blocks);
+            let lies = |first: Blkno, n: u64| n == 0 || fits(first, n);
+            if !lies(coded.model_first, model::n_pages(coded.model_len(params.dims)))
+                || !lies(coded.codes_first, coded.layout.packed_pages(n))
+                || !lies(coded.vectors_first, coded.layout.packed_vector_pages(n))
+            {
+                return Err(bad("position of codes"));
+            }
         }
         if is_trained && !fits(meta.centroids_first, meta.centroid_pages()) {
             return Err(bad("centroids position"));
@@ -178,7 +271,7 @@ impl Meta {
         put(body, ELEMENT, &[self.element, self.metric.to_u8()]);
         put_u32(body, DIMS, self.dims as u32);
         put_u32(body, NLIST, self.nlist as u32);
-        put(body, CODE, &[CODE_FLAT, u8::from(self.is_trained)]);
+        put(body, IS_TRAINED, &[u8::from(self.is_trained)]);
         put(body, BLOCK_PAGES, &[self.geometry.block_pages as u8]);
         put_u16(body, BLOCK_VECTORS, self.geometry.block_vectors as u16);
         put(body, SEED, &self.seed.to_le_bytes());
@@ -187,6 +280,10 @@ impl Meta {
         put_u32(body, CENTROIDS_FIRST, self.centroids_first);
         put_u32(body, DIRECTORY_FIRST, self.directory_first);
         put_u32(body, NLIST_OPTION, self.nlist_option);
+        match &self.coded {
+            Some(coded) => encode_code(body, coded),
+            None => put(body, CODE, &[FLAT]),
+        }
         page.set_used(USED);
         page
     }
@@ -206,8 +303,50 @@ impl Meta {
         }
     }
 
+    /// Number of DIRECTORY pages.
+    pub fn directory_pages(&self) -> u64 {
+        match self.coded {
+            Some(_) => coded_directory::n_pages(self.nlist),
+            None => directory::n_pages(self.nlist),
+        }
+    }
+
+    /// Blocks of the packed area; 0 without a code.
+    pub fn n_code_blocks(&self) -> u32 {
+        self.coded.map_or(0, |coded| coded.n_code_blocks)
+    }
+
     /// Whether rows carry their squared norm.
     pub fn has_norms(&self) -> bool {
         self.metric == Metric::Cosine
     }
+}
+
+fn encode_code(body: &mut [u8], coded: &Coded) {
+    let params = &coded.params;
+    let (number, m, nbits) = params.kind.to_numbers();
+    let (rotation, opq_m) = params.rotation.to_numbers();
+    put(body, CODE, &[number]);
+    put(body, NBITS, &[nbits]);
+    put_u16(body, M, m);
+    put(body, REFINE, &[params.refine.to_u8(), rotation, u8::from(params.normalize)]);
+    put_u16(body, OPQ_M, opq_m);
+    put_u32(body, MODEL_FIRST, coded.model_first);
+    put_u32(body, VECTORS_FIRST, coded.vectors_first);
+    put_u32(body, CODES_FIRST, coded.codes_first);
+    put_u32(body, N_CODE_BLOCKS, coded.n_code_blocks);
+}
+
+/// None if there is no such code; Some(None) for vectors as the column has them.
+fn decode_code(body: &[u8]) -> Option<Option<CodeParams>> {
+    let byte = |at: usize| u16_at(body, at) as u8;
+    if byte(CODE) == FLAT {
+        return Some(None);
+    }
+    Some(Some(CodeParams {
+        kind: CodeKind::from_numbers(byte(CODE), u16_at(body, M), byte(NBITS))?,
+        refine: Refine::from_u8(byte(REFINE))?,
+        rotation: RotationKind::from_numbers(byte(ROTATION), u16_at(body, OPQ_M))?,
+        normalize: byte(NORMALIZE) == 1,
+    }))
 }

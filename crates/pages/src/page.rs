@@ -54,6 +54,12 @@ pub enum PageKind {
     Data = 5,
     /// Unlinked by vacuum, may become anything.
     Free = 6,
+    /// Blocks of coded vectors: the packed area (no owner), or a further page of a shelf.
+    Codes = 7,
+    /// First page of a shelf: blocks that inserts added to one list.
+    Shelf = 8,
+    /// Trained parameters of a code.
+    Model = 9,
 }
 
 impl PageKind {
@@ -66,6 +72,9 @@ impl PageKind {
             4 => Self::List,
             5 => Self::Data,
             6 => Self::Free,
+            7 => Self::Codes,
+            8 => Self::Shelf,
+            9 => Self::Model,
             _ => return None,
         })
     }
@@ -79,6 +88,9 @@ impl PageKind {
             Self::List => "LIST",
             Self::Data => "DATA",
             Self::Free => "FREE",
+            Self::Codes => "CODES",
+            Self::Shelf => "SHELF",
+            Self::Model => "MODEL",
         }
     }
 }

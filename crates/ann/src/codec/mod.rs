@@ -8,6 +8,7 @@
 //! Vectors come here as they are coded: rotated if the index has a rotation, of norm 1 under cosine. Under
 //! inner product and cosine an estimate is the negative inner product, under L2 the squared distance.
 
+mod batch;
 mod bits;
 mod codebooks;
 mod dispatch;
@@ -29,6 +30,7 @@ mod tests;
 use crate::kernels::at_most;
 use crate::metric::Metric;
 
+pub use batch::{encode_batch, take_residuals};
 pub use codebooks::train_codebooks;
 pub use dispatch::{Codec, CodecQuery, train};
 pub use kind::{FLAT, M_RANGE, PQ_NBITS};

@@ -76,6 +76,19 @@ impl CodeKind {
         self.quantizers().map_or(1, |(_, nbits)| 1 << nbits.min(16))
     }
 
+    /// Candidates to re-rank for each row wanted, where nobody said how many: the fewer bits a component has, the less
+    /// the estimates can be trusted.
+    pub fn k_factor(self, dims: usize) -> usize {
+        let bits = 8.0 * (self.code_size(dims) - size_of::<f32>() * self.n_factors()) as f64;
+        match bits / dims.max(1) as f64 {
+            8.0.. => 2,
+            4.0.. => 3,
+            2.0.. => 8,
+            1.0.. => 12,
+            _ => 24,
+        }
+    }
+
     /// Whether there is such a code of vectors of `dims` components: bits in range, and `m` divides the dimension.
     pub fn fits(self, dims: usize) -> bool {
         dims > 0

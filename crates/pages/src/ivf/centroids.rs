@@ -42,7 +42,7 @@ fn copy_slices(geometry: &Geometry, page: &Page, j: usize, block: &mut [f32]) ->
 }
 
 /// Appends the CENTROIDS pages; returns the first (INVALID when there are no centroids).
-pub(super) fn write_centroids<W: BulkPages>(
+pub(crate) fn write_centroids<W: BulkPages>(
     sink: &mut W,
     geometry: &Geometry,
     centroids: &[f32],

@@ -60,12 +60,14 @@ pub fn check<P: Pages>(pages: &P) -> Vec<Problem> {
     checker.problems
 }
 
-struct Checker<'a, P: Pages> {
-    pages: &'a P,
+/// A check on its way.
+pub(crate) struct Checker<'a, P: Pages> {
+    pub(crate) pages: &'a P,
     problems: Vec<Problem>,
     /// Whether a block was met.
     seen: Vec<bool>,
-    tids: Vec<u64>,
+    /// The tids met so far.
+    pub(crate) tids: Vec<u64>,
     centroids: Vec<f32>,
 }
 
@@ -76,18 +78,19 @@ impl<P: Pages> Checker<'_, P> {
         for i in 0..meta.centroid_pages() as Blkno {
             self.meet(meta.centroids_first.wrapping_add(i), META_BLKNO);
         }
-        for i in 0..directory::n_pages(meta.nlist) as Blkno {
+        for i in 0..meta.directory_pages() as Blkno {
             self.meet(meta.directory_first.wrapping_add(i), META_BLKNO);
         }
         match read_centroids(self.pages, meta) {
             Ok(centroids) => self.centroids = centroids,
             Err(error) => self.error(meta.centroids_first, &error),
         }
-        for list_no in 0..meta.nlist as u32 {
-            if self.problems.len() >= PROBLEMS_MAX {
-                return;
-            }
-            self.list(meta, list_no);
+        match &meta.coded {
+            Some(coded) => self.coded(meta, coded),
+            None => (0..meta.nlist as u32).for_each(|list_no| self.list(meta, list_no)),
+        }
+        if self.is_full() {
+            return;
         }
         self.tids.sort_unstable();
         if let Some([tid, _]) = self.tids.array_windows().find(|[a, b]| a == b) {
@@ -97,13 +100,18 @@ impl<P: Pages> Checker<'_, P> {
         self.orphans();
     }
 
-    fn damage(&mut self, blkno: Blkno, what: impl Into<String>) {
-        if self.problems.len() < PROBLEMS_MAX {
+    /// Whether there are so many problems that the check ends.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= PROBLEMS_MAX
+    }
+
+    pub(crate) fn damage(&mut self, blkno: Blkno, what: impl Into<String>) {
+        if !self.is_full() {
             self.problems.push(Problem { blkno, severity: Severity::Damage, what: what.into() });
         }
     }
 
-    fn error(&mut self, blkno: Blkno, error: &Error) {
+    pub(crate) fn error(&mut self, blkno: Blkno, error: &Error) {
         match error {
             Error::Corrupted { blkno, what } => self.damage(*blkno, what.clone()),
             other => self.damage(blkno, other.to_string()),
@@ -111,7 +119,7 @@ impl<P: Pages> Checker<'_, P> {
     }
 
     /// Notes that `by` refers to a block. False if the block does not exist or was met before.
-    fn meet(&mut self, blkno: Blkno, by: Blkno) -> bool {
+    pub(crate) fn meet(&mut self, blkno: Blkno, by: Blkno) -> bool {
         match self.seen.get_mut(blkno as usize) {
             Some(seen) if !*seen => {
                 *seen = true;
@@ -129,6 +137,9 @@ impl<P: Pages> Checker<'_, P> {
     }
 
     fn list(&mut self, meta: &Meta, list_no: u32) {
+        if self.is_full() {
+            return;
+        }
         let entry = match directory::read(self.pages, meta, list_no) {
             Ok(entry) => entry,
             Err(error) => return self.error(meta.directory_first, &error),
@@ -240,7 +251,7 @@ impl<P: Pages> Checker<'_, P> {
                     continue;
                 }
             };
-            if self.problems.len() >= PROBLEMS_MAX {
+            if self.is_full() {
                 return;
             }
             self.problems.push(Problem { blkno, severity: Severity::Leak, what });

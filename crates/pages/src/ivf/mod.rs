@@ -7,7 +7,7 @@ pub mod directory;
 pub mod info;
 pub mod insert;
 pub mod list;
-mod probe;
+pub mod probe;
 pub mod scan;
 pub mod sort;
 pub mod vacuum;

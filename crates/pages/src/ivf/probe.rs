@@ -3,37 +3,27 @@
 //! Per vector there is the kernel and one compare with the threshold. What passes (few, once the
 //! threshold is tight) gets its tid decoded and its exact key.
 
-use std::ops::Range;
-
 use ann::element::Element;
 use ann::kernels::{Lanes, RowKernel, cosine_from, norm_sqr};
 use ann::metric::Metric;
 use ann::topk::{Hit, TopK};
 
+use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::ivf::directory;
 use crate::ivf::list::{Chain, ListCopy, ListHeader};
+use crate::ivf::scan::{Lists, Probed, Seen, View, offer};
 use crate::meta::Meta;
 use crate::page::{Blkno, INVALID_BLKNO, PageKind};
 use crate::store::Pages;
-use crate::tid::Tid;
 
 /// The f32 estimate of a cosine is off by less than this (a handful of roundings of 2⁻²⁴ each).
 const COSINE_SLACK: f64 = 1e-5;
 /// How often a block that changed under the scan is looked up again before it counts as damage.
 const LOOKUPS: usize = 4;
 
-/// What scanning a list saw.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Seen {
-    /// Live tuples.
-    pub tuples: u64,
-    /// Of these, hits at or before the bound.
-    pub before: u64,
-}
-
 /// A query made ready for its lists, with the buffers of the inner loop.
-pub(super) struct Probe<E: Element> {
+pub struct Probe<E: Element> {
     metric: Metric,
     query: Vec<f32>,
     query_norm_sqr: f32,
@@ -47,8 +37,8 @@ pub(super) struct Probe<E: Element> {
     lanes: Vec<Lanes>,
 }
 
-impl<E: Element> Probe<E> {
-    pub(super) fn new() -> Self {
+impl<E: Element> Lists for Probe<E> {
+    fn new() -> Self {
         Self {
             metric: Metric::L2,
             query: Vec::new(),
@@ -62,18 +52,18 @@ impl<E: Element> Probe<E> {
         }
     }
 
-    pub(super) fn set_query(&mut self, query: &[f32]) {
+    fn set_query(&mut self, query: &[f32]) {
         self.query.clear();
         self.query.extend_from_slice(query);
         self.query_norm_sqr = norm_sqr(query);
     }
 
-    pub(super) fn query(&self) -> &[f32] {
+    fn query(&self) -> &[f32] {
         &self.query
     }
 
-    /// Fits the query to the index. False if it is not of the index's dimension and element type.
-    pub(super) fn prepare(&mut self, meta: &Meta) -> bool {
+    fn prepare(&mut self, view: &View<'_>) -> bool {
+        let meta = view.meta;
         self.metric = meta.metric;
         self.has_direction = meta.metric == Metric::L2 || self.query.iter().any(|x| *x != 0.0);
         if meta.metric == Metric::Cosine && self.query_norm_sqr == 0.0 {
@@ -86,12 +76,11 @@ impl<E: Element> Probe<E> {
         self.query.len() == meta.dims && E::TAG == meta.element
     }
 
-    pub(super) fn has_direction(&self) -> bool {
+    fn has_direction(&self) -> bool {
         self.has_direction
     }
 
-    /// The operator's distance of a key.
-    pub(super) fn distance_of(&self, key: f64) -> f64 {
+    fn distance_of(&self, key: f64) -> f64 {
         match self.metric {
             Metric::L2 => key.sqrt(),
             _ if !self.has_direction => f64::NAN,
@@ -99,15 +88,15 @@ impl<E: Element> Probe<E> {
         }
     }
 
-    /// Offers every live row of a list that comes after `bound` to `top`.
-    pub(super) fn scan_list<P: Pages>(
+    fn scan_list<P: Pages>(
         &mut self,
         pages: &P,
-        meta: &Meta,
-        list_no: u32,
+        view: &View<'_>,
+        list: Probed,
         bound: Option<Hit>,
         top: &mut TopK,
     ) -> Result<Seen, Error> {
+        let (meta, list_no) = (view.meta, list.list_no);
         let mut seen = Seen::default();
         let mut blkno = directory::read(pages, meta, list_no)?.first;
         let mut chain = Chain::new(blkno);
@@ -128,10 +117,12 @@ impl<E: Element> Probe<E> {
         }
         Ok(seen)
     }
+}
 
+impl<E: Element> Probe<E> {
     fn all_rows(&self, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
         for tid in self.list.tids().filter(|tid| !tid.is_free()) {
-            offer(Hit { key: 0.0, id: tid.to_u64() }, bound, top, seen);
+            offer(Hit { key: 0.0, id: tid.to_u64(), at: 0 }, bound, top, seen);
         }
     }
 
@@ -155,7 +146,7 @@ impl<E: Element> Probe<E> {
         }
         let v = meta.layout.block_vectors;
         self.out.resize(v, 0.0);
-        let mut ahead = Ahead { pages, next: None };
+        let mut ahead = Ahead::new(pages);
         for block in 0..self.list.header.n_blocks {
             let first = block * v;
             let n = (self.list.header.n_slots - first).min(v);
@@ -250,7 +241,7 @@ impl<E: Element> Probe<E> {
             if tid.is_free() {
                 continue;
             }
-            let hit = Hit { key: self.key(slot, *value), id: tid.to_u64() };
+            let hit = Hit { key: self.key(slot, *value), id: tid.to_u64(), at: 0 };
             offer(hit, bound, top, seen);
             limit = self.limit(top.threshold());
         }
@@ -278,14 +269,6 @@ impl<E: Element> Probe<E> {
     }
 }
 
-#[inline]
-fn offer(hit: Hit, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
-    match bound {
-        Some(bound) if hit.order(&bound).is_le() => seen.before += 1,
-        _ => top.push(hit),
-    }
-}
-
 /// Whether a LIST page still names this block (under a share lock).
 fn is_listed<P: Pages>(
     pages: &P,
@@ -307,34 +290,6 @@ enum Outcome {
     Pruned,
     /// A page is not a DATA page of this list (any more).
     Changed,
-}
-
-/// DATA pages in the order they are read, each pinned before the one before it is locked: what it
-/// costs to bring it into memory and into the caches passes while distances are computed.
-struct Ahead<'p, P: Pages + 'p> {
-    pages: &'p P,
-    next: Option<(Blkno, P::Pin<'p>)>,
-}
-
-impl<'p, P: Pages> Ahead<'p, P> {
-    /// Pins `next`, then share-locks `blkno`. Also says where `next` is. A `next` that does not
-    /// exist is an error only when it is read.
-    fn read(
-        &mut self,
-        blkno: Blkno,
-        next: Option<Blkno>,
-    ) -> Result<(P::Read<'p>, Range<*const u8>), Error> {
-        let pin = match self.next.take() {
-            Some((pinned, pin)) if pinned == blkno => pin,
-            _ => self.pages.pin(blkno)?,
-        };
-        self.next = next.and_then(|next| Some((next, self.pages.pin(next).ok()?)));
-        let place = match &self.next {
-            Some((_, pin)) => self.pages.address(pin),
-            None => [].as_ptr_range(),
-        };
-        Ok((self.pages.share(pin)?, place))
-    }
 }
 
 /// Reading the DATA pages of one block, each under its own share lock.
@@ -393,9 +348,4 @@ impl<P: Pages, E: Element> BlockScan<'_, '_, P, E> {
         RowKernel::<E>::reduce(lanes, out);
         Ok(Outcome::Computed)
     }
-}
-
-/// The tid of a hit.
-pub(super) fn tid_of(hit: &Hit) -> Tid {
-    Tid::from_u64(hit.id)
 }

@@ -9,18 +9,17 @@
 //! A strict order has to leave out what it finds too late. So that this is rare, it returns no more
 //! than an eighth of what was visited, or ten rows, before it goes on to further lists.
 
+use ann::codec::Codec;
 use ann::coarse::{Coarse, Probes};
-use ann::element::Element;
 use ann::topk::{Hit, TopK};
 
 use crate::error::Error;
-use crate::ivf::probe::{Probe, tid_of};
 use crate::meta::{META_BLKNO, Meta};
 use crate::store::Pages;
 use crate::tid::Tid;
 
-/// Rows of the first tranche.
-const TRANCHE_FIRST: usize = 64;
+/// Rows of the first tranche of exact distances.
+pub const TRANCHE_FIRST: usize = 64;
 /// How much larger each tranche is than the one before.
 const TRANCHE_GROWTH: usize = 2;
 /// Rows visited for each one returned, as long as there are further lists.
@@ -50,6 +49,71 @@ pub struct SearchParams {
     pub iterative: Iterative,
     /// No further list is begun once this many tuples were visited beyond the first nprobe lists.
     pub max_scan_tuples: u64,
+    /// Rows of the first tranche.
+    pub tranche: usize,
+}
+
+/// What a scan has to know of its index.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The metapage.
+    pub meta: &'a Meta,
+    /// The centroids; None when untrained.
+    pub coarse: Option<Coarse<'a>>,
+    /// The trained code; None where vectors are stored as the column has them.
+    pub codec: Option<&'a Codec>,
+}
+
+/// A list to be scanned.
+#[derive(Debug, Clone, Copy)]
+pub struct Probed {
+    /// Its number.
+    pub list_no: u32,
+    /// The query's distance to its centroid; 0 when untrained.
+    pub distance: f32,
+}
+
+/// What scanning a list saw.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Seen {
+    /// Live tuples.
+    pub tuples: u64,
+    /// Of these, hits at or before the bound.
+    pub before: u64,
+}
+
+/// How the lists of one kind of index are scanned: a query made ready, with the buffers of the inner loop.
+pub trait Lists {
+    /// Without a query.
+    fn new() -> Self;
+    /// Takes over a query, copied.
+    fn set_query(&mut self, query: &[f32]);
+    /// The query.
+    fn query(&self) -> &[f32];
+    /// Fits the query to the index. False if it is of another dimension or element type.
+    fn prepare(&mut self, view: &View<'_>) -> bool;
+    /// Whether distances to the query mean anything; without, rows come in order of tid.
+    fn has_direction(&self) -> bool;
+    /// The operator's distance of a key.
+    fn distance_of(&self, key: f64) -> f64;
+    /// Offers every live row of a list that comes after `bound` to `top`.
+    fn scan_list<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        list: Probed,
+        bound: Option<Hit>,
+        top: &mut TopK,
+    ) -> Result<Seen, Error>;
+}
+
+/// Hands a hit on, unless it was returned before.
+#[inline]
+pub(crate) fn offer(hit: Hit, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+    match bound {
+        Some(bound) if hit.order(&bound).is_le() => seen.before += 1,
+        _ => top.push(hit),
+    }
 }
 
 /// A row found.
@@ -80,8 +144,8 @@ struct Span {
 
 /// A scan. Its memory is reused from query to query: keep it for as long as the executor node
 /// lives.
-pub struct Scan<E: Element> {
-    probe: Probe<E>,
+pub struct Scan<L: Lists> {
+    probe: L,
     params: SearchParams,
     state: State,
     distances: Vec<f32>,
@@ -111,18 +175,23 @@ enum State {
     Ended,
 }
 
-impl<E: Element> Default for Scan<E> {
+impl<L: Lists> Default for Scan<L> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<E: Element> Scan<E> {
+impl<L: Lists> Scan<L> {
     /// A scan without a query: it finds nothing.
     pub fn new() -> Self {
         Self {
-            probe: Probe::new(),
-            params: SearchParams { nprobe: 1, iterative: Iterative::Off, max_scan_tuples: 0 },
+            probe: L::new(),
+            params: SearchParams {
+                nprobe: 1,
+                iterative: Iterative::Off,
+                max_scan_tuples: 0,
+                tranche: TRANCHE_FIRST,
+            },
             state: State::Idle,
             distances: Vec::new(),
             probes: Probes::new(),
@@ -149,34 +218,42 @@ impl<E: Element> Scan<E> {
         self.spans.clear();
         self.ready.clear();
         self.given = 0;
-        self.tranche = TRANCHE_FIRST;
+        self.tranche = params.tranche.clamp(1, TRANCHE_MAX);
         self.last = None;
         (self.returned, self.visited, self.continued, self.left_out) = (0, 0, 0, 0);
     }
 
-    /// The next row, None at the end. `coarse` holds the centroids of this index; None when it is
-    /// untrained. Holds no lock on return. After an error the scan is over.
-    pub fn next<P: Pages>(
-        &mut self,
-        pages: &P,
-        meta: &Meta,
-        coarse: Option<&Coarse<'_>>,
-    ) -> Result<Option<Found>, Error> {
+    /// The next row, None at the end. Holds no lock on return. After an error the scan is over.
+    pub fn next<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<Option<Found>, Error> {
         if self.given == self.ready.len() {
-            let state = std::mem::replace(&mut self.state, State::Ended);
-            match state {
-                State::Idle | State::Ended => return Ok(None),
-                State::Begun => self.start(meta, coarse)?,
-                State::Running => {}
-            }
-            self.next_tranche(pages, meta)?;
-            if !self.ready.is_empty() {
-                self.state = State::Running;
-            }
+            self.tranche(pages, view)?;
         }
         let Some(hit) = self.ready.get(self.given) else { return Ok(None) };
         self.given += 1;
-        Ok(Some(Found { tid: tid_of(hit), distance: self.probe.distance_of(hit.key) }))
+        let distance = self.probe.distance_of(hit.key);
+        Ok(Some(Found { tid: Tid::from_u64(hit.id), distance }))
+    }
+
+    /// The next tranche as a whole, in order; empty at the end. What is left of the one before is dropped.
+    pub fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
+        self.ready.clear();
+        self.given = 0;
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        match state {
+            State::Idle | State::Ended => return Ok(&[]),
+            State::Begun => self.start(view)?,
+            State::Running => {}
+        }
+        self.next_tranche(pages, view)?;
+        if !self.ready.is_empty() {
+            self.state = State::Running;
+        }
+        Ok(&self.ready)
+    }
+
+    /// Whether distances to the query mean anything; known once the first tranche is there.
+    pub fn has_direction(&self) -> bool {
+        self.probe.has_direction()
     }
 
     /// Rows that a strict order had to leave out: nearer than one returned before, but in a list
@@ -191,12 +268,13 @@ impl<E: Element> Scan<E> {
     }
 
     /// Orders the lists by their distance to the query.
-    fn start(&mut self, meta: &Meta, coarse: Option<&Coarse<'_>>) -> Result<(), Error> {
-        if !self.probe.prepare(meta) {
+    fn start(&mut self, view: &View<'_>) -> Result<(), Error> {
+        let meta = view.meta;
+        if !self.probe.prepare(view) {
             return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
         }
         self.distances.clear();
-        match coarse {
+        match &view.coarse {
             Some(coarse) if meta.is_trained => {
                 coarse.distances(self.probe.query(), &mut self.distances);
             }
@@ -211,38 +289,38 @@ impl<E: Element> Scan<E> {
     }
 
     /// Fills `ready` with the next tranche; leaves it empty at the end.
-    fn next_tranche<P: Pages>(&mut self, pages: &P, meta: &Meta) -> Result<(), Error> {
+    fn next_tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
         self.top.reset(self.tranche);
         let mut at = 0;
         for i in 0..self.spans.len() {
             let Some(span) = self.spans.get(i).copied() else { break };
             if let Bound::After(bound) = span.bound {
                 while at < span.end {
-                    self.scan_list(pages, meta, at, bound)?;
+                    self.scan_list(pages, view, at, bound)?;
                     at += 1;
                 }
             }
             at = span.end;
         }
         if self.spans.is_empty() {
-            self.first_lists(pages, meta)?;
+            self.first_lists(pages, view)?;
         } else if self.params.iterative != Iterative::Off {
-            self.further_lists(pages, meta, at)?;
+            self.further_lists(pages, view, at)?;
         }
         self.top.sort_into(&mut self.ready);
         self.given = 0;
         let is_full = self.ready.len() == self.tranche;
-        let is_cut = self.hold_back(meta) || is_full;
+        let is_cut = self.hold_back(view.meta) || is_full;
         self.returned += self.ready.len() as u64;
         self.raise_bounds(is_cut);
         self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
         Ok(())
     }
 
-    fn first_lists<P: Pages>(&mut self, pages: &P, meta: &Meta) -> Result<(), Error> {
-        let end = self.params.nprobe.clamp(1, meta.nlist);
+    fn first_lists<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
+        let end = self.params.nprobe.clamp(1, view.meta.nlist);
         for at in 0..end {
-            self.visited += self.scan_list(pages, meta, at, None)?.tuples;
+            self.visited += self.scan_list(pages, view, at, None)?.tuples;
         }
         self.spans.push(Span { end, bound: Bound::After(None) });
         Ok(())
@@ -251,17 +329,17 @@ impl<E: Element> Scan<E> {
     fn further_lists<P: Pages>(
         &mut self,
         pages: &P,
-        meta: &Meta,
+        view: &View<'_>,
         start: usize,
     ) -> Result<(), Error> {
         let bound = if self.is_strict() { self.last } else { None };
         let enough = VISITED_PER_ROW * self.tranche as u64;
         let mut end = start;
-        while end < meta.nlist
+        while end < view.meta.nlist
             && self.continued < self.params.max_scan_tuples
             && (self.to_return() < enough || self.top.is_empty())
         {
-            let seen = self.scan_list(pages, meta, end, bound)?;
+            let seen = self.scan_list(pages, view, end, bound)?;
             self.visited += seen.tuples;
             self.continued += seen.tuples;
             self.left_out += seen.before;
@@ -276,13 +354,16 @@ impl<E: Element> Scan<E> {
     fn scan_list<P: Pages>(
         &mut self,
         pages: &P,
-        meta: &Meta,
+        view: &View<'_>,
         at: usize,
         bound: Option<Hit>,
-    ) -> Result<crate::ivf::probe::Seen, Error> {
-        match self.probes.get(at) {
-            Some(list_no) => self.probe.scan_list(pages, meta, list_no, bound, &mut self.top),
-            None => Ok(Default::default()),
+    ) -> Result<Seen, Error> {
+        match (self.probes.get(at), self.probes.distance(at)) {
+            (Some(list_no), Some(distance)) => {
+                let list = Probed { list_no, distance };
+                self.probe.scan_list(pages, view, list, bound, &mut self.top)
+            }
+            _ => Ok(Seen::default()),
         }
     }
 
@@ -332,10 +413,11 @@ impl<E: Element> Scan<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ivf::probe::Probe;
 
     #[test]
     fn without_a_query_nothing_is_found() {
-        let scan = Scan::<f32>::new();
+        let scan = Scan::<Probe<f32>>::new();
         assert_eq!((scan.left_out(), scan.visited()), (0, 0));
         assert!(scan.ready.is_empty() && scan.state == State::Idle);
     }

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::ivf::centroids::read_centroids;
 use crate::ivf::check::check;
 use crate::ivf::info::list_info;
-use crate::ivf::scan::{Iterative, Scan, SearchParams};
+use crate::ivf::probe::Probe;
+use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST, View};
 use crate::ivf::vacuum::{bulk_delete, stats};
 use crate::mem::MemPages;
 use crate::meta::Meta;
@@ -25,12 +26,13 @@ fn all_verbs<E: Element>(world: &World<E>) -> Result<(), Error> {
     list_info(&world.mem, &meta).map(drop).or_else(|e| tolerate(&e))?;
     stats(&world.mem, &meta).map(drop).or_else(|e| tolerate(&e))?;
     for iterative in [Iterative::Strict, Iterative::Relaxed, Iterative::Off] {
-        let mut scan = Scan::<E>::new();
+        let mut scan = Scan::<Probe<E>>::new();
         scan.begin(
             &vec![0.1; meta.dims],
-            SearchParams { nprobe: 2, iterative, max_scan_tuples: 5000 },
+            SearchParams { nprobe: 2, iterative, max_scan_tuples: 5000, tranche: TRANCHE_FIRST },
         );
-        let mut next = || scan.next(&world.mem, &meta, world.coarse().as_ref());
+        let view = View { meta: &meta, ..world.view() };
+        let mut next = || scan.next(&world.mem, &view);
         while let Ok(Some(_)) = next() {}
         assert!(!matches!(next(), Ok(Some(_))));
     }

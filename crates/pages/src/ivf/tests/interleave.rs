@@ -4,7 +4,8 @@ use ann::metric::Metric;
 use ann::rng::Rng;
 
 use super::{Model, World, random_vector};
-use crate::ivf::scan::{Iterative, Scan, SearchParams};
+use crate::ivf::probe::Probe;
+use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use crate::ivf::vacuum::bulk_delete;
 use crate::tid::Tid;
 
@@ -21,13 +22,14 @@ fn new_rows(actor: u32, n: usize, dims: usize) -> Model<f32> {
 
 fn scan(world: &World<f32>, all: &Model<f32>, must: &Model<f32>, seed: u64) {
     let mut rng = Rng::new(seed);
-    let mut scan = Scan::<f32>::new();
+    let mut scan = Scan::<Probe<f32>>::new();
     for iterative in [Iterative::Relaxed, Iterative::Off, Iterative::Relaxed] {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
         let nprobe = if iterative == Iterative::Off { usize::MAX } else { 1 };
-        scan.begin(&query, SearchParams { nprobe, iterative, max_scan_tuples: u64::MAX });
+        let (max_scan_tuples, tranche) = (u64::MAX, TRANCHE_FIRST);
+        scan.begin(&query, SearchParams { nprobe, iterative, max_scan_tuples, tranche });
         let mut found = std::collections::BTreeSet::new();
-        while let Some(row) = scan.next(&world.mem, &world.meta, world.coarse().as_ref()).unwrap() {
+        while let Some(row) = scan.next(&world.mem, &world.view()).unwrap() {
             let vector = all.get(&row.tid).expect("a tid nobody inserted");
             // What is computed for a dead row is nobody's concern.
             if !is_dead(row.tid) {

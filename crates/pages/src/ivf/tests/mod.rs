@@ -19,7 +19,8 @@ use crate::ivf::build::{Builder, Entry};
 use crate::ivf::centroids::read_centroids;
 use crate::ivf::check::{Problem, check};
 use crate::ivf::insert::insert;
-use crate::ivf::scan::{Found, Iterative, Scan, SearchParams};
+use crate::ivf::probe::Probe;
+use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, TRANCHE_FIRST, View};
 use crate::ivf::vacuum::{VacuumStats, bulk_delete};
 use crate::mem::MemPages;
 use crate::meta::{Meta, MetaParams};
@@ -56,8 +57,12 @@ pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 
 }
 
 /// Everything, in order of distance.
-pub const ALL: SearchParams =
-    SearchParams { nprobe: usize::MAX, iterative: Iterative::Off, max_scan_tuples: 0 };
+pub const ALL: SearchParams = SearchParams {
+    nprobe: usize::MAX,
+    iterative: Iterative::Off,
+    max_scan_tuples: 0,
+    tranche: TRANCHE_FIRST,
+};
 
 impl<E: Element> World<E> {
     /// Builds an index over `n_rows` random rows with `nlist` random centroids (0 = untrained).
@@ -71,6 +76,7 @@ impl<E: Element> World<E> {
             nlist_option: nlist as u32,
             seed,
             trained_rows: 0,
+            code: None,
         };
         let mut builder = Builder::new(MemPages::default(), &params, &centroids).unwrap();
         let coarse = Coarse { metric, dims, centroids: &centroids };
@@ -102,6 +108,10 @@ impl<E: Element> World<E> {
     pub fn coarse(&self) -> Option<Coarse<'_>> {
         let (metric, dims) = (self.meta.metric, self.meta.dims);
         self.meta.is_trained.then_some(Coarse { metric, dims, centroids: &self.centroids })
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View { meta: &self.meta, coarse: self.coarse(), codec: None }
     }
 
     pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), crate::Error> {
@@ -138,11 +148,11 @@ impl<E: Element> World<E> {
         stats
     }
 
-    pub fn search(&self, query: &[f32], params: SearchParams) -> (Vec<Found>, Scan<E>) {
+    pub fn search(&self, query: &[f32], params: SearchParams) -> (Vec<Found>, Scan<Probe<E>>) {
         let mut scan = Scan::new();
         scan.begin(query, params);
         let mut rows = Vec::new();
-        while let Some(row) = scan.next(&self.mem, &self.meta, self.coarse().as_ref()).unwrap() {
+        while let Some(row) = scan.next(&self.mem, &self.view()).unwrap() {
             rows.push(row);
             assert!(rows.len() <= self.model.len(), "more rows than there are");
         }

@@ -6,10 +6,11 @@ use ann::metric::Metric;
 
 use super::{METRICS, World, random_vector};
 use crate::ivf::info::{list_info, totals};
-use crate::ivf::scan::{Iterative, Scan, SearchParams};
+use crate::ivf::probe::Probe;
+use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST, View};
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> SearchParams {
-    SearchParams { nprobe, iterative, max_scan_tuples }
+    SearchParams { nprobe, iterative, max_scan_tuples, tranche: TRANCHE_FIRST }
 }
 
 #[test]
@@ -109,14 +110,14 @@ fn rows_without_a_distance_come_last() {
 #[test]
 fn a_scan_is_reused() {
     let mut world = World::<f32>::new(Metric::Cosine, 6, 10, 500, 9);
-    let mut scan = Scan::<f32>::new();
-    assert_eq!(scan.next(&world.mem, &world.meta, world.coarse().as_ref()), Ok(None));
+    let mut scan = Scan::<Probe<f32>>::new();
+    assert_eq!(scan.next(&world.mem, &world.view()), Ok(None));
     for n in [0, 1, 63, 64, 65, 499, 500, 501] {
         let query = random_vector::<f32>(&mut world.rng, 6);
         scan.begin(&query, super::ALL);
         let expected = world.expected(&query);
         for i in 0..n {
-            let row = scan.next(&world.mem, &world.meta, world.coarse().as_ref()).unwrap();
+            let row = scan.next(&world.mem, &world.view()).unwrap();
             let row = row.map(|row| (row.tid, row.distance.to_bits()));
             assert_eq!(row, expected.get(i).copied());
         }
@@ -126,12 +127,12 @@ fn a_scan_is_reused() {
 #[test]
 fn a_query_of_another_shape_is_refused() {
     let world = World::<f32>::new(Metric::L2, 6, 10, 50, 9);
-    let mut scan = Scan::<f32>::new();
+    let mut scan = Scan::<Probe<f32>>::new();
     scan.begin(&[0.0; 5], super::ALL);
-    assert!(scan.next(&world.mem, &world.meta, world.coarse().as_ref()).is_err());
+    assert!(scan.next(&world.mem, &world.view()).is_err());
     scan.begin(&[0.0; 6], super::ALL);
-    assert!(scan.next(&world.mem, &world.meta, None).is_err());
-    let mut scan = Scan::<half::f16>::new();
+    assert!(scan.next(&world.mem, &View { coarse: None, ..world.view() }).is_err());
+    let mut scan = Scan::<Probe<half::f16>>::new();
     scan.begin(&[0.0; 6], super::ALL);
-    assert!(scan.next(&world.mem, &world.meta, world.coarse().as_ref()).is_err());
+    assert!(scan.next(&world.mem, &world.view()).is_err());
 }

@@ -1,0 +1,333 @@
+//! Build: META's place, CENTROIDS, MODEL, exact vectors (if stored), the packed area, DIRECTORY, META.
+
+use ann::codec::{Codec, Coding, LANES, UNIT};
+
+use crate::bytes::put;
+use crate::coded::directory::{self, Entry as DirectoryEntry};
+use crate::coded::layout::{
+    CodeLayout, PAGE_UNITS, TID_UNITS, UNITS_START, factor_place, tid_places,
+};
+use crate::coded::{model, shelf};
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::ivf::build::Entry;
+use crate::ivf::centroids::write_centroids;
+use crate::ivf::sort::Runs;
+use crate::meta::{Coded, META_BLKNO, Meta, MetaParams};
+use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, PAGE_SIZE, Page, PageKind};
+use crate::store::BulkPages;
+
+/// How a row's payload is divided: its code, its factors, its exact vector (if the index stores it).
+#[derive(Debug, Clone, Copy)]
+pub struct Payload {
+    /// Bytes of the bare code.
+    pub code: usize,
+    /// Bytes of the factors.
+    pub factors: usize,
+    /// Bytes of the exact vector.
+    pub vector: usize,
+}
+
+impl Payload {
+    /// The payload of a code and a layout.
+    pub fn new(codec: &Codec, layout: &CodeLayout) -> Self {
+        let factors = layout.n_factors * size_of::<f32>();
+        let vector = layout.vectors.map_or(0, |g| g.vector_size());
+        Self { code: codec.code_size() - factors, factors, vector }
+    }
+
+    /// All of it.
+    pub fn size(&self) -> usize {
+        self.code + self.factors + self.vector
+    }
+
+    /// Code, factors and vector of a payload of this size.
+    pub fn split<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
+        let (code, rest) = payload.split_at_checked(self.code)?;
+        let (factors, vector) = rest.split_at_checked(self.factors)?;
+        (vector.len() == self.vector).then_some((code, factors, vector))
+    }
+}
+
+/// Writes an index from entries that come grouped by ascending list; `Entry::vector` is the row's [`Payload`].
+pub struct CodedBuilder<'a, W: BulkPages, R: Runs> {
+    sink: W,
+    /// Takes the packed area while exact vectors are written before it.
+    spool: R,
+    meta: Meta,
+    coded: Coded,
+    codec: &'a Codec,
+    payload: Payload,
+    entries: Vec<DirectoryEntry>,
+    list_no: u32,
+    /// The block in the making, and how many lanes it has.
+    block: Vec<u8>,
+    lanes: usize,
+    units: UnitWriter,
+    vectors: Option<VectorWriter>,
+}
+
+impl<'a, W: BulkPages, R: Runs> CodedBuilder<'a, W, R> {
+    /// Starts an index. `centroids`: nlist × dims, at least one; `model`: rotation and parameters as
+    /// [`Coded::model_len`] counts them. The sink must be empty.
+    pub fn new(
+        mut sink: W,
+        mut spool: R,
+        params: &MetaParams,
+        centroids: &[f32],
+        model: &[f32],
+        codec: &'a Codec,
+    ) -> Result<Self, Error> {
+        let unfit = || Error::corrupted(META_BLKNO, "cannot hold codes of this shape");
+        let nlist = centroids.len().checked_div(params.dims).unwrap_or(0);
+        let mut meta = Meta::new(params, nlist).ok_or_else(unfit)?;
+        let mut coded = meta.coded.ok_or_else(unfit)?;
+        if nlist == 0 || model.len() != coded.model_len(params.dims) {
+            return Err(unfit());
+        }
+        if sink.append(&Page::new(PageKind::Free, NO_OWNER))? != META_BLKNO {
+            return Err(Error::corrupted(META_BLKNO, "is already in use"));
+        }
+        let geometry = meta.centroid_geometry().ok_or_else(unfit)?;
+        meta.centroids_first = write_centroids(&mut sink, &geometry, centroids)?;
+        coded.model_first = model::write(&mut sink, model)?;
+        if coded.layout.vectors.is_some() {
+            spool.create()?;
+        }
+        Ok(Self {
+            sink,
+            spool,
+            coded,
+            codec,
+            payload: Payload::new(codec, &coded.layout),
+            entries: vec![DirectoryEntry::EMPTY; nlist],
+            list_no: 0,
+            block: vec![0; coded.layout.block_units * UNIT],
+            lanes: 0,
+            units: UnitWriter::new(),
+            vectors: coded.layout.vectors.map(VectorWriter::new),
+            meta,
+        })
+    }
+
+    /// Adds a row. Lists must come in ascending order; within a list any order will do.
+    pub fn add(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let in_order = entry.list_no >= self.list_no;
+        let parts = self.payload.split(entry.vector).filter(|_| in_order);
+        let (Some((code, factors, vector)), true) =
+            (parts, (entry.list_no as usize) < self.entries.len())
+        else {
+            let what = format!("row for list {} does not belong here", entry.list_no);
+            return Err(Error::Spill(what));
+        };
+        if entry.list_no != self.list_no || self.lanes == LANES {
+            self.end_block()?;
+            self.list_no = entry.list_no;
+        }
+        let lane = self.lanes;
+        write_lane(&mut self.block, lane, entry, factors);
+        let codes = self.block.get_mut(self.coded.layout.first_code_unit() * UNIT..);
+        self.codec.pack(code, lane, 0, codes.unwrap_or_default());
+        if let Some(vectors) = &mut self.vectors {
+            let slot = u64::from(self.coded.n_code_blocks) * LANES as u64 + lane as u64;
+            vectors.put(&mut self.sink, slot, vector, &mut self.coded.vectors_first)?;
+        }
+        if let Some(list) = self.entries.get_mut(entry.list_no as usize) {
+            list.radius = list.radius.max(entry.coarse_distance);
+        }
+        self.lanes += 1;
+        self.meta.build_rows += 1;
+        Ok(())
+    }
+
+    /// Writes what is pending, the directory and META; returns the sink and the metapage.
+    pub fn finish(mut self) -> Result<(W, Meta), Error> {
+        self.end_block()?;
+        if let Some(vectors) = &mut self.vectors {
+            vectors.finish(&mut self.sink, self.coded.n_code_blocks, &mut self.coded.vectors_first)?;
+        }
+        self.end_codes()?;
+        for entries in self.entries.chunks(directory::ENTRIES) {
+            let mut page = Page::new(PageKind::Directory, NO_OWNER);
+            for (i, entry) in entries.iter().enumerate() {
+                // A list without rows has no packed block to try.
+                directory::put_entry(&mut page, i * directory::ENTRY_SIZE, *entry);
+            }
+            let blkno = self.sink.append(&page)?;
+            if self.meta.directory_first == INVALID_BLKNO {
+                self.meta.directory_first = blkno;
+            }
+        }
+        self.meta.coded = Some(self.coded);
+        self.sink.replace(META_BLKNO, &self.meta.to_page())?;
+        Ok((self.sink, self.meta))
+    }
+
+    fn end_block(&mut self) -> Result<(), Error> {
+        if self.lanes == 0 {
+            return Ok(());
+        }
+        let number = self.coded.n_code_blocks;
+        if number == u32::MAX {
+            return Err(Error::Full { n_blocks: INVALID_BLKNO - 1 });
+        }
+        if let Some(list) = self.entries.get_mut(self.list_no as usize) {
+            if list.n_blocks == 0 {
+                list.start = number;
+            }
+            list.n_blocks += 1;
+            // Only the last block of a list has lanes left.
+            let is_full = self.lanes == LANES;
+            list.insert_block = if is_full { list.n_blocks } else { list.n_blocks - 1 };
+        }
+        self.coded.n_code_blocks += 1;
+        self.lanes = 0;
+        let spooled = self.vectors.is_some();
+        let (sink, spool) = (&mut self.sink, &mut self.spool);
+        let first = &mut self.coded.codes_first;
+        self.units.push(&self.block, |page| match spooled {
+            true => spool.append(page.bytes()),
+            false => append(sink, page, first),
+        })?;
+        self.block.fill(0);
+        Ok(())
+    }
+
+    /// The last page of the packed area, and all of it if it was spooled.
+    fn end_codes(&mut self) -> Result<(), Error> {
+        let first = &mut self.coded.codes_first;
+        if self.vectors.is_none() {
+            return self.units.finish(|page| append(&mut self.sink, page, first));
+        }
+        self.units.finish(|page| self.spool.append(page.bytes()))?;
+        self.spool.rewind(0)?;
+        let mut page = Page::new(PageKind::Codes, NO_OWNER);
+        for _ in 0..self.coded.layout.packed_pages(u64::from(self.coded.n_code_blocks)) {
+            if self.spool.read(0, page.bytes_mut())? != PAGE_SIZE {
+                return Err(Error::Spill("spooled codes end too early".into()));
+            }
+            append(&mut self.sink, &page, first)?;
+        }
+        Ok(())
+    }
+}
+
+fn append<W: BulkPages>(sink: &mut W, page: &Page, first: &mut Blkno) -> Result<(), Error> {
+    let blkno = sink.append(page)?;
+    if *first == INVALID_BLKNO {
+        *first = blkno;
+    }
+    Ok(())
+}
+
+/// Writes tid and factors of a row into its lane of a whole block.
+fn write_lane(block: &mut [u8], lane: usize, entry: &Entry<'_>, factors: &[u8]) {
+    let (heap_block, offset) = tid_places(lane);
+    put(block, heap_block, &entry.tid.blkno.to_le_bytes());
+    put(block, offset, &entry.tid.offset.to_le_bytes());
+    for (f, factor) in factors.chunks_exact(size_of::<f32>()).enumerate() {
+        put(block, factor_place(lane, f), factor);
+    }
+}
+
+/// Lays units out over pages without a gap.
+struct UnitWriter {
+    page: Page,
+    at: usize,
+}
+
+impl UnitWriter {
+    fn new() -> Self {
+        Self { page: Self::fresh(), at: 0 }
+    }
+
+    fn fresh() -> Page {
+        let mut page = Page::default();
+        shelf::init_codes(&mut page, NO_OWNER);
+        page
+    }
+
+    fn push(
+        &mut self,
+        mut units: &[u8],
+        mut emit: impl FnMut(&Page) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        while !units.is_empty() {
+            let (now, rest) = units.split_at(units.len().min((PAGE_UNITS - self.at) * UNIT));
+            put(self.page.body_mut(), UNITS_START + self.at * UNIT, now);
+            self.at += now.len() / UNIT;
+            units = rest;
+            if self.at == PAGE_UNITS {
+                self.finish(&mut emit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, mut emit: impl FnMut(&Page) -> Result<(), Error>) -> Result<(), Error> {
+        if self.at > 0 {
+            emit(&self.page)?;
+            *self = Self::new();
+        }
+        Ok(())
+    }
+}
+
+/// Writes exact vectors by slot: block and lane of the packed area, counted through. Lanes without a row keep their place.
+struct VectorWriter {
+    geometry: Geometry,
+    pages: Vec<Page>,
+    /// The DATA block in the making.
+    number: u64,
+}
+
+impl VectorWriter {
+    fn new(geometry: Geometry) -> Self {
+        let pages = vec![Page::new(PageKind::Data, NO_OWNER); geometry.block_pages];
+        Self { geometry, pages, number: 0 }
+    }
+
+    fn put<W: BulkPages>(
+        &mut self,
+        sink: &mut W,
+        slot: u64,
+        vector: &[u8],
+        first: &mut Blkno,
+    ) -> Result<(), Error> {
+        let v = self.geometry.block_vectors as u64;
+        self.up_to(sink, slot / v, first)?;
+        for (j, page) in self.pages.iter_mut().enumerate() {
+            self.geometry.write_row(page, j, (slot % v) as usize, vector);
+        }
+        Ok(())
+    }
+
+    /// Writes DATA blocks until `number` is the one in the making.
+    fn up_to<W: BulkPages>(
+        &mut self,
+        sink: &mut W,
+        number: u64,
+        first: &mut Blkno,
+    ) -> Result<(), Error> {
+        while self.number < number {
+            for page in &mut self.pages {
+                append(sink, page, first)?;
+                page.init(PageKind::Data, NO_OWNER);
+            }
+            self.number += 1;
+        }
+        Ok(())
+    }
+
+    fn finish<W: BulkPages>(
+        &mut self,
+        sink: &mut W,
+        n_code_blocks: u32,
+        first: &mut Blkno,
+    ) -> Result<(), Error> {
+        let slots = u64::from(n_code_blocks) * LANES as u64;
+        self.up_to(sink, slots.div_ceil(self.geometry.block_vectors as u64), first)
+    }
+}
+
+const _: () = assert!(TID_UNITS * UNIT == LANES * 6);

@@ -1,0 +1,135 @@
+//! Exact keys of candidates: the query, and the vectors that the index stores itself (`refine = flat`).
+
+use ann::element::Element;
+use ann::kernels::{cosine_from, dot, l2_sqr, norm_sqr};
+use ann::metric::Metric;
+use ann::topk::Hit;
+
+use crate::bytes::u32_at;
+use crate::coded::layout::CodeLayout;
+use crate::coded::probe::Place;
+use crate::coded::rerank::Exact;
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::meta::{Coded, META_BLKNO, Meta};
+use crate::page::{Blkno, NO_OWNER, PageKind};
+use crate::store::Pages;
+
+/// A query, as the user gave it.
+#[derive(Debug, Clone)]
+pub struct ExactQuery {
+    metric: Metric,
+    query: Vec<f32>,
+    norm_sqr: f32,
+}
+
+impl ExactQuery {
+    /// Keys are to be measured so.
+    pub fn new(metric: Metric, query: &[f32]) -> Self {
+        Self { metric, query: query.to_vec(), norm_sqr: norm_sqr(query) }
+    }
+
+    /// The key of a row: orders as the operator's distance, bit for bit.
+    #[inline]
+    pub fn key<E: Element>(&self, row: &[E]) -> f64 {
+        match self.metric {
+            Metric::L2 => f64::from(l2_sqr(&self.query, row)),
+            Metric::InnerProduct => -f64::from(dot(&self.query, row)),
+            Metric::Cosine => cosine_from(dot(&self.query, row), self.norm_sqr, norm_sqr(row)),
+        }
+    }
+
+    /// The operator's distance of a key.
+    pub fn distance_of(&self, key: f64) -> f64 {
+        if self.metric == Metric::L2 { key.sqrt() } else { key }
+    }
+}
+
+/// Exact vectors in the index, of element type `E`.
+pub struct StoredRows<'a, P: Pages, E: Element> {
+    pages: &'a P,
+    coded: Coded,
+    geometry: Geometry,
+    query: &'a ExactQuery,
+    row: Vec<E>,
+}
+
+impl<'a, P: Pages, E: Element> StoredRows<'a, P, E> {
+    /// The vectors of this index; an error if it stores none of this type.
+    pub fn new(pages: &'a P, meta: &Meta, query: &'a ExactQuery) -> Result<Self, Error> {
+        let stored = meta.coded.and_then(|coded| Some((coded, coded.layout.vectors?)));
+        let fits = |g: &Geometry| g.element_size == size_of::<E>() && g.dims == query.query.len();
+        match stored.filter(|(_, geometry)| fits(geometry)) {
+            Some((coded, geometry)) => Ok(Self { pages, coded, geometry, query, row: Vec::new() }),
+            None => Err(Error::corrupted(META_BLKNO, "index stores no such vectors")),
+        }
+    }
+
+    fn key(&mut self, at: u64) -> Result<f64, Error> {
+        let place = Place::of(at);
+        let v = self.geometry.block_vectors;
+        let (lane, owner) = match place {
+            Place::Packed(slot) => ((slot % v as u64) as usize, Some(NO_OWNER)),
+            Place::Shelf(_, slot) => (slot % v, None),
+        };
+        self.row.clear();
+        for j in 0..self.geometry.block_pages {
+            let blkno = vector_page(self.pages, &self.coded, &self.geometry, place, j)?;
+            let page = self.pages.read(blkno)?;
+            let owner = owner.unwrap_or_else(|| page.owner());
+            page.check(blkno, PageKind::Data, owner)?;
+            let rows = self.geometry.rows::<E>(&page, j, lane + 1);
+            let len = self.geometry.slice(j).len();
+            let Some(row) = rows.and_then(|rows| rows.get(lane * len..)) else {
+                return Err(Error::corrupted(blkno, "DATA page has no room for its rows"));
+            };
+            if self.geometry.block_pages == 1 {
+                return Ok(self.query.key(row));
+            }
+            self.row.extend_from_slice(row);
+        }
+        Ok(self.query.key(&self.row))
+    }
+}
+
+/// The DATA page that holds slice `j` of the vector in a slot.
+fn vector_page<P: Pages>(
+    pages: &P,
+    coded: &Coded,
+    geometry: &Geometry,
+    place: Place,
+    j: usize,
+) -> Result<Blkno, Error> {
+    let (v, p) = (geometry.block_vectors, geometry.block_pages);
+    match place {
+        Place::Packed(slot) => {
+            let block = slot / v as u64;
+            Ok(coded.vectors_first.wrapping_add((block * p as u64) as Blkno + j as Blkno))
+        }
+        Place::Shelf(blkno, slot) => {
+            let page = pages.read(blkno)?;
+            page.check(blkno, PageKind::Shelf, page.owner())?;
+            Ok(shelf_vector(page.body(), &coded.layout, slot / v * p + j))
+        }
+    }
+}
+
+fn shelf_vector(body: &[u8], layout: &CodeLayout, i: usize) -> Blkno {
+    u32_at(body, layout.shelf_vector_at(i))
+}
+
+impl<P: Pages, E: Element> Exact for StoredRows<'_, P, E> {
+    fn keys(
+        &mut self,
+        candidates: &[Hit],
+        each: &mut dyn FnMut(usize, f64),
+    ) -> Result<(), Error> {
+        for (i, candidate) in candidates.iter().enumerate() {
+            each(i, self.key(candidate.at)?);
+            if i % 64 == 63 {
+                self.pages.breathe();
+            }
+        }
+        Ok(())
+    }
+}

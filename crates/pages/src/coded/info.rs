@@ -1,0 +1,41 @@
+//! What `faiss.list_info` shows of a coded index.
+
+use ann::codec::LANES;
+
+use crate::coded::vacuum::{Which, for_each_run, run_of};
+use crate::error::Error;
+use crate::ivf::info::ListInfo;
+use crate::meta::Meta;
+use crate::store::Pages;
+
+/// A row per list, read under one share lock at a time. `ndead` counts the lanes without a row before the last one with a
+/// row; pages of the packed area that several lists share count for each of them.
+pub fn list_info<P: Pages>(pages: &P, meta: &Meta) -> Result<Vec<ListInfo>, Error> {
+    let mut lists = Vec::new();
+    for_each_run(pages, meta, |list_no, runs| {
+        let radius = Some(runs.entry.radius).filter(|radius| radius.is_finite());
+        let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, pages: 0, radius };
+        let vectors = meta.coded.and_then(|coded| coded.layout.vectors);
+        runs.each(|run, which| {
+            let mut holes = 0;
+            let mut slots = 0u64;
+            run_of(pages, run, &mut |_| false, |live, free, _| {
+                if live > 0 {
+                    info.ndead += holes;
+                    holes = 0;
+                    slots += LANES as u64;
+                }
+                info.ntotal += live;
+                holes += free;
+            })?;
+            info.pages += run.page_range().len() as u64;
+            if let (Some(g), Which::Packed | Which::Shelf(_)) = (vectors, which) {
+                info.pages += slots.div_ceil(g.block_vectors as u64) * g.block_pages as u64;
+            }
+            Ok(())
+        })?;
+        lists.push(info);
+        Ok(())
+    })?;
+    Ok(lists)
+}

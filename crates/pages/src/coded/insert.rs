@@ -1,0 +1,417 @@
+//! Insert one row: into a lane that the build left or vacuum freed, else onto a shelf. Locks and WAL atoms are in
+//! `README.md`.
+
+use ann::codec::{Codec, Coding, LANES, UNIT};
+
+use crate::ahead::Ahead;
+use crate::bytes::{put, u32_at};
+use crate::coded::directory::{self, Entry};
+use crate::coded::layout::{
+    CodeLayout, PAGE_UNITS, Part, Run, RunPages, TID_UNITS, factor_place, tid_places,
+};
+use crate::coded::probe::{copy_units, n_live, tid_of};
+use crate::coded::shelf::{self, Shelf};
+use crate::coded::walk::{Shelves, packed_run, pieces};
+use crate::error::Error;
+use crate::meta::{Coded, META_BLKNO, Meta};
+use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
+use crate::store::{EDIT_PAGES_MAX, Pages};
+use crate::tid::Tid;
+
+/// A row to insert.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The inverted list it was assigned to.
+    pub list_no: u32,
+    /// Its heap tuple.
+    pub tid: Tid,
+    /// The distance to the list's centroid as the coarse quantizer gives it.
+    pub coarse_distance: f32,
+    /// Its bare code.
+    pub code: &'a [u8],
+    /// The factors of its code.
+    pub factors: &'a [f32],
+    /// Its vector as stored for `refine`; empty if the index stores none.
+    pub vector: &'a [u8],
+}
+
+/// Adds a row. When it returns, the row is in the index; if it fails or the server dies on the way, it is not, and no
+/// page is worse than leaked.
+pub fn insert<P: Pages>(
+    pages: &P,
+    meta: &Meta,
+    codec: &Codec,
+    row: &Row<'_>,
+) -> Result<(), Error> {
+    let coded = meta.coded.filter(|c| {
+        let vector = c.layout.vectors.map_or(0, |g| g.vector_size());
+        !row.tid.is_free() && row.vector.len() == vector && row.factors.len() == c.layout.n_factors
+    });
+    let Some(coded) = coded else {
+        return Err(Error::corrupted(META_BLKNO, "row does not fit the metapage"));
+    };
+    let insertion = Insertion { pages, meta, coded, codec, row };
+    let entry = directory::read(pages, meta, row.list_no)?;
+    let mut now = entry;
+    now.insert_block = insertion.into_packed(&entry)?;
+    if now.insert_block == entry.n_blocks {
+        now.insert_shelf = insertion.onto_shelf(&entry)?;
+    }
+    if row.coarse_distance > entry.radius {
+        now.radius = row.coarse_distance;
+    }
+    if now != entry {
+        insertion.note(&entry, &now)?;
+    }
+    Ok(())
+}
+
+struct Insertion<'a, P: Pages> {
+    pages: &'a P,
+    meta: &'a Meta,
+    coded: Coded,
+    codec: &'a Codec,
+    row: &'a Row<'a>,
+}
+
+impl<'a, P: Pages> Insertion<'a, P> {
+    fn layout(&self) -> &CodeLayout {
+        &self.coded.layout
+    }
+
+    /// Moves the hints that have not been moved by somebody else, and widens the radius.
+    fn note(&self, from: &Entry, to: &Entry) -> Result<(), Error> {
+        directory::change(self.pages, self.meta, self.row.list_no, |found| {
+            let mut entry = found;
+            if found.insert_block == from.insert_block {
+                entry.insert_block = to.insert_block;
+            }
+            if found.insert_shelf == from.insert_shelf && found.shelf_first != INVALID_BLKNO {
+                entry.insert_shelf = to.insert_shelf;
+            }
+            entry.radius = entry.radius.max(to.radius);
+            (entry != found).then_some(entry)
+        })
+    }
+
+    /// Tries the packed blocks from the hint on; returns the block the row went to, `n_blocks` if there was no room.
+    fn into_packed(&self, entry: &Entry) -> Result<u32, Error> {
+        let run = packed_run(entry, self.row.list_no, self.layout(), self.coded.codes_first);
+        let first_slot = u64::from(entry.start) * LANES as u64;
+        let slots = Slots::Packed(first_slot);
+        let block = self.into_run(&run, entry.insert_block as usize, slots)?;
+        Ok(block.map_or(entry.n_blocks, |block| block as u32))
+    }
+
+    /// Tries the shelves from the hint on, and adds one if all are full; returns the shelf the row went to.
+    fn onto_shelf(&self, entry: &Entry) -> Result<Blkno, Error> {
+        let mut first = entry.insert_shelf;
+        if first == INVALID_BLKNO {
+            first = self.first_shelf()?;
+        }
+        let list_no = self.row.list_no;
+        let mut shelf = Shelf::default();
+        loop {
+            let mut last = first;
+            let mut shelves = Shelves::new(self.pages, self.layout(), list_no, first);
+            while let Some(blkno) = shelves.next(&mut shelf)? {
+                let run = shelf.run(list_no, self.layout());
+                if self.into_run(&run, 0, Slots::Shelf)?.is_some() {
+                    return Ok(blkno);
+                }
+                last = blkno;
+            }
+            self.extend(last)?;
+            first = last;
+        }
+    }
+
+    /// Puts the row into the first block with room from `from` on.
+    fn into_run(&self, run: &Run<'_>, from: usize, slots: Slots) -> Result<Option<usize>, Error> {
+        let mut from = from;
+        while let Some(block) = self.block_with_room(run, from)? {
+            if self.into_block(run, block, slots)? {
+                return Ok(Some(block));
+            }
+            // Somebody else took the last lane between the two locks.
+            from = block;
+        }
+        Ok(None)
+    }
+
+    /// Share locks only: walking over full blocks must not hold up their readers.
+    fn block_with_room(&self, run: &Run<'_>, from: usize) -> Result<Option<usize>, Error> {
+        let rest = Run {
+            base: run.base + (from * run.block_units) as u64,
+            n_blocks: run.n_blocks.saturating_sub(from),
+            ..*run
+        };
+        let mut tids = [0; TID_UNITS * UNIT];
+        let mut found = None;
+        pieces(&mut Ahead::new(self.pages), &rest, |piece| {
+            copy_units(&mut tids, 0, &piece);
+            let is_read = (piece.part.first_unit..piece.part.first_unit + piece.part.len)
+                .contains(&(TID_UNITS - 1));
+            if is_read && n_live(&tids) < LANES as u64 {
+                found = Some(from + piece.block);
+            }
+            found.is_none()
+        })?;
+        Ok(found)
+    }
+
+    /// Puts the row into a free lane of a block; false if there is none. The pages with the tids stay locked from the
+    /// choice of the lane to the end; the record that names the tid is the last one.
+    fn into_block(&self, run: &Run<'_>, block: usize, slots: Slots) -> Result<bool, Error> {
+        let parts: Vec<Part> = run.block_parts(block).collect();
+        let n_head = parts.iter().filter(|part| part.first_unit < TID_UNITS).count();
+        let vectors = self.layout().vectors.map_or(0, |g| g.block_pages);
+        let at_once = parts.len() + vectors <= EDIT_PAGES_MAX;
+        let n_held = if at_once { parts.len() } else { n_head };
+        let (held_parts, other_parts) = parts.split_at(n_held);
+        let mut held = Vec::with_capacity(EDIT_PAGES_MAX);
+        for part in held_parts {
+            held.push(self.lock_part(run, part)?);
+        }
+        let Some(lane) = free_lane(&held, held_parts) else { return Ok(false) };
+        let mut vectors = match (slots, held.first()) {
+            (Slots::Shelf, Some(head)) => self.shelf_vectors(head, block * LANES + lane)?,
+            (Slots::Packed(first), _) => {
+                self.packed_vectors(first + (block * LANES + lane) as u64)?
+            }
+            _ => return Ok(false),
+        };
+        if !at_once {
+            for j in 0..vectors.pages.len() {
+                self.write_vector_alone(&mut vectors, j)?;
+            }
+            // Locked one at a time: nobody but the holder of the tids writes these lanes.
+            for part in other_parts {
+                let mut page = self.lock_part(run, part)?;
+                self.pages.edit(&mut [&mut page], |images| {
+                    images.iter_mut().for_each(|image| self.write_part(image, part, lane));
+                    Ok(())
+                })?;
+            }
+        }
+        let Vectors { pages: mut data, blknos, lane: vector_lane, owner, new_at } = vectors;
+        let mut refs: Vec<_> = held.iter_mut().collect();
+        if at_once {
+            refs.extend(data.iter_mut());
+        }
+        self.pages.edit(&mut refs, |images| {
+            let (held, data) = images.split_at_mut(n_held.min(images.len()));
+            for (j, image) in data.iter_mut().enumerate() {
+                self.write_vector(image, j, vector_lane, new_at.map(|_| owner));
+            }
+            for (image, part) in held.iter_mut().zip(held_parts) {
+                self.write_part(image, part, lane);
+            }
+            if let (Some(first), Some(head)) = (new_at, held.first_mut()) {
+                for (j, blkno) in blknos.iter().enumerate() {
+                    shelf::put_vector_page(head, self.layout(), first + j, *blkno);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    fn lock_part(&self, run: &Run<'_>, part: &Part) -> Result<P::Write<'a>, Error> {
+        let Some(blkno) = run.blkno(part.page) else {
+            return Err(Error::corrupted(INVALID_BLKNO, "shelf ends before its blocks"));
+        };
+        if let RunPages::Shelf(pages) = run.pages
+            && pages.iter().take(part.page).any(|other| *other == blkno)
+        {
+            return Err(Error::corrupted(blkno, "shelf names a page twice"));
+        }
+        let page = self.pages.lock(blkno)?;
+        let (kind, owner) = run.identity(part.page);
+        page.check(blkno, kind, owner)?;
+        Ok(page)
+    }
+
+    /// Writes what the row has in these units: tid, factors, code.
+    fn write_part(&self, image: &mut Page, part: &Part, lane: usize) {
+        let Some(units) = image.body_mut().get_mut(part.range()) else { return };
+        let start = part.first_unit * UNIT;
+        let mut put_at = |at: usize, bytes: &[u8]| {
+            if let Some(at) = at.checked_sub(start) {
+                put(units, at, bytes);
+            }
+        };
+        let (heap_block, offset) = tid_places(lane);
+        put_at(heap_block, &self.row.tid.blkno.to_le_bytes());
+        put_at(offset, &self.row.tid.offset.to_le_bytes());
+        for (f, factor) in self.row.factors.iter().enumerate() {
+            put_at(factor_place(lane, f), &factor.to_le_bytes());
+        }
+        let first_code = self.layout().first_code_unit();
+        let from = part.first_unit.max(first_code);
+        if let Some(codes) = units.get_mut((from - part.first_unit) * UNIT..) {
+            self.codec.pack(self.row.code, lane, from - first_code, codes);
+        }
+    }
+
+    /// The first shelf of the list: exclusive on the DIRECTORY page, then the new pages.
+    fn first_shelf(&self) -> Result<Blkno, Error> {
+        let (blkno, at) = directory::place(self.meta, self.row.list_no)?;
+        let mut page = self.pages.lock(blkno)?;
+        let entry = directory::locked_entry(&page, self.meta, self.row.list_no)?;
+        if entry.shelf_first != INVALID_BLKNO {
+            return Ok(entry.insert_shelf);
+        }
+        let others = self.other_pages()?;
+        let mut head = self.pages.allocate()?;
+        let first = self.pages.blkno(&head);
+        self.pages.edit(&mut [&mut page, &mut head], |images| {
+            if let [page, head] = images {
+                shelf::init(head, self.row.list_no, self.layout(), &others);
+                let entry = Entry { shelf_first: first, insert_shelf: first, ..entry };
+                directory::put_entry(page, at, entry);
+            }
+            Ok(())
+        })?;
+        Ok(first)
+    }
+
+    /// Links an empty shelf behind the last one, unless somebody else just did.
+    fn extend(&self, last: Blkno) -> Result<(), Error> {
+        let mut tail = self.pages.lock(last)?;
+        tail.check(last, PageKind::Shelf, self.row.list_no)?;
+        if shelf::next_of(&tail) != INVALID_BLKNO {
+            return Ok(());
+        }
+        let others = self.other_pages()?;
+        let mut head = self.pages.allocate()?;
+        let next = self.pages.blkno(&head);
+        self.pages.edit(&mut [&mut tail, &mut head], |images| {
+            if let [tail, head] = images {
+                shelf::init(head, self.row.list_no, self.layout(), &others);
+                shelf::put_next(tail, next);
+            }
+            Ok(())
+        })
+    }
+
+    /// The further pages of a new shelf, empty; nobody refers to them yet.
+    fn other_pages(&self) -> Result<Vec<Blkno>, Error> {
+        let mut blknos = Vec::new();
+        for _ in 1..self.layout().shelf_pages {
+            let mut page = self.pages.allocate()?;
+            blknos.push(self.pages.blkno(&page));
+            self.pages.edit(&mut [&mut page], |images| {
+                images.iter_mut().for_each(|page| shelf::init_codes(page, self.row.list_no));
+                Ok(())
+            })?;
+        }
+        Ok(blknos)
+    }
+}
+
+/// How the slots of a run are counted.
+#[derive(Clone, Copy)]
+enum Slots {
+    /// From this one on.
+    Packed(u64),
+    Shelf,
+}
+
+/// The DATA pages of a row's exact vector, locked in ascending position; none if the index stores no vectors.
+struct Vectors<W> {
+    pages: Vec<W>,
+    blknos: Vec<Blkno>,
+    lane: usize,
+    owner: u32,
+    /// The pages are new, to be named on the shelf from this place on.
+    new_at: Option<usize>,
+}
+
+impl<'a, P: Pages> Insertion<'a, P> {
+    fn packed_vectors(&self, slot: u64) -> Result<Vectors<P::Write<'a>>, Error> {
+        let mut vectors = self.no_vectors(NO_OWNER);
+        let Some(g) = self.layout().vectors else { return Ok(vectors) };
+        let (v, p) = (g.block_vectors as u64, g.block_pages as u64);
+        let first = self.coded.vectors_first.wrapping_add((slot / v * p) as Blkno);
+        vectors.lane = (slot % v) as usize;
+        for j in 0..p as Blkno {
+            self.lock_vector(&mut vectors, first.wrapping_add(j))?;
+        }
+        Ok(vectors)
+    }
+
+    fn shelf_vectors(&self, head: &Page, slot: usize) -> Result<Vectors<P::Write<'a>>, Error> {
+        let mut vectors = self.no_vectors(self.row.list_no);
+        let Some(g) = self.layout().vectors else { return Ok(vectors) };
+        vectors.lane = slot % g.block_vectors;
+        let first = slot / g.block_vectors * g.block_pages;
+        for i in first..first + g.block_pages {
+            match u32_at(head.body(), self.layout().shelf_vector_at(i)) {
+                INVALID_BLKNO => {
+                    let page = self.pages.allocate()?;
+                    vectors.blknos.push(self.pages.blkno(&page));
+                    vectors.pages.push(page);
+                    vectors.new_at = Some(first);
+                }
+                blkno => self.lock_vector(&mut vectors, blkno)?,
+            }
+        }
+        Ok(vectors)
+    }
+
+    fn no_vectors(&self, owner: u32) -> Vectors<P::Write<'a>> {
+        Vectors { pages: Vec::new(), blknos: Vec::new(), lane: 0, owner, new_at: None }
+    }
+
+    fn lock_vector(
+        &self,
+        vectors: &mut Vectors<P::Write<'a>>,
+        blkno: Blkno,
+    ) -> Result<(), Error> {
+        if vectors.blknos.contains(&blkno) {
+            return Err(Error::corrupted(blkno, "DATA page is named twice"));
+        }
+        let page = self.pages.lock(blkno)?;
+        page.check(blkno, PageKind::Data, vectors.owner)?;
+        vectors.blknos.push(blkno);
+        vectors.pages.push(page);
+        Ok(())
+    }
+
+    /// Writes slice `j` of the row's vector in a record of its own.
+    fn write_vector_alone(
+        &self,
+        vectors: &mut Vectors<P::Write<'a>>,
+        j: usize,
+    ) -> Result<(), Error> {
+        let (lane, new_owner) = (vectors.lane, vectors.new_at.map(|_| vectors.owner));
+        let Some(page) = vectors.pages.get_mut(j) else { return Ok(()) };
+        self.pages.edit(&mut [page], |images| {
+            images.iter_mut().for_each(|image| self.write_vector(image, j, lane, new_owner));
+            Ok(())
+        })
+    }
+
+    fn write_vector(&self, image: &mut Page, j: usize, lane: usize, new_owner: Option<u32>) {
+        if let Some(owner) = new_owner {
+            image.init(PageKind::Data, owner);
+        }
+        if let Some(g) = self.layout().vectors {
+            g.write_row(image, j, lane, self.row.vector);
+        }
+    }
+}
+
+/// The first lane without a row, by the offsets on the locked pages.
+fn free_lane<W: std::ops::Deref<Target = Page>>(held: &[W], parts: &[Part]) -> Option<usize> {
+    let mut tids = [0xFF; TID_UNITS * UNIT];
+    for (page, part) in held.iter().zip(parts) {
+        let units = page.body().get(part.range()).unwrap_or_default();
+        let n = TID_UNITS.saturating_sub(part.first_unit).min(part.len);
+        put(&mut tids, part.first_unit * UNIT, units.get(..n * UNIT).unwrap_or_default());
+    }
+    (0..LANES).find(|lane| tid_of(&tids, *lane).is_free())
+}
+
+const _: () = assert!(PAGE_UNITS > TID_UNITS);

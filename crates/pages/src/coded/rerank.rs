@@ -1,0 +1,170 @@
+//! Candidates of a lossy code, re-ranked by real distances before they are returned.
+//!
+//! Candidates come in tranches, in order of their estimates. Row r is returned once r · ratio candidates were
+//! re-ranked, or when there are no more: so the first ten rows have seen as many candidates as FAISS's
+//! IndexRefine with k = 10 and the same k_factor. Rows that later tranches find nearer than one returned
+//! before are left out under a strict order, and come late under a relaxed one.
+
+use ann::topk::Hit;
+
+use crate::coded::probe::CodedProbe;
+use crate::error::Error;
+use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, View};
+use crate::store::Pages;
+use crate::tid::Tid;
+
+/// Rows that the first tranche is for; a LIMIT is not known to a scan.
+const ROWS_FIRST: usize = 10;
+
+/// Where real distances come from.
+pub trait Exact {
+    /// Calls `each` with the number and the exact key of every candidate that still has a row, in any order. A key orders
+    /// as the operator's distance does.
+    fn keys(
+        &mut self,
+        candidates: &[Hit],
+        each: &mut dyn FnMut(usize, f64),
+    ) -> Result<(), Error>;
+}
+
+/// How to search and re-rank.
+#[derive(Debug, Clone, Copy)]
+pub struct RerankParams {
+    /// Lists to search first, at least 1.
+    pub nprobe: usize,
+    /// What happens after them.
+    pub iterative: Iterative,
+    /// As in [`SearchParams`].
+    pub max_scan_tuples: u64,
+    /// Candidates re-ranked per row, at least 1.
+    pub k_factor: usize,
+}
+
+/// A scan of a coded index. Its memory is reused from query to query.
+pub struct RerankScan {
+    scan: Scan<CodedProbe>,
+    strict: bool,
+    ratio: u64,
+    /// Re-ranked and not returned, in order; the first `given` are handed out.
+    ready: Vec<Hit>,
+    given: usize,
+    fresh: Vec<Hit>,
+    reranked: u64,
+    returned: u64,
+    left_out: u64,
+    last: Option<Hit>,
+    is_exhausted: bool,
+}
+
+impl Default for RerankScan {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RerankScan {
+    /// A scan without a query: it finds nothing.
+    pub fn new() -> Self {
+        Self {
+            scan: Scan::new(),
+            strict: true,
+            ratio: 1,
+            ready: Vec::new(),
+            given: 0,
+            fresh: Vec::new(),
+            reranked: 0,
+            returned: 0,
+            left_out: 0,
+            last: None,
+            is_exhausted: true,
+        }
+    }
+
+    /// Starts over with a query as vectors are coded (normalised, rotated), copied. Nothing is read before the first
+    /// [`RerankScan::next`]. A query of zeros stands for NULL, as in [`Scan::begin`].
+    pub fn begin(&mut self, query: &[f32], params: RerankParams) {
+        let k_factor = params.k_factor.max(1);
+        let search = SearchParams {
+            nprobe: params.nprobe,
+            // Candidates are never left out: only real distances decide what is returned.
+            iterative: match params.iterative {
+                Iterative::Strict => Iterative::Relaxed,
+                other => other,
+            },
+            max_scan_tuples: params.max_scan_tuples,
+            tranche: ROWS_FIRST * k_factor,
+        };
+        self.scan.begin(query, search);
+        self.strict = params.iterative == Iterative::Strict;
+        self.ratio = k_factor as u64;
+        self.ready.clear();
+        self.given = 0;
+        (self.reranked, self.returned, self.left_out) = (0, 0, 0);
+        self.last = None;
+        self.is_exhausted = false;
+    }
+
+    /// The next row, None at the end. Holds no lock on return. `distance` is the exact key.
+    pub fn next<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        exact: &mut impl Exact,
+    ) -> Result<Option<Found>, Error> {
+        loop {
+            let may = self.is_exhausted || self.returned < self.reranked / self.ratio;
+            if let Some(hit) = self.ready.get(self.given).filter(|_| may) {
+                self.given += 1;
+                self.returned += 1;
+                self.last = Some(*hit);
+                return Ok(Some(Found { tid: Tid::from_u64(hit.id), distance: hit.key }));
+            }
+            if self.is_exhausted {
+                return Ok(None);
+            }
+            self.next_tranche(pages, view, exact)?;
+        }
+    }
+
+    /// Rows that a strict order had to leave out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Tuples whose estimate was looked at.
+    pub fn visited(&self) -> u64 {
+        self.scan.visited()
+    }
+
+    fn next_tranche<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        exact: &mut impl Exact,
+    ) -> Result<(), Error> {
+        let candidates = self.scan.tranche(pages, view)?;
+        if candidates.is_empty() {
+            self.is_exhausted = true;
+            return Ok(());
+        }
+        self.fresh.clear();
+        let fresh = &mut self.fresh;
+        exact.keys(candidates, &mut |i, key| {
+            if let Some(candidate) = candidates.get(i) {
+                fresh.push(Hit { key, ..*candidate });
+            }
+        })?;
+        // A candidate whose row is gone tells nothing about how far to look; but going on for ever without rows would.
+        self.reranked += candidates.len() as u64;
+        self.ready.drain(..self.given);
+        self.given = 0;
+        if let Some(last) = self.last.filter(|_| self.strict && self.scan.has_direction()) {
+            let before = self.fresh.len();
+            self.fresh.retain(|hit| hit.order(&last).is_gt());
+            self.left_out += (before - self.fresh.len()) as u64;
+        }
+        self.ready.append(&mut self.fresh);
+        self.ready.sort_unstable_by(Hit::order);
+        Ok(())
+    }
+}
