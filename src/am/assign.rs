@@ -1,13 +1,16 @@
-//! The second half of a build: every row to its list, in batches on worker threads, sorted by list
-//! within maintenance_work_mem, then written once.
+//! The second half of a build: every row to its list and coded, in batches on worker threads, sorted
+//! by list within maintenance_work_mem, then written once.
 
 use ann::Metric;
 use ann::assign::Assigner;
+use ann::codec::{Codec, encode_batch};
+use ann::coarse::Coarse;
 use ann::element::Element;
 use ann::parallel;
+use pages::coded::build::{CodedBuilder, Payload};
 use pages::ivf::build::{Builder, Entry};
 use pages::ivf::sort::Sorter;
-use pages::meta::MetaParams;
+use pages::meta::{Meta, MetaParams};
 use pages::tid::Tid;
 use pgrx::PgSqlErrorCode;
 
@@ -21,6 +24,7 @@ use super::progress::{self, Phase};
 use super::report::{Report, checked};
 use super::spill::TempRuns;
 use super::train::Trained;
+use super::transform::Transform;
 
 /// Rows assigned at once, unless memory is short.
 const BATCH_ROWS_MAX: usize = 16_384;
@@ -40,9 +44,33 @@ struct Loader<'a, E> {
     dims: usize,
     /// None when untrained: all rows go to list 0.
     assigner: Option<Assigner<'a>>,
+    /// None: vectors are stored as the column has them.
+    coder: Option<Coder<'a>>,
     sorter: Sorter<TempRuns>,
     batch: Batch<E>,
     rows_max: usize,
+}
+
+/// What codes rows, and how their payloads are divided.
+#[derive(Clone, Copy)]
+struct Coder<'a> {
+    codec: &'a Codec,
+    coarse: Coarse<'a>,
+    transform: Transform<'a>,
+    payload: Payload,
+}
+
+impl<'a> Coder<'a> {
+    fn new(frozen: &Frozen, params: &MetaParams, trained: &'a Trained) -> Option<Self> {
+        let codec = trained.codec.as_ref()?;
+        let layout = Meta::new(params, 1)?.coded?.layout;
+        Some(Self {
+            codec,
+            coarse: trained.coarse(frozen),
+            transform: trained.transform(frozen),
+            payload: Payload::new(codec, &layout),
+        })
+    }
 }
 
 /// Second pass over the table; returns live heap rows and indexed rows.
@@ -54,17 +82,20 @@ pub fn assign_and_write<E: Element>(
     sink: PgBulk,
 ) -> (f64, u64) {
     progress::set_phase(Phase::AssigningRows);
-    let row_bytes = frozen.dims * (size_of::<E>() + size_of::<f32>());
+    let coder = Coder::new(frozen, params, trained);
+    let coded_bytes = coder.map_or(0, |c| c.payload.size() + frozen.dims * size_of::<f32>());
+    let row_bytes = frozen.dims * (size_of::<E>() + size_of::<f32>()) + coded_bytes;
     let memory = memory_bytes_max();
     let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
     let sorted = (memory - rows_max * row_bytes).max(memory / 4);
-    let vector_size = frozen.dims * size_of::<E>();
+    let payload = coder.map_or(frozen.dims * size_of::<E>(), |c| c.payload.size());
     let mut loader = Loader {
         heap,
         metric: frozen.metric,
         dims: frozen.dims,
         assigner: trained.is_trained().then(|| Assigner::new(trained.coarse(frozen))),
-        sorter: Sorter::new(TempRuns::default(), vector_size, sorted),
+        coder,
+        sorter: Sorter::new(TempRuns::default(), payload, sorted),
         batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::<E>::new() },
         rows_max,
     };
@@ -94,18 +125,32 @@ fn write(
     sink: PgBulk,
 ) {
     let index = heap.index();
-    let mut builder = checked(index, Builder::new(sink, params, &trained.centroids));
+    let Some(codec) = &trained.codec else {
+        let mut builder = checked(index, Builder::new(sink, params, &trained.centroids));
+        checked(index, sorter.finish(counted(|entry| builder.add(entry))));
+        checked(index, builder.finish());
+        return;
+    };
+    let (spool, model) = (TempRuns::default(), trained.model());
+    let builder = CodedBuilder::new(sink, spool, params, &trained.centroids, &model, codec);
+    let mut builder = checked(index, builder);
+    checked(index, sorter.finish(counted(|entry| builder.add(entry))));
+    checked(index, builder.finish());
+}
+
+/// Passes rows on, answers interrupts and shows how far it is.
+fn counted(
+    mut add: impl FnMut(&Entry<'_>) -> Result<(), pages::Error>,
+) -> impl FnMut(&Entry<'_>) -> Result<(), pages::Error> {
     let mut n = 0;
-    let each = |entry: &Entry<'_>| {
+    move |entry| {
         n += 1;
         if n % 1024 == 0 {
             check_for_interrupts();
             progress::set_tuples_done(n);
         }
-        builder.add(entry)
-    };
-    checked(index, sorter.finish(each));
-    checked(index, builder.finish());
+        add(entry)
+    }
 }
 
 impl<E: Element> Loader<'_, E> {
@@ -118,12 +163,14 @@ impl<E: Element> Loader<'_, E> {
         }
     }
 
-    /// Assigns the batch and passes it on.
+    /// Assigns the batch, codes it, and passes it on.
     fn flush(&mut self) {
         let n = self.batch.tids.len();
         let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
+        let mut payloads = Vec::new();
         if let Some(assigner) = self.assigner.as_ref().filter(|_| n > 0) {
-            assign(assigner, &self.batch.elements, &mut list_nos, &mut distances);
+            let placed = (&mut list_nos[..], &mut distances[..]);
+            payloads = assign(assigner, self.coder.as_ref(), &self.batch.elements, placed);
         }
         let vectors = self.batch.elements.chunks_exact(self.dims);
         for (i, elements) in vectors.enumerate() {
@@ -131,13 +178,19 @@ impl<E: Element> Loader<'_, E> {
             else {
                 break;
             };
-            let entry = Entry {
-                list_no: list_nos[i],
-                tid,
-                norm_sqr,
-                coarse_distance: member_distance(self.metric, distances[i], norm_sqr),
-                vector: bytemuck::cast_slice(elements),
-            };
+            let mut vector: &[u8] = bytemuck::cast_slice(elements);
+            let mut coarse_distance = member_distance(self.metric, distances[i], norm_sqr);
+            if let Some(coder) = &self.coder {
+                let size = coder.payload.size();
+                let Some(payload) = payloads.get_mut(i * size..(i + 1) * size) else { break };
+                let stored = size - coder.payload.vector;
+                if let Some(place) = payload.get_mut(stored..).filter(|p| !p.is_empty()) {
+                    place.copy_from_slice(vector);
+                }
+                // Coded vectors are divided by their norm before they are assigned.
+                (vector, coarse_distance) = (payload, distances[i]);
+            }
+            let entry = Entry { list_no: list_nos[i], tid, norm_sqr, coarse_distance, vector };
             checked(self.heap.index(), self.sorter.add(&entry));
         }
         self.batch.tids.clear();
@@ -146,25 +199,35 @@ impl<E: Element> Loader<'_, E> {
     }
 }
 
+/// Finds lists and coarse distances of the vectors, and with a coder their payloads, exact vectors left out.
 fn assign<E: Element>(
     assigner: &Assigner<'_>,
+    coder: Option<&Coder<'_>>,
     elements: &[E],
-    list_nos: &mut [u32],
-    distances: &mut [f32],
-) {
+    (list_nos, distances): (&mut [u32], &mut [f32]),
+) -> Vec<u8> {
     let done = parallel::run(
         guc::build_threads(),
         |_job| check_for_interrupts(),
         |job| {
-            let points: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
+            let Some(coder) = coder else {
+                let points: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
+                assigner.assign(&points, list_nos, distances, job);
+                return Vec::new();
+            };
+            let Coder { codec, coarse, transform, payload } = coder;
+            let points = transform.apply_batch(elements, coarse.dims, job);
             assigner.assign(&points, list_nos, distances, job);
+            let mut payloads = vec![0; list_nos.len() * payload.size()];
+            encode_batch(codec, coarse, &points, list_nos, payload.size(), &mut payloads, job);
+            payloads
         },
     );
-    if let Err(e) = done {
+    done.unwrap_or_else(|e| {
         Report::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
             format!("could not assign rows to lists: {e}"),
         )
-        .error();
-    }
+        .error()
+    })
 }

@@ -5,11 +5,12 @@
 //! list, spilling to temporary files.
 
 use ann::element::Element;
+use ann::factory::Refine;
 use ann::metric::Metric;
 use ann::rules;
 use half::f16;
 use pages::ivf::build::build_empty;
-use pages::meta::MetaParams;
+use pages::meta::{CodeParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
@@ -36,6 +37,8 @@ pub struct Frozen {
     /// As the user wrote it; 0 = automatic.
     pub nlist_option: u32,
     pub seed: u64,
+    /// None: vectors are stored as the column has them.
+    pub code: Option<CodeParams>,
 }
 
 impl Frozen {
@@ -51,7 +54,13 @@ impl Frozen {
         };
         options.require_dims(dims);
         refuse_unbuilt(&options);
-        Self { metric, dims, nlist_option: options.nlist, seed: options.seed }
+        let code = options.code.map(|kind| CodeParams {
+            kind,
+            refine: options.refine,
+            rotation: options.rotation,
+            normalize: options.normalize,
+        });
+        Self { metric, dims, nlist_option: options.nlist, seed: options.seed, code }
     }
 
     fn params<E: Element>(&self, trained: &Trained) -> MetaParams {
@@ -62,22 +71,26 @@ impl Frozen {
             nlist_option: self.nlist_option,
             seed: self.seed,
             trained_rows: trained.rows,
+            // An index that could not be trained keeps vectors as they are.
+            code: self.code.filter(|_| trained.codec.is_some()),
         }
     }
 }
 
 /// Raises 22023 for what options can say and the build cannot make.
 fn refuse_unbuilt(options: &IvfOptions) {
-    let what = match options.code {
-        Some(code) => format!("code \"{}\"", code.name()),
-        None if options.normalize => "factory part \"L2norm\"".to_owned(),
-        None => return,
+    let what = match (options.code, options.refine) {
+        (Some(_), refine @ (Refine::SqFp16 | Refine::Sq8)) => {
+            format!("refine = {} is", refine.name())
+        }
+        (None, _) if options.normalize => "factory part \"L2norm\" with \"Flat\" is".to_owned(),
+        _ => return,
     };
     Report::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("{what} is not supported by access method \"faissivf\""),
+        format!("{what} not supported by access method \"faissivf\""),
     )
-    .detail("Supported codes: flat.")
+    .hint("Use refine = heap or refine = flat.")
     .error()
 }
 

@@ -5,7 +5,7 @@
 //! The planner takes the share of it that LIMIT and the filters make likely.
 
 use ann::rules::optimal_nlist;
-use pages::ivf::directory;
+use pages::coded::model;
 use pgrx::{pg_guard, pg_sys};
 
 use super::guc;
@@ -23,6 +23,10 @@ const OPERATORS_PER_VECTOR: f64 = 0.25;
 /// A scan that goes on reads and selects again, and may run into its budget: its vectors count this
 /// many times.
 const CONTINUATION: f64 = 2.0;
+/// A coded vector costs this part of an exact distance, and no call of its own.
+const CODE_SHARE: f64 = 0.1;
+/// Rows whose candidates are re-ranked before the first one comes out.
+const ROWS_FIRST: f64 = 10.0;
 /// Stands for the dimensions of an imagined index.
 const DIMS_UNKNOWN: f64 = 512.0;
 
@@ -34,6 +38,8 @@ struct Shape {
     nlist: f64,
     nprobe: f64,
     dims: f64,
+    /// Candidates re-ranked by exact distances before the first row; 0 without a lossy code.
+    reranked: f64,
 }
 
 /// The server's cost constants for one tablespace.
@@ -73,7 +79,8 @@ impl Prices {
 /// not find cached, and `heap_pages` the pages of the table.
 fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
     let share = (shape.nprobe / shape.nlist).min(1.0);
-    let vector = prices.operator * (OPERATORS_PER_VECTOR + shape.dims / DIMS_PER_OPERATOR);
+    let exact = prices.operator * (OPERATORS_PER_VECTOR + shape.dims / DIMS_PER_OPERATOR);
+    let vector = if shape.reranked > 0.0 { exact * CODE_SHARE } else { exact };
     // Where the table keeps its vectors out of line, the server prices a sequential scan by the few
     // pages of the main table and the fetching of vectors at nothing. The first lists are priced by
     // the same measure, or no index would ever look good; going on is not, so that reading
@@ -81,7 +88,11 @@ fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, 
     let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
     let first = shape.pages * share;
     let rest = shape.pages - first;
-    let startup = shape.nlist * vector
+    // A candidate's row is fetched as any index scan fetches one; the server charges its pages to the
+    // rows returned alone.
+    let rerank = shape.reranked * (exact + prices.index_tuple + measure * prices.seq_page);
+    let startup = shape.nlist * exact
+        + rerank
         + measure * reread * prices.read(first, shape.nprobe.min(shape.nlist), shape.pages)
         + shape.tuples * share * vector;
     let going_on = prices.read(rest, shape.nlist * (1.0 - share), shape.pages)
@@ -185,6 +196,7 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
         nlist: frozen.nlist.max(1.0),
         nprobe: frozen.nprobe,
         dims: frozen.dims,
+        reranked: frozen.reranked.min(tuples),
     }
 }
 
@@ -193,6 +205,7 @@ struct Frozen {
     nlist: f64,
     nprobe: f64,
     dims: f64,
+    reranked: f64,
     /// Pages that a scan does not read, because each backend keeps what they say.
     kept_pages: f64,
 }
@@ -200,7 +213,8 @@ struct Frozen {
 impl Frozen {
     /// For an index that an advisor only imagines.
     fn guess(nlist: u32, nprobe: u32) -> Self {
-        Self { nlist: nlist.into(), nprobe: nprobe.into(), dims: DIMS_UNKNOWN, kept_pages: 0.0 }
+        let (nlist, nprobe) = (nlist.into(), nprobe.into());
+        Self { nlist, nprobe, dims: DIMS_UNKNOWN, reranked: 0.0, kept_pages: 0.0 }
     }
 
     /// # Safety
@@ -210,15 +224,24 @@ impl Frozen {
         // SAFETY: the caller's promise; the relation outlives `pages`.
         unsafe {
             let rel = pg_sys::index_open(index, no_lock);
-            let nprobe = guc::nprobe_for(&IvfOptions::of(rel));
+            let options = IvfOptions::of(rel);
+            let nprobe = guc::nprobe_for(&options);
             let ivf = ivf_index(rel, &PgPages::new(rel));
             pg_sys::index_close(rel, no_lock);
             let meta = &ivf.meta;
-            let kept = 1 + meta.centroid_pages() + directory::n_pages(meta.nlist);
+            let mut kept = 1 + meta.centroid_pages() + meta.directory_pages();
+            let mut reranked = 0.0;
+            if let Some(coded) = &meta.coded {
+                kept += model::n_pages(coded.model_len(meta.dims));
+                let automatic = coded.params.kind.k_factor(meta.dims) as u32;
+                let k_factor = guc::k_factor_for(&options).unwrap_or(automatic);
+                reranked = ROWS_FIRST * f64::from(k_factor);
+            }
             Self {
                 nlist: meta.nlist as f64,
                 nprobe: nprobe.into(),
                 dims: meta.dims as f64,
+                reranked,
                 kept_pages: kept as f64,
             }
         }
@@ -279,6 +302,7 @@ mod tests {
             nlist: 1024.0,
             nprobe,
             dims: 384.0,
+            reranked: 0.0,
         };
         let costs: Vec<_> = [1.0, 10.0, 100.0, 1024.0, 4096.0]
             .map(|nprobe| price(&shape(nprobe), &PRICES, 1.0, 20_000.0))
@@ -291,7 +315,14 @@ mod tests {
     #[pg_test]
     fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
         let shape =
-            Shape { tuples: 1000.0, pages: 1000.0, nlist: 25.0, nprobe: 10.0, dims: 1536.0 };
+            Shape {
+            tuples: 1000.0,
+            pages: 1000.0,
+            nlist: 25.0,
+            nprobe: 10.0,
+            dims: 1536.0,
+            reranked: 0.0,
+        };
         let (startup, _) = price(&shape, &PRICES, 1.0, 8.0);
         // Eight pages of main table, 1000 rows, a top-k sort.
         let sequential = 8.0 + 1000.0 * 0.0125 + 1000.0 * 0.005 * 4.3;

@@ -82,7 +82,6 @@ pub fn nprobe_for(options: &IvfOptions) -> u32 {
 
 /// How many candidates of a lossy code a scan re-ranks per row asked for: `faiss.k_factor` where it
 /// wins over the index's option; `None` = automatic.
-#[cfg_attr(not(feature = "pg_test"), expect(dead_code, reason = "no scan knows lossy codes"))]
 pub fn k_factor_for(options: &IvfOptions) -> Option<u32> {
     let k_factor = K_FACTOR.or_option(options.k_factor);
     (k_factor != K_FACTOR_AUTOMATIC.unsigned_abs()).then_some(k_factor)

@@ -1,11 +1,14 @@
-//! `aminsert`: one row into the list of its nearest centroid.
+//! `aminsert`: one row, coded if the index has a code, into the list of its nearest centroid.
 
 use std::rc::Rc;
 
+use ann::codec::Coding;
 use ann::element::Element;
 use ann::kernels;
 use ann::metric::Metric;
 use half::f16;
+use pages::coded::build::Payload;
+use pages::coded::insert::Row;
 use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
@@ -13,7 +16,7 @@ use super::datum::Varlena;
 use super::opclass::{ElementType, opclass_of};
 use super::pages::PgPages;
 use super::rel::tid_of;
-use super::relation::{IvfIndex, ivf_index};
+use super::relation::{IvfIndex, TrainedCode, ivf_index};
 use super::report::{checked, wrong_dimensions};
 
 /// A row's vector with what the list needs to know of it. Under cosine a vector without direction
@@ -77,6 +80,10 @@ unsafe fn insert<E: Element>(
         wrong_dimensions(dims, vector.dims());
     }
     let Some(row) = Placed::new(ivf.meta.metric, vector.elements()) else { return };
+    if let Some(code) = &ivf.code {
+        insert_coded(index, pages, ivf, code, tid, row.elements);
+        return;
+    }
     let (list_no, distance) = ivf.coarse().map_or((0, 0.0), |coarse| {
         let wide: Vec<f32> = row.elements.iter().map(|x| x.to_f32()).collect();
         coarse.assign(&wide)
@@ -92,6 +99,32 @@ unsafe fn insert<E: Element>(
         distance,
     );
     checked(index, result);
+}
+
+fn insert_coded<E: Element>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    trained: &TrainedCode,
+    tid: Tid,
+    elements: &[E],
+) {
+    let Some(coarse) = ivf.coarse() else { return };
+    let mut point = Vec::new();
+    ivf.transform().apply(elements, &mut point);
+    let (list_no, coarse_distance) = coarse.assign(&point);
+    let centroid = coarse.centroid(list_no);
+    let payload = Payload::new(&trained.codec, &trained.coded.layout);
+    let mut code = vec![0; payload.code];
+    let mut factors = vec![0.0; trained.codec.n_factors()];
+    trained.codec.encode(&point, centroid, &mut code, &mut factors);
+    let vector = match payload.vector {
+        0 => &[],
+        _ => bytemuck::cast_slice(elements),
+    };
+    let row =
+        Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector };
+    checked(index, pages::coded::insert::insert(pages, &ivf.meta, &trained.codec, &row));
 }
 
 /// A row's distance to its list's centroid as the list keeps it: what the coarse quantizer gives,

@@ -14,15 +14,16 @@ pub mod options;
 pub mod pages;
 pub mod progress;
 mod recent;
-#[allow(dead_code, reason = "the scans of lossy codes are its callers and come next")]
 mod refetch;
 pub mod rel;
 pub mod relation;
 pub mod report;
+mod rerank;
 mod scan;
 mod spill;
 #[cfg(feature = "pg_test")]
 mod testing;
 mod train;
+mod transform;
 mod vacuum;
 mod validate;

@@ -1,25 +1,31 @@
-//! What every callback needs of an index and must not decode each time: its metapage and its
-//! centroids, kept once per backend and storage.
+//! What every callback needs of an index and must not decode each time: its metapage, its centroids
+//! and its trained code, kept once per backend and storage.
 //!
-//! Both are written at build and never change afterwards, so an entry is right as long as the
+//! All are written at build and never change afterwards, so an entry is right as long as the
 //! relation keeps its file. The relcache callback drops entries of relations that changed; a
 //! running scan keeps its own reference.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use ann::codec::{Codec, Space};
 use ann::coarse::Coarse;
+use ann::factory::RotationKind;
+use ann::rotation::Rotation;
 use pages::Error;
+use pages::coded::model;
 use pages::ivf::centroids::read_centroids;
-use pages::meta::Meta;
+use pages::ivf::scan::View;
+use pages::meta::{Coded, Meta};
 use pgrx::{pg_guard, pg_sys};
 
 use super::pages::PgPages;
 use super::recent::RecentBuffers;
 use super::rel;
 use super::report::checked;
+use super::transform::Transform;
 
-/// How many indexes a backend remembers, and how many bytes of centroids.
+/// How many indexes a backend remembers, and how many bytes of centroids and codebooks.
 const ENTRIES_MAX: usize = 32;
 const BYTES_MAX: usize = 256 << 20;
 
@@ -28,11 +34,56 @@ pub struct IvfIndex {
     pub meta: Meta,
     /// nlist × dims; empty when untrained.
     centroids: Vec<f32>,
+    /// None where vectors are stored as the column has them.
+    pub code: Option<TrainedCode>,
     /// Where its blocks were last found in shared buffers.
     pub recent: Rc<RecentBuffers>,
 }
 
+/// What a lossy code was trained to.
+pub struct TrainedCode {
+    pub coded: Coded,
+    pub codec: Codec,
+    rotation: Option<Rotation>,
+}
+
+impl TrainedCode {
+    /// The MODEL pages: rotation, then the code's parameters.
+    fn read(pages: &PgPages, meta: &Meta, coded: Coded) -> Result<Self, Error> {
+        let damaged = || Error::corrupted(coded.model_first, "trained parameters make no code");
+        let mut floats = model::read(pages, coded.model_first, coded.model_len(meta.dims))?;
+        let rotation = match coded.params.rotation {
+            RotationKind::None => None,
+            _ => {
+                let rest = floats.split_off(meta.dims * meta.dims);
+                let matrix = std::mem::replace(&mut floats, rest);
+                Some(Rotation::from_matrix(meta.dims, matrix).ok_or_else(damaged)?)
+            }
+        };
+        let space = Space { dims: meta.dims, metric: meta.metric };
+        let codec = Codec::from_params(coded.params.kind, space, floats).ok_or_else(damaged)?;
+        Ok(Self { coded, codec, rotation })
+    }
+
+    fn bytes(&self, dims: usize) -> usize {
+        self.coded.model_len(dims) * size_of::<f32>()
+    }
+}
+
 impl IvfIndex {
+    /// What a scan reads by.
+    pub fn view(&self) -> View<'_> {
+        let codec = self.code.as_ref().map(|code| &code.codec);
+        View { meta: &self.meta, coarse: self.coarse(), codec }
+    }
+
+    /// What happens to a vector before it is coded.
+    pub fn transform(&self) -> Transform<'_> {
+        self.code.as_ref().map_or_else(Transform::default, |code| {
+            Transform::new(self.meta.metric, &code.coded.params, code.rotation.as_ref())
+        })
+    }
+
     /// The coarse quantizer; None when untrained.
     pub fn coarse(&self) -> Option<Coarse<'_>> {
         let (metric, dims) = (self.meta.metric, self.meta.dims);
@@ -42,11 +93,16 @@ impl IvfIndex {
     fn read(pages: &PgPages) -> Result<Self, Error> {
         let meta = Meta::read(pages)?;
         let centroids = read_centroids(pages, &meta)?;
-        Ok(Self { meta, centroids, recent: Rc::default() })
+        let code = match meta.coded {
+            Some(coded) => Some(TrainedCode::read(pages, &meta, coded)?),
+            None => None,
+        };
+        Ok(Self { meta, centroids, code, recent: Rc::default() })
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.centroids.len() * size_of::<f32>()
+        let code = self.code.as_ref().map_or(0, |code| code.bytes(self.meta.dims));
+        size_of::<Self>() + self.centroids.len() * size_of::<f32>() + code
     }
 }
 

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use ann::element::Element;
 use half::f16;
-use pages::ivf::scan::{Iterative, Scan, SearchParams};
+use pages::ivf::probe::Probe;
+use pages::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
@@ -18,11 +19,13 @@ use super::pages::PgPages;
 use super::rel;
 use super::relation::{IvfIndex, ivf_index};
 use super::report::{Report, checked};
+use super::rerank::CodedSearch;
 
-/// A scan of either element type.
+/// A scan, by what the index stores.
 enum Search {
-    F32(Scan<f32>),
-    F16(Scan<f16>),
+    F32(Scan<Probe<f32>>),
+    F16(Scan<Probe<f16>>),
+    Coded(Box<CodedSearch>),
 }
 
 /// What hangs on `IndexScanDesc.opaque`.
@@ -45,10 +48,8 @@ pub unsafe extern "C-unwind" fn ambeginscan(
     // that the scan descriptor itself is allocated in.
     unsafe {
         let scan = pg_sys::RelationGetIndexScan(index, nkeys, norderbys);
-        let search = match opclass_of(index).element {
-            ElementType::F16 => Search::F16(Scan::new()),
-            ElementType::F32 => Search::F32(Scan::new()),
-        };
+        // What the index stores is known when its first page is read.
+        let search = Search::F32(Scan::new());
         let state = ScanState { pages: PgPages::new(index), search, running: None };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
@@ -70,6 +71,9 @@ pub unsafe extern "C-unwind" fn amrescan(
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
+        if let Search::Coded(search) = &mut state.search {
+            search.rest();
+        }
         let n = norderbys.min((*scan).numberOfOrderBys).max(0) as usize;
         if !orderbys.is_null() && n > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, n);
@@ -96,8 +100,9 @@ pub unsafe extern "C-unwind" fn amgettuple(
         }
         let Some(ivf) = state.running.clone() else { return false };
         let found = match &mut state.search {
-            Search::F32(search) => search.next(&state.pages, &ivf.meta, ivf.coarse().as_ref()),
-            Search::F16(search) => search.next(&state.pages, &ivf.meta, ivf.coarse().as_ref()),
+            Search::F32(search) => search.next(&state.pages, &ivf.view()),
+            Search::F16(search) => search.next(&state.pages, &ivf.view()),
+            Search::Coded(search) => search.next(&state.pages, &ivf),
         };
         let Some(found) = checked(index, found) else { return false };
         (*scan).xs_heaptid = rel::pointer_of(found.tid);
@@ -115,6 +120,9 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
+        if let Search::Coded(search) = &mut state.search {
+            search.end();
+        }
         state.search = Search::F32(Scan::new());
     }
 }
@@ -155,32 +163,70 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
         state.pages.remember(Rc::clone(&ivf.recent));
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
+        let options = IvfOptions::of(index);
         let params = SearchParams {
-            nprobe: guc::nprobe_for(&IvfOptions::of(index)) as usize,
+            nprobe: guc::nprobe_for(&options) as usize,
             iterative: match guc::iterative_scan() {
                 IterativeScan::StrictOrder => Iterative::Strict,
                 IterativeScan::RelaxedOrder => Iterative::Relaxed,
                 IterativeScan::Off => Iterative::Off,
             },
             max_scan_tuples: guc::max_scan_tuples(),
+            tranche: TRANCHE_FIRST,
         };
-        match &mut state.search {
-            Search::F32(search) => begin(search, &ivf, value, params),
-            Search::F16(search) => begin(search, &ivf, value, params),
+        let element = opclass_of(index).element;
+        let dims = ivf.meta.dims;
+        let (query, params) = match element {
+            ElementType::F32 => query_of::<f32>(dims, value, params),
+            ElementType::F16 => query_of::<f16>(dims, value, params),
+        };
+        if let Some(code) = &ivf.code {
+            let automatic = code.coded.params.kind.k_factor(dims);
+            let k_factor = guc::k_factor_for(&options).map_or(automatic, |k| k as usize);
+            coded_search(scan, state).begin(&ivf, element, &query, params, k_factor);
+            return ivf;
+        }
+        match (element, &mut state.search) {
+            (ElementType::F32, Search::F32(search)) => search.begin(&query, params),
+            (ElementType::F16, Search::F16(search)) => search.begin(&query, params),
+            (ElementType::F32, other) => {
+                let mut search = Scan::new();
+                search.begin(&query, params);
+                *other = Search::F32(search);
+            }
+            (ElementType::F16, other) => {
+                let mut search = Scan::new();
+                search.begin(&query, params);
+                *other = Search::F16(search);
+            }
         }
         ivf
     }
 }
 
+/// The scan's search of codes, made when it is first needed.
+///
+/// # Safety
+/// As [`amgettuple`].
+unsafe fn coded_search(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> &mut CodedSearch {
+    loop {
+        match state.search {
+            Search::Coded(ref mut search) => return search,
+            // SAFETY: the state does not outlive the scan.
+            _ => state.search = Search::Coded(Box::new(unsafe { CodedSearch::new(scan) })),
+        }
+    }
+}
+
+/// The query's elements, and how to search: zeros for NULL.
+///
 /// # Safety
 /// `value` must be a vector of element type `E`.
-unsafe fn begin<E: Element>(
-    search: &mut Scan<E>,
-    ivf: &IvfIndex,
+unsafe fn query_of<E: Element>(
+    dims: usize,
     value: Option<pg_sys::Datum>,
     params: SearchParams,
-) {
-    let dims = ivf.meta.dims;
+) -> (Vec<f32>, SearchParams) {
     let Some(value) = value else {
         // Every distance to NULL is NULL: all rows are equally near, so none may be left out because
         // it comes late.
@@ -188,16 +234,14 @@ unsafe fn begin<E: Element>(
             Iterative::Strict => Iterative::Relaxed,
             other => other,
         };
-        search.begin(&vec![0.0; dims], SearchParams { iterative, ..params });
-        return;
+        return (vec![0.0; dims], SearchParams { iterative, ..params });
     };
     // SAFETY: the ordering operator's right argument has the type of the operator class.
     let vector = unsafe { Varlena::<E>::from_datum(value) };
     if vector.dims() != dims {
         different_dimensions::<E>(dims, vector.dims());
     }
-    let query: Vec<f32> = vector.elements().iter().map(|x| x.to_f32()).collect();
-    search.begin(&query, params);
+    (vector.elements().iter().map(|x| x.to_f32()).collect(), params)
 }
 
 /// The operator's own error: the index must not change what a query with a wrong operand says.

@@ -1,11 +1,16 @@
-//! The first half of a build: the training sample and k-means.
+//! The first half of a build: the training sample, the rotation, k-means, the code.
 
+use ann::codec::{self, Codec, Coding, Space, take_residuals};
 use ann::coarse::Coarse;
 use ann::element::Element;
-use ann::kmeans::{KMeansParams, kmeans};
+use ann::factory::RotationKind;
+use ann::assign::Assigner;
+use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
 use ann::metric::Metric;
-use ann::parallel;
+use ann::opq::train_opq;
+use ann::parallel::{self, Job};
 use ann::rng::{Reservoir, Rng};
+use ann::rotation::Rotation;
 use ann::rules::{MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
 use pgrx::PgSqlErrorCode;
 
@@ -17,6 +22,12 @@ use super::interrupts::check_for_interrupts;
 use super::progress::{self, Phase};
 use super::rel;
 use super::report::Report;
+use super::transform::Transform;
+
+/// Rows that OPQ is trained on at most, as in FAISS.
+const OPQ_ROWS: usize = 65_536;
+/// Rows rotated at once: so many are held twice.
+const ROTATED_AT_ONCE: usize = 4096;
 
 /// Rows drawn at random over the whole table, in random order of arrival.
 pub struct Sample {
@@ -30,22 +41,40 @@ pub struct Sample {
     cut_by_memory: bool,
 }
 
-/// The coarse quantizer of a new index.
+/// What a new index was trained to.
 pub struct Trained {
     /// Rows it was trained on; 0 = untrained.
     pub rows: u64,
     /// nlist × dims.
     pub centroids: Vec<f32>,
+    /// The code, if the index has one and could be trained.
+    pub codec: Option<Codec>,
+    /// What happens to vectors before they are assigned and coded.
+    pub rotation: Option<Rotation>,
 }
 
 impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
-        Self { rows: 0, centroids: Vec::new() }
+        Self { rows: 0, centroids: Vec::new(), codec: None, rotation: None }
     }
 
     pub fn is_trained(&self) -> bool {
         self.rows > 0
+    }
+
+    /// The MODEL pages' floats: rotation, then the code's parameters.
+    pub fn model(&self) -> Vec<f32> {
+        let rotation = self.rotation.as_ref().map_or(&[][..], |r| r.matrix());
+        let codec = self.codec.as_ref().map_or(&[][..], |codec| codec.params());
+        [rotation, codec].concat()
+    }
+
+    /// What happens to a row before it is coded.
+    pub fn transform(&self, frozen: &Frozen) -> Transform<'_> {
+        frozen.code.map_or_else(Transform::default, |code| {
+            Transform::new(frozen.metric, &code, self.rotation.as_ref())
+        })
     }
 
     pub fn coarse<'a>(&'a self, frozen: &Frozen) -> Coarse<'a> {
@@ -119,7 +148,8 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
     let room = Room::of(frozen);
     let nlist = nlist_for(frozen, heap.rows_max()).min(room.nlist_max(frozen));
     let by_memory = room.sample_rows(nlist);
-    let capacity = by_memory.min(nlist as usize * MAX_POINTS_PER_CENTROID).max(1);
+    let wanted = (nlist as usize * MAX_POINTS_PER_CENTROID).max(code_rows(frozen));
+    let capacity = by_memory.min(wanted).max(1);
     let mut reservoir = Reservoir::new(capacity, frozen.seed);
     let mut points: Vec<f32> = Vec::new();
     let mut n = 0;
@@ -144,6 +174,9 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
             };
             if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
                 to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32() * scale);
+                if frozen.code.is_some_and(|code| code.normalize) {
+                    normalize(to, dims);
+                }
             }
         },
         true,
@@ -151,15 +184,21 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
     Sample { points, n, rows: reservoir.seen(), cut_by_memory: n == by_memory }
 }
 
-/// k-means over the sample, on worker threads.
+/// Rows that training the code or its rotation would like to have.
+fn code_rows(frozen: &Frozen) -> usize {
+    frozen.code.map_or(0, |code| {
+        let opq = matches!(code.rotation, RotationKind::Opq { .. });
+        code.kind.training_rows().max(if opq { OPQ_ROWS } else { 0 })
+    })
+}
+
+/// Trains on the sample, on worker threads.
 pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
     let Some(nlist) = choose_nlist(heap, &sample, frozen) else { return Trained::untrained() };
     let k = nlist as usize;
     let n = sample.n.min(k * MAX_POINTS_PER_CENTROID);
     warn_if_few(heap, &sample, n, k);
-    let spherical = frozen.metric != Metric::L2;
-    let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, frozen.dims, spherical) };
-    let points = draw(&mut sample.points, n, frozen);
+    shuffle(&mut sample.points, n.max(code_rows(frozen)), frozen);
     let result = parallel::run(
         guc::build_threads(),
         |job| {
@@ -169,18 +208,80 @@ pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
                 progress::set_phase(Phase::KMeans { iteration, n_iter });
             }
         },
-        |job| kmeans(points, &params, job),
+        |job| quantizers(&mut sample.points, n, k, frozen, job),
     );
     match result {
-        Ok(Ok(centroids)) => Trained { rows: n as u64, centroids },
+        Ok(Ok(trained)) => trained,
         Ok(Err(e)) => failed(&e.to_string()),
         Err(e) => failed(&e.to_string()),
     }
 }
 
-/// A random part of `n` of the sampled rows: the sample was drawn before the number of lists was
+/// Everything that is trained, on a worker thread: the rotation, the centroids from the first `n` points, the code. The
+/// points are rotated in place, and some of them become residuals.
+fn quantizers(
+    points: &mut [f32],
+    n: usize,
+    k: usize,
+    frozen: &Frozen,
+    job: &Job,
+) -> Result<Trained, TrainError> {
+    let dims = frozen.dims;
+    let rotation = rotation(points, frozen, job)?;
+    if let Some(rotation) = &rotation {
+        for block in points.chunks_mut(ROTATED_AT_ONCE * dims) {
+            let copy = block.to_vec();
+            rotation.apply_batch(&copy, block, job);
+        }
+    }
+    let spherical = frozen.metric.is_spherical();
+    let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, dims, spherical) };
+    let centroids = kmeans(points.get(..n * dims).unwrap_or_default(), &params, job)?;
+    let coarse = Coarse { metric: frozen.metric, dims, centroids: &centroids };
+    let codec = match frozen.code {
+        Some(code) => Some(train_code(points, &coarse, code.kind, frozen.seed, job)?),
+        None => None,
+    };
+    Ok(Trained { rows: n as u64, centroids, codec, rotation })
+}
+
+fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotation>, TrainError> {
+    let dims = frozen.dims;
+    match frozen.code.map_or(RotationKind::None, |code| code.rotation) {
+        RotationKind::None => Ok(None),
+        RotationKind::Random => Rotation::random(dims, frozen.seed, job).map(Some),
+        RotationKind::Opq { m } => {
+            let points = points.get(..OPQ_ROWS * dims).unwrap_or(points);
+            train_opq(points, dims, m.into(), frozen.seed, job).map(Some)
+        }
+    }
+}
+
+/// Trains the code on the first points, less their centroids if it codes residuals.
+fn train_code(
+    points: &mut [f32],
+    coarse: &Coarse<'_>,
+    kind: codec::CodeKind,
+    seed: u64,
+    job: &Job,
+) -> Result<Codec, TrainError> {
+    let dims = coarse.dims;
+    let n = (points.len() / dims).min(kind.training_rows());
+    let points = points.get_mut(..n * dims).unwrap_or_default();
+    if kind.by_residual() && n > 0 {
+        let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
+        Assigner::new(*coarse).assign(points, &mut list_nos, &mut distances, job);
+        take_residuals(coarse, points, &list_nos);
+    }
+    if job.cancelled() {
+        return Err(TrainError::Cancelled);
+    }
+    codec::train(kind, Space { dims, metric: coarse.metric }, points, seed, job)
+}
+
+/// Brings a random part of `n` of the sampled rows to the front: the sample was drawn before the number of lists was
 /// known, and its rows are in table order.
-fn draw<'a>(points: &'a mut [f32], n: usize, frozen: &Frozen) -> &'a [f32] {
+fn shuffle(points: &mut [f32], n: usize, frozen: &Frozen) {
     let dims = frozen.dims;
     let rows = points.len() / dims;
     let mut rng = Rng::new(frozen.seed);
@@ -194,7 +295,6 @@ fn draw<'a>(points: &'a mut [f32], n: usize, frozen: &Frozen) -> &'a [f32] {
             }
         }
     }
-    &points[..n * dims]
 }
 
 fn failed(what: &str) -> ! {
@@ -211,8 +311,14 @@ fn choose_nlist(heap: &Heap, sample: &Sample, frozen: &Frozen) -> Option<u32> {
         say_untrained(heap);
         return None;
     }
+    if let Some(code) = &frozen.code
+        && sample.n < code.kind.rows_min()
+    {
+        say_too_few(heap, sample.n, code.kind);
+        return None;
+    }
     let wanted = nlist_for(frozen, sample.rows);
-    if frozen.nlist_option == 0 && wanted <= 1 {
+    if frozen.nlist_option == 0 && wanted <= 1 && frozen.code.is_none() {
         return None;
     }
     let vectors = u32::try_from(sample.n).unwrap_or(u32::MAX);
@@ -248,6 +354,20 @@ fn say_untrained(heap: &Heap) {
     )
     .detail("It works, exactly, as one inverted list.")
     .hint("REINDEX it once the table holds the data.")
+    .notice();
+}
+
+fn say_too_few(heap: &Heap, n: usize, kind: codec::CodeKind) {
+    let name = rel::name(heap.index());
+    Report::new(
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        format!("index \"{name}\" is untrained: {n} vectors are too few to train {kind}"),
+    )
+    .detail(format!(
+        "It takes at least {}. Until then the index keeps vectors as they are and works, exactly, as one inverted list.",
+        kind.rows_min()
+    ))
+    .hint("REINDEX it once the table holds more rows.")
     .notice();
 }
 

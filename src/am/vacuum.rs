@@ -1,7 +1,7 @@
 //! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the lists; an untouched index
 //! is not written.
 
-use pages::ivf::vacuum;
+use pages::{coded, ivf};
 use pages::tid::Tid;
 use pgrx::{PgBox, pg_guard, pg_sys};
 
@@ -23,7 +23,7 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
     unsafe {
         let index = (*info).index;
         let pages = PgPages::for_vacuum(index, (*info).strategy);
-        let ivf = ivf_index(index, &pages);
+        let opened = ivf_index(index, &pages);
         let is_dead = |tid: Tid| {
             let mut pointer = pointer_of(tid);
             // The server's function may raise an error, which must unwind through us.
@@ -31,7 +31,11 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
                 pg_sys::ffi::pg_guard_ffi_boundary(|| f(&raw mut pointer, callback_state))
             })
         };
-        let done = checked(index, vacuum::bulk_delete(&pages, &ivf.meta, is_dead));
+        let done = match opened.meta.coded {
+            Some(_) => coded::vacuum::bulk_delete(&pages, &opened.meta, is_dead),
+            None => ivf::vacuum::bulk_delete(&pages, &opened.meta, is_dead),
+        };
+        let done = checked(index, done);
         let stats = allocated(stats);
         (*stats).num_index_tuples = done.live as f64;
         (*stats).tuples_removed += done.removed as f64;
@@ -63,8 +67,12 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
                 pg_sys::IndexFreeSpaceMapVacuum(index);
             }
         } else {
-            let ivf = ivf_index(index, &pages);
-            let found = checked(index, vacuum::stats(&pages, &ivf.meta));
+            let opened = ivf_index(index, &pages);
+            let found = match opened.meta.coded {
+                Some(_) => coded::vacuum::stats(&pages, &opened.meta),
+                None => ivf::vacuum::stats(&pages, &opened.meta),
+            };
+            let found = checked(index, found);
             (*stats).num_index_tuples = found.live as f64;
         }
         (*stats).num_pages = checked(index, pages::store::Pages::n_blocks(&pages));

@@ -1,9 +1,11 @@
 //! `faiss.index_info`, `faiss.list_info`, `faiss.check`: what an index holds, from psql.
 
 use ann::Metric;
+use ann::factory::{Factory, Refine, RotationKind};
+use pages::coded;
 use pages::ivf::check::{self, Problem, Severity};
-use pages::ivf::info;
-use pages::meta::FORMAT_VERSION;
+use pages::ivf::info::{self, ListInfo};
+use pages::meta::{FORMAT_VERSION, Meta};
 use pages::store::Pages;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -158,7 +160,7 @@ fn index_info(
     let pages = open.pages();
     let ivf = ivf_index(open.rel, &pages);
     let meta = &ivf.meta;
-    let lists = checked(open.rel, info::list_info(&pages, meta));
+    let lists = lists_of(&open, &pages, meta);
     let totals = info::totals(&lists);
     let n_blocks = checked(open.rel, pages.n_blocks());
     let bytes = i64::from(n_blocks) * i64::from(pg_sys::BLCKSZ);
@@ -166,7 +168,7 @@ fn index_info(
     let (_, element_type) = element(meta);
     TableIterator::once((
         "faissivf".to_owned(),
-        format!("IVF{},Flat", meta.nlist),
+        factory_of(meta).to_string(),
         meta.metric.name().to_owned(),
         meta.dims as i32,
         element_type.to_owned(),
@@ -174,7 +176,7 @@ fn index_info(
         meta.trained_rows as i64,
         ntotal,
         totals.ndead as i64,
-        (meta.dims * element(meta).0) as i32,
+        code_size(meta) as i32,
         bytes,
         (ntotal > 0).then(|| bytes as f64 / ntotal as f64),
         meta.nlist as i32,
@@ -185,8 +187,36 @@ fn index_info(
     ))
 }
 
+fn lists_of(open: &OpenIndex, pages: &PgPages, meta: &Meta) -> Vec<ListInfo> {
+    let lists = match meta.coded {
+        Some(_) => coded::info::list_info(pages, meta),
+        None => info::list_info(pages, meta),
+    };
+    checked(open.rel, lists)
+}
+
+/// The canonical factory string of what was built.
+fn factory_of(meta: &Meta) -> Factory {
+    let params = meta.coded.map(|coded| coded.params);
+    Factory {
+        normalize: params.is_some_and(|p| p.normalize),
+        rotation: params.map_or(RotationKind::None, |p| p.rotation),
+        nlist: Some(meta.nlist as u32),
+        code: params.map(|p| p.kind),
+        refine: params.map_or(Refine::Heap, |p| p.refine),
+    }
+}
+
+/// Bytes of a vector's code, as FAISS counts them.
+fn code_size(meta: &Meta) -> usize {
+    match meta.coded {
+        Some(coded) => coded.params.kind.code_size(meta.dims),
+        None => meta.dims * element(meta).0,
+    }
+}
+
 /// Bytes of an element and the SQL name of the type.
-fn element(meta: &pages::meta::Meta) -> (usize, &'static str) {
+fn element(meta: &Meta) -> (usize, &'static str) {
     use ann::element::Element;
     if meta.element == half::f16::TAG { (2, "halfvec") } else { (4, "vector") }
 }
@@ -208,7 +238,7 @@ fn list_info(
     let open = OpenIndex::new(index, pg_sys::AccessShareLock);
     let pages = open.pages();
     let ivf = ivf_index(open.rel, &pages);
-    let lists = checked(open.rel, info::list_info(&pages, &ivf.meta));
+    let lists = lists_of(&open, &pages, &ivf.meta);
     let metric = ivf.meta.metric;
     TableIterator::new(lists.into_iter().map(move |l| {
         let radius = l.radius.filter(|_| ivf.meta.is_trained).map(|r| shown_radius(metric, r));
