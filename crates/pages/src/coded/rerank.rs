@@ -20,11 +20,7 @@ const ROWS_FIRST: usize = 10;
 pub trait Exact {
     /// Calls `each` with the number and the exact key of every candidate that still has a row, in any order. A key orders
     /// as the operator's distance does.
-    fn keys(
-        &mut self,
-        candidates: &[Hit],
-        each: &mut dyn FnMut(usize, f64),
-    ) -> Result<(), Error>;
+    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error>;
 }
 
 /// How to search and re-rank.
@@ -92,7 +88,7 @@ impl RerankScan {
                 other => other,
             },
             max_scan_tuples: params.max_scan_tuples,
-            tranche: ROWS_FIRST * k_factor,
+            tranche: ROWS_FIRST.saturating_mul(k_factor),
         };
         self.scan.begin(query, search);
         self.strict = params.iterative == Iterative::Strict;
