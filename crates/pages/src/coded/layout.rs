@@ -69,9 +69,8 @@ impl CodeLayout {
 
     /// DATA pages of a full shelf.
     pub fn shelf_vector_pages(&self) -> usize {
-        self.vectors.map_or(0, |g| {
-            (LANES * self.shelf_blocks).div_ceil(g.block_vectors) * g.block_pages
-        })
+        self.vectors
+            .map_or(0, |g| (LANES * self.shelf_blocks).div_ceil(g.block_vectors) * g.block_pages)
     }
 
     /// Body offset, on a shelf's first page, of the number of its page `i` ≥ 1.
@@ -177,6 +176,9 @@ impl Run<'_> {
 
     /// The pages its blocks touch, by their place.
     pub fn page_range(&self) -> std::ops::Range<usize> {
+        if self.n_blocks == 0 {
+            return 0..0;
+        }
         let end = self.base + (self.n_blocks * self.block_units) as u64;
         (self.base / PAGE_UNITS as u64) as usize..end.div_ceil(PAGE_UNITS as u64) as usize
     }
