@@ -37,12 +37,7 @@ pub struct Row<'a> {
 
 /// Adds a row. When it returns, the row is in the index; if it fails or the server dies on the way, it is not, and no
 /// page is worse than leaked.
-pub fn insert<P: Pages>(
-    pages: &P,
-    meta: &Meta,
-    codec: &Codec,
-    row: &Row<'_>,
-) -> Result<(), Error> {
+pub fn insert<P: Pages>(pages: &P, meta: &Meta, codec: &Codec, row: &Row<'_>) -> Result<(), Error> {
     let coded = meta.coded.filter(|c| {
         let vector = c.layout.vectors.map_or(0, |g| g.vector_size());
         !row.tid.is_free() && row.vector.len() == vector && row.factors.len() == c.layout.n_factors
@@ -174,24 +169,23 @@ impl<'a, P: Pages> Insertion<'a, P> {
             held.push(self.lock_part(run, part)?);
         }
         let Some(lane) = free_lane(&held, held_parts) else { return Ok(false) };
-        let mut vectors = match (slots, held.first()) {
-            (Slots::Shelf, Some(head)) => self.shelf_vectors(head, block * LANES + lane)?,
-            (Slots::Packed(first), _) => {
-                self.packed_vectors(first + (block * LANES + lane) as u64)?
-            }
-            _ => return Ok(false),
+        // Locked one at a time: nobody but the holder of the tids writes these lanes. Before DATA pages: who holds one of
+        // these must not wait for a page of codes, whose holder may wait for it.
+        for part in other_parts {
+            let mut page = self.lock_part(run, part)?;
+            self.pages.edit(&mut [&mut page], |images| {
+                images.iter_mut().for_each(|image| self.write_part(image, part, lane));
+                Ok(())
+            })?;
+        }
+        let slot = block * LANES + lane;
+        let mut vectors = match slots {
+            Slots::Shelf => self.shelf_vectors(&held, slot)?,
+            Slots::Packed(first) => self.packed_vectors(&held, first + slot as u64)?,
         };
         if !at_once {
             for j in 0..vectors.pages.len() {
                 self.write_vector_alone(&mut vectors, j)?;
-            }
-            // Locked one at a time: nobody but the holder of the tids writes these lanes.
-            for part in other_parts {
-                let mut page = self.lock_part(run, part)?;
-                self.pages.edit(&mut [&mut page], |images| {
-                    images.iter_mut().for_each(|image| self.write_part(image, part, lane));
-                    Ok(())
-                })?;
             }
         }
         let Vectors { pages: mut data, blknos, lane: vector_lane, owner, new_at } = vectors;
@@ -329,34 +323,50 @@ struct Vectors<W> {
 }
 
 impl<'a, P: Pages> Insertion<'a, P> {
-    fn packed_vectors(&self, slot: u64) -> Result<Vectors<P::Write<'a>>, Error> {
+    /// `held`: the pages of codes that are locked.
+    fn packed_vectors(
+        &self,
+        held: &[P::Write<'a>],
+        slot: u64,
+    ) -> Result<Vectors<P::Write<'a>>, Error> {
         let mut vectors = self.no_vectors(NO_OWNER);
         let Some(g) = self.layout().vectors else { return Ok(vectors) };
         let (v, p) = (g.block_vectors as u64, g.block_pages as u64);
         let first = self.coded.vectors_first.wrapping_add((slot / v * p) as Blkno);
         vectors.lane = (slot % v) as usize;
         for j in 0..p as Blkno {
-            self.lock_vector(&mut vectors, first.wrapping_add(j))?;
+            self.lock_vector(&mut vectors, held, first.wrapping_add(j))?;
         }
         Ok(vectors)
     }
 
-    fn shelf_vectors(&self, head: &Page, slot: usize) -> Result<Vectors<P::Write<'a>>, Error> {
+    /// `held`: the pages of codes that are locked, the shelf's first page first.
+    fn shelf_vectors(
+        &self,
+        held: &[P::Write<'a>],
+        slot: usize,
+    ) -> Result<Vectors<P::Write<'a>>, Error> {
         let mut vectors = self.no_vectors(self.row.list_no);
         let Some(g) = self.layout().vectors else { return Ok(vectors) };
         vectors.lane = slot % g.block_vectors;
         let first = slot / g.block_vectors * g.block_pages;
-        for i in first..first + g.block_pages {
-            match u32_at(head.body(), self.layout().shelf_vector_at(i)) {
-                INVALID_BLKNO => {
-                    let page = self.pages.allocate()?;
-                    vectors.blknos.push(self.pages.blkno(&page));
-                    vectors.pages.push(page);
-                    vectors.new_at = Some(first);
-                }
-                blkno => self.lock_vector(&mut vectors, blkno)?,
+        let Some(head) = held.first() else { return Ok(vectors) };
+        let named: Vec<Blkno> = (first..first + g.block_pages)
+            .map(|i| u32_at(head.body(), self.layout().shelf_vector_at(i)))
+            .collect();
+        if named.iter().any(|blkno| *blkno != INVALID_BLKNO) {
+            // All pages of a block are named at once: an INVALID among them is refused as beyond the end.
+            for blkno in named {
+                self.lock_vector(&mut vectors, held, blkno)?;
             }
+            return Ok(vectors);
         }
+        for _ in named {
+            let page = self.pages.allocate()?;
+            vectors.blknos.push(self.pages.blkno(&page));
+            vectors.pages.push(page);
+        }
+        vectors.new_at = Some(first);
         Ok(vectors)
     }
 
@@ -367,9 +377,11 @@ impl<'a, P: Pages> Insertion<'a, P> {
     fn lock_vector(
         &self,
         vectors: &mut Vectors<P::Write<'a>>,
+        held: &[P::Write<'a>],
         blkno: Blkno,
     ) -> Result<(), Error> {
-        if vectors.blknos.contains(&blkno) {
+        let is_held = held.iter().any(|page| self.pages.blkno(page) == blkno);
+        if is_held || vectors.blknos.contains(&blkno) {
             return Err(Error::corrupted(blkno, "DATA page is named twice"));
         }
         let page = self.pages.lock(blkno)?;
