@@ -4,14 +4,14 @@ use ann::codec::{LANES, UNIT};
 
 use crate::bytes::{put_u16, u16_at};
 use crate::coded::directory::{self, Entry};
-use crate::coded::layout::{PAGE_UNITS, Run, TID_UNITS, UNITS_START, tid_places};
+use crate::coded::layout::{PAGE_UNITS, Part, Run, TID_UNITS, UNITS_START, tid_places};
 use crate::coded::probe::{copy_units, tid_of};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Piece, Shelves, packed_run};
 use crate::error::Error;
 use crate::ivf::vacuum::VacuumStats;
 use crate::meta::{Coded, META_BLKNO, Meta};
-use crate::page::Blkno;
+use crate::page::{Blkno, Page};
 use crate::store::Pages;
 use crate::tid::Tid;
 
@@ -156,17 +156,17 @@ pub(super) fn run_of<P: Pages>(
     is_dead: &mut impl FnMut(Tid) -> bool,
     mut each: impl FnMut(u64, u64, usize),
 ) -> Result<u64, Error> {
-    let mut tids = [0; TID_UNITS * UNIT];
     let (mut slots, mut blocks) = (Vec::new(), Vec::new());
     let mut removed = 0;
     for i in run.page_range() {
         slots.clear();
         blocks.clear();
-        read_slots(pages, run, i, &mut tids, &mut slots, &mut blocks)?;
+        read_slots(pages, run, i, &mut slots, &mut blocks)?;
         let mut dead = 0;
         for (block, live) in &mut blocks {
             let before = dead;
-            for slot in slots.iter_mut().filter(|(number, _): &&mut (usize, Slot)| number == block) {
+            for slot in slots.iter_mut().filter(|(number, _): &&mut (usize, Slot)| number == block)
+            {
                 if is_dead(slot.1.tid) {
                     dead += 1;
                 } else {
@@ -186,29 +186,35 @@ pub(super) fn run_of<P: Pages>(
     Ok(removed)
 }
 
-/// The rows of all blocks whose tids end on page `i` of a run, and how many each block has. `tids` carries the tids of a
-/// block from page to page.
+/// The rows of all blocks that begin on page `i` of a run, and how many each block has. Where the page ends amid the tids
+/// of a block it stays locked until the next one is: halves of two tids that a lane had one after the other would make a
+/// third, and vacuum would free the wrong row.
 fn read_slots<P: Pages>(
     pages: &P,
     run: &Run<'_>,
     i: usize,
-    tids: &mut [u8],
     slots: &mut Vec<(usize, Slot)>,
     blocks: &mut Vec<(usize, u64)>,
 ) -> Result<(), Error> {
-    let blkno = blkno_of(run, i)?;
-    let page = pages.read(blkno)?;
-    let (kind, owner) = run.identity(i);
-    page.check(blkno, kind, owner)?;
-    for (block, part) in run.parts(i) {
-        let units = page.body().get(part.range()).unwrap_or_default();
-        copy_units(tids, 0, &Piece { block, part, units });
-        if !(part.first_unit..part.first_unit + part.len).contains(&(TID_UNITS - 1)) {
-            continue;
+    if !run.parts(i).any(|(_, part)| part.first_unit == 0) {
+        return Ok(());
+    }
+    let mut tids = [0; TID_UNITS * UNIT];
+    let page = read_page(pages, run, i)?;
+    for (block, part) in run.parts(i).filter(|(_, part)| part.first_unit == 0) {
+        copy_part(&page, block, part, &mut tids);
+        if part.len < TID_UNITS {
+            if blkno_of(run, i)? == blkno_of(run, i + 1)? {
+                return Err(Error::corrupted(blkno_of(run, i)?, "shelf names a page twice"));
+            }
+            let next = read_page(pages, run, i + 1)?;
+            if let Some((block, part)) = run.parts(i + 1).next() {
+                copy_part(&next, block, part, &mut tids);
+            }
         }
         let before = slots.len();
         for lane in 0..LANES {
-            let tid = tid_of(tids, lane);
+            let tid = tid_of(&tids, lane);
             if !tid.is_free() {
                 let (page, at) = offset_place(run, block, lane);
                 slots.push((block, Slot { tid, blkno: blkno_of(run, page)?, at }));
@@ -217,6 +223,21 @@ fn read_slots<P: Pages>(
         blocks.push((block, (slots.len() - before) as u64));
     }
     Ok(())
+}
+
+/// Page `i` of a run, share-locked.
+fn read_page<'p, P: Pages>(pages: &'p P, run: &Run<'_>, i: usize) -> Result<P::Read<'p>, Error> {
+    let blkno = blkno_of(run, i)?;
+    let page = pages.read(blkno)?;
+    let (kind, owner) = run.identity(i);
+    page.check(blkno, kind, owner)?;
+    Ok(page)
+}
+
+/// What a part has of its block's tids.
+fn copy_part(page: &Page, block: usize, part: Part, tids: &mut [u8]) {
+    let units = page.body().get(part.range()).unwrap_or_default();
+    copy_units(tids, 0, &Piece { block, part, units });
 }
 
 fn blkno_of(run: &Run<'_>, i: usize) -> Result<Blkno, Error> {

@@ -2,7 +2,7 @@
 
 use crate::ahead::Ahead;
 use crate::coded::directory::Entry;
-use crate::coded::layout::{CodeLayout, Part, Run, RunPages};
+use crate::coded::layout::{CodeLayout, Part, Run, RunPages, TID_UNITS};
 use crate::coded::shelf::Shelf;
 use crate::error::Error;
 use crate::ivf::list::Chain;
@@ -20,7 +20,12 @@ pub struct Piece<'a> {
 }
 
 /// The blocks of a list in the packed area.
-pub fn packed_run(entry: &Entry, list_no: u32, layout: &CodeLayout, codes_first: Blkno) -> Run<'static> {
+pub fn packed_run(
+    entry: &Entry,
+    list_no: u32,
+    layout: &CodeLayout,
+    codes_first: Blkno,
+) -> Run<'static> {
     Run {
         pages: RunPages::Packed(codes_first),
         list_no,
@@ -30,8 +35,10 @@ pub fn packed_run(entry: &Entry, list_no: u32, layout: &CodeLayout, codes_first:
     }
 }
 
-/// Shows the pieces of a run's blocks, in order, until `visit` says false; each under a share lock of its page: one lock
-/// at a time, the next page pinned before. `visit` must not touch pages. Breathes after each page.
+/// Shows the pieces of a run's blocks, in order, until `visit` says false; each under a share lock of its page, the next
+/// page pinned before. One lock at a time, except where a page ends amid the tids of a block: then it stays locked until
+/// the next one is, as halves of two tids that a lane had one after the other would make a third. `visit` must not
+/// touch pages. Breathes wherever no lock is held.
 pub fn pieces<'p, P: Pages>(
     ahead: &mut Ahead<'p, P>,
     run: &Run<'_>,
@@ -39,26 +46,36 @@ pub fn pieces<'p, P: Pages>(
 ) -> Result<(), Error> {
     let range = run.page_range();
     let end = range.end;
+    let mut cut = None;
     for i in range {
         let Some(blkno) = run.blkno(i) else {
             return Err(Error::corrupted(INVALID_BLKNO, "shelf ends before its blocks"));
         };
         let next = if i + 1 < end { run.blkno(i + 1) } else { None };
-        {
-            let (page, _) = ahead.read(blkno, next)?;
-            let (kind, owner) = run.identity(i);
-            if !page.is(kind, owner) {
-                page.check(blkno, kind, owner)?;
-            }
-            for (block, part) in run.parts(i) {
-                // A part's range lies within a body by construction.
-                let units = page.body().get(part.range()).unwrap_or_default();
-                if !visit(Piece { block, part, units }) {
-                    return Ok(());
-                }
-            }
+        if cut.is_some() && run.blkno(i - 1) == Some(blkno) {
+            return Err(Error::corrupted(blkno, "shelf names a page twice"));
         }
-        ahead.pages.breathe();
+        let (page, _) = ahead.read(blkno, next)?;
+        drop(cut.take());
+        let (kind, owner) = run.identity(i);
+        if !page.is(kind, owner) {
+            page.check(blkno, kind, owner)?;
+        }
+        let mut is_cut = false;
+        for (block, part) in run.parts(i) {
+            // A part's range lies within a body by construction.
+            let units = page.body().get(part.range()).unwrap_or_default();
+            if !visit(Piece { block, part, units }) {
+                return Ok(());
+            }
+            is_cut = part.first_unit + part.len < TID_UNITS;
+        }
+        if is_cut {
+            cut = Some(page);
+        } else {
+            drop(page);
+            ahead.pages.breathe();
+        }
     }
     Ok(())
 }
