@@ -237,8 +237,8 @@ impl ListCopy {
     }
 }
 
-/// Walks a chain of pages and notices a cycle (Brent's algorithm): LIST pages never leave their
-/// chain, so that a page seen twice is damage.
+/// Walks a chain of pages and notices a cycle (Brent's algorithm): LIST pages and shelves never leave
+/// their chain, so that a page seen twice is damage.
 #[derive(Debug)]
 pub struct Chain {
     steps: u64,
@@ -256,7 +256,7 @@ impl Chain {
     pub fn advance(&mut self, from: Blkno, next: Blkno) -> Result<(), Error> {
         self.steps += 1;
         if next == self.mark {
-            return Err(Error::corrupted(from, "chain of LIST pages is a cycle"));
+            return Err(Error::corrupted(from, "chain of pages is a cycle"));
         }
         if self.steps == self.mark_at {
             self.mark = next;

@@ -128,5 +128,5 @@ fn exchanged_pages_are_noticed() {
 fn another_format_version_is_named() {
     let world = World::<f32>::new(Metric::L2, 4, 0, 1, 1);
     world.mem.damage(0, |page| page.body_mut()[4] = 9);
-    assert_eq!(Meta::read(&world.mem), Err(Error::Version { found: 9, expected: 1 }));
+    assert_eq!(Meta::read(&world.mem), Err(Error::Version { found: 9, expected: 2 }));
 }
