@@ -144,7 +144,11 @@ impl<'a, W: BulkPages, R: Runs> CodedBuilder<'a, W, R> {
     pub fn finish(mut self) -> Result<(W, Meta), Error> {
         self.end_block()?;
         if let Some(vectors) = &mut self.vectors {
-            vectors.finish(&mut self.sink, self.coded.n_code_blocks, &mut self.coded.vectors_first)?;
+            vectors.finish(
+                &mut self.sink,
+                self.coded.n_code_blocks,
+                &mut self.coded.vectors_first,
+            )?;
         }
         self.end_codes()?;
         for entries in self.entries.chunks(directory::ENTRIES) {

@@ -38,7 +38,13 @@ impl<P: Pages> Checker<'_, P> {
         }
         let vectors = coded.layout.packed_vector_pages(n) as Blkno;
         for i in 0..vectors {
-            self.vector_page(coded, meta, coded.vectors_first.wrapping_add(i), i as usize, NO_OWNER);
+            self.vector_page(
+                coded,
+                meta,
+                coded.vectors_first.wrapping_add(i),
+                i as usize,
+                NO_OWNER,
+            );
         }
         let mut end = 0;
         for list_no in 0..meta.nlist as u32 {

@@ -119,11 +119,7 @@ fn shelf_vector(body: &[u8], layout: &CodeLayout, i: usize) -> Blkno {
 }
 
 impl<P: Pages, E: Element> Exact for StoredRows<'_, P, E> {
-    fn keys(
-        &mut self,
-        candidates: &[Hit],
-        each: &mut dyn FnMut(usize, f64),
-    ) -> Result<(), Error> {
+    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
         for (i, candidate) in candidates.iter().enumerate() {
             each(i, self.key(candidate.at)?);
             if i % 64 == 63 {

@@ -15,3 +15,5 @@ mod shelf;
 pub mod vacuum;
 mod walk;
 
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@
 //! A strict order has to leave out what it finds too late. So that this is rare, it returns no more
 //! than an eighth of what was visited, or ten rows, before it goes on to further lists.
 
-use ann::codec::Codec;
 use ann::coarse::{Coarse, Probes};
+use ann::codec::Codec;
 use ann::topk::{Hit, TopK};
 
 use crate::error::Error;

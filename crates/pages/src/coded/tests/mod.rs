@@ -1,0 +1,120 @@
+//! The verbs of a coded index together, on pages in memory, against a model: a map from tid to vector.
+
+mod crash;
+mod damage;
+mod estimates;
+mod exact;
+mod interleave;
+mod modes;
+mod planted;
+mod random;
+mod room;
+mod world;
+
+use std::collections::BTreeMap;
+
+use ann::codec::CodeKind;
+use ann::element::Element;
+use ann::factory::Refine;
+use ann::metric::Metric;
+use ann::rng::Rng;
+
+use crate::coded::rerank::RerankParams;
+use crate::error::Error;
+use crate::ivf::scan::Iterative;
+use crate::ivf::sort::Runs;
+use crate::tid::Tid;
+
+pub use world::World;
+
+pub type Model<E> = BTreeMap<Tid, Vec<E>>;
+
+pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+pub const REFINES: [Refine; 2] = [Refine::Heap, Refine::Flat];
+
+/// Everything, in order of distance.
+pub const ALL: RerankParams = RerankParams {
+    nprobe: usize::MAX,
+    iterative: Iterative::Off,
+    max_scan_tuples: 0,
+    k_factor: usize::MAX,
+};
+
+/// What an index of the tests is.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub kind: CodeKind,
+    pub metric: Metric,
+    pub refine: Refine,
+    pub dims: usize,
+    pub nlist: usize,
+    pub n_rows: usize,
+}
+
+impl Shape {
+    pub fn new(kind: CodeKind, metric: Metric, dims: usize, nlist: usize, n_rows: usize) -> Self {
+        Self { kind, metric, refine: Refine::Heap, dims, nlist, n_rows }
+    }
+
+    /// With exact vectors in the index.
+    pub fn flat(self) -> Self {
+        Self { refine: Refine::Flat, ..self }
+    }
+}
+
+/// Every kind of code that is quickly trained in this dimension.
+pub fn kinds(dims: usize) -> Vec<CodeKind> {
+    let m = (1..=dims.min(40)).rev().find(|m| dims.is_multiple_of(*m)).unwrap() as u16;
+    let mut kinds = vec![
+        CodeKind::SqFp16,
+        CodeKind::Sq8,
+        CodeKind::Sq4,
+        CodeKind::RaBitQ,
+        CodeKind::PqFs { m },
+        CodeKind::Pq { m, nbits: 4 },
+        CodeKind::Pq { m, nbits: 5 },
+    ];
+    if dims <= 7 {
+        kinds.extend([CodeKind::Pq { m, nbits: 8 }, CodeKind::Pq { m, nbits: 9 }]);
+    }
+    kinds
+}
+
+pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
+    (0..dims).map(|_| E::from_f32(rng.unit() - 0.5)).collect()
+}
+
+pub fn widened<E: Element>(vector: &[E]) -> Vec<f32> {
+    vector.iter().map(|x| x.to_f32()).collect()
+}
+
+pub fn tid_no(i: u64) -> Tid {
+    Tid::new((i / 50) as u32, (i % 50 + 1) as u16)
+}
+
+/// Spooled pages, in memory.
+#[derive(Default)]
+pub struct MemRuns(Vec<u8>, usize);
+
+impl Runs for MemRuns {
+    fn create(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn rewind(&mut self, _run: usize) -> Result<(), Error> {
+        self.1 = 0;
+        Ok(())
+    }
+
+    fn read(&mut self, _run: usize, out: &mut [u8]) -> Result<usize, Error> {
+        let n = out.len().min(self.0.len() - self.1);
+        out[..n].copy_from_slice(&self.0[self.1..self.1 + n]);
+        self.1 += n;
+        Ok(n)
+    }
+}

@@ -1,0 +1,47 @@
+//! Random verbs against the model.
+
+use ann::codec::CodeKind;
+use ann::element::Element;
+use ann::metric::Metric;
+use half::f16;
+
+use super::{Shape, World};
+
+fn random_verbs<E: Element>(shape: Shape, seed: u64) {
+    let mut world = World::<E>::new(shape, seed);
+    world.verify();
+    for _ in 0..10 {
+        match world.rng.below(4) {
+            0 | 1 => {
+                for _ in 0..world.rng.below(100) {
+                    world.insert_random();
+                }
+            }
+            2 => {
+                let keep = u64::from(world.rng.below(10)) + 1;
+                world.vacuum(|tid| tid.to_u64() % 11 >= keep);
+            }
+            _ => {
+                // A range of tids, so that whole blocks die.
+                let first = world.rng.below(8);
+                world.vacuum(|tid| (first..first + 3).contains(&tid.blkno));
+            }
+        }
+        world.verify();
+    }
+}
+
+#[test]
+fn random_verbs_keep_the_model() {
+    use CodeKind::{Pq, PqFs, RaBitQ, Sq4, Sq8, SqFp16};
+    use Metric::{Cosine, InnerProduct, L2};
+    for seed in 0..3 {
+        random_verbs::<f32>(Shape::new(Sq8, L2, 1, 4, 200), seed);
+        random_verbs::<f32>(Shape::new(RaBitQ, L2, 100, 5, 200).flat(), seed);
+        random_verbs::<f16>(Shape::new(PqFs { m: 32 }, Cosine, 64, 4, 200), seed);
+        random_verbs::<f16>(Shape::new(SqFp16, Cosine, 700, 2, 100).flat(), seed);
+        random_verbs::<f32>(Shape::new(Sq4, InnerProduct, 1000, 3, 100).flat(), seed);
+        random_verbs::<f32>(Shape::new(Pq { m: 10, nbits: 6 }, InnerProduct, 40, 30, 200), seed);
+    }
+    random_verbs::<f32>(Shape::new(Sq8, L2, 4000, 2, 60).flat(), 7);
+}

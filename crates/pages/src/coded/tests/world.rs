@@ -1,0 +1,324 @@
+//! An index and what must be in it.
+
+use ann::coarse::Coarse;
+use ann::codec::{Codec, Coding, LANES, Space, take_residuals, train};
+use ann::element::Element;
+use ann::factory::{Refine, RotationKind};
+use ann::kernels::{cosine_distance, l2_distance, negative_inner_product, norm_sqr};
+use ann::metric::Metric;
+use ann::parallel::Job;
+use ann::rng::Rng;
+use ann::topk::Hit;
+
+use super::{ALL, MemRuns, Model, Shape, random_vector, tid_no, widened};
+use crate::coded::build::{CodedBuilder, Payload};
+use crate::coded::exact::{ExactQuery, StoredRows};
+use crate::coded::info::list_info;
+use crate::coded::insert::{Row, insert};
+use crate::coded::model;
+use crate::coded::rerank::{Exact, RerankParams, RerankScan};
+use crate::coded::vacuum::{bulk_delete, stats};
+use crate::error::Error;
+use crate::ivf::build::Entry;
+use crate::ivf::centroids::read_centroids;
+use crate::ivf::check::{Problem, Severity, check};
+use crate::ivf::scan::{Found, View};
+use crate::ivf::vacuum::VacuumStats;
+use crate::mem::MemPages;
+use crate::meta::{CodeParams, Coded, Meta, MetaParams};
+use crate::store::Pages;
+use crate::tid::Tid;
+
+pub struct World<E: Element> {
+    pub mem: MemPages,
+    pub meta: Meta,
+    pub shape: Shape,
+    pub centroids: Vec<f32>,
+    pub codec: Codec,
+    pub model: Model<E>,
+    pub rng: Rng,
+    next_tid: u64,
+}
+
+/// A row as it is coded.
+pub struct CodedRow {
+    pub list_no: u32,
+    pub coarse_distance: f32,
+    pub code: Vec<u8>,
+    pub factors: Vec<f32>,
+}
+
+/// The table's rows.
+pub struct ModelRows<'a, E: Element> {
+    pub rows: &'a Model<E>,
+    pub query: &'a ExactQuery,
+}
+
+impl<E: Element> Exact for ModelRows<'_, E> {
+    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
+        for (i, candidate) in candidates.iter().enumerate() {
+            if let Some(row) = self.rows.get(&Tid::from_u64(candidate.id)) {
+                each(i, self.query.key(row));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
+    match metric {
+        Metric::L2 => l2_distance(query, vector),
+        Metric::InnerProduct => negative_inner_product(query, vector),
+        Metric::Cosine => cosine_distance(query, vector),
+    }
+}
+
+/// A vector as it is coded.
+pub fn point_of<E: Element>(metric: Metric, vector: &[E]) -> Vec<f32> {
+    let norm = norm_sqr(vector).sqrt();
+    let scale = if metric == Metric::Cosine && norm > 0.0 { 1.0 / norm } else { 1.0 };
+    vector.iter().map(|x| x.to_f32() * scale).collect()
+}
+
+fn codec_of(shape: &Shape, coarse: &Coarse<'_>, rng: &mut Rng) -> Codec {
+    let n = shape.kind.rows_min().max(64);
+    let mut points: Vec<f32> = Vec::new();
+    for _ in 0..n {
+        points.extend(point_of(shape.metric, &random_vector::<f32>(rng, shape.dims)));
+    }
+    if shape.kind.by_residual() {
+        let lists: Vec<u32> = points.chunks(shape.dims).map(|p| coarse.assign(p).0).collect();
+        take_residuals(coarse, &mut points, &lists);
+    }
+    let space = Space { dims: shape.dims, metric: shape.metric };
+    train(shape.kind, space, &points, 1, &Job::default()).unwrap()
+}
+
+impl<E: Element> World<E> {
+    /// Builds an index over random rows around random centroids.
+    pub fn new(shape: Shape, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let Shape { kind, metric, refine, dims, nlist, n_rows } = shape;
+        let centroids = random_vector::<f32>(&mut rng, nlist * dims);
+        let coarse = Coarse { metric, dims, centroids: &centroids };
+        let codec = codec_of(&shape, &coarse, &mut rng);
+        let rotation = RotationKind::None;
+        let normalize = metric == Metric::Cosine;
+        let params = MetaParams {
+            element: E::TAG,
+            metric,
+            dims,
+            nlist_option: nlist as u32,
+            seed,
+            trained_rows: 0,
+            code: Some(CodeParams { kind, refine, rotation, normalize }),
+        };
+        let mem = MemPages::default();
+        let mut builder =
+            CodedBuilder::new(mem, MemRuns::default(), &params, &centroids, codec.params(), &codec)
+                .unwrap();
+        let mut model = Model::new();
+        let mut rows = Vec::new();
+        for i in 0..n_rows as u64 {
+            let (tid, vector) = (tid_no(i), random_vector::<E>(&mut rng, dims));
+            rows.push((coded(&coarse, &codec, &vector), tid, vector.clone()));
+            model.insert(tid, vector);
+        }
+        rows.sort_by_key(|(row, tid, _)| (row.list_no, *tid));
+        for (row, tid, vector) in rows {
+            let CodedRow { list_no, coarse_distance, mut code, factors } = row;
+            code.extend_from_slice(bytemuck::cast_slice(&factors));
+            if refine == Refine::Flat {
+                code.extend_from_slice(bytemuck::cast_slice(&vector));
+            }
+            let vector = &code;
+            builder.add(&Entry { list_no, tid, norm_sqr: 0.0, coarse_distance, vector }).unwrap();
+        }
+        let (mem, meta) = builder.finish().unwrap();
+        assert_eq!(Meta::read(&mem).unwrap(), meta);
+        assert_eq!(read_centroids(&mem, &meta).unwrap(), centroids);
+        let place = meta.coded.unwrap();
+        let floats = model::read(&mem, place.model_first, place.model_len(dims)).unwrap();
+        assert_eq!(floats, codec.params());
+        let next_tid = n_rows as u64;
+        Self { mem, meta, shape, centroids, codec, model, rng, next_tid }
+    }
+
+    /// The same model over another store.
+    pub fn on(&self, mem: MemPages, model: Model<E>) -> Self {
+        Self {
+            mem,
+            meta: self.meta.clone(),
+            shape: self.shape,
+            centroids: self.centroids.clone(),
+            codec: self.codec.clone(),
+            model,
+            rng: Rng::new(1),
+            next_tid: self.next_tid + 1000,
+        }
+    }
+
+    pub fn layout(&self) -> Coded {
+        self.meta.coded.unwrap()
+    }
+
+    pub fn coarse(&self) -> Coarse<'_> {
+        let (metric, dims) = (self.meta.metric, self.meta.dims);
+        Coarse { metric, dims, centroids: &self.centroids }
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View { meta: &self.meta, coarse: Some(self.coarse()), codec: Some(&self.codec) }
+    }
+
+    pub fn n_pages(&self) -> u32 {
+        self.mem.n_blocks().unwrap()
+    }
+
+    pub fn coded(&self, vector: &[E]) -> CodedRow {
+        coded(&self.coarse(), &self.codec, vector)
+    }
+
+    pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), Error> {
+        let CodedRow { list_no, coarse_distance, code, factors } = self.coded(vector);
+        let stored: &[u8] = bytemuck::cast_slice(vector);
+        let vector = if self.shape.refine == Refine::Flat { stored } else { &[] };
+        let row = Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector };
+        insert(&self.mem, &self.meta, &self.codec, &row)
+    }
+
+    pub fn fresh_tid(&mut self) -> Tid {
+        self.next_tid += 1;
+        tid_no(self.next_tid - 1)
+    }
+
+    pub fn insert_random(&mut self) -> Tid {
+        let (tid, vector) = (self.fresh_tid(), random_vector(&mut self.rng, self.meta.dims));
+        self.put(tid, &vector).unwrap();
+        self.model.insert(tid, vector);
+        tid
+    }
+
+    /// Deletes rows for which `is_dead`, checking that every row is asked about once.
+    pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
+        let mut asked = Vec::new();
+        let stats = bulk_delete(&self.mem, &self.meta, |tid| {
+            asked.push(tid);
+            is_dead(tid)
+        })
+        .unwrap();
+        asked.sort_unstable();
+        assert_eq!(asked, self.model.keys().copied().collect::<Vec<_>>());
+        let before = self.model.len();
+        self.model.retain(|tid, _| !is_dead(*tid));
+        assert_eq!(stats.live, self.model.len() as u64);
+        assert_eq!(stats.removed, (before - self.model.len()) as u64);
+        assert_eq!((stats.live + stats.free_slots) % LANES as u64, 0);
+        stats
+    }
+
+    /// The next row of a scan by the operator's distance.
+    pub fn next(&self, scan: &mut RerankScan, query: &ExactQuery) -> Result<Option<Found>, Error> {
+        let found = match self.shape.refine {
+            Refine::Flat => {
+                let mut rows = StoredRows::<_, E>::new(&self.mem, &self.meta, query)?;
+                scan.next(&self.mem, &self.view(), &mut rows)
+            }
+            _ => scan.next(&self.mem, &self.view(), &mut ModelRows { rows: &self.model, query }),
+        };
+        Ok(found?.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
+    }
+
+    pub fn search(&self, query: &[f32], params: RerankParams) -> (Vec<Found>, RerankScan) {
+        let mut scan = RerankScan::new();
+        scan.begin(&point_of(self.meta.metric, query), params);
+        let exact = ExactQuery::new(self.meta.metric, query);
+        let mut rows = Vec::new();
+        while let Some(row) = self.next(&mut scan, &exact).unwrap() {
+            rows.push(row);
+            assert!(rows.len() <= self.model.len(), "more rows than there are");
+        }
+        (rows, scan)
+    }
+
+    /// What a full sort by the operator gives.
+    pub fn expected(&self, query: &[f32]) -> Vec<(Tid, u64)> {
+        let metric = self.meta.metric;
+        let mut rows: Vec<(f64, Tid)> =
+            self.model.iter().map(|(tid, v)| (operator(metric, query, v), *tid)).collect();
+        rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        rows.into_iter().map(|(distance, tid)| (tid, distance.to_bits())).collect()
+    }
+
+    pub fn random_query(&mut self) -> Vec<f32> {
+        widened(&random_vector::<E>(&mut self.rng, self.meta.dims))
+    }
+
+    /// The pages are sound, what is counted is right, and a search of all lists finds the model, bit for bit.
+    pub fn verify(&mut self) {
+        assert_eq!(check(&self.mem), [], "{:?}", self.shape);
+        self.verify_rows();
+        self.verify_counts();
+    }
+
+    pub fn verify_rows(&mut self) {
+        let query = self.random_query();
+        let (rows, scan) = self.search(&query, ALL);
+        let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
+        assert_eq!(found, self.expected(&query), "{:?}", self.shape);
+        assert_eq!((scan.visited(), scan.left_out()), (self.model.len() as u64, 0));
+    }
+
+    fn verify_counts(&self) {
+        let mut members = vec![(0, f32::NEG_INFINITY); self.meta.nlist];
+        for vector in self.model.values() {
+            let row = self.coded(vector);
+            let list = &mut members[row.list_no as usize];
+            *list = (list.0 + 1, row.coarse_distance.max(list.1));
+        }
+        let lists = list_info(&self.mem, &self.meta).unwrap();
+        assert_eq!(lists.len(), members.len());
+        for (list, (n, radius)) in lists.iter().zip(members) {
+            assert_eq!(list.ntotal, n, "{:?}: list {}", self.shape, list.list_no);
+            assert!(list.radius.unwrap_or(f32::NEG_INFINITY) >= radius);
+            assert!(n == 0 || list.pages > 0);
+        }
+        let n_writes = self.mem.n_writes();
+        let seen = stats(&self.mem, &self.meta).unwrap();
+        assert_eq!((seen.live, seen.removed), (self.model.len() as u64, 0));
+        assert_eq!(seen.pages, self.n_pages());
+        assert!(seen.free_slots >= lists.iter().map(|list| list.ndead).sum());
+        assert_eq!(self.mem.n_writes(), n_writes);
+    }
+}
+
+/// List and code of a vector.
+fn coded<E: Element>(coarse: &Coarse<'_>, codec: &Codec, vector: &[E]) -> CodedRow {
+    let point = point_of(coarse.metric, vector);
+    let (list_no, coarse_distance) = coarse.assign(&point);
+    let mut factors = vec![0.0; codec.n_factors()];
+    let mut code = vec![0; codec.code_size() - size_of_val(&factors[..])];
+    codec.encode(&point, coarse.centroid(list_no), &mut code, &mut factors);
+    CodedRow { list_no, coarse_distance, code, factors }
+}
+
+/// How a row's payload is divided is how a row is coded.
+#[test]
+fn payloads_divide_as_rows_are_coded() {
+    let shape = Shape::new(ann::codec::CodeKind::RaBitQ, Metric::L2, 40, 2, 0).flat();
+    let world = World::<f32>::new(shape, 1);
+    let payload = Payload::new(&world.codec, &world.layout().layout);
+    let row = world.coded(&[0.25; 40]);
+    assert_eq!((payload.code, payload.factors), (row.code.len(), 4 * row.factors.len()));
+    assert_eq!((payload.vector, payload.size()), (160, 5 + 8 + 160));
+    assert!(payload.split(&vec![0; payload.size()]).is_some());
+    assert!(payload.split(&vec![0; payload.size() + 1]).is_none());
+    assert!(payload.split(&[]).is_none());
+}
+
+/// Problems other than leaked pages.
+pub fn damage(mem: &MemPages) -> Vec<Problem> {
+    let mut problems = check(mem);
+    problems.retain(|p| p.severity == Severity::Damage);
+    problems
+}
