@@ -3,8 +3,8 @@
 
 use ann::Metric;
 use ann::assign::Assigner;
-use ann::codec::{Codec, encode_batch};
 use ann::coarse::Coarse;
+use ann::codec::{Codec, encode_batch};
 use ann::element::Element;
 use ann::parallel;
 use pages::coded::build::{CodedBuilder, Payload};

@@ -314,8 +314,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
-        let shape =
-            Shape {
+        let shape = Shape {
             tuples: 1000.0,
             pages: 1000.0,
             nlist: 25.0,

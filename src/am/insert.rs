@@ -122,8 +122,7 @@ fn insert_coded<E: Element>(
         0 => &[],
         _ => bytemuck::cast_slice(elements),
     };
-    let row =
-        Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector };
+    let row = Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector };
     checked(index, pages::coded::insert::insert(pages, &ivf.meta, &trained.codec, &row));
 }
 

@@ -8,8 +8,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use ann::codec::{Codec, Space};
 use ann::coarse::Coarse;
+use ann::codec::{Codec, Space};
 use ann::factory::RotationKind;
 use ann::rotation::Rotation;
 use pages::Error;

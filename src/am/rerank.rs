@@ -72,7 +72,8 @@ impl CodedSearch {
             return self.scan.next(pages, &ivf.view(), &mut exact);
         }
         let (rows, tids, dims) = (&mut self.rows, &mut self.tids, ivf.meta.dims);
-        let mut exact = TableRows::<E> { rows, tids, query, dims, element: std::marker::PhantomData };
+        let mut exact =
+            TableRows::<E> { rows, tids, query, dims, element: std::marker::PhantomData };
         self.scan.next(pages, &ivf.view(), &mut exact)
     }
 
@@ -97,11 +98,7 @@ struct TableRows<'a, E> {
 }
 
 impl<E: Element> Exact for TableRows<'_, E> {
-    fn keys(
-        &mut self,
-        candidates: &[Hit],
-        each: &mut dyn FnMut(usize, f64),
-    ) -> Result<(), Error> {
+    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
         self.tids.clear();
         self.tids.extend(candidates.iter().map(|hit| Tid::from_u64(hit.id)));
         let query = self.query;

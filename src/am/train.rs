@@ -1,10 +1,10 @@
 //! The first half of a build: the training sample, the rotation, k-means, the code.
 
-use ann::codec::{self, Codec, Coding, Space, take_residuals};
+use ann::assign::Assigner;
 use ann::coarse::Coarse;
+use ann::codec::{self, Codec, Coding, Space, take_residuals};
 use ann::element::Element;
 use ann::factory::RotationKind;
-use ann::assign::Assigner;
 use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
 use ann::metric::Metric;
 use ann::opq::train_opq;

@@ -1,8 +1,8 @@
 //! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the lists; an untouched index
 //! is not written.
 
-use pages::{coded, ivf};
 use pages::tid::Tid;
+use pages::{coded, ivf};
 use pgrx::{PgBox, pg_guard, pg_sys};
 
 use super::pages::PgPages;

@@ -48,7 +48,7 @@ pub fn insert<P: Pages>(pages: &P, meta: &Meta, codec: &Codec, row: &Row<'_>) ->
     let insertion = Insertion { pages, meta, coded, codec, row };
     let entry = directory::read(pages, meta, row.list_no)?;
     let mut now = entry;
-    now.insert_block = insertion.into_packed(&entry)?;
+    now.insert_block = insertion.fill_packed(&entry)?;
     if now.insert_block == entry.n_blocks {
         now.insert_shelf = insertion.onto_shelf(&entry)?;
     }
@@ -90,11 +90,11 @@ impl<'a, P: Pages> Insertion<'a, P> {
     }
 
     /// Tries the packed blocks from the hint on; returns the block the row went to, `n_blocks` if there was no room.
-    fn into_packed(&self, entry: &Entry) -> Result<u32, Error> {
+    fn fill_packed(&self, entry: &Entry) -> Result<u32, Error> {
         let run = packed_run(entry, self.row.list_no, self.layout(), self.coded.codes_first);
         let first_slot = u64::from(entry.start) * LANES as u64;
         let slots = Slots::Packed(first_slot);
-        let block = self.into_run(&run, entry.insert_block as usize, slots)?;
+        let block = self.fill_run(&run, entry.insert_block as usize, slots)?;
         Ok(block.map_or(entry.n_blocks, |block| block as u32))
     }
 
@@ -111,7 +111,7 @@ impl<'a, P: Pages> Insertion<'a, P> {
             let mut shelves = Shelves::new(self.pages, self.layout(), list_no, first);
             while let Some(blkno) = shelves.next(&mut shelf)? {
                 let run = shelf.run(list_no, self.layout());
-                if self.into_run(&run, 0, Slots::Shelf)?.is_some() {
+                if self.fill_run(&run, 0, Slots::Shelf)?.is_some() {
                     return Ok(blkno);
                 }
                 last = blkno;
@@ -122,10 +122,10 @@ impl<'a, P: Pages> Insertion<'a, P> {
     }
 
     /// Puts the row into the first block with room from `from` on.
-    fn into_run(&self, run: &Run<'_>, from: usize, slots: Slots) -> Result<Option<usize>, Error> {
+    fn fill_run(&self, run: &Run<'_>, from: usize, slots: Slots) -> Result<Option<usize>, Error> {
         let mut from = from;
         while let Some(block) = self.block_with_room(run, from)? {
-            if self.into_block(run, block, slots)? {
+            if self.fill_block(run, block, slots)? {
                 return Ok(Some(block));
             }
             // Somebody else took the last lane between the two locks.
@@ -157,7 +157,7 @@ impl<'a, P: Pages> Insertion<'a, P> {
 
     /// Puts the row into a free lane of a block; false if there is none. The pages with the tids stay locked from the
     /// choice of the lane to the end; the record that names the tid is the last one.
-    fn into_block(&self, run: &Run<'_>, block: usize, slots: Slots) -> Result<bool, Error> {
+    fn fill_block(&self, run: &Run<'_>, block: usize, slots: Slots) -> Result<bool, Error> {
         let parts: Vec<Part> = run.block_parts(block).collect();
         let n_head = parts.iter().filter(|part| part.first_unit < TID_UNITS).count();
         let vectors = self.layout().vectors.map_or(0, |g| g.block_pages);

@@ -171,7 +171,7 @@ fn exchanged_pages_are_noticed() {
             let mut damaged = pages.clone();
             damaged.swap(a, b);
             // Pages of one kind and owner may trade places unnoticed; everything else may not.
-            let noticed = damage(&MemPages::from_pages(damaged.clone())) != [];
+            let noticed = !damage(&MemPages::from_pages(damaged.clone())).is_empty();
             assert!(noticed || identity(a) == identity(b), "{a} {b}");
             everything(&world, damaged);
         }
