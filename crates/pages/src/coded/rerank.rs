@@ -13,6 +13,10 @@ use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, View};
 use crate::store::Pages;
 use crate::tid::Tid;
 
+/// When more than one in so many candidates of a tranche comes too late for a strict order, the codes misjudge more
+/// than k_factor allows for: from then on a row waits for so many times more candidates.
+const LATE_SHARE: usize = 50;
+const RATIO_GROWTH: u64 = 4;
 /// Rows that the first tranche is for; a LIMIT is not known to a scan.
 const ROWS_FIRST: usize = 10;
 
@@ -108,7 +112,8 @@ impl RerankScan {
         exact: &mut impl Exact,
     ) -> Result<Option<Found>, Error> {
         loop {
-            let may = self.is_exhausted || self.returned < self.reranked / self.ratio;
+            let done = self.returned + self.left_out;
+            let may = self.is_exhausted || done < self.reranked / self.ratio;
             if let Some(hit) = self.ready.get(self.given).filter(|_| may) {
                 self.given += 1;
                 self.returned += 1;
@@ -157,7 +162,11 @@ impl RerankScan {
         if let Some(last) = self.last.filter(|_| self.strict && self.scan.has_direction()) {
             let before = self.fresh.len();
             self.fresh.retain(|hit| hit.order(&last).is_gt());
-            self.left_out += (before - self.fresh.len()) as u64;
+            let late = before - self.fresh.len();
+            self.left_out += late as u64;
+            if late * LATE_SHARE > before {
+                self.ratio = self.ratio.saturating_mul(RATIO_GROWTH);
+            }
         }
         self.ready.append(&mut self.fresh);
         self.ready.sort_unstable_by(Hit::order);
