@@ -79,18 +79,21 @@ impl Frozen {
 
 /// Raises 22023 for what options can say and the build cannot make.
 fn refuse_unbuilt(options: &IvfOptions) {
-    let what = match (options.code, options.refine) {
+    let (what, hint) = match (options.code, options.refine) {
         (Some(_), refine @ (Refine::SqFp16 | Refine::Sq8)) => {
-            format!("refine = {} is", refine.name())
+            (format!("refine = {} is", refine.name()), "Use refine = heap or refine = flat.")
         }
-        (None, _) if options.normalize => "factory part \"L2norm\" with \"Flat\" is".to_owned(),
+        (None, _) if options.normalize => (
+            "factory part \"L2norm\" with \"Flat\" is".to_owned(),
+            "Use an operator class for cosine distance, which divides by the norm itself.",
+        ),
         _ => return,
     };
     Report::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         format!("{what} not supported by access method \"faissivf\""),
     )
-    .hint("Use refine = heap or refine = flat.")
+    .hint(hint)
     .error()
 }
 

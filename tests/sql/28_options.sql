@@ -41,7 +41,7 @@ SELECT f, outcome(f) FROM unnest(ARRAY[
     'IVF4,PQ0', 'IVF4,PQ4097', 'IVF4,PQ6x3', 'IVF4,PQ6x13', 'IVF4,RaBitQ2', 'IVF4,RaBitQfs', 'OPQ3_4,IVF4,PQ6', 'RR4,IVF4,PQ6', 'OPQ,IVF4,PQ6',
     'RR,OPQ3,IVF4,PQ6', 'RR,L2norm,IVF4,PQ6', 'IVF4,RR,PQ6', 'PCA4,IVF4,PQ6', 'OPQ3,IVF4,Flat', 'IVF4,Flat,RFlat', 'IVF4,PQ6,Refine(PQ3)',
     'IVF4,PQ6,Refine(SQ8', 'IVF4,PQ6,RFlat,RFlat', 'IVF4,PQ6,', 'OPQ3', 'IVF4_HNSW32,PQ6', 'IVF4(HNSW32,Flat),PQ6', 'IDMap,IVF4,PQ6', 'IVF4,PQ6 ']) f;
--- What cannot be built is refused: no index is quietly of another kind.
+-- What cannot be built is refused. Without rows a code waits for its training.
 \set VERBOSITY default
 REINDEX INDEX w;
 CREATE INDEX ON whole USING faissivf (v) WITH (code = pq, m = 6);

@@ -138,7 +138,11 @@ impl CodedCoarse {
                 let lane = lanes.trailing_zeros() as usize;
                 lanes &= lanes - 1;
                 if first + lane < self.nlist {
-                    nearest.push(Hit { key: estimates[lane].into(), id: (first + lane) as u64 });
+                    nearest.push(Hit {
+                        key: estimates[lane].into(),
+                        id: (first + lane) as u64,
+                        at: 0,
+                    });
                 }
             }
         }

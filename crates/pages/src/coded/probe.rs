@@ -186,14 +186,14 @@ impl ListScan<'_> {
         let Some((tids, factors)) = head.split_at_checked(TID_BYTES) else { return };
         let factors = bytemuck::try_cast_slice(factors).unwrap_or_default();
         let block = &mut *self.block;
-        if self.has_direction {
-            let mut sums = Sums::ZERO;
-            self.codec.accumulate(self.query, &mut sums, 0, codes);
-            self.codec.estimates(self.query, &sums, factors, &mut block.out);
+        let limit = limit(self.top);
+        let mask = if self.has_direction {
+            self.codec.block(self.query, codes, factors, limit, &mut block.out)
         } else {
             block.out.fill(0.0);
-        }
-        sift(tids, &block.out, at, self.bound, self.top, &mut self.seen);
+            at_most(&block.out, limit)
+        };
+        sift(tids, &block.out, mask, at, self.bound, self.top, &mut self.seen);
     }
 
     /// A part of a block that goes over several pages: what is not summed at once is kept until its end.
@@ -220,7 +220,8 @@ impl ListScan<'_> {
         } else {
             block.out.fill(0.0);
         }
-        sift(&block.tids, &block.out, at, self.bound, self.top, &mut self.seen);
+        let mask = at_most(&block.out, limit(self.top));
+        sift(&block.tids, &block.out, mask, at, self.bound, self.top, &mut self.seen);
     }
 }
 
@@ -250,18 +251,22 @@ pub(super) fn n_live(tids: &[u8]) -> u64 {
     offsets.as_chunks::<2>().0.iter().filter(|offset| **offset != [0, 0]).count() as u64
 }
 
-/// Offers the rows of a block that pass the threshold. `at`: the place of its first lane.
+/// The largest estimate that can still enter. Keys are widened f32: narrowing the threshold is exact.
+fn limit(top: &TopK) -> f32 {
+    top.threshold() as f32
+}
+
+/// Offers the rows in the lanes of `mask`, those that pass the threshold. `at`: the place of the block's first lane.
 fn sift(
     tids: &[u8],
     estimates: &[f32; LANES],
+    mut mask: u32,
     at: u64,
     bound: Option<Hit>,
     top: &mut TopK,
     seen: &mut Seen,
 ) {
     seen.tuples += n_live(tids);
-    // Keys are widened f32: narrowing the threshold is exact.
-    let mut mask = at_most(estimates, top.threshold() as f32);
     while mask != 0 {
         let lane = mask.trailing_zeros() as usize;
         mask &= mask - 1;
