@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ann::codec::CodeKind;
+use ann::codec::{CodeKind, LANES};
 use ann::factory::Refine;
 use ann::metric::Metric;
 use ann::rng::Rng;
@@ -17,7 +17,10 @@ use crate::error::Error;
 use crate::ivf::scan::Iterative;
 use crate::tid::Tid;
 
-fn is_dead(tid: Tid) -> bool {
+/// Which rows die.
+type Dead = fn(Tid) -> bool;
+
+fn two_in_three(tid: Tid) -> bool {
     tid.blkno < 100 && !tid.to_u64().is_multiple_of(3)
 }
 
@@ -41,7 +44,7 @@ impl Exact for KnownRows<'_> {
     }
 }
 
-fn scan(world: &World<f32>, all: &Model<f32>, must: &Model<f32>, seed: u64) {
+fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
     let (mut rng, metric) = (Rng::new(seed), world.meta.metric);
     let mut scan = RerankScan::new();
     for iterative in [Iterative::Relaxed, Iterative::Off, Iterative::Relaxed] {
@@ -67,34 +70,35 @@ fn scan(world: &World<f32>, all: &Model<f32>, must: &Model<f32>, seed: u64) {
                 assert!(found.insert(row.tid), "{} came twice", row.tid);
             }
         }
-        assert!(must.keys().all(|tid| found.contains(tid)), "lost a row");
+        let mut must = world.model.keys().filter(|tid| !is_dead(**tid));
+        assert!(must.all(|tid| found.contains(tid)), "lost a row");
     }
 }
 
-/// Actors over an index from which `gone` rows were vacuumed before.
-fn interleave(shape: Shape, n_new: usize, seed: u64, gone: impl Fn(&World<f32>, Tid) -> bool) {
+/// Actors over an index as `prepare` leaves it, who insert the rows it returns.
+fn interleave(
+    shape: Shape,
+    seed: u64,
+    is_dead: Dead,
+    prepare: impl Fn(&mut World<f32>) -> [Model<f32>; 2],
+) {
     let mut world = World::<f32>::new(shape, shape.dims as u64);
-    let freed: BTreeSet<Tid> =
-        world.model.keys().filter(|tid| gone(&world, **tid)).copied().collect();
-    world.vacuum(|tid| freed.contains(&tid));
-    let (a, b) = (new_rows(1, n_new, shape.dims), new_rows(2, n_new, shape.dims));
+    let [a, b] = prepare(&mut world);
     let mut all = world.model.clone();
     all.extend(a.clone());
     all.extend(b.clone());
-    let mut must = world.model.clone();
-    must.retain(|tid, _| !is_dead(*tid));
     {
-        let (world, all, must) = (&world, &all, &must);
+        let (world, all) = (&world, &all);
         let insert = |rows: Model<f32>| {
             move || rows.iter().for_each(|(tid, vector)| world.put(*tid, vector).unwrap())
         };
-        let vacuum = || {
+        let vacuum = move || {
             for _ in 0..2 {
-                let is_dead = |tid| {
+                let asked = |tid| {
                     assert!(all.contains_key(&tid), "asks about {tid}, which nobody inserted");
                     is_dead(tid)
                 };
-                bulk_delete(&world.mem, &world.meta, is_dead).unwrap();
+                bulk_delete(&world.mem, &world.meta, asked).unwrap();
             }
         };
         world.mem.interleave(
@@ -103,7 +107,7 @@ fn interleave(shape: Shape, n_new: usize, seed: u64, gone: impl Fn(&World<f32>, 
                 Box::new(insert(a)),
                 Box::new(insert(b)),
                 Box::new(vacuum),
-                Box::new(move || scan(world, all, must, seed)),
+                Box::new(move || scan(world, all, is_dead, seed)),
             ],
         );
     }
@@ -112,18 +116,23 @@ fn interleave(shape: Shape, n_new: usize, seed: u64, gone: impl Fn(&World<f32>, 
     world.verify();
 }
 
+/// So many rows for each inserter.
+fn rows(n: usize) -> impl Fn(&mut World<f32>) -> [Model<f32>; 2] {
+    move |world| [1, 2].map(|actor| new_rows(actor, n, world.meta.dims))
+}
+
 #[test]
 fn actors_do_not_disturb_each_other() {
     use CodeKind::{Pq, PqFs, RaBitQ, Sq4, Sq8, SqFp16};
     use Metric::{Cosine, InnerProduct, L2};
-    let none = |_: &World<f32>, _| false;
+    let run = |shape, n_new, seed| interleave(shape, seed, two_in_three, rows(n_new));
     for seed in 0..30 {
-        interleave(Shape::new(Sq8, L2, 100, 3, 70), 10, seed, none);
-        interleave(Shape::new(RaBitQ, Cosine, 64, 2, 40).flat(), 10, seed, none);
-        interleave(Shape::new(SqFp16, L2, 700, 2, 30).flat(), 6, seed, none);
-        interleave(Shape::new(Sq4, InnerProduct, 2028, 2, 60), 10, seed, none);
-        interleave(Shape::new(Pq { m: 4, nbits: 4 }, L2, 16, 1, 31), 10, seed, none);
-        interleave(Shape::new(PqFs { m: 8 }, L2, 9000, 1, 8).flat(), 5, seed, none);
+        run(Shape::new(Sq8, L2, 100, 3, 70), 10, seed);
+        run(Shape::new(RaBitQ, Cosine, 64, 2, 40).flat(), 10, seed);
+        run(Shape::new(SqFp16, L2, 700, 2, 30).flat(), 6, seed);
+        run(Shape::new(Sq4, InnerProduct, 2028, 2, 60), 10, seed);
+        run(Shape::new(Pq { m: 4, nbits: 4 }, L2, 16, 1, 31), 10, seed);
+        run(Shape::new(PqFs { m: 8 }, L2, 9000, 1, 8).flat(), 5, seed);
     }
 }
 
@@ -132,7 +141,7 @@ fn inserters_race_for_the_first_shelf_of_a_list() {
     for seed in 0..60 {
         let shape = Shape::new(CodeKind::Sq8, Metric::L2, 300, 1, 0);
         let shape = Shape { refine: [Refine::Heap, Refine::Flat][seed as usize % 2], ..shape };
-        interleave(shape, 2, seed, |_, _| false);
+        interleave(shape, seed, two_in_three, rows(2));
     }
 }
 
@@ -140,8 +149,9 @@ fn inserters_race_for_the_first_shelf_of_a_list() {
 fn inserters_race_for_the_last_lane_and_the_next_shelf() {
     for seed in 0..40 {
         // A block is a shelf: two lanes left for six rows, then 32 for 64.
-        interleave(Shape::new(CodeKind::Sq8, Metric::Cosine, 200, 1, 30), 3, seed, |_, _| false);
-        interleave(Shape::new(CodeKind::Sq8, Metric::L2, 200, 1, 32), 32, seed, |_, _| false);
+        let shape = Shape::new(CodeKind::Sq8, Metric::Cosine, 200, 1, 30);
+        interleave(shape, seed, two_in_three, rows(3));
+        interleave(Shape { n_rows: 32, ..shape }, seed, two_in_three, rows(32));
     }
 }
 
@@ -149,25 +159,46 @@ fn inserters_race_for_the_last_lane_and_the_next_shelf() {
 #[test]
 fn tids_cut_by_the_end_of_a_page_are_read_at_once() {
     for units in [248, 249, 250, 251, 252] {
-        for seed in 0..60 {
-            // The second block begins this far from the start of the page.
-            let dims = units - 6;
-            let shape = Shape::new(CodeKind::Sq8, Metric::L2, dims, 1, 64);
-            interleave(shape, 12, seed, |_, tid| tid.to_u64() % 2 == 0 && tid.offset < 34);
+        for seed in 0..40 {
+            // The second block begins this far from the start of the page. Half of it is free, half will be.
+            let shape = Shape::new(CodeKind::Sq8, Metric::L2, units - 6, 1, 64);
+            let is_dead = |tid: Tid| tid.blkno == 1 && tid.offset % 3 != 0;
+            interleave(shape, seed, is_dead, |world| {
+                world.vacuum(|tid| tid.blkno == 0 && tid.offset > 32 && tid.offset % 2 == 0);
+                rows(9)(world)
+            });
         }
     }
 }
 
-/// Rows of two blocks, one page apart, share a block of exact vectors.
+/// Rows of two blocks, of which one begins on the other's last page, share a block of exact vectors.
 #[test]
 fn inserters_meet_on_a_data_page() {
-    for seed in 0..80 {
-        let shape = Shape::new(CodeKind::Sq8, Metric::L2, 700, 2, 60).flat();
-        interleave(shape, 8, seed, |world, tid| {
-            let list = |tid: &Tid| world.coded(&world.model[tid]).list_no;
-            let of_list = list(&tid);
-            let rank = world.model.keys().filter(|other| **other < tid && list(other) == of_list);
-            of_list == 1 && rank.count() < 6
+    for seed in 0..60 {
+        let shape = Shape::new(CodeKind::Sq8, Metric::L2, 700, 2, 50).flat();
+        interleave(shape, seed, two_in_three, |world| {
+            // List 0 has its last two lanes left, list 1 the first ones.
+            let list_of = |world: &World<f32>, vector: &[f32]| world.coded(vector).list_no;
+            let mut n = world.model.values().filter(|v| list_of(world, v) == 0).count();
+            while n % LANES != LANES - 2 {
+                let vector = random_vector::<f32>(&mut world.rng, 700);
+                if list_of(world, &vector) == 0 {
+                    let tid = world.fresh_tid();
+                    world.put(tid, &vector).unwrap();
+                    world.model.insert(tid, vector);
+                    n += 1;
+                }
+            }
+            let of_list_1 = world.model.iter().filter(|(_, v)| list_of(world, v) == 1);
+            let first: Vec<Tid> = of_list_1.map(|(tid, _)| *tid).take(4).collect();
+            world.vacuum(|tid| first.contains(&tid));
+            // Each inserter has rows of one list.
+            let mut list_no = 0..;
+            rows(12)(world).map(|mut rows| {
+                let list_no = list_no.next();
+                rows.retain(|_, v| Some(list_of(world, v)) == list_no);
+                rows
+            })
         });
     }
 }

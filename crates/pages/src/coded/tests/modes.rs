@@ -33,8 +33,8 @@ fn strict_order_returns_all_but_what_it_left_out() {
             assert!(rows.is_sorted_by_key(|row| (row.distance, row.tid)));
             assert_eq!(rows.len() as u64 + scan.left_out(), 3000);
             assert_eq!(scan.visited(), 3000);
-            eprintln!("STRICT {metric:?} {nprobe} {}", rows.len());
-            assert!(rows.len() > 200, "{} rows", rows.len());
+            // These codes are rough, and still most rows come in order.
+            assert!(rows.len() > 1500, "{} rows", rows.len());
         }
     }
 }
