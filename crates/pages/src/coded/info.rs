@@ -2,7 +2,8 @@
 
 use ann::codec::LANES;
 
-use crate::coded::vacuum::{Which, for_each_run, run_of};
+use crate::coded::slots::run_of;
+use crate::coded::vacuum::for_each_run;
 use crate::error::Error;
 use crate::ivf::info::ListInfo;
 use crate::meta::Meta;
@@ -16,20 +17,21 @@ pub fn list_info<P: Pages>(pages: &P, meta: &Meta) -> Result<Vec<ListInfo>, Erro
         let radius = Some(runs.entry.radius).filter(|radius| radius.is_finite());
         let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, pages: 0, radius };
         let vectors = meta.coded.and_then(|coded| coded.layout.vectors);
-        runs.each(|run, which| {
-            let mut holes = 0;
+        runs.each(|run, _| {
+            // Free lanes since the last row.
+            let mut free = 0;
             let mut slots = 0u64;
-            run_of(pages, run, &mut |_| false, |live, free, _| {
-                if live > 0 {
-                    info.ndead += holes;
-                    holes = 0;
+            run_of(pages, run, &mut |_| false, |block| {
+                if block.live > 0 {
+                    info.ndead += free + block.holes;
+                    free = 0;
                     slots += LANES as u64;
                 }
-                info.ntotal += live;
-                holes += free;
+                info.ntotal += block.live;
+                free += block.free - block.holes * u64::from(block.live > 0);
             })?;
             info.pages += run.page_range().len() as u64;
-            if let (Some(g), Which::Packed | Which::Shelf(_)) = (vectors, which) {
+            if let Some(g) = vectors {
                 info.pages += slots.div_ceil(g.block_vectors as u64) * g.block_pages as u64;
             }
             Ok(())

@@ -12,6 +12,7 @@ pub mod model;
 pub(crate) mod probe;
 pub mod rerank;
 mod shelf;
+mod slots;
 pub mod vacuum;
 mod walk;
 
