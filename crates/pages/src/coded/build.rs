@@ -4,18 +4,19 @@ use ann::codec::{Codec, Coding, LANES, UNIT};
 
 use crate::bytes::put;
 use crate::coded::directory::{self, Entry as DirectoryEntry};
-use crate::coded::layout::{
-    CodeLayout, PAGE_UNITS, TID_UNITS, UNITS_START, factor_place, tid_places,
-};
-use crate::coded::{model, shelf};
+use crate::coded::layout::{CodeLayout, TID_UNITS, factor_place, tid_places};
+use crate::coded::model;
 use crate::error::Error;
-use crate::geometry::Geometry;
 use crate::ivf::build::Entry;
 use crate::ivf::centroids::write_centroids;
 use crate::ivf::sort::Runs;
 use crate::meta::{Coded, META_BLKNO, Meta, MetaParams};
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, PAGE_SIZE, Page, PageKind};
 use crate::store::BulkPages;
+
+mod writers;
+
+use writers::{UnitWriter, VectorWriter};
 
 /// How a row's payload is divided: its code, its factors, its exact vector (if the index stores it).
 #[derive(Debug, Clone, Copy)]
@@ -216,7 +217,11 @@ impl<'a, W: BulkPages, R: Runs> CodedBuilder<'a, W, R> {
     }
 }
 
-fn append<W: BulkPages>(sink: &mut W, page: &Page, first: &mut Blkno) -> Result<(), Error> {
+pub(super) fn append<W: BulkPages>(
+    sink: &mut W,
+    page: &Page,
+    first: &mut Blkno,
+) -> Result<(), Error> {
     let blkno = sink.append(page)?;
     if *first == INVALID_BLKNO {
         *first = blkno;
@@ -231,106 +236,6 @@ fn write_lane(block: &mut [u8], lane: usize, entry: &Entry<'_>, factors: &[u8]) 
     put(block, offset, &entry.tid.offset.to_le_bytes());
     for (f, factor) in factors.chunks_exact(size_of::<f32>()).enumerate() {
         put(block, factor_place(lane, f), factor);
-    }
-}
-
-/// Lays units out over pages without a gap.
-struct UnitWriter {
-    page: Page,
-    at: usize,
-}
-
-impl UnitWriter {
-    fn new() -> Self {
-        Self { page: Self::fresh(), at: 0 }
-    }
-
-    fn fresh() -> Page {
-        let mut page = Page::default();
-        shelf::init_codes(&mut page, NO_OWNER);
-        page
-    }
-
-    fn push(
-        &mut self,
-        mut units: &[u8],
-        mut emit: impl FnMut(&Page) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        while !units.is_empty() {
-            let (now, rest) = units.split_at(units.len().min((PAGE_UNITS - self.at) * UNIT));
-            put(self.page.body_mut(), UNITS_START + self.at * UNIT, now);
-            self.at += now.len() / UNIT;
-            units = rest;
-            if self.at == PAGE_UNITS {
-                self.finish(&mut emit)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, mut emit: impl FnMut(&Page) -> Result<(), Error>) -> Result<(), Error> {
-        if self.at > 0 {
-            emit(&self.page)?;
-            *self = Self::new();
-        }
-        Ok(())
-    }
-}
-
-/// Writes exact vectors by slot: block and lane of the packed area, counted through. Lanes without a row keep their place.
-struct VectorWriter {
-    geometry: Geometry,
-    pages: Vec<Page>,
-    /// The DATA block in the making.
-    number: u64,
-}
-
-impl VectorWriter {
-    fn new(geometry: Geometry) -> Self {
-        let pages = vec![Page::new(PageKind::Data, NO_OWNER); geometry.block_pages];
-        Self { geometry, pages, number: 0 }
-    }
-
-    fn put<W: BulkPages>(
-        &mut self,
-        sink: &mut W,
-        slot: u64,
-        vector: &[u8],
-        first: &mut Blkno,
-    ) -> Result<(), Error> {
-        let v = self.geometry.block_vectors as u64;
-        self.up_to(sink, slot / v, first)?;
-        for (j, page) in self.pages.iter_mut().enumerate() {
-            self.geometry.write_row(page, j, (slot % v) as usize, vector);
-        }
-        Ok(())
-    }
-
-    /// Writes DATA blocks until `number` is the one in the making.
-    fn up_to<W: BulkPages>(
-        &mut self,
-        sink: &mut W,
-        number: u64,
-        first: &mut Blkno,
-    ) -> Result<(), Error> {
-        while self.number < number {
-            for page in &mut self.pages {
-                append(sink, page, first)?;
-                page.init(PageKind::Data, NO_OWNER);
-            }
-            self.number += 1;
-        }
-        Ok(())
-    }
-
-    fn finish<W: BulkPages>(
-        &mut self,
-        sink: &mut W,
-        n_code_blocks: u32,
-        first: &mut Blkno,
-    ) -> Result<(), Error> {
-        let slots = u64::from(n_code_blocks) * LANES as u64;
-        self.up_to(sink, slots.div_ceil(self.geometry.block_vectors as u64), first)
     }
 }
 

@@ -4,7 +4,7 @@
 use ann::codec::{Codec, Coding, LANES, UNIT};
 
 use crate::ahead::Ahead;
-use crate::bytes::{put, u32_at};
+use crate::bytes::put;
 use crate::coded::directory::{self, Entry};
 use crate::coded::layout::{
     CodeLayout, PAGE_UNITS, Part, Run, RunPages, TID_UNITS, factor_place, tid_places,
@@ -14,9 +14,14 @@ use crate::coded::shelf::{self, Shelf};
 use crate::coded::walk::{Shelves, packed_run, pieces};
 use crate::error::Error;
 use crate::meta::{Coded, META_BLKNO, Meta};
-use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
+use crate::page::{Blkno, INVALID_BLKNO, Page};
 use crate::store::{EDIT_PAGES_MAX, Pages};
 use crate::tid::Tid;
+
+mod shelves;
+mod vectors;
+
+use vectors::Vectors;
 
 /// A row to insert.
 #[derive(Debug, Clone, Copy)]
@@ -247,61 +252,6 @@ impl<'a, P: Pages> Insertion<'a, P> {
             self.codec.pack(self.row.code, lane, from - first_code, codes);
         }
     }
-
-    /// The first shelf of the list: exclusive on the DIRECTORY page, then the new pages.
-    fn first_shelf(&self) -> Result<Blkno, Error> {
-        let (blkno, at) = directory::place(self.meta, self.row.list_no)?;
-        let mut page = self.pages.lock(blkno)?;
-        let entry = directory::locked_entry(&page, self.meta, self.row.list_no)?;
-        if entry.shelf_first != INVALID_BLKNO {
-            return Ok(entry.insert_shelf);
-        }
-        let others = self.other_pages()?;
-        let mut head = self.pages.allocate()?;
-        let first = self.pages.blkno(&head);
-        self.pages.edit(&mut [&mut page, &mut head], |images| {
-            if let [page, head] = images {
-                shelf::init(head, self.row.list_no, self.layout(), &others);
-                let entry = Entry { shelf_first: first, insert_shelf: first, ..entry };
-                directory::put_entry(page, at, entry);
-            }
-            Ok(())
-        })?;
-        Ok(first)
-    }
-
-    /// Links an empty shelf behind the last one, unless somebody else just did.
-    fn extend(&self, last: Blkno) -> Result<(), Error> {
-        let mut tail = self.pages.lock(last)?;
-        tail.check(last, PageKind::Shelf, self.row.list_no)?;
-        if shelf::next_of(&tail) != INVALID_BLKNO {
-            return Ok(());
-        }
-        let others = self.other_pages()?;
-        let mut head = self.pages.allocate()?;
-        let next = self.pages.blkno(&head);
-        self.pages.edit(&mut [&mut tail, &mut head], |images| {
-            if let [tail, head] = images {
-                shelf::init(head, self.row.list_no, self.layout(), &others);
-                shelf::put_next(tail, next);
-            }
-            Ok(())
-        })
-    }
-
-    /// The further pages of a new shelf, empty; nobody refers to them yet.
-    fn other_pages(&self) -> Result<Vec<Blkno>, Error> {
-        let mut blknos = Vec::new();
-        for _ in 1..self.layout().shelf_pages {
-            let mut page = self.pages.allocate()?;
-            blknos.push(self.pages.blkno(&page));
-            self.pages.edit(&mut [&mut page], |images| {
-                images.iter_mut().for_each(|page| shelf::init_codes(page, self.row.list_no));
-                Ok(())
-            })?;
-        }
-        Ok(blknos)
-    }
 }
 
 /// How the slots of a run are counted.
@@ -310,109 +260,6 @@ enum Slots {
     /// From this one on.
     Packed(u64),
     Shelf,
-}
-
-/// The DATA pages of a row's exact vector, locked in ascending position; none if the index stores no vectors.
-struct Vectors<W> {
-    pages: Vec<W>,
-    blknos: Vec<Blkno>,
-    lane: usize,
-    owner: u32,
-    /// The pages are new, to be named on the shelf from this place on.
-    new_at: Option<usize>,
-}
-
-impl<'a, P: Pages> Insertion<'a, P> {
-    /// `held`: the pages of codes that are locked.
-    fn packed_vectors(
-        &self,
-        held: &[P::Write<'a>],
-        slot: u64,
-    ) -> Result<Vectors<P::Write<'a>>, Error> {
-        let mut vectors = self.no_vectors(NO_OWNER);
-        let Some(g) = self.layout().vectors else { return Ok(vectors) };
-        let (v, p) = (g.block_vectors as u64, g.block_pages as u64);
-        let first = self.coded.vectors_first.wrapping_add((slot / v * p) as Blkno);
-        vectors.lane = (slot % v) as usize;
-        for j in 0..p as Blkno {
-            self.lock_vector(&mut vectors, held, first.wrapping_add(j))?;
-        }
-        Ok(vectors)
-    }
-
-    /// `held`: the pages of codes that are locked, the shelf's first page first.
-    fn shelf_vectors(
-        &self,
-        held: &[P::Write<'a>],
-        slot: usize,
-    ) -> Result<Vectors<P::Write<'a>>, Error> {
-        let mut vectors = self.no_vectors(self.row.list_no);
-        let Some(g) = self.layout().vectors else { return Ok(vectors) };
-        vectors.lane = slot % g.block_vectors;
-        let first = slot / g.block_vectors * g.block_pages;
-        let Some(head) = held.first() else { return Ok(vectors) };
-        let named: Vec<Blkno> = (first..first + g.block_pages)
-            .map(|i| u32_at(head.body(), self.layout().shelf_vector_at(i)))
-            .collect();
-        if named.iter().any(|blkno| *blkno != INVALID_BLKNO) {
-            // All pages of a block are named at once: an INVALID among them is refused as beyond the end.
-            for blkno in named {
-                self.lock_vector(&mut vectors, held, blkno)?;
-            }
-            return Ok(vectors);
-        }
-        for _ in named {
-            let page = self.pages.allocate()?;
-            vectors.blknos.push(self.pages.blkno(&page));
-            vectors.pages.push(page);
-        }
-        vectors.new_at = Some(first);
-        Ok(vectors)
-    }
-
-    fn no_vectors(&self, owner: u32) -> Vectors<P::Write<'a>> {
-        Vectors { pages: Vec::new(), blknos: Vec::new(), lane: 0, owner, new_at: None }
-    }
-
-    fn lock_vector(
-        &self,
-        vectors: &mut Vectors<P::Write<'a>>,
-        held: &[P::Write<'a>],
-        blkno: Blkno,
-    ) -> Result<(), Error> {
-        let is_held = held.iter().any(|page| self.pages.blkno(page) == blkno);
-        if is_held || vectors.blknos.contains(&blkno) {
-            return Err(Error::corrupted(blkno, "DATA page is named twice"));
-        }
-        let page = self.pages.lock(blkno)?;
-        page.check(blkno, PageKind::Data, vectors.owner)?;
-        vectors.blknos.push(blkno);
-        vectors.pages.push(page);
-        Ok(())
-    }
-
-    /// Writes slice `j` of the row's vector in a record of its own.
-    fn write_vector_alone(
-        &self,
-        vectors: &mut Vectors<P::Write<'a>>,
-        j: usize,
-    ) -> Result<(), Error> {
-        let (lane, new_owner) = (vectors.lane, vectors.new_at.map(|_| vectors.owner));
-        let Some(page) = vectors.pages.get_mut(j) else { return Ok(()) };
-        self.pages.edit(&mut [page], |images| {
-            images.iter_mut().for_each(|image| self.write_vector(image, j, lane, new_owner));
-            Ok(())
-        })
-    }
-
-    fn write_vector(&self, image: &mut Page, j: usize, lane: usize, new_owner: Option<u32>) {
-        if let Some(owner) = new_owner {
-            image.init(PageKind::Data, owner);
-        }
-        if let Some(g) = self.layout().vectors {
-            g.write_row(image, j, lane, self.row.vector);
-        }
-    }
 }
 
 /// The first lane without a row, by the offsets on the locked pages.
