@@ -3,7 +3,7 @@
 use ann::codec::{Coding, LANES, UNIT};
 use ann::metric::Metric;
 
-use super::world::point_of;
+use super::rows::point_of;
 use super::{METRICS, Shape, World, kinds};
 use crate::coded::probe::CodedProbe;
 use crate::ivf::scan::{Iterative, Scan, SearchParams};

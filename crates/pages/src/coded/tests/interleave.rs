@@ -8,7 +8,7 @@ use ann::metric::Metric;
 use ann::rng::Rng;
 use ann::topk::Hit;
 
-use super::world::{operator, point_of};
+use super::rows::{operator, point_of};
 use super::{Model, Shape, World, random_vector};
 use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::rerank::{Exact, RerankParams, RerankScan};
@@ -162,7 +162,7 @@ fn tids_cut_by_the_end_of_a_page_are_read_at_once() {
         for seed in 0..40 {
             // The second block begins this far from the start of the page. Half of it is free, half will be.
             let shape = Shape::new(CodeKind::Sq8, Metric::L2, units - 6, 1, 64);
-            let is_dead = |tid: Tid| tid.blkno == 1 && tid.offset % 3 != 0;
+            let is_dead = |tid: Tid| tid.blkno == 1 && !tid.offset.is_multiple_of(3);
             interleave(shape, seed, is_dead, |world| {
                 world.vacuum(|tid| tid.blkno == 0 && tid.offset > 32 && tid.offset % 2 == 0);
                 rows(9)(world)

@@ -9,6 +9,7 @@ mod modes;
 mod planted;
 mod random;
 mod room;
+mod rows;
 mod world;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use ann::codec::CodeKind;
 use ann::metric::Metric;
 use ann::topk::Hit;
 
-use super::world::{ModelRows, operator, point_of};
+use super::rows::{ModelRows, operator, point_of};
 use super::{ALL, METRICS, REFINES, Shape, World, random_vector};
 use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::info::list_info;

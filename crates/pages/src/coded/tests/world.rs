@@ -4,19 +4,18 @@ use ann::coarse::Coarse;
 use ann::codec::{Codec, Coding, LANES, Space, take_residuals, train};
 use ann::element::Element;
 use ann::factory::{Refine, RotationKind};
-use ann::kernels::{cosine_distance, l2_distance, negative_inner_product, norm_sqr};
 use ann::metric::Metric;
 use ann::parallel::Job;
 use ann::rng::Rng;
-use ann::topk::Hit;
 
+use super::rows::{CodedRow, ModelRows, coded, operator, point_of};
 use super::{ALL, MemRuns, Model, Shape, random_vector, tid_no, widened};
-use crate::coded::build::{CodedBuilder, Payload};
+use crate::coded::build::CodedBuilder;
 use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::info::list_info;
 use crate::coded::insert::{Row, insert};
 use crate::coded::model;
-use crate::coded::rerank::{Exact, RerankParams, RerankScan};
+use crate::coded::rerank::{RerankParams, RerankScan};
 use crate::coded::vacuum::{bulk_delete, stats};
 use crate::error::Error;
 use crate::ivf::build::Entry;
@@ -38,46 +37,6 @@ pub struct World<E: Element> {
     pub model: Model<E>,
     pub rng: Rng,
     next_tid: u64,
-}
-
-/// A row as it is coded.
-pub struct CodedRow {
-    pub list_no: u32,
-    pub coarse_distance: f32,
-    pub code: Vec<u8>,
-    pub factors: Vec<f32>,
-}
-
-/// The table's rows.
-pub struct ModelRows<'a, E: Element> {
-    pub rows: &'a Model<E>,
-    pub query: &'a ExactQuery,
-}
-
-impl<E: Element> Exact for ModelRows<'_, E> {
-    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
-        for (i, candidate) in candidates.iter().enumerate() {
-            if let Some(row) = self.rows.get(&Tid::from_u64(candidate.id)) {
-                each(i, self.query.key(row));
-            }
-        }
-        Ok(())
-    }
-}
-
-pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
-    match metric {
-        Metric::L2 => l2_distance(query, vector),
-        Metric::InnerProduct => negative_inner_product(query, vector),
-        Metric::Cosine => cosine_distance(query, vector),
-    }
-}
-
-/// A vector as it is coded.
-pub fn point_of<E: Element>(metric: Metric, vector: &[E]) -> Vec<f32> {
-    let norm = norm_sqr(vector).sqrt();
-    let scale = if metric == Metric::Cosine && norm > 0.0 { 1.0 / norm } else { 1.0 };
-    vector.iter().map(|x| x.to_f32() * scale).collect()
 }
 
 fn codec_of(shape: &Shape, coarse: &Coarse<'_>, rng: &mut Rng) -> Codec {
@@ -290,30 +249,6 @@ impl<E: Element> World<E> {
         assert!(seen.free_slots >= lists.iter().map(|list| list.ndead).sum());
         assert_eq!(self.mem.n_writes(), n_writes);
     }
-}
-
-/// List and code of a vector.
-fn coded<E: Element>(coarse: &Coarse<'_>, codec: &Codec, vector: &[E]) -> CodedRow {
-    let point = point_of(coarse.metric, vector);
-    let (list_no, coarse_distance) = coarse.assign(&point);
-    let mut factors = vec![0.0; codec.n_factors()];
-    let mut code = vec![0; codec.code_size() - size_of_val(&factors[..])];
-    codec.encode(&point, coarse.centroid(list_no), &mut code, &mut factors);
-    CodedRow { list_no, coarse_distance, code, factors }
-}
-
-/// How a row's payload is divided is how a row is coded.
-#[test]
-fn payloads_divide_as_rows_are_coded() {
-    let shape = Shape::new(ann::codec::CodeKind::RaBitQ, Metric::L2, 40, 2, 0).flat();
-    let world = World::<f32>::new(shape, 1);
-    let payload = Payload::new(&world.codec, &world.layout().layout);
-    let row = world.coded(&[0.25; 40]);
-    assert_eq!((payload.code, payload.factors), (row.code.len(), 4 * row.factors.len()));
-    assert_eq!((payload.vector, payload.size()), (160, 5 + 8 + 160));
-    assert!(payload.split(&vec![0; payload.size()]).is_some());
-    assert!(payload.split(&vec![0; payload.size() + 1]).is_none());
-    assert!(payload.split(&[]).is_none());
 }
 
 /// Problems other than leaked pages.
