@@ -4,7 +4,7 @@
 use ann::Metric;
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
-use ann::codec::{Codec, encode_batch};
+use ann::codec::{Codec, Stored, encode_batch};
 use ann::element::Element;
 use ann::parallel;
 use pages::coded::build::{CodedBuilder, Payload};
@@ -57,6 +57,7 @@ struct Coder<'a> {
     codec: &'a Codec,
     coarse: Coarse<'a>,
     transform: Transform<'a>,
+    stored: &'a Stored,
     payload: Payload,
 }
 
@@ -68,6 +69,7 @@ impl<'a> Coder<'a> {
             codec,
             coarse: trained.coarse(frozen),
             transform: trained.transform(frozen),
+            stored: &trained.stored,
             payload: Payload::new(codec, &layout),
         })
     }
@@ -183,10 +185,8 @@ impl<E: Element> Loader<'_, E> {
             if let Some(coder) = &self.coder {
                 let size = coder.payload.size();
                 let Some(payload) = payloads.get_mut(i * size..(i + 1) * size) else { break };
-                let stored = size - coder.payload.vector;
-                if let Some(place) = payload.get_mut(stored..).filter(|p| !p.is_empty()) {
-                    place.copy_from_slice(vector);
-                }
+                let stored = payload.get_mut(size - coder.payload.vector..).unwrap_or_default();
+                coder.stored.put(elements, stored);
                 // Coded vectors are divided by their norm before they are assigned.
                 (vector, coarse_distance) = (payload, distances[i]);
             }
@@ -215,7 +215,7 @@ fn assign<E: Element>(
                 assigner.assign(&points, list_nos, distances, job);
                 return Vec::new();
             };
-            let Coder { codec, coarse, transform, payload } = coder;
+            let Coder { codec, coarse, transform, payload, .. } = coder;
             let points = transform.apply_batch(elements, coarse.dims, job);
             assigner.assign(&points, list_nos, distances, job);
             let mut payloads = vec![0; list_nos.len() * payload.size()];

@@ -5,7 +5,6 @@
 //! list, spilling to temporary files.
 
 use ann::element::Element;
-use ann::factory::Refine;
 use ann::metric::Metric;
 use ann::rules;
 use half::f16;
@@ -79,21 +78,14 @@ impl Frozen {
 
 /// Raises 22023 for what options can say and the build cannot make.
 fn refuse_unbuilt(options: &IvfOptions) {
-    let (what, hint) = match (options.code, options.refine) {
-        (Some(_), refine @ (Refine::SqFp16 | Refine::Sq8)) => {
-            (format!("refine = {} is", refine.name()), "Use refine = heap or refine = flat.")
-        }
-        (None, _) if options.normalize => (
-            "factory part \"L2norm\" with \"Flat\" is".to_owned(),
-            "Use an operator class for cosine distance, which divides by the norm itself.",
-        ),
-        _ => return,
-    };
+    if options.code.is_some() || !options.normalize {
+        return;
+    }
     Report::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("{what} not supported by access method \"faissivf\""),
+        "factory part \"L2norm\" with \"Flat\" is not supported by access method \"faissivf\"",
     )
-    .hint(hint)
+    .hint("Use an operator class for cosine distance, which divides by the norm itself.")
     .error()
 }
 

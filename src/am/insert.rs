@@ -118,11 +118,10 @@ fn insert_coded<E: Element>(
     let mut code = vec![0; payload.code];
     let mut factors = vec![0.0; trained.codec.n_factors()];
     trained.codec.encode(&point, centroid, &mut code, &mut factors);
-    let vector = match payload.vector {
-        0 => &[],
-        _ => bytemuck::cast_slice(elements),
-    };
-    let row = Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector };
+    let mut vector = vec![0; payload.vector];
+    trained.stored.put(elements, &mut vector);
+    let row =
+        Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector: &vector };
     checked(index, pages::coded::insert::insert(pages, &ivf.meta, &trained.codec, &row));
 }
 

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use ann::coarse::Coarse;
-use ann::codec::{Codec, Space};
+use ann::codec::{Codec, Space, Stored};
 use ann::factory::RotationKind;
 use ann::rotation::Rotation;
 use pages::Error;
@@ -44,11 +44,13 @@ pub struct IvfIndex {
 pub struct TrainedCode {
     pub coded: Coded,
     pub codec: Codec,
+    /// How vectors are stored beside their codes.
+    pub stored: Stored,
     rotation: Option<Rotation>,
 }
 
 impl TrainedCode {
-    /// The MODEL pages: rotation, then the code's parameters.
+    /// The MODEL pages: rotation, the code's parameters, those of stored vectors.
     fn read(pages: &PgPages, meta: &Meta, coded: Coded) -> Result<Self, Error> {
         let damaged = || Error::corrupted(coded.model_first, "trained parameters make no code");
         let mut floats = model::read(pages, coded.model_first, coded.model_len(meta.dims))?;
@@ -60,9 +62,12 @@ impl TrainedCode {
                 Some(Rotation::from_matrix(meta.dims, matrix).ok_or_else(damaged)?)
             }
         };
+        let stored = floats.split_off(coded.params.kind.params_len(meta.dims).min(floats.len()));
+        let stored = Stored::from_params(coded.params.refine, meta.dims, stored);
+        let stored = stored.ok_or_else(damaged)?;
         let space = Space { dims: meta.dims, metric: meta.metric };
         let codec = Codec::from_params(coded.params.kind, space, floats).ok_or_else(damaged)?;
-        Ok(Self { coded, codec, rotation })
+        Ok(Self { coded, codec, stored, rotation })
     }
 
     fn bytes(&self, dims: usize) -> usize {

@@ -1,8 +1,8 @@
 //! Searching a coded index: candidates from the lists, real distances from the table's rows or from the vectors that the
 //! index stores.
 
+use ann::codec::Stored;
 use ann::element::Element;
-use ann::factory::Refine;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
@@ -67,14 +67,26 @@ impl CodedSearch {
         ivf: &IvfIndex,
     ) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
-        if code.coded.params.refine == Refine::Flat {
-            let mut exact = StoredRows::<_, E>::new(pages, &ivf.meta, query)?;
-            return self.scan.next(pages, &ivf.view(), &mut exact);
+        let (view, meta) = (ivf.view(), &ivf.meta);
+        let (rows, tids, dims) = (&mut self.rows, &mut self.tids, meta.dims);
+        let element = std::marker::PhantomData::<E>;
+        let mut table = TableRows { rows, tids, query, dims, element };
+        match &code.stored {
+            Stored::None => self.scan.next(pages, &view, None, &mut table),
+            Stored::Flat => {
+                let mut stored = StoredRows::new(pages, meta, |row: &[E]| query.key(row))?;
+                self.scan.next(pages, &view, None, &mut stored)
+            }
+            Stored::SqFp16 => {
+                let mut stored = StoredRows::new(pages, meta, |row: &[f16]| query.key(row))?;
+                self.scan.next(pages, &view, Some(&mut stored), &mut table)
+            }
+            Stored::Sq8(sq) => {
+                let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
+                let mut stored = StoredRows::new(pages, meta, key)?;
+                self.scan.next(pages, &view, Some(&mut stored), &mut table)
+            }
         }
-        let (rows, tids, dims) = (&mut self.rows, &mut self.tids, ivf.meta.dims);
-        let mut exact =
-            TableRows::<E> { rows, tids, query, dims, element: std::marker::PhantomData };
-        self.scan.next(pages, &ivf.view(), &mut exact)
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.

@@ -2,9 +2,9 @@
 
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
-use ann::codec::{self, Codec, Coding, Space, take_residuals};
+use ann::codec::{self, Codec, Coding, Space, Stored, take_residuals};
 use ann::element::Element;
-use ann::factory::RotationKind;
+use ann::factory::{Refine, RotationKind};
 use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
 use ann::metric::Metric;
 use ann::opq::train_opq;
@@ -31,7 +31,7 @@ const ROTATED_AT_ONCE: usize = 4096;
 
 /// Rows drawn at random over the whole table, in random order of arrival.
 pub struct Sample {
-    /// n × dims; unit vectors under cosine.
+    /// n × dims, as the column has them.
     points: Vec<f32>,
     /// Rows drawn.
     n: usize,
@@ -49,6 +49,8 @@ pub struct Trained {
     pub centroids: Vec<f32>,
     /// The code, if the index has one and could be trained.
     pub codec: Option<Codec>,
+    /// How vectors are stored beside their codes.
+    pub stored: Stored,
     /// What happens to vectors before they are assigned and coded.
     pub rotation: Option<Rotation>,
 }
@@ -56,18 +58,18 @@ pub struct Trained {
 impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
-        Self { rows: 0, centroids: Vec::new(), codec: None, rotation: None }
+        Self { rows: 0, centroids: Vec::new(), codec: None, stored: Stored::None, rotation: None }
     }
 
     pub fn is_trained(&self) -> bool {
         self.rows > 0
     }
 
-    /// The MODEL pages' floats: rotation, then the code's parameters.
+    /// The MODEL pages' floats: rotation, the code's parameters, those of stored vectors.
     pub fn model(&self) -> Vec<f32> {
         let rotation = self.rotation.as_ref().map_or(&[][..], |r| r.matrix());
         let codec = self.codec.as_ref().map_or(&[][..], |codec| codec.params());
-        [rotation, codec].concat()
+        [rotation, codec, self.stored.params()].concat()
     }
 
     /// What happens to a row before it is coded.
@@ -168,15 +170,8 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
                 n += 1;
                 points.resize(n * dims, 0.0);
             }
-            let scale = match frozen.metric {
-                Metric::Cosine => 1.0 / row.norm_sqr.sqrt(),
-                _ => 1.0,
-            };
             if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
-                to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32() * scale);
-                if frozen.code.is_some_and(|code| code.normalize) {
-                    normalize(to, dims);
-                }
+                to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32());
             }
         },
         true,
@@ -227,6 +222,11 @@ fn quantizers(
     job: &Job,
 ) -> Result<Trained, TrainError> {
     let dims = frozen.dims;
+    let refine = frozen.code.map_or(Refine::Heap, |code| code.refine);
+    let stored = Stored::train(refine, dims, points)?;
+    if frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize) {
+        normalize(points, dims);
+    }
     let rotation = rotation(points, frozen, job)?;
     if let Some(rotation) = &rotation {
         for block in points.chunks_mut(ROTATED_AT_ONCE * dims) {
@@ -242,7 +242,7 @@ fn quantizers(
         Some(code) => Some(train_code(points, &coarse, code.kind, frozen.seed, job)?),
         None => None,
     };
-    Ok(Trained { rows: n as u64, centroids, codec, rotation })
+    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation })
 }
 
 fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotation>, TrainError> {

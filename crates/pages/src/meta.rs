@@ -118,10 +118,14 @@ impl Coded {
         })
     }
 
-    /// Floats in the MODEL pages: the rotation's matrix, then the code's parameters.
+    /// Floats in the MODEL pages: the rotation's matrix, the code's parameters, those of 8-bit vectors for `refine`.
     pub fn model_len(&self, dims: usize) -> usize {
         let rotation = if self.params.rotation == RotationKind::None { 0 } else { dims * dims };
-        rotation + self.params.kind.params_len(dims)
+        let refine = match self.params.refine {
+            Refine::Sq8 => CodeKind::Sq8.params_len(dims),
+            _ => 0,
+        };
+        rotation + self.params.kind.params_len(dims) + refine
     }
 }
 

@@ -19,6 +19,7 @@ pub mod pq;
 pub mod rabitq;
 mod sizes;
 pub mod sq;
+mod stored;
 
 #[cfg(test)]
 mod fastscan_tests;
@@ -34,6 +35,7 @@ pub use batch::{encode_batch, take_residuals};
 pub use codebooks::train_codebooks;
 pub use dispatch::{Codec, CodecQuery, train};
 pub use kind::{FLAT, M_RANGE, PQ_NBITS};
+pub use stored::Stored;
 
 /// Vectors of a block.
 pub const LANES: usize = 32;

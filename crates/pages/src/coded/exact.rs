@@ -1,9 +1,10 @@
-//! Exact keys of candidates: the query, and the vectors that the index stores itself (`refine = flat`).
+//! Keys of candidates better than the codes': the query, and the vectors that the index stores itself.
 
 use ann::element::Element;
 use ann::kernels::{cosine_from, dot, l2_sqr, norm_sqr};
 use ann::metric::Metric;
 use ann::topk::Hit;
+use bytemuck::Pod;
 
 use crate::bytes::u32_at;
 use crate::coded::layout::CodeLayout;
@@ -45,22 +46,22 @@ impl ExactQuery {
     }
 }
 
-/// Exact vectors in the index, of element type `E`.
-pub struct StoredRows<'a, P: Pages, E: Element> {
+/// The vectors that the index stores for `refine`, made of `E`, and how they are measured.
+pub struct StoredRows<'a, P: Pages, E, F> {
     pages: &'a P,
     coded: Coded,
     geometry: Geometry,
-    query: &'a ExactQuery,
+    key: F,
+    /// A vector put together from its slices.
     row: Vec<E>,
 }
 
-impl<'a, P: Pages, E: Element> StoredRows<'a, P, E> {
-    /// The vectors of this index; an error if it stores none of this type.
-    pub fn new(pages: &'a P, meta: &Meta, query: &'a ExactQuery) -> Result<Self, Error> {
+impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F> {
+    /// The vectors of this index; an error if it stores none of this type. `key` gets the stored elements.
+    pub fn new(pages: &'a P, meta: &Meta, key: F) -> Result<Self, Error> {
         let stored = meta.coded.and_then(|coded| Some((coded, coded.layout.vectors?)));
-        let fits = |g: &Geometry| g.element_size == size_of::<E>() && g.dims == query.query.len();
-        match stored.filter(|(_, geometry)| fits(geometry)) {
-            Some((coded, geometry)) => Ok(Self { pages, coded, geometry, query, row: Vec::new() }),
+        match stored.filter(|(_, geometry)| geometry.element_size == size_of::<E>()) {
+            Some((coded, geometry)) => Ok(Self { pages, coded, geometry, key, row: Vec::new() }),
             None => Err(Error::corrupted(META_BLKNO, "index stores no such vectors")),
         }
     }
@@ -84,11 +85,11 @@ impl<'a, P: Pages, E: Element> StoredRows<'a, P, E> {
                 return Err(Error::corrupted(blkno, "DATA page has no room for its rows"));
             };
             if self.geometry.block_pages == 1 {
-                return Ok(self.query.key(row));
+                return Ok((self.key)(row));
             }
             self.row.extend_from_slice(row);
         }
-        Ok(self.query.key(&self.row))
+        Ok((self.key)(&self.row))
     }
 }
 
@@ -118,7 +119,7 @@ fn shelf_vector(body: &[u8], layout: &CodeLayout, i: usize) -> Blkno {
     u32_at(body, layout.shelf_vector_at(i))
 }
 
-impl<P: Pages, E: Element> Exact for StoredRows<'_, P, E> {
+impl<P: Pages, E: Pod, F: Fn(&[E]) -> f64> Exact for StoredRows<'_, P, E, F> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
         for (i, candidate) in candidates.iter().enumerate() {
             each(i, self.key(candidate.at)?);

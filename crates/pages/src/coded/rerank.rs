@@ -4,6 +4,9 @@
 //! re-ranked, or when there are no more: so the first ten rows have seen as many candidates as FAISS's
 //! IndexRefine with k = 10 and the same k_factor. Rows that later tranches find nearer than one returned
 //! before are left out under a strict order, and come late under a relaxed one.
+//!
+//! Where the index stores vectors that are better than the codes but not exact (refine = sqfp16 or sq8), these narrow the
+//! candidates down: all are judged by them, and only the nearest, a quarter, get their real distances.
 
 use ann::topk::Hit;
 
@@ -17,12 +20,16 @@ use crate::tid::Tid;
 /// than k_factor allows for: from then on a row waits for so many times more candidates.
 const LATE_SHARE: usize = 50;
 const RATIO_GROWTH: u64 = 4;
+/// Of the candidates of a row, one in so many is compared by its real distance once they are narrowed down, ...
+const NARROWING: u64 = 4;
+/// ... but at least two.
+const COMPARED_PER_ROW_MIN: u64 = 2;
 /// Rows that the first tranche is for; a LIMIT is not known to a scan.
 const ROWS_FIRST: usize = 10;
 
-/// Where real distances come from.
+/// Where better distances than the codes' come from: the real ones, or nearly so.
 pub trait Exact {
-    /// Calls `each` with the number and the exact key of every candidate that still has a row, in any order. A key orders
+    /// Calls `each` with the number and the key of every candidate that still has a row, in any order. A real key orders
     /// as the operator's distance does.
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error>;
 }
@@ -49,7 +56,11 @@ pub struct RerankScan {
     ready: Vec<Hit>,
     given: usize,
     fresh: Vec<Hit>,
+    /// Narrowed candidates that wait for their real distances, the nearest last.
+    pool: Vec<Hit>,
+    /// Candidates so far, and those of them whose real distances were looked at.
     reranked: u64,
+    compared: u64,
     returned: u64,
     left_out: u64,
     last: Option<Hit>,
@@ -72,7 +83,9 @@ impl RerankScan {
             ready: Vec::new(),
             given: 0,
             fresh: Vec::new(),
+            pool: Vec::new(),
             reranked: 0,
+            compared: 0,
             returned: 0,
             left_out: 0,
             last: None,
@@ -95,35 +108,48 @@ impl RerankScan {
             tranche: ROWS_FIRST.saturating_mul(k_factor),
         };
         self.scan.begin(query, search);
-        self.strict = params.iterative == Iterative::Strict;
+        self.strict = params.iterative != Iterative::Relaxed;
         self.ratio = k_factor as u64;
         self.ready.clear();
+        self.pool.clear();
         self.given = 0;
-        (self.reranked, self.returned, self.left_out) = (0, 0, 0);
+        (self.reranked, self.compared) = (0, 0);
+        (self.returned, self.left_out) = (0, 0);
         self.last = None;
         self.is_exhausted = false;
     }
 
-    /// The next row, None at the end. Holds no lock on return. `distance` is the exact key.
+    /// The next row, None at the end. Holds no lock on return. `distance` is the exact key. `narrow`: the index's stored
+    /// vectors that are not exact, if it has such.
     pub fn next<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
-        exact: &mut impl Exact,
+        mut narrow: Option<&mut dyn Exact>,
+        exact: &mut dyn Exact,
     ) -> Result<Option<Found>, Error> {
         loop {
             let done = self.returned + self.left_out;
-            let may = self.is_exhausted || done < self.reranked / self.ratio;
-            if let Some(hit) = self.ready.get(self.given).filter(|_| may) {
+            let has_candidates = self.is_exhausted || done < self.reranked / self.ratio;
+            let is_compared = self.pool.is_empty() || done < self.compared / self.per_row();
+            let next = self.ready.get(self.given).filter(|_| has_candidates && is_compared);
+            if let Some(hit) = next {
                 self.given += 1;
                 self.returned += 1;
                 self.last = Some(*hit);
                 return Ok(Some(Found { tid: Tid::from_u64(hit.id), distance: hit.key }));
             }
-            if self.is_exhausted {
+            if has_candidates && !self.pool.is_empty() {
+                self.compare(exact)?;
+            } else if self.is_exhausted {
                 return Ok(None);
+            } else {
+                let narrow: Option<&mut dyn Exact> = match &mut narrow {
+                    Some(narrow) => Some(&mut **narrow),
+                    None => None,
+                };
+                self.next_tranche(pages, view, narrow, exact)?;
             }
-            self.next_tranche(pages, view, exact)?;
         }
     }
 
@@ -137,26 +163,53 @@ impl RerankScan {
         self.scan.visited()
     }
 
+    /// Takes in the next candidates.
     fn next_tranche<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
-        exact: &mut impl Exact,
+        narrow: Option<&mut dyn Exact>,
+        exact: &mut dyn Exact,
     ) -> Result<(), Error> {
         let candidates = self.scan.tranche(pages, view)?;
         if candidates.is_empty() {
             self.is_exhausted = true;
             return Ok(());
         }
-        self.fresh.clear();
-        let fresh = &mut self.fresh;
-        exact.keys(candidates, &mut |i, key| {
-            if let Some(candidate) = candidates.get(i) {
-                fresh.push(Hit { key, ..*candidate });
-            }
-        })?;
         // A candidate whose row is gone tells nothing about how far to look; but going on for ever without rows would.
         self.reranked += candidates.len() as u64;
+        match narrow {
+            Some(narrow) => {
+                judge(narrow, candidates, &mut self.pool)?;
+                self.pool.sort_unstable_by(|a, b| b.order(a));
+            }
+            None => {
+                self.compared += candidates.len() as u64;
+                judge(exact, candidates, &mut self.fresh)?;
+                self.take_in();
+            }
+        }
+        Ok(())
+    }
+
+    /// Narrowed candidates whose real distances are looked at for each row.
+    fn per_row(&self) -> u64 {
+        (self.ratio / NARROWING).max(COMPARED_PER_ROW_MIN)
+    }
+
+    /// Looks at the real distances of the nearest narrowed candidates, each time as many as before.
+    fn compare(&mut self, exact: &mut dyn Exact) -> Result<(), Error> {
+        let first = self.per_row().saturating_mul(ROWS_FIRST as u64);
+        let n = self.compared.max(first).min(self.pool.len() as u64);
+        let nearest = self.pool.split_off(self.pool.len() - n as usize);
+        self.compared += n;
+        judge(exact, &nearest, &mut self.fresh)?;
+        self.take_in();
+        Ok(())
+    }
+
+    /// Puts rows with real distances among those that are ready.
+    fn take_in(&mut self) {
         self.ready.drain(..self.given);
         self.given = 0;
         if let Some(last) = self.last.filter(|_| self.strict && self.scan.has_direction()) {
@@ -170,6 +223,14 @@ impl RerankScan {
         }
         self.ready.append(&mut self.fresh);
         self.ready.sort_unstable_by(Hit::order);
-        Ok(())
     }
+}
+
+/// Appends the candidates that still have a row to `out`, each with the key that `by` gives it.
+fn judge(by: &mut dyn Exact, candidates: &[Hit], out: &mut Vec<Hit>) -> Result<(), Error> {
+    by.keys(candidates, &mut |i, key| {
+        if let Some(candidate) = candidates.get(i) {
+            out.push(Hit { key, ..*candidate });
+        }
+    })
 }

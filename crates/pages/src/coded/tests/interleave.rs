@@ -47,18 +47,18 @@ impl Exact for KnownRows<'_> {
 fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
     let (mut rng, metric) = (Rng::new(seed), world.meta.metric);
     let mut scan = RerankScan::new();
-    for iterative in [Iterative::Relaxed, Iterative::Off, Iterative::Relaxed] {
+    for nprobe in [1, usize::MAX, 1] {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
-        let nprobe = if iterative == Iterative::Off { usize::MAX } else { 1 };
-        let (max_scan_tuples, k_factor) = (u64::MAX, 1);
+        let (iterative, max_scan_tuples, k_factor) = (Iterative::Relaxed, u64::MAX, 1);
         let params = RerankParams { nprobe, iterative, max_scan_tuples, k_factor };
         scan.begin(&point_of(metric, &query), params);
         let exact = ExactQuery::new(metric, &query);
-        let mut stored = StoredRows::<_, f32>::new(&world.mem, &world.meta, &exact).ok();
+        let mut stored =
+            StoredRows::new(&world.mem, &world.meta, |row: &[f32]| exact.key(row)).ok();
         let mut found = BTreeSet::new();
         let mut next = || match &mut stored {
-            Some(rows) => scan.next(&world.mem, &world.view(), rows),
-            None => scan.next(&world.mem, &world.view(), &mut KnownRows(all, &exact)),
+            Some(rows) => scan.next(&world.mem, &world.view(), None, rows),
+            None => scan.next(&world.mem, &world.view(), None, &mut KnownRows(all, &exact)),
         };
         while let Some(row) = next().unwrap() {
             let vector = all.get(&row.tid).expect("a tid nobody inserted");

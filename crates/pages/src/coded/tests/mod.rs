@@ -31,12 +31,12 @@ pub use world::World;
 pub type Model<E> = BTreeMap<Tid, Vec<E>>;
 
 pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
-pub const REFINES: [Refine; 2] = [Refine::Heap, Refine::Flat];
+pub const REFINES: [Refine; 4] = Refine::ALL;
 
 /// Everything, in order of distance.
 pub const ALL: RerankParams = RerankParams {
     nprobe: usize::MAX,
-    iterative: Iterative::Off,
+    iterative: Iterative::Relaxed,
     max_scan_tuples: 0,
     k_factor: usize::MAX,
 };

@@ -1,7 +1,7 @@
 //! An index and what must be in it.
 
 use ann::coarse::Coarse;
-use ann::codec::{Codec, Coding, LANES, Space, take_residuals, train};
+use ann::codec::{Codec, Coding, LANES, Space, Stored, take_residuals, train};
 use ann::element::Element;
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
@@ -10,6 +10,8 @@ use ann::rng::Rng;
 
 use super::rows::{CodedRow, ModelRows, coded, operator, point_of};
 use super::{ALL, MemRuns, Model, Shape, random_vector, tid_no, widened};
+use half::f16;
+
 use crate::coded::build::CodedBuilder;
 use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::info::list_info;
@@ -34,6 +36,7 @@ pub struct World<E: Element> {
     pub shape: Shape,
     pub centroids: Vec<f32>,
     pub codec: Codec,
+    pub stored: Stored,
     pub model: Model<E>,
     pub rng: Rng,
     next_tid: u64,
@@ -53,6 +56,19 @@ fn codec_of(shape: &Shape, coarse: &Coarse<'_>, rng: &mut Rng) -> Codec {
     train(shape.kind, space, &points, 1, &Job::default()).unwrap()
 }
 
+/// A vector as the index stores it.
+fn stored_bytes<E: Element>(stored: &Stored, refine: Refine, vector: &[E]) -> Vec<u8> {
+    let size = match refine {
+        Refine::Heap => 0,
+        Refine::Flat => size_of_val(vector),
+        Refine::SqFp16 => 2 * vector.len(),
+        Refine::Sq8 => vector.len(),
+    };
+    let mut bytes = vec![0; size];
+    stored.put(vector, &mut bytes);
+    bytes
+}
+
 impl<E: Element> World<E> {
     /// Builds an index over random rows around random centroids.
     pub fn new(shape: Shape, seed: u64) -> Self {
@@ -63,6 +79,10 @@ impl<E: Element> World<E> {
         let codec = codec_of(&shape, &coarse, &mut rng);
         let rotation = RotationKind::None;
         let normalize = metric == Metric::Cosine;
+        let mut apart = Rng::new(seed + 1);
+        let sample: Vec<f32> = (0..64 * dims).map(|_| apart.unit() - 0.5).collect();
+        let stored = Stored::train(refine, dims, &sample).unwrap();
+        let trained = [codec.params(), stored.params()].concat();
         let params = MetaParams {
             element: E::TAG,
             metric,
@@ -74,7 +94,7 @@ impl<E: Element> World<E> {
         };
         let mem = MemPages::default();
         let mut builder =
-            CodedBuilder::new(mem, MemRuns::default(), &params, &centroids, codec.params(), &codec)
+            CodedBuilder::new(mem, MemRuns::default(), &params, &centroids, &trained, &codec)
                 .unwrap();
         let mut model = Model::new();
         let mut rows = Vec::new();
@@ -87,9 +107,7 @@ impl<E: Element> World<E> {
         for (row, tid, vector) in rows {
             let CodedRow { list_no, coarse_distance, mut code, factors } = row;
             code.extend_from_slice(bytemuck::cast_slice(&factors));
-            if refine == Refine::Flat {
-                code.extend_from_slice(bytemuck::cast_slice(&vector));
-            }
+            code.extend(stored_bytes(&stored, refine, &vector));
             let vector = &code;
             builder.add(&Entry { list_no, tid, norm_sqr: 0.0, coarse_distance, vector }).unwrap();
         }
@@ -98,9 +116,9 @@ impl<E: Element> World<E> {
         assert_eq!(read_centroids(&mem, &meta).unwrap(), centroids);
         let place = meta.coded.unwrap();
         let floats = model::read(&mem, place.model_first, place.model_len(dims)).unwrap();
-        assert_eq!(floats, codec.params());
+        assert_eq!(floats, trained);
         let next_tid = n_rows as u64;
-        Self { mem, meta, shape, centroids, codec, model, rng, next_tid }
+        Self { mem, meta, shape, centroids, codec, stored, model, rng, next_tid }
     }
 
     /// The same model over another store.
@@ -111,6 +129,7 @@ impl<E: Element> World<E> {
             shape: self.shape,
             centroids: self.centroids.clone(),
             codec: self.codec.clone(),
+            stored: self.stored.clone(),
             model,
             rng: Rng::new(1),
             next_tid: self.next_tid + 1000,
@@ -140,8 +159,7 @@ impl<E: Element> World<E> {
 
     pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), Error> {
         let CodedRow { list_no, coarse_distance, code, factors } = self.coded(vector);
-        let stored: &[u8] = bytemuck::cast_slice(vector);
-        let vector = if self.shape.refine == Refine::Flat { stored } else { &[] };
+        let vector = &stored_bytes(&self.stored, self.shape.refine, vector);
         let row = Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector };
         insert(&self.mem, &self.meta, &self.codec, &row)
     }
@@ -178,12 +196,23 @@ impl<E: Element> World<E> {
 
     /// The next row of a scan by the operator's distance.
     pub fn next(&self, scan: &mut RerankScan, query: &ExactQuery) -> Result<Option<Found>, Error> {
-        let found = match self.shape.refine {
-            Refine::Flat => {
-                let mut rows = StoredRows::<_, E>::new(&self.mem, &self.meta, query)?;
-                scan.next(&self.mem, &self.view(), &mut rows)
+        let (mem, view) = (&self.mem, self.view());
+        let mut model = ModelRows { rows: &self.model, query };
+        let found = match &self.stored {
+            Stored::None => scan.next(mem, &view, None, &mut model),
+            Stored::Flat => {
+                let mut rows = StoredRows::new(mem, &self.meta, |row: &[E]| query.key(row))?;
+                scan.next(mem, &view, None, &mut rows)
             }
-            _ => scan.next(&self.mem, &self.view(), &mut ModelRows { rows: &self.model, query }),
+            Stored::SqFp16 => {
+                let mut rows = StoredRows::new(mem, &self.meta, |row: &[f16]| query.key(row))?;
+                scan.next(mem, &view, Some(&mut rows), &mut model)
+            }
+            Stored::Sq8(sq) => {
+                let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
+                let mut rows = StoredRows::new(mem, &self.meta, key)?;
+                scan.next(mem, &view, Some(&mut rows), &mut model)
+            }
         };
         Ok(found?.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
