@@ -216,7 +216,7 @@ fn functions(script: &str) -> Vec<String> {
 /// The settings and index options a source file defines: C strings of one word such as
 /// `c"faiss.nprobe"` and, where options are made, `c"nlist"`.
 fn settings(source: &Source) -> Vec<String> {
-    let options = source.path == "src/am/options.rs";
+    let options = source.path == "src/am/options/registry.rs";
     let starts = source.text.match_indices("c\"").map(|(at, _)| at + 2);
     let word = |at: usize| source.text[at..].split('"').next().unwrap_or("").to_owned();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
