@@ -1,7 +1,7 @@
 //! Keys of candidates better than the codes': the query, and the vectors that the index stores itself.
 
 use ann::element::Element;
-use ann::kernels::{cosine_from, dot, l2_sqr, norm_sqr};
+use ann::kernels::{cosine_from, dot, l2_sqr, norm_sqr, prefetch_at};
 use ann::metric::Metric;
 use ann::topk::Hit;
 use bytemuck::Pod;
@@ -13,8 +13,11 @@ use crate::coded::rerank::Exact;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::meta::{Coded, META_BLKNO, Meta};
-use crate::page::{Blkno, NO_OWNER, PageKind};
+use crate::page::{BODY_START, Blkno, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
+
+/// Candidates whose pages are asked for together: about as many cache misses as a core can wait for at a time.
+const TOGETHER: usize = 8;
 
 /// A query, as the user gave it.
 #[derive(Debug, Clone)]
@@ -66,30 +69,71 @@ impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F> {
         }
     }
 
-    fn key(&mut self, at: u64) -> Result<f64, Error> {
-        let place = Place::of(at);
+    /// Where a candidate's slot is: its lane, and the owner that its pages must have (None: that of a shelf).
+    fn lane(&self, place: Place) -> (usize, Option<u32>) {
         let v = self.geometry.block_vectors;
-        let (lane, owner) = match place {
+        match place {
             Place::Packed(slot) => ((slot % v as u64) as usize, Some(NO_OWNER)),
             Place::Shelf(_, slot) => (slot % v, None),
-        };
-        self.row.clear();
+        }
+    }
+
+    /// The part of a row that lies on page `j` of its block.
+    fn slice<'p>(
+        &self,
+        page: &'p Page,
+        blkno: Blkno,
+        j: usize,
+        (lane, owner): (usize, Option<u32>),
+    ) -> Result<&'p [E], Error> {
+        page.check(blkno, PageKind::Data, owner.unwrap_or_else(|| page.owner()))?;
+        let rows = self.geometry.rows::<E>(page, j, lane + 1);
+        let row = rows.and_then(|rows| rows.get(lane * self.geometry.slice(j).len()..));
+        row.ok_or_else(|| Error::corrupted(blkno, "DATA page has no room for its rows"))
+    }
+
+    /// The key of a vector that goes over several pages.
+    fn key_of_slices(&mut self, place: Place) -> Result<f64, Error> {
+        let lane = self.lane(place);
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
         for j in 0..self.geometry.block_pages {
             let blkno = vector_page(self.pages, &self.coded, &self.geometry, place, j)?;
             let page = self.pages.read(blkno)?;
-            let owner = owner.unwrap_or_else(|| page.owner());
-            page.check(blkno, PageKind::Data, owner)?;
-            let rows = self.geometry.rows::<E>(&page, j, lane + 1);
-            let len = self.geometry.slice(j).len();
-            let Some(row) = rows.and_then(|rows| rows.get(lane * len..)) else {
-                return Err(Error::corrupted(blkno, "DATA page has no room for its rows"));
-            };
-            if self.geometry.block_pages == 1 {
-                return Ok((self.key)(row));
-            }
-            self.row.extend_from_slice(row);
+            row.extend_from_slice(self.slice(&page, blkno, j, lane)?);
         }
-        Ok((self.key)(&self.row))
+        let key = (self.key)(&row);
+        self.row = row;
+        Ok(key)
+    }
+
+    /// The keys of a few vectors that lie on one page each: all pages are pinned and on their way into the caches before
+    /// the first is read. One lock at a time.
+    fn keys_of_pages(
+        &self,
+        candidates: &[Hit],
+        first: usize,
+        each: &mut dyn FnMut(usize, f64),
+    ) -> Result<(), Error> {
+        let mut pinned = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let place = Place::of(candidate.at);
+            let lane = self.lane(place);
+            let blkno = vector_page(self.pages, &self.coded, &self.geometry, place, 0)?;
+            let pin = self.pages.pin(blkno)?;
+            let page = self.pages.address(&pin);
+            let row = page.start.wrapping_add(BODY_START + self.geometry.row_start(0, lane.0));
+            prefetch_at(row..row.wrapping_add(self.geometry.row_size(0)));
+            // What Page::check looks at.
+            prefetch_at(page.start..page.start.wrapping_add(1));
+            prefetch_at(page.end.wrapping_sub(1)..page.end);
+            pinned.push((pin, blkno, lane));
+        }
+        for (i, (pin, blkno, lane)) in (first..).zip(pinned) {
+            let page = self.pages.share(pin)?;
+            each(i, (self.key)(self.slice(&page, blkno, 0, lane)?));
+        }
+        Ok(())
     }
 }
 
@@ -121,11 +165,15 @@ fn shelf_vector(body: &[u8], layout: &CodeLayout, i: usize) -> Blkno {
 
 impl<P: Pages, E: Pod, F: Fn(&[E]) -> f64> Exact for StoredRows<'_, P, E, F> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
-        for (i, candidate) in candidates.iter().enumerate() {
-            each(i, self.key(candidate.at)?);
-            if i % 64 == 63 {
-                self.pages.breathe();
+        for (group, first) in candidates.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
+            if self.geometry.block_pages == 1 {
+                self.keys_of_pages(group, first, each)?;
+            } else {
+                for (i, candidate) in (first..).zip(group) {
+                    each(i, self.key_of_slices(Place::of(candidate.at))?);
+                }
             }
+            self.pages.breathe();
         }
         Ok(())
     }
