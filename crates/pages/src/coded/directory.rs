@@ -2,6 +2,7 @@
 
 use crate::bytes::{f32_at, put, put_u32, u32_at};
 use crate::error::Error;
+use crate::ivf::directory::place_among;
 use crate::meta::Meta;
 use crate::page::{BODY_SIZE, Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
@@ -54,13 +55,7 @@ pub fn n_pages(nlist: usize) -> u64 {
 
 /// The page and the byte offset in its body of a list's entry.
 pub fn place(meta: &Meta, list_no: u32) -> Result<(Blkno, usize), Error> {
-    let no = list_no as usize;
-    if no >= meta.nlist {
-        let what = format!("there is no list {list_no} among {}", meta.nlist);
-        return Err(Error::corrupted(meta.directory_first, what));
-    }
-    // Meta::read made sure that the directory lies within the file.
-    Ok((meta.directory_first.wrapping_add((no / ENTRIES) as Blkno), no % ENTRIES * ENTRY_SIZE))
+    place_among(meta, list_no, ENTRY_SIZE)
 }
 
 /// The entry at byte offset `at`, whose blocks must lie in a packed area of `n_code_blocks`.

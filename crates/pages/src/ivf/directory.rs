@@ -39,13 +39,22 @@ pub fn n_pages(nlist: usize) -> u64 {
 
 /// The page and the byte offset in its body of a list's entry. `list_no` must be a list of `meta`.
 pub fn place(meta: &Meta, list_no: u32) -> Result<(Blkno, usize), Error> {
-    let no = list_no as usize;
+    place_among(meta, list_no, ENTRY_SIZE)
+}
+
+/// The same where an entry has `entry_size` bytes.
+pub(crate) fn place_among(
+    meta: &Meta,
+    list_no: u32,
+    entry_size: usize,
+) -> Result<(Blkno, usize), Error> {
+    let (no, entries) = (list_no as usize, crate::page::BODY_SIZE / entry_size);
     if no >= meta.nlist {
         let what = format!("there is no list {list_no} among {}", meta.nlist);
         return Err(Error::corrupted(meta.directory_first, what));
     }
     // Meta::read made sure that the directory lies within the file.
-    Ok((meta.directory_first.wrapping_add((no / ENTRIES) as Blkno), no % ENTRIES * ENTRY_SIZE))
+    Ok((meta.directory_first.wrapping_add((no / entries) as Blkno), no % entries * entry_size))
 }
 
 /// The entry at byte offset `at` of a DIRECTORY page. An entry with only one page set is damage.
