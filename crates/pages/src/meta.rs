@@ -230,6 +230,9 @@ impl Meta {
         if byte(IS_TRAINED) > 1 || (params.code.is_some() && !is_trained) {
             return Err(bad("state of training"));
         }
+        if params.metric == Metric::L1 && is_trained {
+            return Err(bad("metric: there are no centroids under L1"));
+        }
         if nlist == 0 || (!is_trained && nlist != 1) {
             return Err(bad("number of lists"));
         }

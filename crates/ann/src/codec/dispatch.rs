@@ -6,6 +6,7 @@ use super::rabitq::{RaBitQ, RaBitQQuery};
 use super::sq::{Sq, SqQuery};
 use super::{CodeKind, Coding, LANES, Space, Sums, train_codebooks};
 use crate::kmeans::TrainError;
+use crate::metric::Metric;
 use crate::parallel::Job;
 
 /// A codec of any kind.
@@ -61,9 +62,10 @@ pub fn train(
 
 impl Codec {
     /// The codec with these trained parameters. `None` where they cannot be such a codec's: not finite, not as many as
-    /// `kind.params_len` says, or a kind that does not fit the dimension.
+    /// `kind.params_len` says, or a kind that does not fit the dimension; and under L1, which no code estimates.
     pub fn from_params(kind: CodeKind, space: Space, params: Vec<f32>) -> Option<Codec> {
         let sound = kind.fits(space.dims)
+            && space.metric != Metric::L1
             && params.len() == kind.params_len(space.dims)
             && params.iter().all(|x| x.is_finite());
         if !sound {

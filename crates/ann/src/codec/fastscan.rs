@@ -127,7 +127,7 @@ impl Coding for PqFs {
     fn prepare(&self, query: &mut PqFsQuery, q: &[f32]) {
         let dsub = self.dsub();
         let entries = match self.space.metric {
-            Metric::L2 => distances,
+            Metric::L2 | Metric::L1 => distances,
             Metric::InnerProduct | Metric::Cosine => negative_products,
         };
         let mut subs = q.chunks(dsub).zip(self.columns.chunks(dsub));

@@ -141,7 +141,7 @@ pub trait Coding {
 pub struct Space {
     /// Components of a coded vector.
     pub dims: usize,
-    /// How estimates are measured; cosine counts as inner product of unit vectors.
+    /// How estimates are measured; cosine counts as inner product of unit vectors. There is no codec for L1.
     pub metric: Metric,
 }
 

@@ -50,7 +50,7 @@ impl RaBitQ {
     pub fn faiss_factors(&self, x: &[f32], centroid: &[f32]) -> [f32; 2] {
         let moments = Moments::of(x, self.centroid(centroid), &mut []);
         let first = match self.space.metric {
-            Metric::L2 => moments.rr,
+            Metric::L2 | Metric::L1 => moments.rr,
             Metric::InnerProduct | Metric::Cosine => moments.rr - moments.xx,
         };
         [first, moments.gain() * (self.space.dims as f32).sqrt()]
@@ -160,7 +160,7 @@ impl Coding for RaBitQ {
         let moments = Moments::of(x, self.centroid(centroid), code);
         let gain = moments.gain();
         let pair = match self.space.metric {
-            Metric::L2 => [moments.rr + 2.0 * gain * moments.cs, 2.0 * gain],
+            Metric::L2 | Metric::L1 => [moments.rr + 2.0 * gain * moments.cs, 2.0 * gain],
             Metric::InnerProduct | Metric::Cosine => [gain * moments.cs - moments.cr, gain],
         };
         factors.copy_from_slice(&pair);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::body::{Dot, L2Sqr, Op};
+use super::body::{Dot, L1, L2Sqr, Op};
 use super::isa::{self, Isa};
 use crate::element::Element;
 
@@ -44,8 +44,13 @@ impl<E: Element> RowKernel<E> {
         Self::on::<Dot>(Isa::detect())
     }
 
-    /// `out[r]` = the canonical sum of the query and row r, bit for bit that of `l2_sqr` or `dot` on the
-    /// pair. `rows` holds `out.len()` rows of `query.len()` elements, row-major; rows that are not
+    /// Σ |query − row| of each row.
+    pub fn l1() -> Self {
+        Self::on::<L1>(Isa::detect())
+    }
+
+    /// `out[r]` = the canonical sum of the query and row r, bit for bit that of `l2_sqr`, `dot` or
+    /// `l1` on the pair. `rows` holds `out.len()` rows of `query.len()` elements, row-major; rows that are not
     /// wholly there leave their `out` untouched, and so does an empty query.
     #[inline]
     pub fn distances(&self, query: &[f32], rows: &[E], out: &mut [f32]) {

@@ -140,6 +140,8 @@ fn rows_equal_pairs_and_slices_equal_the_whole() {
     check_rows::<Dot, f32>();
     check_rows::<L2Sqr, f16>();
     check_rows::<Dot, f16>();
+    check_rows::<L1, f32>();
+    check_rows::<L1, f16>();
 }
 
 #[test]

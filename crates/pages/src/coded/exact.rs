@@ -1,7 +1,7 @@
 //! Keys of candidates better than the codes': the query, and the vectors that the index stores itself.
 
 use ann::element::Element;
-use ann::kernels::{cosine_from, dot, l2_sqr, norm_sqr, prefetch_at};
+use ann::kernels::{cosine_from, dot, l1, l2_sqr, norm_sqr, prefetch_at};
 use ann::metric::Metric;
 use ann::topk::Hit;
 use bytemuck::Pod;
@@ -38,6 +38,7 @@ impl ExactQuery {
     pub fn key<E: Element>(&self, row: &[E]) -> f64 {
         match self.metric {
             Metric::L2 => f64::from(l2_sqr(&self.query, row)),
+            Metric::L1 => f64::from(l1(&self.query, row)),
             Metric::InnerProduct => -f64::from(dot(&self.query, row)),
             Metric::Cosine => cosine_from(dot(&self.query, row), self.norm_sqr, norm_sqr(row)),
         }

@@ -3,7 +3,6 @@
 
 use ann::codec::{Codec, CodecQuery, Coding, LANES, Sums, UNIT};
 use ann::kernels::at_most;
-use ann::metric::Metric;
 use ann::topk::{Hit, TopK};
 
 use crate::ahead::Ahead;
@@ -92,7 +91,7 @@ impl Lists for CodedProbe {
         if self.query.len() != view.meta.dims {
             return false;
         }
-        self.has_direction = view.meta.metric == Metric::L2 || self.query.iter().any(|x| *x != 0.0);
+        self.has_direction = view.meta.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
         self.block.factors.clear();
         self.block.factors.resize(coded.layout.n_factors * LANES, 0.0);
         let query = self.codec_query.get_or_insert_with(|| codec.query());

@@ -283,7 +283,7 @@ fn vector_problem<E: Element>(
         return None;
     }
     let distance = match meta.metric {
-        Metric::L2 => l2_sqr(centroid, vector),
+        Metric::L2 | Metric::L1 => l2_sqr(centroid, vector),
         Metric::InnerProduct => -dot(centroid, vector),
         Metric::Cosine => -dot(centroid, vector) / norm.sqrt(),
     };

@@ -65,12 +65,13 @@ impl<E: Element> Lists for Probe<E> {
     fn prepare(&mut self, view: &View<'_>) -> bool {
         let meta = view.meta;
         self.metric = meta.metric;
-        self.has_direction = meta.metric == Metric::L2 || self.query.iter().any(|x| *x != 0.0);
+        self.has_direction = meta.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
         if meta.metric == Metric::Cosine && self.query_norm_sqr == 0.0 {
             self.has_direction = false;
         }
         self.kernel = match meta.metric {
             Metric::L2 => RowKernel::l2_sqr(),
+            Metric::L1 => RowKernel::l1(),
             Metric::InnerProduct | Metric::Cosine => RowKernel::dot(),
         };
         self.query.len() == meta.dims && E::TAG == meta.element
@@ -84,7 +85,7 @@ impl<E: Element> Lists for Probe<E> {
         match self.metric {
             Metric::L2 => key.sqrt(),
             _ if !self.has_direction => f64::NAN,
-            Metric::InnerProduct | Metric::Cosine => key,
+            Metric::InnerProduct | Metric::Cosine | Metric::L1 => key,
         }
     }
 
@@ -185,7 +186,8 @@ impl<E: Element> Probe<E> {
                 _ => {
                     self.lanes.clear();
                     self.lanes.resize(n, Lanes::default());
-                    let limit = if self.metric == Metric::L2 { threshold as f32 } else { f32::NAN };
+                    let grows = self.metric.has_origin();
+                    let limit = if grows { threshold as f32 } else { f32::NAN };
                     scan.slices(&self.query, blknos, limit, &mut self.lanes, out)?
                 }
             };
@@ -208,7 +210,9 @@ impl<E: Element> Probe<E> {
     fn sift(&self, first: usize, n: usize, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
         let Some(values) = self.out.get(..n) else { return };
         match self.metric {
-            Metric::L2 => self.sift_by(first, values, bound, top, seen, |_, value| value),
+            Metric::L2 | Metric::L1 => {
+                self.sift_by(first, values, bound, top, seen, |_, value| value);
+            }
             Metric::InnerProduct => self.sift_by(first, values, bound, top, seen, |_, dot| -dot),
             Metric::Cosine => {
                 let inverse = self.inverse_norms.get(first..first + n).unwrap_or_default();
@@ -247,11 +251,11 @@ impl<E: Element> Probe<E> {
         }
     }
 
-    /// The largest estimate that may belong to a key within `threshold`. Keys of L2 and inner
-    /// product are widened f32, so that narrowing one is exact.
+    /// The largest estimate that may belong to a key within `threshold`. Keys other than cosine's
+    /// are widened f32, so that narrowing one is exact.
     fn limit(&self, threshold: f64) -> f32 {
         match self.metric {
-            Metric::L2 | Metric::InnerProduct => threshold as f32,
+            Metric::L2 | Metric::InnerProduct | Metric::L1 => threshold as f32,
             Metric::Cosine => (threshold - 1.0 + COSINE_SLACK) as f32,
         }
     }
@@ -259,7 +263,7 @@ impl<E: Element> Probe<E> {
     /// The exact key of a slot: orders as the operator does.
     fn key(&self, slot: usize, value: f32) -> f64 {
         match self.metric {
-            Metric::L2 => f64::from(value),
+            Metric::L2 | Metric::L1 => f64::from(value),
             Metric::InnerProduct => -f64::from(value),
             Metric::Cosine => {
                 let norm = self.list.norms.get(slot).copied().unwrap_or(f32::NAN);
@@ -316,8 +320,8 @@ impl<P: Pages, E: Element> BlockScan<'_, '_, P, E> {
         Ok(Outcome::Computed)
     }
 
-    /// A block of several pages: the lanes carry the sums from page to page. Under L2 sums only
-    /// grow, and the rest of the block is skipped once all exceed `limit` (NaN: no limit).
+    /// A block of several pages: the lanes carry the sums from page to page. Under L2 and L1 sums
+    /// only grow, and the rest of the block is skipped once all exceed `limit` (NaN: no limit).
     fn slices(
         &mut self,
         query: &[f32],

@@ -44,6 +44,7 @@ pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 
         Metric::L2 => l2_distance(query, vector),
         Metric::InnerProduct => negative_inner_product(query, vector),
         Metric::Cosine => cosine_distance(query, vector),
+        Metric::L1 => unreachable!("no code estimates L1"),
     }
 }
 

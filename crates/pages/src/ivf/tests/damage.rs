@@ -125,6 +125,13 @@ fn exchanged_pages_are_noticed() {
 }
 
 #[test]
+fn centroids_under_l1_are_damage() {
+    let world = World::<f32>::new(Metric::L2, 4, 3, 9, 1);
+    world.mem.damage(0, |page| page.body_mut()[7] = Metric::L1.to_u8());
+    assert!(matches!(Meta::read(&world.mem), Err(Error::Corrupted { blkno: 0, .. })));
+}
+
+#[test]
 fn another_format_version_is_named() {
     let world = World::<f32>::new(Metric::L2, 4, 0, 1, 1);
     world.mem.damage(0, |page| page.body_mut()[4] = 9);

@@ -35,6 +35,21 @@ fn every_dimension_f16() {
 }
 
 #[test]
+fn every_dimension_under_l1_in_one_list() {
+    for dims in DIMS {
+        let n_rows = if dims > 1000 { 90 } else { 300 };
+        let mut single = World::<f32>::new(Metric::L1, dims, 0, n_rows, dims as u64);
+        let mut half = World::<f16>::new(Metric::L1, dims, 0, n_rows, dims as u64);
+        for _ in 0..n_rows / 2 {
+            single.insert_random();
+            half.insert_random();
+        }
+        single.verify();
+        half.verify();
+    }
+}
+
+#[test]
 fn more_centroids_than_a_page() {
     let mut world = World::<f32>::new(Metric::L2, 3, 1000, 2000, 5);
     world.verify();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use ann::coarse::Coarse;
 use ann::element::Element;
-use ann::kernels::{cosine_distance, l2_distance, negative_inner_product, norm_sqr};
+use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product, norm_sqr};
 use ann::metric::Metric;
 use ann::rng::Rng;
 
@@ -38,6 +38,7 @@ pub struct World<E: Element> {
     next_tid: u64,
 }
 
+/// Those that inverted lists know.
 pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 
 pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
@@ -53,6 +54,7 @@ pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 
         Metric::L2 => l2_distance(query, vector),
         Metric::InnerProduct => negative_inner_product(query, vector),
         Metric::Cosine => cosine_distance(query, vector),
+        Metric::L1 => f64::from(l1(query, vector)),
     }
 }
 

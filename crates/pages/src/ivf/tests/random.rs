@@ -44,6 +44,8 @@ fn random_verbs_keep_the_model() {
         random_verbs::<f32>(Metric::InnerProduct, 2028, 3, seed);
     }
     random_verbs::<f32>(Metric::L2, 9000, 2, 7);
+    random_verbs::<f32>(Metric::L1, 9000, 0, 7);
+    random_verbs::<f16>(Metric::L1, 100, 0, 7);
 }
 
 #[test]
