@@ -14,6 +14,7 @@ use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
 use super::heap_scan::Heap;
+use super::method::{FAISSIVF, Method, method_of};
 use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
 use super::pages::PgBulk;
@@ -22,15 +23,10 @@ use super::rel;
 use super::report::{Report, checked};
 use super::train::{self, Trained};
 
-type AmBuild = unsafe extern "C-unwind" fn(
-    pg_sys::Relation,
-    pg_sys::Relation,
-    *mut pg_sys::IndexInfo,
-) -> *mut pg_sys::IndexBuildResult;
-
 /// What is frozen into an index when it is built.
 #[derive(Clone, Copy)]
 pub struct Frozen {
+    pub method: &'static Method,
     pub metric: Metric,
     pub dims: usize,
     /// As the user wrote it; 0 = automatic.
@@ -42,7 +38,7 @@ pub struct Frozen {
 
 impl Frozen {
     fn of(index: pg_sys::Relation, metric: Metric) -> Self {
-        let options = IvfOptions::of(index);
+        let (method, options) = (method_of(index).unwrap_or(&FAISSIVF), IvfOptions::of(index));
         let Some(dims) = rel::declared_dims(index) else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -52,14 +48,22 @@ impl Frozen {
             .error();
         };
         options.require_dims(dims);
-        refuse_unbuilt(&options);
+        refuse_unbuilt(method, &options);
+        if metric == Metric::L1 {
+            refuse_unfit_for_l1(method, &options);
+        }
         let code = options.code.map(|kind| CodeParams {
             kind,
             refine: options.refine,
             rotation: options.rotation,
             normalize: options.normalize,
         });
-        Self { metric, dims, nlist_option: options.nlist, seed: options.seed, code }
+        Self { method, metric, dims, nlist_option: options.nlist, seed: options.seed, code }
+    }
+
+    /// Whether the build has anything to learn from the rows.
+    fn is_to_be_trained(&self) -> bool {
+        self.method.has_lists || self.code.is_some()
     }
 
     fn params<E: Element>(&self, trained: &Trained) -> MetaParams {
@@ -77,15 +81,38 @@ impl Frozen {
 }
 
 /// Raises 22023 for what options can say and the build cannot make.
-fn refuse_unbuilt(options: &IvfOptions) {
+fn refuse_unbuilt(method: &Method, options: &IvfOptions) {
     if options.code.is_some() || !options.normalize {
         return;
     }
     Report::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        "factory part \"L2norm\" with \"Flat\" is not supported by access method \"faissivf\"",
+        format!(
+            "factory part \"L2norm\" with \"Flat\" is not supported by access method \"{}\"",
+            method.name
+        ),
     )
     .hint("Use an operator class for cosine distance, which divides by the norm itself.")
+    .error()
+}
+
+/// Raises 22023 for what knows squares and products only: centroids and lossy codes.
+fn refuse_unfit_for_l1(method: &Method, options: &IvfOptions) {
+    let (what, hint) = match options.code {
+        _ if method.has_lists => {
+            (format!("access method \"{}\"", method.name), "Use access method faissflat.")
+        }
+        Some(code) => (
+            format!("code \"{}\"", code.name()),
+            "Use code flat, or an operator class for another distance.",
+        ),
+        None => return,
+    };
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{what} does not support operator classes for taxicab distance"),
+    )
+    .hint(hint)
     .error()
 }
 
@@ -113,9 +140,13 @@ pub unsafe extern "C-unwind" fn ambuild(
 }
 
 fn build<E: Element>(heap: &Heap, frozen: &Frozen) -> (f64, u64) {
-    progress::set_phase(Phase::SamplingRows);
-    let sample = train::sample::<E>(heap, frozen);
-    let trained = train::train(heap, sample, frozen);
+    let trained = if frozen.is_to_be_trained() {
+        progress::set_phase(Phase::SamplingRows);
+        let sample = train::sample::<E>(heap, frozen);
+        train::train(heap, sample, frozen)
+    } else {
+        Trained::untrained()
+    };
     // SAFETY: the index is new, empty and locked by this command.
     let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
     let params = frozen.params::<E>(&trained);
@@ -144,18 +175,11 @@ pub fn memory_bytes_max() -> usize {
     usize::try_from(unsafe { pg_sys::maintenance_work_mem }).unwrap_or(0) << 10
 }
 
-/// The lists that `n` rows get: the option, or by rule, within what can be trained.
+/// The lists that `n` rows get: the option, or by rule, within what can be trained. One where there are no lists.
 pub fn nlist_for(frozen: &Frozen, n: u64) -> u32 {
     match frozen.nlist_option {
+        _ if !frozen.method.has_lists => 1,
         0 => rules::optimal_nlist(n),
         nlist => nlist,
     }
-}
-
-/// Whether an open index is one of ours, and not a partitioned one (which has no pages).
-pub fn is_faissivf(index: pg_sys::Relation) -> bool {
-    // SAFETY: an open relation; rd_indam is null or its access method's table.
-    let routine = unsafe { (*index).rd_indam.as_ref() };
-    let callback = routine.and_then(|r| r.ambuild);
-    callback.is_some_and(|f| std::ptr::fn_addr_eq(f, ambuild as AmBuild))
 }

@@ -2,7 +2,8 @@
 
 use pgrx::{pg_guard, pg_sys};
 
-use super::{build, cost, insert, opclass, options, progress, scan, vacuum, validate};
+use super::method::{FAISSFLAT, FAISSIVF, Method};
+use super::{build, cost, insert, opclass, progress, scan, vacuum, validate};
 
 /// SQL function `faiss.faissivf_handler(internal) returns index_am_handler`.
 ///
@@ -13,11 +14,27 @@ use super::{build, cost, insert, opclass, options, progress, scan, vacuum, valid
 pub unsafe extern "C-unwind" fn faissivf_handler(
     _fcinfo: pg_sys::FunctionCallInfo,
 ) -> pg_sys::Datum {
+    answer(&FAISSIVF)
+}
+
+/// SQL function `faiss.faissflat_handler(internal) returns index_am_handler`.
+///
+/// # Safety
+/// Called by the server's function manager.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn faissflat_handler(
+    _fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    answer(&FAISSFLAT)
+}
+
+fn answer(method: &Method) -> pg_sys::Datum {
     // SAFETY: palloc gives memory of this size, aligned for every type, in the caller's context.
     let routine = unsafe {
         let at =
             pg_sys::palloc(size_of::<pg_sys::IndexAmRoutine>()).cast::<pg_sys::IndexAmRoutine>();
-        at.write(ivf_routine());
+        at.write(routine(method));
         at
     };
     pg_sys::Datum::from(routine)
@@ -30,9 +47,16 @@ pub extern "C-unwind" fn pg_finfo_faissivf_handler() -> &'static pg_sys::Pg_finf
     &INFO
 }
 
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_finfo_faissflat_handler() -> &'static pg_sys::Pg_finfo_record {
+    static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &INFO
+}
+
 /// No default fills a gap here: a field that a new server version adds is a compile error until
 /// somebody has thought about it.
-fn ivf_routine() -> pg_sys::IndexAmRoutine {
+fn routine(method: &Method) -> pg_sys::IndexAmRoutine {
     // Each index is vacuumed by one process alone; cleanup after a bulk deletion only reads counts.
     let parallel_vacuum =
         pg_sys::VACUUM_OPTION_PARALLEL_BULKDEL | pg_sys::VACUUM_OPTION_PARALLEL_COND_CLEANUP;
@@ -85,7 +109,7 @@ fn ivf_routine() -> pg_sys::IndexAmRoutine {
         amcostestimate: Some(cost::amcostestimate),
         #[cfg(feature = "pg18")]
         amgettreeheight: None,
-        amoptions: Some(options::faissivf_options),
+        amoptions: Some(method.options),
         amproperty: None,
         ambuildphasename: Some(progress::ambuildphasename),
         amvalidate: Some(validate::amvalidate),

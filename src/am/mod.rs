@@ -9,6 +9,7 @@ mod handler;
 mod heap_scan;
 mod insert;
 pub mod interrupts;
+pub mod method;
 pub mod opclass;
 pub mod options;
 pub mod pages;

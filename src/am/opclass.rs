@@ -56,7 +56,7 @@ pub struct OpclassInfo {
 
 /// The descriptor behind support function 1; an interface to other extensions, so its layout is
 /// fixed: magic, layout version, element tag (0 f32, 1 f16), metric (0 L2, 1 inner product, 2
-/// cosine), rest zero.
+/// cosine, 3 L1), rest zero.
 #[repr(C)]
 pub struct Support {
     magic: u32,
@@ -151,3 +151,5 @@ support_function!(
     ElementType::F16,
     2
 );
+support_function!(faiss_vector_l1_support, pg_finfo_faiss_vector_l1_support, ElementType::F32, 3);
+support_function!(faiss_halfvec_l1_support, pg_finfo_faiss_halfvec_l1_support, ElementType::F16, 3);

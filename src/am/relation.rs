@@ -29,7 +29,7 @@ use super::transform::Transform;
 const ENTRIES_MAX: usize = 32;
 const BYTES_MAX: usize = 256 << 20;
 
-/// The frozen part of one faissivf index.
+/// The frozen part of one index.
 pub struct IvfIndex {
     pub meta: Meta,
     /// nlist × dims; empty when untrained.

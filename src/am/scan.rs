@@ -13,6 +13,7 @@ use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
 use super::guc::{self, IterativeScan};
+use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
 use super::pages::PgPages;
@@ -130,21 +131,27 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
 /// A row that vacuum may remove while we look at it is invisible only to an MVCC snapshot.
 unsafe fn require_mvcc(scan: pg_sys::IndexScanDesc) {
     // SAFETY: the executor sets the snapshot before the first row is asked for.
-    let mvcc = unsafe {
+    let (mvcc, index) = unsafe {
         let snapshot = (*scan).xs_snapshot;
-        snapshot.is_null()
+        let mvcc = snapshot.is_null()
             || matches!(
                 (*snapshot).snapshot_type,
                 pg_sys::SnapshotType::SNAPSHOT_MVCC | pg_sys::SnapshotType::SNAPSHOT_HISTORIC_MVCC
-            )
+            );
+        (mvcc, (*scan).indexRelation)
     };
     if !mvcc {
         Report::new(
             PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            "a faissivf index cannot be scanned with a non-MVCC snapshot",
+            format!("a {} index cannot be scanned with a non-MVCC snapshot", method_name(index)),
         )
         .error();
     }
+}
+
+/// As messages call the index's access method.
+fn method_name(index: pg_sys::Relation) -> &'static str {
+    method_of(index).map_or("faiss", |method| method.name)
 }
 
 /// Freezes query and search parameters for the rows to come.
@@ -155,7 +162,10 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
         if (*scan).numberOfOrderBys < 1 {
             Report::new(
                 PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "a faissivf index cannot be scanned without an ORDER BY distance",
+                format!(
+                    "a {} index cannot be scanned without an ORDER BY distance",
+                    method_name(index)
+                ),
             )
             .error();
         }

@@ -2,7 +2,7 @@
 
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
-use ann::codec::{self, Codec, Coding, Space, Stored, take_residuals};
+use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
 use ann::element::Element;
 use ann::factory::{Refine, RotationKind};
 use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
@@ -26,6 +26,8 @@ use super::transform::Transform;
 
 /// Rows that OPQ is trained on at most, as in FAISS.
 const OPQ_ROWS: usize = 65_536;
+/// Rows drawn where there are no lists to train: enough for a mean, and for the ranges of stored vectors.
+const ROWS_WITHOUT_LISTS: usize = 16_384;
 /// Rows rotated at once: so many are held twice.
 const ROTATED_AT_ONCE: usize = 4096;
 
@@ -183,7 +185,8 @@ pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
 fn code_rows(frozen: &Frozen) -> usize {
     frozen.code.map_or(0, |code| {
         let opq = matches!(code.rotation, RotationKind::Opq { .. });
-        code.kind.training_rows().max(if opq { OPQ_ROWS } else { 0 })
+        let rows = code.kind.training_rows().max(if opq { OPQ_ROWS } else { 0 });
+        rows.max(if frozen.method.has_lists { 0 } else { ROWS_WITHOUT_LISTS })
     })
 }
 
@@ -191,7 +194,9 @@ fn code_rows(frozen: &Frozen) -> usize {
 pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
     let Some(nlist) = choose_nlist(heap, &sample, frozen) else { return Trained::untrained() };
     let k = nlist as usize;
-    let n = sample.n.min(k * MAX_POINTS_PER_CENTROID);
+    let wanted = k * MAX_POINTS_PER_CENTROID;
+    let has_lists = frozen.method.has_lists;
+    let n = sample.n.min(if has_lists { wanted } else { wanted.max(code_rows(frozen)) });
     warn_if_few(heap, &sample, n, k);
     shuffle(&mut sample.points, n.max(code_rows(frozen)), frozen);
     let result = parallel::run(
@@ -234,15 +239,33 @@ fn quantizers(
             rotation.apply_batch(&copy, block, job);
         }
     }
-    let spherical = frozen.metric.is_spherical();
-    let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, dims, spherical) };
-    let centroids = kmeans(points.get(..n * dims).unwrap_or_default(), &params, job)?;
+    let rows = points.get(..n * dims).unwrap_or_default();
+    let centroids = if frozen.method.has_lists {
+        let spherical = frozen.metric.is_spherical();
+        let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, dims, spherical) };
+        kmeans(rows, &params, job)?
+    } else {
+        only_centroid(rows, frozen)
+    };
     let coarse = Coarse { metric: frozen.metric, dims, centroids: &centroids };
     let codec = match frozen.code {
         Some(code) => Some(train_code(points, &coarse, code.kind, frozen.seed, job)?),
         None => None,
     };
     Ok(Trained { rows: n as u64, centroids, codec, stored, rotation })
+}
+
+/// What all rows are coded against where there are no lists: as in FAISS their mean if the code is RaBitQ, whose signs
+/// would say little of rows that all lie on one side; else zeros, so that a residual is the row itself.
+fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
+    let mut sums = vec![0.0f64; frozen.dims];
+    let n = rows.len() / frozen.dims;
+    if frozen.code.is_some_and(|code| code.kind == CodeKind::RaBitQ) && n > 0 {
+        for row in rows.chunks_exact(frozen.dims) {
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) / n as f64);
+        }
+    }
+    sums.into_iter().map(|sum| sum as f32).collect()
 }
 
 fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotation>, TrainError> {
@@ -261,7 +284,7 @@ fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotatio
 fn train_code(
     points: &mut [f32],
     coarse: &Coarse<'_>,
-    kind: codec::CodeKind,
+    kind: CodeKind,
     seed: u64,
     job: &Job,
 ) -> Result<Codec, TrainError> {
@@ -308,13 +331,13 @@ fn failed(what: &str) -> ! {
 /// The number of lists, or None to leave the index untrained.
 fn choose_nlist(heap: &Heap, sample: &Sample, frozen: &Frozen) -> Option<u32> {
     if sample.n == 0 {
-        say_untrained(heap);
+        say_untrained(heap, frozen);
         return None;
     }
     if let Some(code) = &frozen.code
         && sample.n < code.kind.rows_min()
     {
-        say_too_few(heap, sample.n, code.kind);
+        say_too_few(heap, sample.n, code.kind, frozen);
         return None;
     }
     let wanted = nlist_for(frozen, sample.rows);
@@ -344,7 +367,7 @@ fn choose_nlist(heap: &Heap, sample: &Sample, frozen: &Frozen) -> Option<u32> {
 }
 
 /// Said once for each index, not again whenever its table is truncated.
-fn say_untrained(heap: &Heap) {
+fn say_untrained(heap: &Heap, frozen: &Frozen) {
     if !rel::is_new(heap.index()) && heap.rows_max() == 0 {
         return;
     }
@@ -352,19 +375,27 @@ fn say_untrained(heap: &Heap) {
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
         format!("index \"{}\" is untrained: the table has no vectors yet", rel::name(heap.index())),
     )
-    .detail("It works, exactly, as one inverted list.")
+    .detail(if frozen.method.has_lists {
+        "It works, exactly, as one inverted list."
+    } else {
+        "It keeps vectors as they are, and works exactly."
+    })
     .hint("REINDEX it once the table holds the data.")
     .notice();
 }
 
-fn say_too_few(heap: &Heap, n: usize, kind: codec::CodeKind) {
+fn say_too_few(heap: &Heap, n: usize, kind: CodeKind, frozen: &Frozen) {
+    let works = match frozen.method.has_lists {
+        true => "works, exactly, as one inverted list",
+        false => "works exactly",
+    };
     let name = rel::name(heap.index());
     Report::new(
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
         format!("index \"{name}\" is untrained: {n} vectors are too few to train {kind}"),
     )
     .detail(format!(
-        "It takes at least {}. Until then the index keeps vectors as they are and works, exactly, as one inverted list.",
+        "It takes at least {}. Until then the index keeps vectors as they are and {works}.",
         kind.rows_min()
     ))
     .hint("REINDEX it once the table holds more rows.")

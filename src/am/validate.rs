@@ -195,15 +195,14 @@ mod tests {
 
     #[pg_test]
     fn pgtest_the_operator_classes_are_valid() {
-        let (n, valid): (i64, bool) = (
-            value(
-                "SELECT count(*) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'faissivf'",
-            ),
-            value(
-                "SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'faissivf'",
-            ),
-        );
-        assert_eq!((n, valid), (6, true));
+        for (method, expected) in [("faissivf", 6), ("faissflat", 8)] {
+            let classes = format!(
+                "FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = '{method}'"
+            );
+            let n: i64 = value(&format!("SELECT count(*) {classes}"));
+            let valid: bool = value(&format!("SELECT bool_and(amvalidate(c.oid)) {classes}"));
+            assert_eq!((n, valid), (expected, true), "{method}");
+        }
     }
 
     #[pg_test]
@@ -215,13 +214,15 @@ mod tests {
             "OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 vector_dims(vector)",
             "OPERATOR 1 <-> (vector, vector) FOR ORDER BY text_ops, FUNCTION 1 faiss.vector_l2_support(internal)",
         ] {
-            run(&format!(
-                "CREATE OPERATOR CLASS broken FOR TYPE vector USING faissivf AS {members}"
-            ));
-            let valid: bool =
-                value("SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'broken'");
-            assert!(!valid, "{members}");
-            run("DROP OPERATOR FAMILY broken USING faissivf");
+            for method in ["faissivf", "faissflat"] {
+                run(&format!(
+                    "CREATE OPERATOR CLASS broken FOR TYPE vector USING {method} AS {members}"
+                ));
+                let valid: bool =
+                    value("SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'broken'");
+                assert!(!valid, "{method}: {members}");
+                run(&format!("DROP OPERATOR FAMILY broken USING {method}"));
+            }
         }
     }
 }

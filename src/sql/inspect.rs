@@ -11,7 +11,8 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, name, pg_sys};
 
-use crate::am::build::is_faissivf;
+use crate::am::method::{FAISSIVF, Method, method_of};
+use crate::am::options::IvfOptions;
 use crate::am::pages::PgPages;
 use crate::am::rel;
 use crate::am::relation::ivf_index;
@@ -24,22 +25,23 @@ const STANDBY_ROUNDS: usize = 3;
 struct OpenIndex {
     rel: pg_sys::Relation,
     lock: pg_sys::LOCKMODE,
+    method: &'static Method,
 }
 
 impl OpenIndex {
-    /// Opens `oid` if it is a faissivf index whose table the caller may read. What may not be read is
+    /// Opens `oid` if it is an index of ours whose table the caller may read. What may not be read is
     /// not locked either.
     fn new(oid: pg_sys::Oid, lock: u32) -> Self {
         require_privilege(table_of(oid));
         let lock = lock as pg_sys::LOCKMODE;
         // SAFETY: index_open raises an error for anything but an index.
         let rel = unsafe { pg_sys::index_open(oid, lock) };
-        let index = Self { rel, lock };
-        index.require_ours();
+        let mut index = Self { rel, lock, method: &FAISSIVF };
+        index.method = index.require_ours();
         index
     }
 
-    fn require_ours(&self) {
+    fn require_ours(&self) -> &'static Method {
         let name = rel::name(self.rel);
         // SAFETY: an open relation.
         let (partitioned, other_temp) = unsafe {
@@ -56,13 +58,14 @@ impl OpenIndex {
             .hint("Name the index of one partition.")
             .error();
         }
-        if !is_faissivf(self.rel) {
+        let Some(method) = method_of(self.rel) else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                format!("\"{name}\" is not a faissivf index"),
+                format!("\"{name}\" is not a FAISS index"),
             )
+            .hint("FAISS indexes have access method faissivf or faissflat.")
             .error();
-        }
+        };
         if other_temp {
             Report::new(
                 PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -70,6 +73,12 @@ impl OpenIndex {
             )
             .error();
         }
+        method
+    }
+
+    /// As of FAISS's IndexFlat: without lists only a code is trained, if one is asked for.
+    fn has_nothing_to_train(&self) -> bool {
+        !self.method.has_lists && IvfOptions::of(self.rel).code.is_none()
     }
 
     fn pages(&self) -> PgPages {
@@ -167,12 +176,12 @@ fn index_info(
     let ntotal = totals.ntotal as i64;
     let (_, element_type) = element(meta);
     TableIterator::once((
-        "faissivf".to_owned(),
-        factory_of(meta).to_string(),
+        open.method.name.to_owned(),
+        factory_of(meta, open.method).to_string(),
         meta.metric.name().to_owned(),
         meta.dims as i32,
         element_type.to_owned(),
-        meta.is_trained,
+        meta.is_trained || open.has_nothing_to_train(),
         meta.trained_rows as i64,
         ntotal,
         totals.ndead as i64,
@@ -196,12 +205,12 @@ fn lists_of(open: &OpenIndex, pages: &PgPages, meta: &Meta) -> Vec<ListInfo> {
 }
 
 /// The canonical factory string of what was built.
-fn factory_of(meta: &Meta) -> Factory {
+fn factory_of(meta: &Meta, method: &Method) -> Factory {
     let params = meta.coded.map(|coded| coded.params);
     Factory {
         normalize: params.is_some_and(|p| p.normalize),
         rotation: params.map_or(RotationKind::None, |p| p.rotation),
-        nlist: Some(meta.nlist as u32),
+        nlist: method.has_lists.then_some(meta.nlist as u32),
         code: params.map(|p| p.kind),
         refine: params.map_or(Refine::Heap, |p| p.refine),
     }
@@ -240,8 +249,9 @@ fn list_info(
     let ivf = ivf_index(open.rel, &pages);
     let lists = lists_of(&open, &pages, &ivf.meta);
     let metric = ivf.meta.metric;
+    let has_centroids = ivf.meta.is_trained && open.method.has_lists;
     TableIterator::new(lists.into_iter().map(move |l| {
-        let radius = l.radius.filter(|_| ivf.meta.is_trained).map(|r| shown_radius(metric, r));
+        let radius = l.radius.filter(|_| has_centroids).map(|r| shown_radius(metric, r));
         (l.list_no as i32, l.ntotal as i64, l.ndead as i64, l.pages as i64, radius)
     }))
 }
@@ -252,7 +262,7 @@ fn shown_radius(metric: Metric, radius: f32) -> f64 {
     let radius = f64::from(radius);
     match metric {
         Metric::L2 => radius.max(0.0).sqrt(),
-        Metric::InnerProduct => radius,
+        Metric::InnerProduct | Metric::L1 => radius,
         Metric::Cosine => 1.0 + radius,
     }
 }

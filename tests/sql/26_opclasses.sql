@@ -1,16 +1,19 @@
 -- Access method, operator classes, and what psql shows of an index.
 SELECT amname, amtype, obj_description(oid, 'pg_am') FROM pg_am WHERE amname LIKE 'faiss%';
 \dA faissivf
-SELECT c.opcname, t.typname, c.opcdefault, f.opfname, amvalidate(c.oid)
+\dA faissflat
+SELECT a.amname, c.opcname, t.typname, c.opcdefault, f.opfname, amvalidate(c.oid)
 FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod JOIN pg_type t ON t.oid = c.opcintype JOIN pg_opfamily f ON f.oid = c.opcfamily
-WHERE a.amname = 'faissivf' ORDER BY 1, 2;
+WHERE a.amname LIKE 'faiss%' ORDER BY 1, 2, 3;
 \dAo faissivf
+\dAo faissflat
 \dAp faissivf
+\dAp faissflat
 SELECT amvalidate(c.oid), count(*) FROM pg_opclass c JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_opclass'::regclass AND d.deptype = 'e'
 JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'pgfaiss' GROUP BY 1;
 -- What the method can do.
-SELECT p, pg_indexam_has_property(a.oid, p) FROM pg_am a, unnest(ARRAY['can_order', 'can_unique', 'can_multi_col', 'can_exclude', 'can_include']) p
-WHERE amname = 'faissivf';
+SELECT amname, p, pg_indexam_has_property(a.oid, p) FROM pg_am a, unnest(ARRAY['can_order', 'can_unique', 'can_multi_col', 'can_exclude', 'can_include']) p
+WHERE amname LIKE 'faiss%' ORDER BY 1, 2;
 CREATE TABLE t (id int, v vector(3), h halfvec(3), note text);
 INSERT INTO t SELECT i, ARRAY[i, 1, 0]::vector, ARRAY[i, 1, 0]::halfvec FROM generate_series(1, 100) i;
 CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = 2, nprobe = 2, seed = 7);
@@ -69,3 +72,4 @@ SELECT count(*) FROM pg_am WHERE amname LIKE 'faiss%';
 SELECT count(*) FROM pg_namespace WHERE nspname = 'faiss';
 CREATE EXTENSION pgfaiss;
 SELECT count(*) FROM pg_opclass WHERE opcname = 'vector_l2_ops';
+SELECT count(*) FROM pg_opclass WHERE opcname = 'vector_l1_ops';

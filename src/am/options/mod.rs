@@ -15,7 +15,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::report::Report;
 
-pub use registry::{faissivf_options, register};
+pub use registry::{faissflat_options, faissivf_options, register};
 
 /// Most inverted lists an index can have.
 pub const NLIST_MAX: i32 = ann::rules::MAX_NLIST as i32;

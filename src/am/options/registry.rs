@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use ann::codec::{M_RANGE, PQ_NBITS};
 use pgrx::pg_sys;
@@ -11,21 +11,10 @@ use pgrx::pg_sys;
 use super::resolve::{CODE_WORDS, Given, ON_OFF_WORDS, REFINE_WORDS};
 use super::{NLIST_MAX, SEED_DEFAULT};
 use crate::am::guc::{K_FACTOR_MAX, NPROBE_RANGE};
+use crate::am::method::{FAISSFLAT, FAISSIVF, METHODS, Method, method_of};
 
 /// An option that was not given. Outside every option's range, so nobody can write it.
 const UNSET: c_int = -1;
-
-/// An access method, as far as its options differ from another's.
-pub struct Method {
-    /// Its name in SQL.
-    pub name: &'static str,
-    /// Whether its indexes have inverted lists: only then there are `nlist` and `nprobe`.
-    pub has_lists: bool,
-    /// The option kind that the server gave it at registration.
-    kind: AtomicU32,
-}
-
-static FAISSIVF: Method = Method { name: "faissivf", has_lists: true, kind: AtomicU32::new(0) };
 
 /// The parsed options as the server keeps them in `rd_options`: a varlena with the strings behind
 /// it, at the offsets given by the string fields (0 = not given). A field whose option the method
@@ -48,7 +37,8 @@ struct RawOptions {
 impl RawOptions {
     /// # Safety
     /// `self` must be the start of a varlena made by build_reloptions.
-    unsafe fn given(&self) -> Given {
+    unsafe fn given(&self, method: &Method) -> Given {
+        let of_lists = |value| u32::try_from(value).ok().filter(|_| method.has_lists);
         let factory =
             usize::try_from(self.factory).ok().filter(|&offset| offset > 0).map(|offset| {
                 // SAFETY: build_reloptions put a NUL-terminated string at this offset of the same
@@ -56,7 +46,7 @@ impl RawOptions {
                 unsafe { CStr::from_ptr((&raw const *self).cast::<c_char>().add(offset)) }
             });
         Given {
-            nlist: u32::try_from(self.nlist).ok(),
+            nlist: of_lists(self.nlist),
             code: u8::try_from(self.code).ok(),
             m: u16::try_from(self.m).ok(),
             nbits: u8::try_from(self.nbits).ok(),
@@ -64,7 +54,7 @@ impl RawOptions {
             refine: u8::try_from(self.refine).ok(),
             seed: u64::try_from(self.seed).ok(),
             factory: factory.map(|text| text.to_string_lossy().into_owned()),
-            nprobe: u32::try_from(self.nprobe).ok(),
+            nprobe: of_lists(self.nprobe),
             k_factor: u32::try_from(self.k_factor).ok(),
         }
     }
@@ -247,7 +237,7 @@ impl Method {
         // SAFETY: called from _PG_init, on the server's thread.
         unsafe {
             let kind = pg_sys::add_reloption_kind();
-            self.kind.store(kind, Ordering::Relaxed);
+            self.option_kind.store(kind, Ordering::Relaxed);
             for entry in self.entries() {
                 entry.register(kind);
             }
@@ -266,7 +256,7 @@ impl Method {
             pg_sys::build_reloptions(
                 reloptions,
                 validate,
-                self.kind.load(Ordering::Relaxed),
+                self.option_kind.load(Ordering::Relaxed),
                 size_of::<RawOptions>(),
                 table.as_ptr(),
                 table.len() as c_int,
@@ -275,7 +265,7 @@ impl Method {
         // SAFETY: null, or a RawOptions that build_reloptions allocated.
         if let Some(raw) = unsafe { parsed.cast::<RawOptions>().as_ref() }.filter(|_| validate) {
             // SAFETY: as above.
-            let given = unsafe { raw.given() };
+            let given = unsafe { raw.given(self) };
             if let Err(report) = given.check(self) {
                 report.error();
             }
@@ -286,7 +276,7 @@ impl Method {
 
 /// Registers the options of every access method; called once per backend, from `_PG_init`.
 pub fn register() {
-    FAISSIVF.register();
+    METHODS.into_iter().for_each(Method::register);
 }
 
 /// amoptions of `faissivf`.
@@ -302,10 +292,24 @@ pub unsafe extern "C-unwind" fn faissivf_options(
     unsafe { FAISSIVF.parse(reloptions, validate) }
 }
 
+/// amoptions of `faissflat`.
+///
+/// # Safety
+/// The server's amoptions contract: `reloptions` is null or a text array.
+#[pgrx::pg_guard]
+pub unsafe extern "C-unwind" fn faissflat_options(
+    reloptions: pg_sys::Datum,
+    validate: bool,
+) -> *mut pg_sys::bytea {
+    // SAFETY: the caller's promise.
+    unsafe { FAISSFLAT.parse(reloptions, validate) }
+}
+
 /// What was given for `index`, an open index of one of our methods.
 pub fn given(index: pg_sys::Relation) -> Given {
+    let Some(method) = method_of(index) else { return Given::default() };
     // SAFETY: rd_options of our indexes is what amoptions returned, or null when there are none.
     unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() }
         // SAFETY: as above: made by build_reloptions.
-        .map_or_else(Given::default, |raw| unsafe { raw.given() })
+        .map_or_else(Given::default, |raw| unsafe { raw.given(method) })
 }

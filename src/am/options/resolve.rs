@@ -7,8 +7,8 @@ use ann::codec::{self, CodeKind, PQ_NBITS};
 use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
 use pgrx::PgSqlErrorCode;
 
-use super::registry::Method;
 use super::{IvfOptions, SEED_DEFAULT};
+use crate::am::method::Method;
 use crate::am::report::Report;
 
 /// The lossy codes with the `m` and `nbits` they have when these are not given.
@@ -69,7 +69,7 @@ impl Given {
         if let Some(text) = &self.factory {
             let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
             check_lists(method, text, &factory)?;
-            self.check_alone(method)?;
+            self.check_alone()?;
         }
         self.resolve().map(|_| ())
     }
@@ -94,9 +94,9 @@ impl Given {
     }
 
     /// A factory string already says what the other structural options would say.
-    fn check_alone(&self, method: &Method) -> Result<(), Report> {
+    fn check_alone(&self) -> Result<(), Report> {
         let given: Vec<&str> = [
-            ("nlist", method.has_lists && self.nlist.is_some()),
+            ("nlist", self.nlist.is_some()),
             ("code", self.code.is_some()),
             ("m", self.m.is_some()),
             ("nbits", self.nbits.is_some()),
@@ -187,7 +187,7 @@ fn check_lists(method: &Method, text: &str, factory: &Factory) -> Result<(), Rep
     match (method.has_lists, factory.nlist) {
         (true, None) => Err(invalid(format!("factory string \"{text}\" has no inverted lists"))
             .detail(format!("Indexes of access method \"{name}\" have inverted lists."))
-            .hint("Put IVFn and a comma before the code, as in IVF1024,Flat.")),
+            .hint("Put IVFn and a comma before the code, as in IVF1024,Flat, or use access method faissflat.")),
         (false, Some(_)) => Err(invalid(format!("factory string \"{text}\" has inverted lists"))
             .detail(format!("Indexes of access method \"{name}\" have none."))
             .hint("Leave out IVFn, or use access method faissivf.")),

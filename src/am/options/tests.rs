@@ -75,6 +75,53 @@ mod tests {
     }
 
     #[pg_test]
+    fn pgtest_faissflat_has_the_same_options_without_lists() {
+        for (options, same) in [
+            ("WITH (seed = 5)", "WITH (seed = 5)"),
+            ("WITH (code = pq, m = 3, k_factor = 7)", "WITH (code = pq, m = 3, k_factor = 7)"),
+            ("WITH (code = rabitq, refine = flat)", "WITH (code = rabitq, refine = flat)"),
+            ("WITH (factory = 'Flat')", ""),
+            ("WITH (factory = 'RR,SQ8,RFlat')", "WITH (factory = 'RR,IVF1,SQ8,RFlat')"),
+        ] {
+            let expected = IvfOptions { nlist: 0, nprobe: None, ..index_with(same) };
+            run("DROP TABLE t; CREATE TABLE t (v vector(3)) PARTITION BY RANGE (v)");
+            run(&format!("CREATE INDEX i ON t USING faissflat (v) {options}"));
+            assert_eq!(with_index("i", IvfOptions::of), expected, "{options}");
+        }
+        for (bad, said) in [
+            ("nlist = 1", "unrecognized parameter \"nlist\""),
+            ("nprobe = 1", "unrecognized parameter \"nprobe\""),
+            ("factory = 'IVF12,SQ8'", "has inverted lists"),
+            ("factory = 'SQ8', code = sq8", "\"factory\" and \"code\" cannot be used together"),
+            ("factory = 'L2norm,Flat'", "not supported by access method \"faissflat\""),
+        ] {
+            run("DROP TABLE t; CREATE TABLE t (v vector(3))");
+            let refused = refusal(&format!("CREATE INDEX ON t USING faissflat (v) WITH ({bad})"));
+            assert!(refused.starts_with("22023\n") && refused.contains(said), "{bad}: {refused}");
+        }
+    }
+
+    #[pg_test]
+    fn pgtest_taxicab_distance_is_for_flat_codes() {
+        run("CREATE TABLE t (v vector(3)); CREATE INDEX ON t USING faissflat (v vector_l1_ops)");
+        for method in ["faissivf", "faissflat"] {
+            run(&format!(
+                "CREATE OPERATOR CLASS taxicab FOR TYPE vector USING {method} AS
+                   OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+                   FUNCTION 1 faiss.vector_l1_support(internal)"
+            ));
+        }
+        for (index, said) in [
+            ("faissflat (v taxicab) WITH (code = sq8)", "code \"sq8\" does not support"),
+            ("faissflat (v taxicab) WITH (factory = 'RR,RaBitQ')", "code \"rabitq\" does not"),
+            ("faissivf (v taxicab)", "access method \"faissivf\" does not support"),
+        ] {
+            let refused = refusal(&format!("CREATE INDEX ON t USING {index}"));
+            assert!(refused.starts_with("22023\n") && refused.contains(said), "{index}: {refused}");
+        }
+    }
+
+    #[pg_test]
     fn pgtest_words_stand_for_the_numbers_of_the_metapage() {
         for &(word, number) in &CODE_WORDS[1..] {
             let code = index_with(&format!("WITH (code = {})", word.to_string_lossy())).code;

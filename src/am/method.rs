@@ -1,0 +1,59 @@
+//! The access methods, as far as they differ: they share every callback but the handler and amoptions.
+
+use std::sync::atomic::AtomicU32;
+
+use pgrx::pg_sys;
+
+use super::options::{faissflat_options, faissivf_options};
+
+/// The server's amoptions.
+pub type AmOptions = unsafe extern "C-unwind" fn(pg_sys::Datum, bool) -> *mut pg_sys::bytea;
+
+/// An access method.
+pub struct Method {
+    /// Its name in SQL.
+    pub name: &'static str,
+    /// Whether its indexes have inverted lists: only then there are `nlist` and `nprobe`. Without, all rows are in one list,
+    /// and only a lossy code is trained.
+    pub has_lists: bool,
+    /// Its own callback, by which its indexes are known.
+    pub options: AmOptions,
+    /// The option kind that the server gave it at registration.
+    pub option_kind: AtomicU32,
+}
+
+/// Inverted lists.
+pub static FAISSIVF: Method = Method {
+    name: "faissivf",
+    has_lists: true,
+    options: faissivf_options,
+    option_kind: AtomicU32::new(0),
+};
+
+/// No lists: scanned whole.
+pub static FAISSFLAT: Method = Method {
+    name: "faissflat",
+    has_lists: false,
+    options: faissflat_options,
+    option_kind: AtomicU32::new(0),
+};
+
+/// Every access method.
+pub static METHODS: [&Method; 2] = [&FAISSIVF, &FAISSFLAT];
+
+/// The access method of an open index, None if it is not one of ours.
+pub fn method_of(index: pg_sys::Relation) -> Option<&'static Method> {
+    // SAFETY: an open relation; rd_indam is null (no index) or its access method's table.
+    unsafe { (*index).rd_indam.as_ref() }.and_then(by_routine)
+}
+
+/// The access method with this OID, None if it is not one of ours.
+pub fn method_by_oid(method: pg_sys::Oid) -> Option<&'static Method> {
+    // SAFETY: null for what is no index access method, else a table in the caller's memory context.
+    unsafe { pg_sys::GetIndexAmRoutineByAmId(method, true).as_ref() }.and_then(by_routine)
+}
+
+fn by_routine(routine: &pg_sys::IndexAmRoutine) -> Option<&'static Method> {
+    let options = routine.amoptions?;
+    METHODS.into_iter().find(|method| std::ptr::fn_addr_eq(options, method.options))
+}
