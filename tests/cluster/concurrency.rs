@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use checks::agreement::{Indexed, assert_sound};
+use checks::agreement::assert_sound;
+use checks::kinds;
 use checks::random::Random;
 use checks::watch::{Watchdog, assert_never_crashed};
 use checks::workload::{self, Writer};
@@ -64,8 +65,7 @@ fn everything_at_once(name: &str, dims: usize, batch: u64, steps: u64, seed: u64
     }
     eprintln!("{name}: {rows} rows in the end");
     for _ in 0..2 {
-        Indexed::l2("t").assert_sound(&mut client);
-        Indexed::l2("t").assert_exact(&mut client, &queries);
+        kinds::assert_fine(&mut client, "t", &queries);
         client.batch_execute("VACUUM t").unwrap();
     }
     assert_never_crashed(&cluster);
@@ -89,10 +89,10 @@ fn prepare(cluster: &Cluster, dims: usize) -> Client {
     let last = FIRST_ANCHOR + ANCHORS - 1;
     client
         .batch_execute(&format!(
-            "INSERT INTO t SELECT k, 0, made(k, {dims}) FROM generate_series({FIRST_ANCHOR}, {last}) k;
-             CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = 8)"
+            "INSERT INTO t SELECT k, 0, made(k, {dims}) FROM generate_series({FIRST_ANCHOR}, {last}) k"
         ))
         .unwrap();
+    kinds::create(&mut client, "t", dims, 8);
     client
 }
 
@@ -124,7 +124,10 @@ fn bystanders(
         again("known row", Box::new(move |client, n| find_anchor(client, dims, n))),
         again(
             "whole table compared",
-            Box::new(move |client, _| Indexed::l2("t").assert_exact(client, &queries)),
+            Box::new(move |client, n| {
+                let kinds = kinds::of("t");
+                kinds[n as usize % kinds.len()].assert_exact(client, &queries);
+            }),
         ),
     ]
 }
@@ -134,22 +137,27 @@ fn run(client: &mut Client, statement: &str) {
 }
 
 /// The second index is partial, so that no query takes it.
-fn rebuild(client: &mut Client, _: u64) {
-    run(client, "REINDEX INDEX CONCURRENTLY t_v");
+fn rebuild(client: &mut Client, n: u64) {
+    let (kind, code) = [("t_v", "rabitq"), ("t_fs", "flat"), ("t_rb", "sq4")][n as usize % 3];
+    run(client, &format!("REINDEX INDEX CONCURRENTLY {kind}"));
     run(
         client,
-        "CREATE INDEX CONCURRENTLY other ON t USING faissivf (v) WITH (nlist = 3) WHERE id >= 0",
+        &format!(
+            "CREATE INDEX CONCURRENTLY other ON t USING faissivf (v)
+             WITH (nlist = 3, code = {code}) WHERE id >= 0"
+        ),
     );
     assert_sound(client, "other");
     run(client, "DROP INDEX CONCURRENTLY other");
 }
 
-/// The row nearest to an anchor's own vector is the anchor.
+/// The row nearest to an anchor's own vector is the anchor; under cosine, too.
 fn find_anchor(client: &mut Client, dims: usize, n: u64) {
     let key = FIRST_ANCHOR + (n % ANCHORS as u64) as i64;
+    let operator = ["<->", "<=>"][(n % 2) as usize];
     let sql = format!(
         "SET enable_seqscan = off; SET faiss.nprobe = 8;
-         PREPARE nearest AS SELECT id FROM t ORDER BY v <-> made({key}, {dims}) LIMIT 1"
+         PREPARE nearest AS SELECT id FROM t ORDER BY v {operator} made({key}, {dims}) LIMIT 1"
     );
     run(client, &sql);
     let row = client.query("EXECUTE nearest", &[]);

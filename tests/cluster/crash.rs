@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use checks::agreement::Indexed;
+use checks::kinds;
 use checks::random::Random;
 use checks::watch::{Watchdog, assert_calm};
 use checks::workload::{self, Writer};
@@ -20,9 +20,12 @@ const WRITERS: usize = 3;
 const BESIDE: [&[&str]; 6] = [
     &["CHECKPOINT"],
     &["VACUUM t"],
-    &["REINDEX INDEX t_v"],
-    &["REINDEX INDEX CONCURRENTLY t_v", "VACUUM t"],
-    &["CREATE INDEX other ON t USING faissivf (v) WITH (nlist = 5)", "DROP INDEX other"],
+    &["REINDEX INDEX t_v", "REINDEX INDEX t_fs", "REINDEX INDEX t_rb"],
+    &["REINDEX INDEX CONCURRENTLY t_rb", "VACUUM t", "REINDEX INDEX CONCURRENTLY t_v"],
+    &[
+        "CREATE INDEX other ON t USING faissivf (v) WITH (nlist = 5, code = sq8)",
+        "DROP INDEX other",
+    ],
     &["VACUUM t", "CHECKPOINT", "SELECT pg_switch_wal()"],
 ];
 
@@ -63,12 +66,9 @@ fn killed_again_and_again(name: &str, shape: &Shape, seed: u64) {
         let mut client = cluster.connect(DATABASE).unwrap();
         drop_remains(&mut client);
         writers.iter_mut().for_each(|w| w.settle(&mut client));
-        let index = Indexed::l2("t");
-        index.assert_sound(&mut client);
-        index.assert_exact(&mut client, &queries);
+        kinds::assert_fine(&mut client, "t", &queries);
         client.batch_execute("VACUUM t").unwrap();
-        index.assert_sound(&mut client);
-        index.assert_exact(&mut client, &queries);
+        kinds::assert_fine(&mut client, "t", &queries);
         let total: usize = writers.iter().map(Writer::len).sum();
         eprintln!("{name}: round {round}, {total} rows, killed beside {beside:?}");
     }
@@ -96,10 +96,7 @@ fn prepare(client: &mut Client, shape: &Shape, random: &mut Random) -> Vec<Write
     for writer in &mut writers {
         writer.insert(client, shape.rows / WRITERS as u64).unwrap();
     }
-    let nlist = shape.nlist;
-    client
-        .batch_execute(&format!("CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = {nlist})"))
-        .unwrap();
+    kinds::create(client, "t", shape.dims, shape.nlist);
     writers
 }
 
@@ -190,14 +187,16 @@ impl Maintenance {
     }
 }
 
-/// What an interrupted REINDEX CONCURRENTLY leaves is the user's to drop, and may be anything.
+/// What an interrupted REINDEX CONCURRENTLY leaves is the user's to drop, and may be anything but
+/// the index itself.
 fn drop_remains(client: &mut Client) {
     let sql = "SELECT indexrelid::regclass::text FROM pg_index
                WHERE indrelid = 't'::regclass
-                 AND (NOT indisvalid OR indexrelid::regclass::text IN ('other', 't_v_ccold'))";
+                 AND (NOT indisvalid OR indexrelid::regclass::text ~ '^other$|_ccold')";
     for row in client.query(sql, &[]).unwrap() {
         let name: String = row.get(0);
-        assert_ne!(name, "t_v", "the index itself is not valid any more");
+        let own = kinds::of("t").iter().any(|kind| kind.index == name);
+        assert!(!own, "{name} itself is not valid any more");
         client.batch_execute(&format!("DROP INDEX {name}")).unwrap();
     }
 }
@@ -215,27 +214,37 @@ fn killed_during_a_build() {
     let mut writer = Writer::new("t", 64, 0, 1, &mut random);
     writer.insert(&mut client, 12_000).unwrap();
     let queries = workload::queries(&mut client, 64, 2);
-    let phases = ["sampling rows", "k-means", "assigning rows", "writing pages"];
+    let phases = [
+        ("sampling rows", BUILD_FLAT),
+        ("k-means", BUILD_CODED),
+        ("assigning rows", BUILD_CODED),
+        ("writing pages", BUILD_FLAT),
+        ("writing pages", BUILD_CODED),
+    ];
     for round in 0..rounds(phases.len() as u64) {
-        let phase = phases[round as usize % phases.len()];
-        let building = Maintenance::start(&cluster, &[CREATE, "DROP INDEX t_v"]);
+        let (phase, build) = phases[round as usize % phases.len()];
+        let building = Maintenance::start(&cluster, build);
         wait_for_phase(&cluster, building.pid.load(Ordering::Relaxed), phase);
         thread::sleep(Duration::from_millis(random.below(30)));
         cluster.crash().unwrap();
         cluster.start().unwrap();
         building.end();
         let mut client = cluster.connect(DATABASE).unwrap();
-        client.batch_execute("DROP INDEX IF EXISTS t_v").unwrap();
+        client.batch_execute("DROP INDEX IF EXISTS built").unwrap();
         writer.settle(&mut client);
     }
     let mut client = cluster.connect(DATABASE).unwrap();
-    client.batch_execute(CREATE).unwrap();
-    Indexed::l2("t").assert_sound(&mut client);
-    Indexed::l2("t").assert_exact(&mut client, &queries);
+    kinds::create(&mut client, "t", 64, 100);
+    kinds::assert_fine(&mut client, "t", &queries);
     assert_calm(&cluster);
 }
 
-const CREATE: &str = "CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = 100)";
+const BUILD_FLAT: &[&str] =
+    &["CREATE INDEX built ON t USING faissivf (v) WITH (nlist = 100)", "DROP INDEX built"];
+const BUILD_CODED: &[&str] = &[
+    "CREATE INDEX built ON t USING faissivf (v) WITH (factory = 'OPQ16,IVF100,PQ16x4fs,RFlat')",
+    "DROP INDEX built",
+];
 
 /// Returns when the build of session `pid` has been seen in a phase whose name holds `phase`. A
 /// phase may be over before anyone looks; then the next build shows it.
@@ -262,25 +271,22 @@ fn an_unlogged_index_is_empty_after_a_crash() {
     client
         .batch_execute(
             "CREATE UNLOGGED TABLE t (id bigint, v vector(16));
-             INSERT INTO t SELECT i, made(i, 16) FROM generate_series(1, 1000) i;
-             CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = 10)",
+             INSERT INTO t SELECT i, made(i, 16) FROM generate_series(1, 1000) i",
         )
         .unwrap();
+    kinds::create(&mut client, "t", 16, 10);
     let queries = workload::queries(&mut client, 16, 3);
-    let index = Indexed::l2("t");
-    index.assert_exact(&mut client, &queries);
+    kinds::assert_fine(&mut client, "t", &queries);
     cluster.crash().unwrap();
     cluster.start().unwrap();
     let mut client = cluster.connect(DATABASE).unwrap();
     assert_eq!(client.query("SELECT FROM t", &[]).unwrap().len(), 0);
-    index.assert_sound(&mut client);
-    index.assert_exact(&mut client, &queries);
+    kinds::assert_fine(&mut client, "t", &queries);
     client
         .batch_execute("INSERT INTO t SELECT i, made(i, 16) FROM generate_series(1, 500) i")
         .unwrap();
-    index.assert_exact(&mut client, &queries);
-    client.batch_execute("REINDEX INDEX t_v").unwrap();
-    index.assert_sound(&mut client);
-    index.assert_exact(&mut client, &queries);
+    kinds::assert_fine(&mut client, "t", &queries);
+    client.batch_execute("REINDEX TABLE t").unwrap();
+    kinds::assert_fine(&mut client, "t", &queries);
     assert_calm(&cluster);
 }

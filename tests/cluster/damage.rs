@@ -15,18 +15,22 @@ use postgres::Client;
 use xtask::cluster::{Cluster, Shutdown};
 
 const DATABASE: &str = "damage";
-const VICTIMS: u64 = 66;
+const VICTIMS: u64 = 120;
 const PAGE: usize = 8192;
 const HEADER: usize = 24;
 /// The end of a page: kind, owner, version.
 const OPAQUE: usize = PAGE - 16;
-/// Kinds of pages as crates/pages/README.md numbers them.
-const KINDS: std::ops::RangeInclusive<u16> = 1..=6;
+/// Kinds of pages as crates/pages/README.md numbers them, where vectors are stored as they are.
+const FLAT_KINDS: &[u16] = &[1, 2, 3, 4, 5, 6];
+/// The same where codes are stored; vectors, too, if the index itself refines.
+const CODED_KINDS: &[u16] = &[1, 2, 3, 7, 8, 9, 5, 6];
+const LAST_KIND: u16 = 9;
 
 /// An index to be damaged, and what of it was.
 struct Victim {
     table: String,
     dims: usize,
+    operator: &'static str,
     file: PathBuf,
     damage: String,
     /// Whether PostgreSQL's own part of a page was hit: it then refuses the page itself, by XX001.
@@ -52,7 +56,7 @@ fn damaged_pages_end_in_a_result_or_in_xx002() {
             let kind = victim.harm(no, &mut random);
             *hit.entry(kind).or_insert(0) += 1;
         }
-        for kind in KINDS {
+        for kind in 1..=LAST_KIND {
             assert!(hit.contains_key(&kind), "no page of kind {kind} was damaged: {hit:?}");
         }
         cluster.start().unwrap();
@@ -69,21 +73,34 @@ fn damaged_pages_end_in_a_result_or_in_xx002() {
 }
 
 impl Victim {
-    /// Every third has vectors over several pages; all have pages that VACUUM freed.
+    /// Every third has vectors over several pages, two in four hold codes; all have pages that
+    /// VACUUM freed.
     fn create(cluster: &Cluster, client: &mut Client, no: u64) -> Self {
         let table = format!("d{no}");
         let (dims, rows) = if no % 3 == 2 { (5000, 24) } else { (16, 400) };
-        let class = ["vector_l2_ops", "vector_cosine_ops"][(no % 2) as usize];
+        let (operator, class, code) = [
+            ("<->", "vector_l2_ops", "flat".to_owned()),
+            ("<->", "vector_l2_ops", format!("pqfs, m = {}", dims / 2)),
+            ("<=>", "vector_cosine_ops", "flat".to_owned()),
+            ("<#>", "vector_ip_ops", "rabitq, refine = flat".to_owned()),
+        ][(no % 4) as usize]
+            .clone();
         let kept = rows / 4;
+        let last = 500 + kept * (no % 2);
         for statement in [
             format!("CREATE TABLE {table} (id bigint, v vector({dims}))"),
             format!(
                 "INSERT INTO {table} SELECT i, made(i, {dims}) FROM generate_series(1, {rows}) i"
             ),
             format!(
-                "CREATE INDEX {table}_v ON {table} USING faissivf (v {class}) WITH (nlist = 3)"
+                "CREATE INDEX {table}_v ON {table} USING faissivf (v {class})
+                 WITH (nlist = 3, code = {code})"
             ),
-            format!("DELETE FROM {table} WHERE id > {kept}"),
+            // The places of the codes that were there at build are full: these get a shelf.
+            format!(
+                "INSERT INTO {table} SELECT i, made(i, {dims}) FROM generate_series(501, {last}) i"
+            ),
+            format!("DELETE FROM {table} WHERE id > {kept} AND id <= 500"),
             format!("VACUUM {table}"),
             format!(
                 "INSERT INTO {table} SELECT i, made(i, {dims}) FROM generate_series(1001, 1004) i"
@@ -94,19 +111,15 @@ impl Victim {
         let path = "SELECT pg_relation_filepath($1::text::regclass)";
         let path: String = client.query_one(path, &[&format!("{table}_v")]).unwrap().get(0);
         let file = cluster.data_dir().join(path);
-        Self { table, dims, file, damage: String::new(), header: false }
-    }
-
-    fn operator(&self) -> &'static str {
-        let no: u64 = self.table[1..].parse().unwrap();
-        ["<->", "<=>"][(no % 2) as usize]
+        Self { table, dims, operator, file, damage: String::new(), header: false }
     }
 
     /// Damages one page; returns its kind.
     fn harm(&mut self, no: usize, random: &mut Random) -> u16 {
         let bytes = fs::read(&self.file).unwrap();
         let kinds: Vec<u16> = bytes.chunks_exact(PAGE).map(|page| u16_at(page, OPAQUE)).collect();
-        let wanted = KINDS.start() + (no % KINDS.count()) as u16;
+        let among = if no.is_multiple_of(2) { FLAT_KINDS } else { CODED_KINDS };
+        let wanted = among[no / 2 % among.len()];
         let of_kind: Vec<usize> = (0..kinds.len()).filter(|&b| kinds[b] == wanted).collect();
         let all: Vec<usize> = (0..kinds.len()).collect();
         let blkno = *random.pick(if of_kind.is_empty() { &all } else { &of_kind });
@@ -168,7 +181,7 @@ impl Victim {
 
     /// Everything that reads or writes the index; returns how many statements failed as they may.
     fn ask(&self, client: &mut Client) -> u32 {
-        let (t, dims, operator) = (&self.table, self.dims, self.operator());
+        let (t, dims, operator) = (&self.table, self.dims, self.operator);
         let search = |limit: &str| {
             format!(
                 "SET enable_seqscan = off; SET enable_sort = off; SET faiss.nprobe = 3;
@@ -224,7 +237,7 @@ impl Victim {
         run(client, &format!("REINDEX INDEX {index}"));
         assert_sound(client, &index);
         let queries = workload::queries(client, self.dims, 1);
-        let indexed = Indexed { operator: self.operator().to_owned(), ..Indexed::l2(&self.table) };
+        let indexed = Indexed { operator: self.operator.to_owned(), ..Indexed::l2(&self.table) };
         indexed.assert_exact(client, &queries);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use checks::agreement::Indexed;
+use checks::kinds;
 use checks::random::Random;
 use checks::watch::{Watchdog, assert_never_crashed};
 use checks::workload::{self, Writer};
@@ -36,10 +36,10 @@ impl Pair {
         Writer::create_table(&mut client, "t", DIMS);
         client
             .batch_execute(&format!(
-                "INSERT INTO t SELECT k, 0, made(k * 1000, {DIMS}) FROM generate_series(900000, 900999) k;
-                 CREATE INDEX t_v ON t USING faissivf (v) WITH (nlist = 12)"
+                "INSERT INTO t SELECT k, 0, made(k * 1000, {DIMS}) FROM generate_series(900000, 900999) k"
             ))
             .unwrap();
+        kinds::create(&mut client, "t", DIMS, 12);
         let standby = primary.standby().unwrap();
         Self { primary, standby }
     }
@@ -49,13 +49,14 @@ impl Pair {
         self.primary.wait_for_replay(&self.standby).unwrap();
         let mut here = self.primary.connect(DATABASE).unwrap();
         let mut there = self.standby.connect(DATABASE).unwrap();
-        let index = Indexed::l2("t");
-        for query in queries {
-            let (a, b) = (index.answers(&mut here, query), index.answers(&mut there, query));
-            assert!(a == b, "the standby answers otherwise: {} rows, {} rows", a.len(), b.len());
+        for index in kinds::of("t") {
+            for query in queries {
+                let (a, b) = (index.answers(&mut here, query), index.answers(&mut there, query));
+                let (name, n, m) = (&index.index, a.len(), b.len());
+                assert!(a == b, "{name} answers otherwise on the standby: {n} rows, {m} rows");
+            }
         }
-        index.assert_exact(&mut there, queries);
-        index.assert_sound(&mut there);
+        kinds::assert_fine(&mut there, "t", queries);
     }
 }
 
@@ -73,12 +74,13 @@ fn a_standby_answers_equally_and_takes_over() {
         }
         pair.assert_equal(&queries);
         let lists = round % 3 + 5;
+        let kind = ["t_v", "t_fs", "t_rb"][round as usize % 3];
         for statement in [
             "DELETE FROM t WHERE id % 3 = 0 AND id < 1000000",
             "VACUUM t",
-            "REINDEX INDEX t_v",
-            &format!("ALTER INDEX t_v SET (nlist = {lists})"),
-            "REINDEX INDEX CONCURRENTLY t_v",
+            "REINDEX TABLE t",
+            &format!("ALTER INDEX {kind} SET (nlist = {lists})"),
+            &format!("REINDEX INDEX CONCURRENTLY {kind}"),
         ] {
             client.batch_execute(statement).unwrap();
             pair.assert_equal(&queries);
@@ -93,8 +95,7 @@ fn a_standby_answers_equally_and_takes_over() {
     }
     there.batch_execute("VACUUM t").unwrap();
     writer.settle(&mut there);
-    Indexed::l2("t").assert_exact(&mut there, &queries);
-    Indexed::l2("t").assert_sound(&mut there);
+    kinds::assert_fine(&mut there, "t", &queries);
     assert_never_crashed(&pair.primary);
     assert_never_crashed(&pair.standby);
 }
@@ -114,16 +115,17 @@ fn scans_on_a_standby_while_the_primary_vacuums() {
     let mut client = pair.primary.connect(DATABASE).unwrap();
     let queries = workload::queries(&mut client, DIMS, 2);
     let done = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..2)
-        .map(|_| {
+    let readers: Vec<_> = kinds::of("t")
+        .into_iter()
+        .map(|index| {
             let (mut client, queries) = (pair.standby.connect(DATABASE).unwrap(), queries.clone());
             let done = Arc::clone(&done);
             thread::spawn(move || {
                 let mut scans = 0;
                 while !done.load(Ordering::Relaxed) || scans == 0 {
-                    let outcome = Indexed::l2("t").compare(&mut client, &queries);
+                    let outcome = index.compare(&mut client, &queries);
                     let differ = outcome.unwrap_or_else(|e| panic!("{}", describe(&e)));
-                    assert_eq!(differ, None, "after {scans} good scans");
+                    assert_eq!(differ, None, "{} after {scans} good scans", index.index);
                     scans += 1;
                 }
                 scans

@@ -9,6 +9,7 @@
 //! A test that crashes its server, or adds a standby, starts a cluster of its own: [`cluster`].
 
 pub mod agreement;
+pub mod kinds;
 pub mod random;
 pub mod watch;
 pub mod workload;

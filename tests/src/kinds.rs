@@ -1,0 +1,55 @@
+//! Indexes of several kinds on one table, each for an operator of its own, so that a query names its
+//! index: vectors as they are, and lossy codes with the real distances from the table and from the
+//! index itself.
+
+use postgres::Client;
+
+use crate::agreement::Indexed;
+
+/// Suffix of the index's name, operator, operator class.
+const KINDS: [(&str, &str, &str); 3] = [
+    ("v", "<->", "vector_l2_ops"),
+    ("fs", "<=>", "vector_cosine_ops"),
+    ("rb", "<#>", "vector_ip_ops"),
+];
+
+/// The indexes of `table`: `TABLE_v`, `TABLE_fs` and `TABLE_rb`.
+pub fn of(table: &str) -> Vec<Indexed> {
+    KINDS.iter().map(|(suffix, operator, _)| named(table, suffix, operator)).collect()
+}
+
+fn named(table: &str, suffix: &str, operator: &str) -> Indexed {
+    Indexed {
+        index: format!("{table}_{suffix}"),
+        operator: operator.to_owned(),
+        is_coded: suffix != "v",
+        ..Indexed::l2(table)
+    }
+}
+
+/// What `WITH` says of each, in the order of [`of`]. `dims` is even.
+pub fn options(dims: usize, nlist: u32) -> [String; 3] {
+    [
+        format!("nlist = {nlist}"),
+        format!("nlist = {nlist}, code = pqfs, m = {}", dims / 2),
+        format!("nlist = {nlist}, code = rabitq, refine = flat"),
+    ]
+}
+
+/// Builds them all on `table (v vector(dims))`.
+pub fn create(client: &mut Client, table: &str, dims: usize, nlist: u32) {
+    for ((suffix, _, class), options) in KINDS.iter().zip(options(dims, nlist)) {
+        let sql = format!(
+            "CREATE INDEX {table}_{suffix} ON {table} USING faissivf (v {class}) WITH ({options})"
+        );
+        client.batch_execute(&sql).unwrap_or_else(|e| panic!("{sql}: {}", crate::describe(&e)));
+    }
+}
+
+/// Fails unless each is sound and answers as the table does.
+pub fn assert_fine(client: &mut Client, table: &str, queries: &[String]) {
+    for index in of(table) {
+        index.assert_sound(client);
+        index.assert_exact(client, queries);
+    }
+}
