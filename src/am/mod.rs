@@ -22,6 +22,7 @@ pub mod report;
 mod rerank;
 mod scan;
 mod spill;
+mod table_end;
 #[cfg(feature = "pg_test")]
 mod testing;
 mod train;

@@ -17,6 +17,7 @@ use super::interrupts::check_for_interrupts;
 use super::pages::ahead::PageHint;
 use super::rel;
 use super::report::{Report, wrong_dimensions};
+use super::table_end::TableEnd;
 
 /// Rows that are asked for together before the first of them is read.
 const ROWS_AHEAD: usize = 16;
@@ -28,6 +29,7 @@ pub struct HeapRows {
     open: Option<Open>,
     /// Candidates by place in the table, each with its number; kept for its allocation.
     order: Vec<(Tid, u32)>,
+    end: TableEnd,
 }
 
 /// What reading rows takes. All of it is allocated in the scan's memory context.
@@ -55,14 +57,14 @@ impl HeapRows {
     /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        Self { scan, open: None, order: Vec::new() }
+        Self { scan, open: None, order: Vec::new(), end: TableEnd::default() }
     }
 
     /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
     /// snapshot, in the order of the table, not of `candidates`. The others are left out, as
     /// [`HeapRows::fetch`] says. `each` sees the elements during the call only.
     ///
-    /// Errors: as [`HeapRows::fetch`]. Answers interrupts between rows.
+    /// Errors: as [`HeapRows::fetch`], and XX002 for a candidate beyond the table's end. Answers interrupts between rows.
     pub fn visit<E: Element>(
         &mut self,
         candidates: &[Tid],
@@ -74,6 +76,10 @@ impl HeapRows {
         order.extend(candidates.iter().zip(0..).map(|(&tid, number)| (tid, number)));
         // Neighbours in the table share a page and its pin, and a cold disk likes the order.
         order.sort_unstable_by_key(|&(tid, _)| tid.to_u64());
+        if let Some(&(last, _)) = order.last() {
+            // SAFETY: the promise of `new`.
+            unsafe { self.end.require(self.scan, last) };
+        }
         for near in order.chunks(ROWS_AHEAD) {
             self.open().read_ahead(near);
             for &(tid, number) in near {

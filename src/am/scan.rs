@@ -21,6 +21,7 @@ use super::rel;
 use super::relation::{IvfIndex, ivf_index};
 use super::report::{Report, checked};
 use super::rerank::CodedSearch;
+use super::table_end::TableEnd;
 
 /// A scan, by what the index stores.
 enum Search {
@@ -35,6 +36,7 @@ struct ScanState {
     search: Search,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Rc<IvfIndex>>,
+    end: TableEnd,
 }
 
 /// # Safety
@@ -51,7 +53,8 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         let scan = pg_sys::RelationGetIndexScan(index, nkeys, norderbys);
         // What the index stores is known when its first page is read.
         let search = Search::F32(Scan::new());
-        let state = ScanState { pages: PgPages::new(index), search, running: None };
+        let pages = PgPages::new(index);
+        let state = ScanState { pages, search, running: None, end: TableEnd::default() };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -106,6 +109,7 @@ pub unsafe extern "C-unwind" fn amgettuple(
             Search::Coded(search) => search.next(&state.pages, &ivf),
         };
         let Some(found) = checked(index, found) else { return false };
+        state.end.require(scan, found.tid);
         (*scan).xs_heaptid = rel::pointer_of(found.tid);
         (*scan).xs_recheck = false;
         (*scan).xs_recheckorderby = false;
