@@ -63,7 +63,7 @@ BEGIN
         filtered := filtered + (f.ids IS DISTINCT FROM g.ids)::int;
     END LOOP;
 END $$;
--- Six indexes, for each type and metric; two thirds of the rows are there when they are built. Among the rows are NULL, a zero
+-- For each place of real distances six indexes, for each type and metric; two thirds of the rows are there when they are built. Among the rows are NULL, a zero
 -- vector and equal ones.
 CREATE TABLE rows AS SELECT setseed(0.25)::text AS seed, 0 AS id, NULL::vector AS v;
 TRUNCATE rows;
@@ -80,7 +80,7 @@ DECLARE
 BEGIN
     code := options;
     PERFORM set_config('faiss.nprobe', '100', true);
-    FOREACH refine IN ARRAY '{heap,flat}'::text[] LOOP
+    FOREACH refine IN ARRAY '{heap,flat,sqfp16,sq8}'::text[] LOOP
         CREATE TABLE story (id int, v vector(16), h halfvec(16));
         INSERT INTO story SELECT id, v, v FROM rows WHERE id % 3 > 0 ORDER BY id;
         FOR i IN 1..3 LOOP
