@@ -21,9 +21,9 @@ use super::insert::{Placed, member_distance};
 use super::interrupts::check_for_interrupts;
 use super::pages::PgBulk;
 use super::progress::{self, Phase};
+use super::quantizers::Trained;
 use super::report::{Report, checked};
 use super::spill::TempRuns;
-use super::train::Trained;
 use super::transform::Transform;
 
 /// Rows assigned at once, unless memory is short.

@@ -19,9 +19,10 @@ use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
 use super::pages::PgBulk;
 use super::progress::{self, Phase};
+use super::quantizers::Trained;
 use super::rel;
 use super::report::{Report, checked};
-use super::train::{self, Trained};
+use super::train;
 
 /// What is frozen into an index when it is built.
 #[derive(Clone, Copy)]

@@ -14,6 +14,7 @@ pub mod opclass;
 pub mod options;
 pub mod pages;
 pub mod progress;
+mod quantizers;
 mod recent;
 mod refetch;
 pub mod rel;

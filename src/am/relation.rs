@@ -15,7 +15,7 @@ use ann::rotation::Rotation;
 use pages::Error;
 use pages::coded::model;
 use pages::ivf::centroids::read_centroids;
-use pages::ivf::scan::View;
+use pages::ivf::lists::View;
 use pages::meta::{Coded, Meta};
 use pgrx::{pg_guard, pg_sys};
 

@@ -1,16 +1,10 @@
-//! The first half of a build: the training sample, the rotation, k-means, the code.
+//! The first half of a build: the training sample, and how many lists it can train.
 
-use ann::assign::Assigner;
-use ann::coarse::Coarse;
-use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
+use ann::codec::CodeKind;
 use ann::element::Element;
-use ann::factory::{Refine, RotationKind};
-use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
-use ann::metric::Metric;
-use ann::opq::train_opq;
-use ann::parallel::{self, Job};
+use ann::factory::RotationKind;
+use ann::parallel;
 use ann::rng::{Reservoir, Rng};
-use ann::rotation::Rotation;
 use ann::rules::{MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
 use pgrx::PgSqlErrorCode;
 
@@ -20,16 +14,12 @@ use super::heap_scan::Heap;
 use super::insert::Placed;
 use super::interrupts::check_for_interrupts;
 use super::progress::{self, Phase};
+use super::quantizers::{OPQ_ROWS, Trained, quantizers};
 use super::rel;
 use super::report::Report;
-use super::transform::Transform;
 
-/// Rows that OPQ is trained on at most, as in FAISS.
-const OPQ_ROWS: usize = 65_536;
 /// Rows drawn where there are no lists to train: enough for a mean, and for the ranges of stored vectors.
 const ROWS_WITHOUT_LISTS: usize = 16_384;
-/// Rows rotated at once: so many are held twice.
-const ROTATED_AT_ONCE: usize = 4096;
 
 /// Rows drawn at random over the whole table, in random order of arrival.
 pub struct Sample {
@@ -41,49 +31,6 @@ pub struct Sample {
     rows: u64,
     /// Whether memory, not the table, set the size of the sample.
     cut_by_memory: bool,
-}
-
-/// What a new index was trained to.
-pub struct Trained {
-    /// Rows it was trained on; 0 = untrained.
-    pub rows: u64,
-    /// nlist × dims.
-    pub centroids: Vec<f32>,
-    /// The code, if the index has one and could be trained.
-    pub codec: Option<Codec>,
-    /// How vectors are stored beside their codes.
-    pub stored: Stored,
-    /// What happens to vectors before they are assigned and coded.
-    pub rotation: Option<Rotation>,
-}
-
-impl Trained {
-    /// One list, no coarse step: exact, and right for an empty table.
-    pub fn untrained() -> Self {
-        Self { rows: 0, centroids: Vec::new(), codec: None, stored: Stored::None, rotation: None }
-    }
-
-    pub fn is_trained(&self) -> bool {
-        self.rows > 0
-    }
-
-    /// The MODEL pages' floats: rotation, the code's parameters, those of stored vectors.
-    pub fn model(&self) -> Vec<f32> {
-        let rotation = self.rotation.as_ref().map_or(&[][..], |r| r.matrix());
-        let codec = self.codec.as_ref().map_or(&[][..], |codec| codec.params());
-        [rotation, codec, self.stored.params()].concat()
-    }
-
-    /// What happens to a row before it is coded.
-    pub fn transform(&self, frozen: &Frozen) -> Transform<'_> {
-        frozen.code.map_or_else(Transform::default, |code| {
-            Transform::new(frozen.metric, &code, self.rotation.as_ref())
-        })
-    }
-
-    pub fn coarse<'a>(&'a self, frozen: &Frozen) -> Coarse<'a> {
-        Coarse { metric: frozen.metric, dims: frozen.dims, centroids: &self.centroids }
-    }
 }
 
 /// How much training may take: what maintenance_work_mem has room for, in vectors of 32-bit floats.
@@ -215,91 +162,6 @@ pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
         Ok(Err(e)) => failed(&e.to_string()),
         Err(e) => failed(&e.to_string()),
     }
-}
-
-/// Everything that is trained, on a worker thread: the rotation, the centroids from the first `n` points, the code. The
-/// points are rotated in place, and some of them become residuals.
-fn quantizers(
-    points: &mut [f32],
-    n: usize,
-    k: usize,
-    frozen: &Frozen,
-    job: &Job,
-) -> Result<Trained, TrainError> {
-    let dims = frozen.dims;
-    let refine = frozen.code.map_or(Refine::Heap, |code| code.refine);
-    let stored = Stored::train(refine, dims, points)?;
-    if frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize) {
-        normalize(points, dims);
-    }
-    let rotation = rotation(points, frozen, job)?;
-    if let Some(rotation) = &rotation {
-        for block in points.chunks_mut(ROTATED_AT_ONCE * dims) {
-            let copy = block.to_vec();
-            rotation.apply_batch(&copy, block, job);
-        }
-    }
-    let rows = points.get(..n * dims).unwrap_or_default();
-    let centroids = if frozen.method.has_lists {
-        let spherical = frozen.metric.is_spherical();
-        let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, dims, spherical) };
-        kmeans(rows, &params, job)?
-    } else {
-        only_centroid(rows, frozen)
-    };
-    let coarse = Coarse { metric: frozen.metric, dims, centroids: &centroids };
-    let codec = match frozen.code {
-        Some(code) => Some(train_code(points, &coarse, code.kind, frozen.seed, job)?),
-        None => None,
-    };
-    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation })
-}
-
-/// What all rows are coded against where there are no lists: as in FAISS their mean if the code is RaBitQ, whose signs
-/// would say little of rows that all lie on one side; else zeros, so that a residual is the row itself.
-fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
-    let mut sums = vec![0.0f64; frozen.dims];
-    let n = rows.len() / frozen.dims;
-    if frozen.code.is_some_and(|code| code.kind == CodeKind::RaBitQ) && n > 0 {
-        for row in rows.chunks_exact(frozen.dims) {
-            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) / n as f64);
-        }
-    }
-    sums.into_iter().map(|sum| sum as f32).collect()
-}
-
-fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotation>, TrainError> {
-    let dims = frozen.dims;
-    match frozen.code.map_or(RotationKind::None, |code| code.rotation) {
-        RotationKind::None => Ok(None),
-        RotationKind::Random => Rotation::random(dims, frozen.seed, job).map(Some),
-        RotationKind::Opq { m } => {
-            let points = points.get(..OPQ_ROWS * dims).unwrap_or(points);
-            train_opq(points, dims, m.into(), frozen.seed, job).map(Some)
-        }
-    }
-}
-
-/// Trains the code on the first points, less their centroids if it codes residuals.
-fn train_code(
-    points: &mut [f32],
-    coarse: &Coarse<'_>,
-    kind: CodeKind,
-    seed: u64,
-    job: &Job,
-) -> Result<Codec, TrainError> {
-    let dims = coarse.dims;
-    let n = (points.len() / dims).min(kind.training_rows());
-    let points = points.get_mut(..n * dims).unwrap_or_default();
-    if kind.by_residual() && n > 0 {
-        let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
-        Assigner::new(*coarse).assign(points, &mut list_nos, &mut distances, job);
-        take_residuals(coarse, points, &list_nos);
-    }
-    if job.cancelled() {
-        return Err(TrainError::Cancelled);
-    }
-    codec::train(kind, Space { dims, metric: coarse.metric }, points, seed, job)
 }
 
 /// Brings a random part of `n` of the sampled rows to the front: the sample was drawn before the number of lists was

@@ -12,7 +12,7 @@ use crate::coded::layout::{CodeLayout, Run, RunPages, TID_UNITS, tid_places};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Piece, Shelves, packed_run, pieces};
 use crate::error::Error;
-use crate::ivf::scan::{Lists, Probed, Seen, View, offer};
+use crate::ivf::lists::{Lists, Probed, Seen, View, offer};
 use crate::meta::META_BLKNO;
 use crate::page::Blkno;
 use crate::store::Pages;

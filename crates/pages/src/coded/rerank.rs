@@ -12,7 +12,8 @@ use ann::topk::Hit;
 
 use crate::coded::probe::CodedProbe;
 use crate::error::Error;
-use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, View};
+use crate::ivf::lists::View;
+use crate::ivf::scan::{Found, Iterative, Scan, SearchParams};
 use crate::store::Pages;
 use crate::tid::Tid;
 

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod info;
 pub mod insert;
 pub mod list;
+pub mod lists;
 pub mod probe;
 pub mod scan;
 pub mod sort;

@@ -12,7 +12,7 @@ use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::ivf::directory;
 use crate::ivf::list::{Chain, ListCopy, ListHeader};
-use crate::ivf::scan::{Lists, Probed, Seen, View, offer};
+use crate::ivf::lists::{Lists, Probed, Seen, View, offer};
 use crate::meta::Meta;
 use crate::page::{Blkno, INVALID_BLKNO, PageKind};
 use crate::store::Pages;

@@ -13,7 +13,8 @@ use crate::coded::info::list_info;
 use crate::coded::rerank::{Exact, RerankParams, RerankScan};
 use crate::error::Error;
 use crate::ivf::info::totals;
-use crate::ivf::scan::{Iterative, View};
+use crate::ivf::lists::View;
+use crate::ivf::scan::Iterative;
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> RerankParams {
     RerankParams { nprobe, iterative, max_scan_tuples, k_factor: 2 }

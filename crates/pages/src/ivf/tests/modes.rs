@@ -6,8 +6,9 @@ use ann::metric::Metric;
 
 use super::{METRICS, World, random_vector};
 use crate::ivf::info::{list_info, totals};
+use crate::ivf::lists::View;
 use crate::ivf::probe::Probe;
-use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST, View};
+use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> SearchParams {
     SearchParams { nprobe, iterative, max_scan_tuples, tranche: TRANCHE_FIRST }

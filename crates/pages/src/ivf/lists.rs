@@ -1,0 +1,72 @@
+//! What a scan asks of the lists it goes over, whatever they store.
+
+use ann::coarse::Coarse;
+use ann::codec::Codec;
+use ann::topk::{Hit, TopK};
+
+use crate::error::Error;
+use crate::meta::Meta;
+use crate::store::Pages;
+
+/// What a scan has to know of its index.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The metapage.
+    pub meta: &'a Meta,
+    /// The centroids; None when untrained.
+    pub coarse: Option<Coarse<'a>>,
+    /// The trained code; None where vectors are stored as the column has them.
+    pub codec: Option<&'a Codec>,
+}
+
+/// A list to be scanned.
+#[derive(Debug, Clone, Copy)]
+pub struct Probed {
+    /// Its number.
+    pub list_no: u32,
+    /// The query's distance to its centroid; 0 when untrained.
+    pub distance: f32,
+}
+
+/// What scanning a list saw.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Seen {
+    /// Live tuples.
+    pub tuples: u64,
+    /// Of these, hits at or before the bound.
+    pub before: u64,
+}
+
+/// How the lists of one kind of index are scanned: a query made ready, with the buffers of the inner loop.
+pub trait Lists {
+    /// Without a query.
+    fn new() -> Self;
+    /// Takes over a query, copied.
+    fn set_query(&mut self, query: &[f32]);
+    /// The query.
+    fn query(&self) -> &[f32];
+    /// Fits the query to the index. False if it is of another dimension or element type.
+    fn prepare(&mut self, view: &View<'_>) -> bool;
+    /// Whether distances to the query mean anything; without, rows come in order of tid.
+    fn has_direction(&self) -> bool;
+    /// The operator's distance of a key.
+    fn distance_of(&self, key: f64) -> f64;
+    /// Offers every live row of a list that comes after `bound` to `top`.
+    fn scan_list<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        list: Probed,
+        bound: Option<Hit>,
+        top: &mut TopK,
+    ) -> Result<Seen, Error>;
+}
+
+/// Hands a hit on, unless it was returned before.
+#[inline]
+pub(crate) fn offer(hit: Hit, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+    match bound {
+        Some(bound) if hit.order(&bound).is_le() => seen.before += 1,
+        _ => top.push(hit),
+    }
+}
