@@ -5,12 +5,14 @@
 //! relation keeps its file. The relcache callback drops entries of relations that changed; a
 //! running scan keeps its own reference.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Space, Stored};
+use ann::coded_coarse::{CODED_NLIST_MIN, CodedCoarse};
 use ann::factory::RotationKind;
+use ann::parallel::{self, Job};
 use ann::rotation::Rotation;
 use pages::Error;
 use pages::coded::model;
@@ -19,6 +21,7 @@ use pages::ivf::lists::View;
 use pages::meta::{Coded, Meta};
 use pgrx::{pg_guard, pg_sys};
 
+use super::interrupts::check_for_interrupts;
 use super::pages::PgPages;
 use super::recent::RecentBuffers;
 use super::rel;
@@ -34,6 +37,7 @@ pub struct IvfIndex {
     pub meta: Meta,
     /// nlist × dims; empty when untrained.
     centroids: Vec<f32>,
+    coded_coarse: OnceCell<Option<CodedCoarse>>,
     /// None where vectors are stored as the column has them.
     pub code: Option<TrainedCode>,
     /// Where its blocks were last found in shared buffers.
@@ -79,7 +83,20 @@ impl IvfIndex {
     /// What a scan reads by.
     pub fn view(&self) -> View<'_> {
         let codec = self.code.as_ref().map(|code| &code.codec);
-        View { meta: &self.meta, coarse: self.coarse(), codec }
+        View { meta: &self.meta, coarse: self.coarse(), coded_coarse: self.coded_coarse(), codec }
+    }
+
+    /// What finds the nearest of very many lists; made when the first scan of this backend needs it, which for 65,536 lists
+    /// takes a fraction of a second.
+    fn coded_coarse(&self) -> Option<&CodedCoarse> {
+        let coarse = self.coarse().filter(|_| self.meta.nlist >= CODED_NLIST_MIN)?;
+        let seed = self.meta.seed;
+        let train = |job: &Job| CodedCoarse::train(&coarse, seed, job);
+        let made = self.coded_coarse.get_or_init(|| {
+            // Without it every centroid is compared: slower, and no less right.
+            parallel::run(1, |_| check_for_interrupts(), train).ok()?.ok()
+        });
+        made.as_ref()
     }
 
     /// What happens to a vector before it is coded.
@@ -102,7 +119,8 @@ impl IvfIndex {
             Some(coded) => Some(TrainedCode::read(pages, &meta, coded)?),
             None => None,
         };
-        Ok(Self { meta, centroids, code, recent: Rc::default() })
+        let coded_coarse = OnceCell::new();
+        Ok(Self { meta, centroids, coded_coarse, code, recent: Rc::default() })
     }
 
     fn bytes(&self) -> usize {

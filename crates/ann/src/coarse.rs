@@ -2,6 +2,7 @@
 
 use crate::kernels::RowKernel;
 use crate::metric::Metric;
+use crate::topk::Hit;
 
 /// Rows whose distances are held on the stack at a time while one vector is assigned.
 const ASSIGN_BLOCK: usize = 256;
@@ -117,6 +118,27 @@ impl Probes {
         self.n_sorted = 0;
     }
 
+    /// Starts over with the nearest lists alone, in their order: hits with the list number as id and the coarse distance as
+    /// key. The others come by [`Probes::complete`].
+    pub fn refill_nearest(&mut self, nearest: &[Hit]) {
+        self.keys.clear();
+        self.keys.extend(nearest.iter().map(|hit| key_of(hit.key as f32, hit.id as u32)));
+        self.n_sorted = self.keys.len();
+    }
+
+    /// Adds the lists that [`Probes::refill_nearest`] left out, one distance per list, behind those it gave, whatever their
+    /// distance.
+    pub fn complete(&mut self, distances: &[f32]) {
+        let mut is_known = vec![false; distances.len()];
+        for key in &self.keys {
+            if let Some(known) = is_known.get_mut(*key as u32 as usize) {
+                *known = true;
+            }
+        }
+        let lists = (0u32..).zip(distances).zip(is_known).filter(|(_, known)| !known);
+        self.keys.extend(lists.map(|((list_no, &distance), _)| key_of(distance, list_no)));
+    }
+
     /// How many lists there are.
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -166,6 +188,7 @@ mod tests {
     use super::{Coarse, Probes};
     use crate::metric::Metric;
     use crate::rng::Rng;
+    use crate::topk::Hit;
 
     fn random(n: usize, seed: u64) -> Vec<f32> {
         let mut rng = Rng::new(seed);
@@ -211,6 +234,23 @@ mod tests {
             }
             assert_eq!(probes.get(1024), None);
         }
+    }
+
+    #[test]
+    fn lists_passed_over_come_behind_the_nearest() {
+        let distances = random(100, 9);
+        let hit = |id: u64| Hit { key: distances[id as usize].into(), id, at: 0 };
+        let mut probes = Probes::new();
+        probes.refill_nearest(&[hit(7), hit(50)]);
+        assert_eq!((probes.get(1), probes.get(2), probes.len()), (Some(50), None, 2));
+        probes.complete(&distances);
+        let order: Vec<u32> = (0..100).map_while(|i| probes.get(i)).collect();
+        assert_eq!((order.len(), &order[..2]), (100, &[7, 50][..]));
+        let rest = order[2..].iter().map(|list_no| distances[*list_no as usize]);
+        assert!(rest.is_sorted());
+        let mut all = order.clone();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..100));
     }
 
     #[test]

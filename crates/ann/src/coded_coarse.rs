@@ -50,7 +50,8 @@ fn space(coarse: &Coarse) -> Space {
 }
 
 impl CodedCoarse {
-    /// Trains codebooks on the centroids and codes them; a matter of a second for 65,536. Runs on the pool it is
+    /// Trains codebooks on the centroids and codes them: for 65,536 centroids 0.15 s of one core at 128 dimensions, 0.9 s at
+    /// 768. Runs on the pool it is
     /// called in; the same centroids and seed give the same codes. At least 16 lists.
     pub fn train(coarse: &Coarse, seed: u64, job: &Job) -> Result<Self, TrainError> {
         let dims = coarse.dims;
@@ -69,24 +70,6 @@ impl CodedCoarse {
             return Err(TrainError::Cancelled);
         }
         Ok(CodedCoarse { codec, nlist: coarse.nlist(), blocks })
-    }
-
-    /// Takes back what was stored of [`CodedCoarse::params`] and [`CodedCoarse::blocks`]; `None` where they cannot
-    /// belong to these centroids.
-    pub fn from_parts(coarse: &Coarse, params: Vec<f32>, blocks: Vec<u8>) -> Option<Self> {
-        let codec = Codec::from_params(kind(coarse.dims), space(coarse), params)?;
-        let fits = blocks.len() == coarse.nlist().div_ceil(LANES) * codec.units() * UNIT;
-        fits.then_some(CodedCoarse { codec, nlist: coarse.nlist(), blocks })
-    }
-
-    /// The codebooks: 16 · dims floats.
-    pub fn params(&self) -> &[f32] {
-        self.codec.params()
-    }
-
-    /// The codes: a quarter of a byte per element of the centroids.
-    pub fn blocks(&self) -> &[u8] {
-        &self.blocks
     }
 
     /// A query with nothing in it.
@@ -218,21 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn is_the_same_on_any_number_of_threads_and_taken_back_from_its_parts() {
+    fn is_the_same_on_any_number_of_threads() {
         let centroids = clouds(1000, 10, 1);
         let coarse = Coarse { metric: Metric::L2, dims: 10, centroids: &centroids };
         let on = |n| run(n, |_| (), |job| CodedCoarse::train(&coarse, 7, job)).unwrap().unwrap();
         let (one, three) = (on(1), on(3));
-        assert_eq!((one.params(), one.blocks()), (three.params(), three.blocks()));
-        let (params, blocks) = (one.params().to_vec(), one.blocks().to_vec());
-        let back = CodedCoarse::from_parts(&coarse, params.clone(), blocks.clone()).unwrap();
-        let (mut from_one, mut from_back) = (Vec::new(), Vec::new());
-        one.nearest(&coarse, &centroids[..10], 9, &mut one.query(), &mut from_one);
-        back.nearest(&coarse, &centroids[..10], 9, &mut back.query(), &mut from_back);
-        assert!(from_one.iter().map(|hit| hit.id).eq(from_back.iter().map(|hit| hit.id)));
-        let short = blocks[1..].to_vec();
-        assert!(CodedCoarse::from_parts(&coarse, params, short).is_none());
-        assert!(CodedCoarse::from_parts(&coarse, vec![f32::NAN; 160], blocks).is_none());
+        assert_eq!(one.blocks, three.blocks);
     }
 
     #[test]

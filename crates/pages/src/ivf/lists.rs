@@ -2,6 +2,7 @@
 
 use ann::coarse::Coarse;
 use ann::codec::Codec;
+use ann::coded_coarse::CodedCoarse;
 use ann::topk::{Hit, TopK};
 
 use crate::error::Error;
@@ -15,6 +16,8 @@ pub struct View<'a> {
     pub meta: &'a Meta,
     /// The centroids; None when untrained.
     pub coarse: Option<Coarse<'a>>,
+    /// What finds the nearest of very many centroids without comparing all; None where there are few.
+    pub coded_coarse: Option<&'a CodedCoarse>,
     /// The trained code; None where vectors are stored as the column has them.
     pub codec: Option<&'a Codec>,
 }

@@ -10,6 +10,7 @@
 //! than an eighth of what was visited, or ten rows, before it goes on to further lists.
 
 use ann::coarse::Probes;
+use ann::coded_coarse::CodedQuery;
 use ann::topk::{Hit, TopK};
 
 use crate::error::Error;
@@ -26,6 +27,8 @@ const TRANCHE_GROWTH: usize = 2;
 const VISITED_PER_ROW: u64 = 8;
 /// So many rows are always those of the first nprobe lists alone, as FAISS would give them.
 const ROWS_OF_NPROBE: u64 = 10;
+/// All centroids are compared if more than one list in so many is wanted: then little can be passed over.
+const PASSED_OVER_MIN: usize = 8;
 /// The largest tranche: 8 MB of hits.
 const TRANCHE_MAX: usize = 1 << 18;
 
@@ -87,6 +90,9 @@ pub struct Scan<L: Lists> {
     state: State,
     distances: Vec<f32>,
     probes: Probes,
+    /// The nearest of very many lists, and what finding them reuses.
+    nearest: Vec<Hit>,
+    nearest_query: Option<CodedQuery>,
     spans: Vec<Span>,
     top: TopK,
     ready: Vec<Hit>,
@@ -132,6 +138,8 @@ impl<L: Lists> Scan<L> {
             state: State::Idle,
             distances: Vec::new(),
             probes: Probes::new(),
+            nearest: Vec::new(),
+            nearest_query: None,
             spans: Vec::new(),
             top: TopK::new(TRANCHE_FIRST),
             ready: Vec::new(),
@@ -210,6 +218,24 @@ impl<L: Lists> Scan<L> {
         if !self.probe.prepare(view) {
             return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
         }
+        let nprobe = self.params.nprobe;
+        if let (Some(coded), Some(coarse)) = (view.coded_coarse, &view.coarse)
+            && nprobe.saturating_mul(PASSED_OVER_MIN) < meta.nlist
+        {
+            let query = self.nearest_query.get_or_insert_with(|| coded.query());
+            coded.nearest(coarse, self.probe.query(), nprobe, query, &mut self.nearest);
+            self.probes.refill_nearest(&self.nearest);
+            return Ok(());
+        }
+        self.all_distances(view)?;
+        self.probes.refill(&self.distances);
+        self.probes.sort_first(nprobe);
+        Ok(())
+    }
+
+    /// The coarse distance of every list.
+    fn all_distances(&mut self, view: &View<'_>) -> Result<(), Error> {
+        let meta = view.meta;
         self.distances.clear();
         match &view.coarse {
             Some(coarse) if meta.is_trained => {
@@ -220,8 +246,6 @@ impl<L: Lists> Scan<L> {
         if self.distances.len() != meta.nlist {
             return Err(Error::corrupted(META_BLKNO, "centroids do not fit the number of lists"));
         }
-        self.probes.refill(&self.distances);
-        self.probes.sort_first(self.params.nprobe);
         Ok(())
     }
 
@@ -295,6 +319,10 @@ impl<L: Lists> Scan<L> {
         at: usize,
         bound: Option<Hit>,
     ) -> Result<Seen, Error> {
+        if at >= self.probes.len() && at < view.meta.nlist {
+            self.all_distances(view)?;
+            self.probes.complete(&self.distances);
+        }
         match (self.probes.get(at), self.probes.distance(at)) {
             (Some(list_no), Some(distance)) => {
                 let list = Probed { list_no, distance };

@@ -147,7 +147,12 @@ impl<E: Element> World<E> {
     }
 
     pub fn view(&self) -> View<'_> {
-        View { meta: &self.meta, coarse: Some(self.coarse()), codec: Some(&self.codec) }
+        View {
+            meta: &self.meta,
+            coarse: Some(self.coarse()),
+            coded_coarse: None,
+            codec: Some(&self.codec),
+        }
     }
 
     pub fn n_pages(&self) -> u32 {

@@ -114,7 +114,7 @@ impl<E: Element> World<E> {
     }
 
     pub fn view(&self) -> View<'_> {
-        View { meta: &self.meta, coarse: self.coarse(), codec: None }
+        View { meta: &self.meta, coarse: self.coarse(), coded_coarse: None, codec: None }
     }
 
     pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), crate::Error> {

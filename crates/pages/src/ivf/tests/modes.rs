@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use ann::coded_coarse::CodedCoarse;
 use ann::metric::Metric;
+use ann::parallel::Job;
 
 use super::{METRICS, World, random_vector};
 use crate::ivf::info::{list_info, totals};
@@ -12,6 +14,26 @@ use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> SearchParams {
     SearchParams { nprobe, iterative, max_scan_tuples, tranche: TRANCHE_FIRST }
+}
+
+/// Where only the nearest lists are looked up at first, the others still come.
+#[test]
+fn lists_passed_over_at_first_come_later() {
+    for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+        let mut world = World::<f32>::new(metric, 6, 64, 2000, 13);
+        let coded = CodedCoarse::train(&world.coarse().unwrap(), 1, &Job::default()).unwrap();
+        for nprobe in [1, 4, 7, 8, 64] {
+            let query = random_vector::<f32>(&mut world.rng, 6);
+            let mut scan = Scan::<Probe<f32>>::new();
+            scan.begin(&query, params(nprobe, Iterative::Relaxed, u64::MAX));
+            let view = View { coded_coarse: Some(&coded), ..world.view() };
+            let mut tids = BTreeSet::new();
+            while let Some(row) = scan.next(&world.mem, &view).unwrap() {
+                assert!(tids.insert(row.tid));
+            }
+            assert_eq!((tids.len(), scan.visited()), (2000, 2000));
+        }
+    }
 }
 
 #[test]
