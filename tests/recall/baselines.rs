@@ -15,7 +15,7 @@ pub struct Baseline {
     key: String,
 }
 
-/// The baseline of a data set under one name, cut to so many rows and queries.
+/// The baseline of a data set, and a code if it is one of those, under one name, cut to so many rows and queries.
 pub fn of(name: &str, rows: usize, queries: usize, nlist: u32) -> Baseline {
     Baseline { key: format!("{name} rows={rows} queries={queries} nlist={nlist}") }
 }

@@ -1,11 +1,12 @@
 //! recall@10 on real vectors: against the exact answers, against what is stored in baselines.txt, and
-//! against FAISS's IndexIVFFlat with as many lists. A row as near as the tenth counts as right.
+//! against FAISS's index of the same factory string. A row as near as the tenth counts as right.
 //!
 //! The sets beside the dictionary are looked for in `PGFAISS_DATA` (else `../shared/data` beside the
 //! repository) and passed over, saying so, where absent. By default a part of each is used, with
 //! `PGFAISS_FULL=1` all of it. `UPDATE_EXPECT=1` writes the baselines.
 
 mod baselines;
+mod codes;
 mod faiss;
 
 use std::path::PathBuf;
@@ -48,6 +49,15 @@ fn sift() {
 #[test]
 fn text_embeddings() {
     case(&Case { set: "minilm-100k", metric: Metric::Cosine, rows: 20_000, queries: 500 });
+}
+
+/// Long vectors, for which codes are made: only in full, where there are enough of them.
+#[test]
+fn long_text_embeddings() {
+    if full() {
+        let (set, metric) = ("mpnet768-20k", Metric::Cosine);
+        case(&Case { set, metric, rows: 20_000, queries: 500 });
+    }
 }
 
 #[test]
@@ -95,10 +105,17 @@ fn measure(name: &str, set: &Dataset) {
     checks::load(&mut client, "t", &set.base);
     create_index(&mut client, set.metric);
     let nlist = nlist(&mut client);
-    let theirs = faiss::recalls(set, &truth, nlist, &NPROBES);
+    let codes = codes::of(set.base.dims(), nlist, name == "dictionary");
+    let mut theirs = faiss::Theirs {
+        factories: vec![format!("IVF{nlist},Flat")],
+        k_factor: codes::K_FACTOR,
+        nprobes: NPROBES.to_vec(),
+    };
+    theirs.factories.extend(codes.iter().map(|code| code.theirs.clone()));
+    let bounds = faiss::recalls(set, &truth, &theirs);
     let stored = baselines::of(name, set.base.len(), set.queries.len(), nlist);
     let mut ours = Vec::new();
-    for (nprobe, theirs) in NPROBES.into_iter().zip(theirs) {
+    for (nprobe, theirs) in NPROBES.into_iter().zip(&bounds[0]) {
         let recall = recall(&mut client, set, &truth, nprobe, set.queries.len());
         eprintln!(
             "{name}: {} rows, nlist {nlist}, nprobe {nprobe}: recall@10 {recall:.4}, FAISS {theirs:.4}",
@@ -114,6 +131,9 @@ fn measure(name: &str, set: &Dataset) {
     }
     exact_with_every_list(&mut client, set, &truth, nlist);
     stored.check(&ours);
+    for (code, bounds) in codes.iter().zip(&bounds[1..]) {
+        codes::measure(&mut client, (name, set), &truth, code, bounds);
+    }
 }
 
 fn exact_with_every_list(client: &mut Client, set: &Dataset, truth: &Truth, nlist: u32) {
