@@ -147,7 +147,7 @@ fn pgtest_candidates_keep_their_numbers() {
         .map(|i| tid(value(&format!("SELECT ctid::text FROM t WHERE id = {}", i * 37 % 300 + 1))))
         .collect();
     candidates[7] = Tid::new(3, 290);
-    candidates[8] = Tid::new(u32::MAX, 1);
+    candidates[8] = Tid::new(0, 291);
     assert!(candidates.iter().any(|tid| tid.blkno > 3));
     let mut seen = vec![0.0; candidates.len()];
     with_rows(|rows| rows.visit(&candidates, DIMS, |i, v: &[f32]| seen[i] += v[0]));
