@@ -166,7 +166,7 @@ pub fn register() {
         GucRegistry::define_int_guc_with_hooks(
             c"faiss.nprobe",
             c"Inverted lists that a faissivf scan searches first.",
-            c"More lists find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own nprobe option; as many as the index has lists gives exact results.",
+            c"More lists find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own nprobe option; as many as the index has lists gives exact results with code flat.",
             &NPROBE.value,
             NPROBE_RANGE.0,
             NPROBE_RANGE.1,

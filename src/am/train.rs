@@ -92,10 +92,31 @@ fn require_room(frozen: &Frozen, rows_max: u64) {
     .error();
 }
 
+/// Refuses a rotation that memory has no room for: the matrix, and as much again while it is made.
+fn require_room_for_rotation(frozen: &Frozen) {
+    let has_rotation = frozen.code.is_some_and(|code| code.rotation != RotationKind::None);
+    let bytes = 2 * frozen.dims * Room::vector_bytes(frozen);
+    if !has_rotation || bytes <= memory_bytes_max() {
+        return;
+    }
+    Report::new(
+        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!("maintenance_work_mem is too small for a rotation of {} dimensions", frozen.dims),
+    )
+    .detail(format!(
+        "It takes {} MB; maintenance_work_mem is {} MB.",
+        bytes.div_ceil(1 << 20),
+        memory_bytes_max() >> 20
+    ))
+    .hint("Increase maintenance_work_mem, or leave out the rotation.")
+    .error();
+}
+
 /// First pass over the table.
 pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
     let dims = frozen.dims;
     require_room(frozen, heap.rows_max());
+    require_room_for_rotation(frozen);
     let room = Room::of(frozen);
     let nlist = nlist_for(frozen, heap.rows_max()).min(room.nlist_max(frozen));
     let by_memory = room.sample_rows(nlist);

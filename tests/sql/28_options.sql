@@ -51,6 +51,11 @@ CREATE UNLOGGED TABLE unlogged (v vector(6));
 CREATE INDEX ON unlogged USING faissivf (v) WITH (code = rabitq);
 CREATE INDEX p ON t USING faissivf (v) WITH (code = sq8);
 CREATE TABLE part PARTITION OF t FOR VALUES FROM (0) TO (10);
+-- A rotation must fit in memory.
+CREATE TABLE wide (v vector(600));
+SET maintenance_work_mem = '1MB';
+CREATE INDEX ON wide USING faissivf (v) WITH (factory = 'RR,IVF4,SQ8');
+RESET maintenance_work_mem;
 -- Sub-quantizers divide the dimension.
 CREATE INDEX ON whole USING faissivf (v) WITH (code = pq);
 CREATE INDEX ON whole USING faissivf (v) WITH (code = pqfs, m = 4);
