@@ -9,135 +9,16 @@ use pages::meta::{FORMAT_VERSION, Meta};
 use pages::store::Pages;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
-use pgrx::{PgSqlErrorCode, name, pg_sys};
+use pgrx::{name, pg_sys};
 
-use crate::am::method::{FAISSIVF, Method, method_of};
-use crate::am::options::IvfOptions;
+use super::open_index::OpenIndex;
+use crate::am::method::Method;
 use crate::am::pages::PgPages;
-use crate::am::rel;
 use crate::am::relation::ivf_index;
-use crate::am::report::{Report, checked};
+use crate::am::report::checked;
 
 /// How often a check on a standby, where replay cannot be held off, must find the same damage.
 const STANDBY_ROUNDS: usize = 3;
-
-/// An index of ours, open and locked until dropped.
-struct OpenIndex {
-    rel: pg_sys::Relation,
-    lock: pg_sys::LOCKMODE,
-    method: &'static Method,
-}
-
-impl OpenIndex {
-    /// Opens `oid` if it is an index of ours whose table the caller may read. What may not be read is
-    /// not locked either.
-    fn new(oid: pg_sys::Oid, lock: u32) -> Self {
-        require_privilege(table_of(oid));
-        let lock = lock as pg_sys::LOCKMODE;
-        // SAFETY: index_open raises an error for anything but an index.
-        let rel = unsafe { pg_sys::index_open(oid, lock) };
-        let mut index = Self { rel, lock, method: &FAISSIVF };
-        index.method = index.require_ours();
-        index
-    }
-
-    fn require_ours(&self) -> &'static Method {
-        let name = rel::name(self.rel);
-        // SAFETY: an open relation.
-        let (partitioned, other_temp) = unsafe {
-            let relation = &*self.rel;
-            let kind = (*relation.rd_rel).relkind as u8;
-            let temp = (*relation.rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
-            (kind == pg_sys::RELKIND_PARTITIONED_INDEX, temp && !relation.rd_islocaltemp)
-        };
-        if partitioned {
-            Report::new(
-                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                format!("index \"{name}\" is partitioned and has no pages"),
-            )
-            .hint("Name the index of one partition.")
-            .error();
-        }
-        let Some(method) = method_of(self.rel) else {
-            Report::new(
-                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                format!("\"{name}\" is not a FAISS index"),
-            )
-            .hint("FAISS indexes have access method faissivf or faissflat.")
-            .error();
-        };
-        if other_temp {
-            Report::new(
-                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "cannot access temporary indexes of other sessions",
-            )
-            .error();
-        }
-        method
-    }
-
-    /// As of FAISS's IndexFlat: without lists only a code is trained, if one is asked for.
-    fn has_nothing_to_train(&self) -> bool {
-        !self.method.has_lists && IvfOptions::of(self.rel).code.is_none()
-    }
-
-    fn pages(&self) -> PgPages {
-        // SAFETY: the relation stays open as long as self.
-        unsafe { PgPages::new(self.rel) }
-    }
-}
-
-impl Drop for OpenIndex {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: opened by us with this lock.
-            unsafe { pg_sys::index_close(self.rel, self.lock) };
-        }
-    }
-}
-
-/// The table of an index. Raises 42P01 if there is no such relation, 42809 if it is no index.
-fn table_of(index: pg_sys::Oid) -> pg_sys::Oid {
-    // SAFETY: answers InvalidOid for what is no index.
-    let table = unsafe { pg_sys::IndexGetRelation(index, true) };
-    if table != pg_sys::InvalidOid {
-        return table;
-    }
-    match relation_name(index) {
-        Some(name) => Report::new(
-            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("\"{name}\" is not an index"),
-        ),
-        None => Report::new(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!("relation with OID {} does not exist", index.to_u32()),
-        ),
-    }
-    .error()
-}
-
-/// Raises 42501 if the caller may not read `table`.
-fn require_privilege(table: pg_sys::Oid) {
-    let mode = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
-    // SAFETY: looks up catalogs only.
-    let result = unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), mode) };
-    if result != pg_sys::AclResult::ACLCHECK_OK {
-        let name = relation_name(table).unwrap_or_default();
-        Report::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {name}"),
-        )
-        .error();
-    }
-}
-
-fn relation_name(oid: pg_sys::Oid) -> Option<String> {
-    // SAFETY: get_rel_name answers with null or a NUL-terminated copy.
-    unsafe {
-        let name = pg_sys::get_rel_name(oid);
-        (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
-    }
-}
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]

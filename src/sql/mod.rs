@@ -11,6 +11,7 @@
 //! | `text`, `binary` | how does a value look outside? |
 //! | `array`, `cast` | how do arrays and the two types turn into each other? |
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
+//! | `open_index` | is it one of our indexes, and may the caller read its table? |
 //! | `inspect` | what does an index hold? |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
@@ -26,5 +27,6 @@ mod error;
 mod fmgr;
 mod functions;
 mod inspect;
+mod open_index;
 mod rules;
 mod text;
