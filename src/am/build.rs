@@ -9,7 +9,7 @@ use ann::metric::Metric;
 use ann::rules;
 use half::f16;
 use pages::ivf::build::build_empty;
-use pages::meta::{CodeParams, MetaParams};
+use pages::meta::{CodeParams, Fit, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
@@ -77,6 +77,7 @@ impl Frozen {
             trained_rows: trained.rows,
             // An index that could not be trained keeps vectors as they are.
             code: self.code.filter(|_| trained.codec.is_some()),
+            fit: Fit::default(),
         }
     }
 }

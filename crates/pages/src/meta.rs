@@ -5,7 +5,7 @@ use ann::codec::{CodeKind, FLAT};
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
 
-use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at, u64_at};
+use crate::bytes::{f32_at, put, put_u16, put_u32, u16_at, u32_at, u64_at};
 use crate::coded::directory as coded_directory;
 use crate::coded::layout::CodeLayout;
 use crate::coded::model;
@@ -49,7 +49,11 @@ const MODEL_FIRST: usize = 68;
 const VECTORS_FIRST: usize = 72;
 const CODES_FIRST: usize = 76;
 const N_CODE_BLOCKS: usize = 80;
-const USED: usize = 96;
+const COARSE_ERROR: usize = 84;
+const CODE_ERROR: usize = 88;
+const TABLE_BLOCKS: usize = 92;
+const IMBALANCE: usize = 96;
+const USED: usize = 112;
 
 /// What CREATE INDEX decides before the first page is written.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +72,42 @@ pub struct MetaParams {
     pub trained_rows: u64,
     /// How vectors are coded; None: stored as the column has them.
     pub code: Option<CodeParams>,
+    /// How well what was trained fits the rows of the build.
+    pub fit: Fit,
+}
+
+/// How well the rows of the build fitted what was trained, to be compared with later rows. Zero = not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Fit {
+    /// Mean error of a row against its centroid: squared L2; under inner product and cosine what the norm of the
+    /// (under cosine unit) vector exceeds its product with the centroid by.
+    pub coarse_error: f32,
+    /// Mean squared L2 error of what a trained code stands for against what was coded.
+    pub code_error: f32,
+    /// Blocks of the table when it was read: rows beyond are younger than the index.
+    pub table_blocks: u32,
+    /// How uneven the lists were, as `ivf::info::Totals` says it.
+    pub imbalance_factor: f32,
+}
+
+impl Fit {
+    /// A number that no build writes counts as not known: what depends on it is advice, not answers.
+    fn decode(body: &[u8]) -> Self {
+        let known = |at: usize| Some(f32_at(body, at)).filter(|x| x.is_finite() && *x > 0.0);
+        Self {
+            coarse_error: known(COARSE_ERROR).unwrap_or_default(),
+            code_error: known(CODE_ERROR).unwrap_or_default(),
+            table_blocks: u32_at(body, TABLE_BLOCKS),
+            imbalance_factor: known(IMBALANCE).unwrap_or_default(),
+        }
+    }
+
+    fn encode(&self, body: &mut [u8]) {
+        put(body, COARSE_ERROR, &self.coarse_error.to_le_bytes());
+        put(body, CODE_ERROR, &self.code_error.to_le_bytes());
+        put_u32(body, TABLE_BLOCKS, self.table_blocks);
+        put(body, IMBALANCE, &self.imbalance_factor.to_le_bytes());
+    }
 }
 
 /// What a lossy code is made of.
@@ -160,6 +200,8 @@ pub struct Meta {
     pub layout: ListLayout,
     /// How vectors are coded; None: as the column has them, in LIST and DATA pages.
     pub coded: Option<Coded>,
+    /// How well what was trained fits the rows of the build.
+    pub fit: Fit,
 }
 
 /// Bytes of an element by its tag.
@@ -195,6 +237,7 @@ impl Meta {
             geometry,
             layout: ListLayout::new(&geometry, params.metric == Metric::Cosine),
             coded,
+            fit: params.fit,
         })
     }
 
@@ -224,6 +267,7 @@ impl Meta {
             seed: u64_at(body, SEED),
             trained_rows: u64_at(body, TRAINED_ROWS),
             code: decode_code(body).ok_or_else(|| bad("code"))?,
+            fit: Fit::decode(body),
         };
         let nlist = u32_at(body, NLIST) as usize;
         let is_trained = byte(IS_TRAINED) == 1;
@@ -287,6 +331,7 @@ impl Meta {
         put_u32(body, CENTROIDS_FIRST, self.centroids_first);
         put_u32(body, DIRECTORY_FIRST, self.directory_first);
         put_u32(body, NLIST_OPTION, self.nlist_option);
+        self.fit.encode(body);
         match &self.coded {
             Some(coded) => encode_code(body, coded),
             None => put(body, CODE, &[FLAT]),

@@ -14,6 +14,7 @@ mod codebooks;
 mod dispatch;
 pub mod fastscan;
 mod kind;
+mod loss;
 mod lut;
 pub mod pq;
 pub mod rabitq;
@@ -35,6 +36,7 @@ pub use batch::{encode_batch, take_residuals};
 pub use codebooks::train_codebooks;
 pub use dispatch::{Codec, CodecQuery, train};
 pub use kind::{FLAT, M_RANGE, PQ_NBITS};
+pub use loss::CodeLoss;
 pub use stored::Stored;
 
 /// Vectors of a block.

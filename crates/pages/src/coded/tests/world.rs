@@ -27,7 +27,7 @@ use crate::ivf::lists::View;
 use crate::ivf::scan::Found;
 use crate::ivf::vacuum::VacuumStats;
 use crate::mem::MemPages;
-use crate::meta::{CodeParams, Coded, Meta, MetaParams};
+use crate::meta::{CodeParams, Coded, Fit, Meta, MetaParams};
 use crate::store::Pages;
 use crate::tid::Tid;
 
@@ -92,6 +92,7 @@ impl<E: Element> World<E> {
             seed,
             trained_rows: 0,
             code: Some(CodeParams { kind, refine, rotation, normalize }),
+            fit: Fit::default(),
         };
         let mem = MemPages::default();
         let mut builder =

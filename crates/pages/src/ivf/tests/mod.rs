@@ -24,7 +24,7 @@ use crate::ivf::probe::Probe;
 use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use crate::ivf::vacuum::{VacuumStats, bulk_delete};
 use crate::mem::MemPages;
-use crate::meta::{Meta, MetaParams};
+use crate::meta::{Fit, Meta, MetaParams};
 use crate::tid::Tid;
 
 pub type Model<E> = BTreeMap<Tid, Vec<E>>;
@@ -80,6 +80,12 @@ impl<E: Element> World<E> {
             seed,
             trained_rows: 0,
             code: None,
+            fit: Fit {
+                coarse_error: 0.5,
+                code_error: 0.0,
+                table_blocks: 7,
+                imbalance_factor: 1.25,
+            },
         };
         let mut builder = Builder::new(MemPages::default(), &params, &centroids).unwrap();
         let coarse = Coarse { metric, dims, centroids: &centroids };
