@@ -1,6 +1,8 @@
 //! The second half of a build: every row to its list and coded, in batches on worker threads, sorted
 //! by list within maintenance_work_mem, then written once.
 
+use std::time::Instant;
+
 use ann::Metric;
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
@@ -15,6 +17,8 @@ use pages::tid::Tid;
 use pgrx::PgSqlErrorCode;
 
 use super::build::{Frozen, memory_bytes_max};
+use super::build_log;
+use super::fit::FitMeter;
 use super::guc;
 use super::heap_scan::Heap;
 use super::insert::{Placed, member_distance};
@@ -46,6 +50,7 @@ struct Loader<'a, E> {
     assigner: Option<Assigner<'a>>,
     /// None: vectors are stored as the column has them.
     coder: Option<Coder<'a>>,
+    fit: FitMeter,
     sorter: Sorter<TempRuns>,
     batch: Batch<E>,
     rows_max: usize,
@@ -84,6 +89,7 @@ pub fn assign_and_write<E: Element>(
     sink: PgBulk,
 ) -> (f64, u64) {
     progress::set_phase(Phase::AssigningRows);
+    let (begin, table_blocks) = (Instant::now(), heap.n_blocks());
     let coder = Coder::new(frozen, params, trained);
     let coded_bytes = coder.map_or(0, |c| c.payload.size() + frozen.dims * size_of::<f32>());
     let row_bytes = frozen.dims * (size_of::<E>() + size_of::<f32>()) + coded_bytes;
@@ -91,12 +97,15 @@ pub fn assign_and_write<E: Element>(
     let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
     let sorted = (memory - rows_max * row_bytes).max(memory / 4);
     let payload = coder.map_or(frozen.dims * size_of::<E>(), |c| c.payload.size());
+    let code = frozen.code.zip(trained.codec.as_ref());
+    let code = code.map(|(code, codec)| (code.kind, frozen.dims, codec));
     let mut loader = Loader {
         heap,
         metric: frozen.metric,
         dims: frozen.dims,
         assigner: trained.is_trained().then(|| Assigner::new(trained.coarse(frozen))),
         coder,
+        fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
         sorter: Sorter::new(TempRuns::default(), payload, sorted),
         batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::<E>::new() },
         rows_max,
@@ -113,9 +122,13 @@ pub fn assign_and_write<E: Element>(
     );
     loader.flush();
     let n = loader.sorter.len();
+    build_log::assigned(heap.index(), &loader.sorter, begin.elapsed());
     progress::set_phase(Phase::WritingPages);
     progress::set_tuples_total(n);
-    write(heap, params, trained, loader.sorter, sink);
+    let begin = Instant::now();
+    let params = MetaParams { fit: loader.fit.fit(table_blocks), ..*params };
+    write(heap, &params, trained, loader.sorter, sink);
+    build_log::written(heap.index(), begin.elapsed());
     (heap_tuples, n)
 }
 
@@ -172,7 +185,8 @@ impl<E: Element> Loader<'_, E> {
         let mut payloads = Vec::new();
         if let Some(assigner) = self.assigner.as_ref().filter(|_| n > 0) {
             let placed = (&mut list_nos[..], &mut distances[..]);
-            payloads = assign(assigner, self.coder.as_ref(), &self.batch.elements, placed);
+            let (coder, fit) = (self.coder.as_ref(), &mut self.fit);
+            payloads = assign(assigner, coder, &self.batch.elements, placed, fit);
         }
         let vectors = self.batch.elements.chunks_exact(self.dims);
         for (i, elements) in vectors.enumerate() {
@@ -199,12 +213,14 @@ impl<E: Element> Loader<'_, E> {
     }
 }
 
-/// Finds lists and coarse distances of the vectors, and with a coder their payloads, exact vectors left out.
+/// Finds lists and coarse distances of the vectors, and with a coder their payloads, exact vectors left out; `fit` sees
+/// how well they fit.
 fn assign<E: Element>(
     assigner: &Assigner<'_>,
     coder: Option<&Coder<'_>>,
     elements: &[E],
     (list_nos, distances): (&mut [u32], &mut [f32]),
+    fit: &mut FitMeter,
 ) -> Vec<u8> {
     let done = parallel::run(
         guc::build_threads(),
@@ -213,11 +229,13 @@ fn assign<E: Element>(
             let Some(coder) = coder else {
                 let points: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
                 assigner.assign(&points, list_nos, distances, job);
+                fit.add(assigner.coarse(), &points, list_nos, distances);
                 return Vec::new();
             };
             let Coder { codec, coarse, transform, payload, .. } = coder;
             let points = transform.apply_batch(elements, coarse.dims, job);
             assigner.assign(&points, list_nos, distances, job);
+            fit.add(coarse, &points, list_nos, distances);
             let mut payloads = vec![0; list_nos.len() * payload.size()];
             encode_batch(codec, coarse, &points, list_nos, payload.size(), &mut payloads, job);
             payloads

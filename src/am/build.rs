@@ -4,6 +4,8 @@
 //! over the whole table, the second assigns every row in batches on worker threads and sorts by
 //! list, spilling to temporary files.
 
+use std::time::Instant;
+
 use ann::element::Element;
 use ann::metric::Metric;
 use ann::rules;
@@ -13,6 +15,7 @@ use pages::meta::{CodeParams, Fit, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
+use super::build_log;
 use super::heap_scan::Heap;
 use super::method::{FAISSIVF, Method, method_of};
 use super::opclass::{ElementType, opclass_of};
@@ -144,7 +147,9 @@ pub unsafe extern "C-unwind" fn ambuild(
 fn build<E: Element>(heap: &Heap, frozen: &Frozen) -> (f64, u64) {
     let trained = if frozen.is_to_be_trained() {
         progress::set_phase(Phase::SamplingRows);
+        let begin = Instant::now();
         let sample = train::sample::<E>(heap, frozen);
+        build_log::sampled(heap.index(), sample.n, sample.rows, begin.elapsed());
         train::train(heap, sample, frozen)
     } else {
         Trained::untrained()

@@ -8,7 +8,7 @@ use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
 use super::datum::Varlena;
-use super::rel::tid_of;
+use super::rel::{self, tid_of};
 use super::report::wrong_dimensions;
 
 /// MaxHeapTuplesPerPage: what fits an 8 kB page at 28 bytes a row.
@@ -41,13 +41,14 @@ impl Heap {
         self.index
     }
 
+    /// The table's length.
+    pub fn n_blocks(&self) -> u32 {
+        rel::n_blocks(self.heap)
+    }
+
     /// An upper bound of the rows, from the table's length.
     pub fn rows_max(&self) -> u64 {
-        // SAFETY: an open table.
-        let blocks = unsafe {
-            pg_sys::RelationGetNumberOfBlocksInFork(self.heap, pg_sys::ForkNumber::MAIN_FORKNUM)
-        };
-        u64::from(blocks) * HEAP_TUPLES_PER_PAGE_MAX
+        u64::from(self.n_blocks()) * HEAP_TUPLES_PER_PAGE_MAX
     }
 
     /// Calls `row` with each non-null value that belongs into the index; returns the table's live

@@ -2,8 +2,10 @@
 
 mod assign;
 pub mod build;
+mod build_log;
 mod cost;
 pub mod datum;
+pub mod fit;
 pub mod guc;
 mod handler;
 mod heap_scan;

@@ -16,6 +16,10 @@ pub enum Phase {
         /// How many there are.
         n_iter: u32,
     },
+    /// Learning the rotation before everything else.
+    TrainingRotation,
+    /// Training the codebooks or ranges of the code.
+    TrainingCodes,
     /// Second heap pass: assigning every row to a list.
     AssigningRows,
     /// Merging the rows by list and writing the index's pages.
@@ -36,6 +40,8 @@ impl Phase {
             Self::SamplingRows => 2,
             Self::AssigningRows => 3,
             Self::WritingPages => 4,
+            Self::TrainingRotation => 5,
+            Self::TrainingCodes => 6,
             Self::KMeans { iteration, n_iter } => {
                 KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
             }
@@ -49,6 +55,8 @@ impl Phase {
             2 => "sampling rows",
             3 => "assigning rows",
             4 => "writing pages",
+            5 => "training rotation",
+            6 => "training codes",
             KMEANS.. => {
                 let (n_iter, i) =
                     ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);
@@ -117,6 +125,8 @@ mod tests {
         {
             assert_eq!(shown(Phase::KMeans { iteration, n_iter }.number()), name);
         }
+        assert_eq!(shown(Phase::TrainingRotation.number()), "training rotation");
+        assert_eq!(shown(Phase::TrainingCodes.number()), "training codes");
         assert_eq!(shown(Phase::AssigningRows.number()), "assigning rows");
         assert_eq!(shown(Phase::WritingPages.number()), "writing pages");
         assert_eq!((shown(0), shown(77)), ("none".to_owned(), "none".to_owned()));

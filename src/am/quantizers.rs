@@ -1,5 +1,7 @@
 //! What a build trains from its sample: the rotation, the centroids, the code, the ranges of stored vectors.
 
+use std::time::{Duration, Instant};
+
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
 use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
@@ -11,12 +13,45 @@ use ann::parallel::Job;
 use ann::rotation::Rotation;
 
 use super::build::Frozen;
+use super::progress::Phase;
 use super::transform::Transform;
 
 /// Rows that OPQ is trained on at most, as in FAISS.
 pub const OPQ_ROWS: usize = 65_536;
 /// Rows rotated at once: so many are held twice.
 const ROTATED_AT_ONCE: usize = 4096;
+
+/// What is trained, in this order. The numbers are what the training's `Job` tells.
+#[derive(Clone, Copy)]
+enum Part {
+    Rotation = 1,
+    Lists = 2,
+    Code = 3,
+}
+
+/// The phase that a training shows by what its job tells; None before it begins.
+pub fn phase_of(job: &Job) -> Option<Phase> {
+    const ROTATION: u64 = Part::Rotation as u64;
+    const LISTS: u64 = Part::Lists as u64;
+    const CODE: u64 = Part::Code as u64;
+    match job.part() {
+        ROTATION => Some(Phase::TrainingRotation),
+        LISTS => {
+            let (iteration, n_iter) = (job.step() as u32, job.total() as u32);
+            (n_iter > 0).then_some(Phase::KMeans { iteration, n_iter })
+        }
+        CODE => Some(Phase::TrainingCodes),
+        _ => None,
+    }
+}
+
+/// How long each part took.
+#[derive(Clone, Copy, Default)]
+pub struct Took {
+    pub rotation: Duration,
+    pub lists: Duration,
+    pub code: Duration,
+}
 
 /// What a new index was trained to.
 pub struct Trained {
@@ -30,12 +65,14 @@ pub struct Trained {
     pub stored: Stored,
     /// What happens to vectors before they are assigned and coded.
     pub rotation: Option<Rotation>,
+    pub took: Took,
 }
 
 impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
-        Self { rows: 0, centroids: Vec::new(), codec: None, stored: Stored::None, rotation: None }
+        let (stored, took) = (Stored::None, Took::default());
+        Self { rows: 0, centroids: Vec::new(), codec: None, stored, rotation: None, took }
     }
 
     pub fn is_trained(&self) -> bool {
@@ -76,6 +113,11 @@ pub fn quantizers(
     if frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize) {
         normalize(points, dims);
     }
+    let mut took = Took::default();
+    let mut begin = Instant::now();
+    if frozen.code.is_some_and(|code| code.rotation != RotationKind::None) {
+        job.begin(Part::Rotation as u64);
+    }
     let rotation = rotation(points, frozen, job)?;
     if let Some(rotation) = &rotation {
         for block in points.chunks_mut(ROTATED_AT_ONCE * dims) {
@@ -83,6 +125,8 @@ pub fn quantizers(
             rotation.apply_batch(&copy, block, job);
         }
     }
+    took.rotation = lap(&mut begin);
+    job.begin(Part::Lists as u64);
     let rows = points.get(..n * dims).unwrap_or_default();
     let centroids = if frozen.method.has_lists {
         let spherical = frozen.metric.is_spherical();
@@ -91,12 +135,24 @@ pub fn quantizers(
     } else {
         only_centroid(rows, frozen)
     };
+    took.lists = lap(&mut begin);
     let coarse = Coarse { metric: frozen.metric, dims, centroids: &centroids };
     let codec = match frozen.code {
-        Some(code) => Some(train_code(points, &coarse, code.kind, frozen.seed, job)?),
+        Some(code) => {
+            job.begin(Part::Code as u64);
+            Some(train_code(points, &coarse, code.kind, frozen.seed, job)?)
+        }
         None => None,
     };
-    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation })
+    took.code = lap(&mut begin);
+    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation, took })
+}
+
+/// The time since `begin`, which becomes now.
+fn lap(begin: &mut Instant) -> Duration {
+    let took = begin.elapsed();
+    *begin += took;
+    took
 }
 
 /// What all rows are coded against where there are no lists: as in FAISS their mean if the code is RaBitQ, whose signs

@@ -42,6 +42,12 @@ pub fn file_number(rel: pg_sys::Relation) -> u32 {
     u32::from(number)
 }
 
+/// The blocks of a relation's main fork.
+pub fn n_blocks(rel: pg_sys::Relation) -> u32 {
+    // SAFETY: an open relation with storage.
+    unsafe { pg_sys::RelationGetNumberOfBlocksInFork(rel, pg_sys::ForkNumber::MAIN_FORKNUM) }
+}
+
 /// The typmod of the index's only column: its number of dimensions, or None.
 pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
     // SAFETY: an open index has a tuple descriptor with at least one attribute; pg_attribute's

@@ -59,6 +59,11 @@ impl Report {
         self.send(PgLogLevel::INFO);
     }
 
+    /// Tells whoever asked for the first level of debugging messages.
+    pub fn debug(self) {
+        self.send(PgLogLevel::DEBUG1);
+    }
+
     /// Tells the client without stopping, one level below a warning.
     pub fn notice(self) {
         self.send(PgLogLevel::NOTICE);

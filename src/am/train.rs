@@ -1,5 +1,7 @@
 //! The first half of a build: the training sample, and how many lists it can train.
 
+use std::time::Instant;
+
 use ann::codec::CodeKind;
 use ann::element::Element;
 use ann::factory::RotationKind;
@@ -9,12 +11,13 @@ use ann::rules::{MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
 use pgrx::PgSqlErrorCode;
 
 use super::build::{Frozen, memory_bytes_max, nlist_for};
+use super::build_log;
 use super::guc;
 use super::heap_scan::Heap;
 use super::insert::Placed;
 use super::interrupts::check_for_interrupts;
-use super::progress::{self, Phase};
-use super::quantizers::{OPQ_ROWS, Trained, quantizers};
+use super::progress;
+use super::quantizers::{OPQ_ROWS, Trained, phase_of, quantizers};
 use super::rel;
 use super::report::Report;
 
@@ -26,9 +29,9 @@ pub struct Sample {
     /// n × dims, as the column has them.
     points: Vec<f32>,
     /// Rows drawn.
-    n: usize,
+    pub n: usize,
     /// Rows that can be indexed, seen by the pass.
-    rows: u64,
+    pub rows: u64,
     /// Whether memory, not the table, set the size of the sample.
     cut_by_memory: bool,
 }
@@ -167,19 +170,22 @@ pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
     let n = sample.n.min(if has_lists { wanted } else { wanted.max(code_rows(frozen)) });
     warn_if_few(heap, &sample, n, k);
     shuffle(&mut sample.points, n.max(code_rows(frozen)), frozen);
+    let begin = Instant::now();
     let result = parallel::run(
         guc::build_threads(),
         |job| {
             check_for_interrupts();
-            let (iteration, n_iter) = (job.step() as u32, job.total() as u32);
-            if n_iter > 0 {
-                progress::set_phase(Phase::KMeans { iteration, n_iter });
+            if let Some(phase) = phase_of(job) {
+                progress::set_phase(phase);
             }
         },
         |job| quantizers(&mut sample.points, n, k, frozen, job),
     );
     match result {
-        Ok(Ok(trained)) => trained,
+        Ok(Ok(trained)) => {
+            build_log::trained(heap.index(), &trained, k, begin.elapsed());
+            trained
+        }
         Ok(Err(e)) => failed(&e.to_string()),
         Err(e) => failed(&e.to_string()),
     }

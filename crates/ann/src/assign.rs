@@ -72,6 +72,11 @@ impl<'a> Assigner<'a> {
         Assigner { coarse, mean, packed }
     }
 
+    /// The centroids.
+    pub fn coarse(&self) -> &Coarse<'a> {
+        &self.coarse
+    }
+
     /// The nearest list of each point and its coarse distance (as `Coarse::assign` gives it; between lists that are
     /// equally near to the last bits the two may choose differently). Uses the pool it is called in (see
     /// `parallel::run`), else the calling thread alone. When the job is cancelled the rest of

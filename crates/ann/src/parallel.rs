@@ -17,6 +17,7 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub struct Job {
     cancelled: AtomicBool,
+    part: AtomicU64,
     step: AtomicU64,
     total: AtomicU64,
 }
@@ -30,6 +31,18 @@ impl Job {
     /// Asks the workers to stop.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Publishes that a part of the work begins, by a number that the caller gave it; its steps are not known yet.
+    pub fn begin(&self, part: u64) {
+        self.total.store(0, Ordering::Relaxed);
+        self.step.store(0, Ordering::Relaxed);
+        self.part.store(part, Ordering::Relaxed);
+    }
+
+    /// The part that runs, 0 before the first.
+    pub fn part(&self) -> u64 {
+        self.part.load(Ordering::Relaxed)
     }
 
     /// Publishes how far the work is: step `step` of `total`.

@@ -83,6 +83,21 @@ impl<R: Runs> Sorter<R> {
         self.len == 0
     }
 
+    /// Runs spilled so far.
+    pub fn runs(&self) -> usize {
+        self.n_runs
+    }
+
+    /// Bytes spilled so far.
+    pub fn spilled_bytes(&self) -> u64 {
+        (self.len - self.order.len() as u64) * self.record_size as u64
+    }
+
+    /// Bytes of rows that it holds in memory at most.
+    pub fn memory_bytes(&self) -> usize {
+        self.n_records_max * (self.record_size + size_of::<(Key, u32)>())
+    }
+
     /// Adds a row; its vector must have the size announced.
     pub fn add(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
         if entry.vector.len() + VECTOR != self.record_size {

@@ -1,0 +1,143 @@
+//! How well rows fit what an index was trained to: measured by a build over its rows, and later over a sample, so that
+//! both can be compared.
+
+use ann::coarse::Coarse;
+use ann::codec::{CodeKind, CodeLoss, Codec, Coding};
+use ann::kernels::norm_sqr;
+use ann::metric::Metric;
+use pages::meta::Fit;
+
+/// Of so many rows one is coded and compared with its code: that takes much longer than the comparison with its centroid.
+const ROWS_PER_CODE: usize = 64;
+
+/// A mean in the making.
+#[derive(Clone, Copy, Default)]
+pub struct Mean {
+    sum: f64,
+    n: u64,
+}
+
+impl Mean {
+    fn add(&mut self, x: f32) {
+        self.sum += f64::from(x);
+        self.n += 1;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.n += other.n;
+    }
+
+    /// None of nothing.
+    pub fn value(self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / self.n as f64)
+    }
+}
+
+/// The mean errors of some rows against their centroids and their codes.
+#[derive(Clone, Copy, Default)]
+pub struct Errors {
+    pub coarse: Mean,
+    pub code: Mean,
+}
+
+impl Errors {
+    /// Of `points`, as they were assigned: with what `Assigner` found of them.
+    pub fn against_centroids(
+        coarse: &Coarse<'_>,
+        points: &[f32],
+        coarse_distances: &[f32],
+    ) -> Self {
+        let mut errors = Self::default();
+        let rows = points.chunks_exact(coarse.dims.max(1));
+        for (point, distance) in rows.zip(coarse_distances) {
+            errors.coarse.add(coarse_error(coarse.metric, point, *distance));
+        }
+        errors
+    }
+
+    /// Adds the loss of every n-th of `points`, if the code was trained.
+    pub fn add_codes(
+        &mut self,
+        loss: &mut CodeLoss,
+        coarse: &Coarse<'_>,
+        points: &[f32],
+        list_nos: &[u32],
+        every: usize,
+    ) {
+        let rows = points.chunks_exact(coarse.dims.max(1)).zip(list_nos);
+        for (point, list_no) in rows.step_by(every.max(1)) {
+            self.code.add(loss.of(point, coarse.centroid(*list_no)));
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.coarse.merge(other.coarse);
+        self.code.merge(other.code);
+    }
+}
+
+/// As `pages::meta::Fit` says it. Scaling the vectors scales it, moving them does not where the metric does not care.
+fn coarse_error(metric: Metric, point: &[f32], distance: f32) -> f32 {
+    match metric {
+        Metric::L2 | Metric::L1 => distance.max(0.0),
+        Metric::InnerProduct => (norm_sqr(point).sqrt() + distance).max(0.0),
+        Metric::Cosine => {
+            let norm = norm_sqr(point).sqrt();
+            if norm > 0.0 { (1.0 + distance / norm).max(0.0) } else { 0.0 }
+        }
+    }
+}
+
+/// Measures the rows of a build.
+pub struct FitMeter {
+    errors: Errors,
+    loss: Option<CodeLoss>,
+    /// Rows of each list.
+    sizes: Vec<u64>,
+}
+
+impl FitMeter {
+    pub fn new(nlist: usize, code: Option<(CodeKind, usize, &Codec)>) -> Self {
+        let loss = code.and_then(|(kind, dims, codec)| CodeLoss::new(kind, dims, codec.params()));
+        Self { errors: Errors::default(), loss, sizes: vec![0; nlist] }
+    }
+
+    /// Counts a batch in. Called on a worker thread.
+    pub fn add(
+        &mut self,
+        coarse: &Coarse<'_>,
+        points: &[f32],
+        list_nos: &[u32],
+        coarse_distances: &[f32],
+    ) {
+        let mut errors = Errors::against_centroids(coarse, points, coarse_distances);
+        if let Some(loss) = &mut self.loss {
+            errors.add_codes(loss, coarse, points, list_nos, ROWS_PER_CODE);
+        }
+        self.errors.merge(&errors);
+        for list_no in list_nos {
+            if let Some(size) = self.sizes.get_mut(*list_no as usize) {
+                *size += 1;
+            }
+        }
+    }
+
+    /// What the metapage keeps.
+    pub fn fit(&self, table_blocks: u32) -> Fit {
+        let known = |mean: Mean| mean.value().unwrap_or_default() as f32;
+        Fit {
+            coarse_error: known(self.errors.coarse),
+            code_error: known(self.errors.code),
+            table_blocks,
+            imbalance_factor: imbalance_factor(&self.sizes) as f32,
+        }
+    }
+}
+
+/// FAISS's measure of how uneven lists are; 0 without rows.
+fn imbalance_factor(sizes: &[u64]) -> f64 {
+    let n: f64 = sizes.iter().map(|size| *size as f64).sum();
+    let squares: f64 = sizes.iter().map(|size| (*size as f64).powi(2)).sum();
+    if n > 0.0 { squares * sizes.len() as f64 / (n * n) } else { 0.0 }
+}
