@@ -12,6 +12,9 @@ const ASSIGN_BLOCK: usize = 256;
 const CACHED: usize = 8 * 1024 * 1024 / size_of::<f32>();
 const AHEAD: usize = 2048;
 
+/// Bytes of the centroids that many queries are compared with at a time.
+const BATCH_BYTES: usize = 16 * 1024;
+
 /// The centroids of an inverted file. Under inner product and cosine they have norm 1 and a vector belongs to
 /// the centroid of largest inner product; its own norm does not change which, so nothing is normalised.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +81,22 @@ impl Coarse<'_> {
         out.resize(self.nlist(), f32::INFINITY);
         self.block_distances(q, self.centroids, out);
     }
+
+    /// The same of many queries, query after query: a few centroids at a time, which stay in the first-level cache while
+    /// all queries are compared with them.
+    pub fn distances_of_many(&self, queries: &[&[f32]], out: &mut Vec<f32>) {
+        let nlist = self.nlist();
+        out.clear();
+        out.resize(nlist * queries.len(), f32::INFINITY);
+        let some = (BATCH_BYTES / (self.dims * size_of::<f32>()).max(1)).max(1);
+        let blocks = self.centroids.chunks(some.saturating_mul(self.dims).max(1));
+        for (first, rows) in (0..).step_by(some).zip(blocks) {
+            for (q, out) in queries.iter().zip(out.chunks_mut(nlist.max(1))) {
+                let end = nlist.min(first + some);
+                self.block_distances(q, rows, &mut out[first..end]);
+            }
+        }
+    }
 }
 
 /// The lists in order of their coarse distance, sorted only as far as they are asked for.
@@ -137,6 +156,14 @@ impl Probes {
         }
         let lists = (0u32..).zip(distances).zip(is_known).filter(|(_, known)| !known);
         self.keys.extend(lists.map(|((list_no, &distance), _)| key_of(distance, list_no)));
+    }
+
+    /// Puts the first `n` lists in order and forgets the others, and their memory; [`Probes::complete`] brings them back.
+    pub fn keep_first(&mut self, n: usize) {
+        self.sort_first(n);
+        self.keys.truncate(n);
+        self.keys.shrink_to_fit();
+        self.n_sorted = self.n_sorted.min(n);
     }
 
     /// How many lists there are.
@@ -251,6 +278,35 @@ mod tests {
         let mut all = order.clone();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn many_queries_have_the_distances_of_each() {
+        for metric in [Metric::L2, Metric::InnerProduct] {
+            for (dims, nlist, n) in [(1, 3, 2), (20, 1000, 5), (5000, 3, 2), (7, 0, 3)] {
+                let (centroids, points) = (random(dims * nlist, 3), random(dims * n, 4));
+                let coarse = Coarse { metric, dims, centroids: &centroids };
+                let queries: Vec<&[f32]> = points.chunks(dims).collect();
+                let (mut all, mut each) = (Vec::new(), Vec::new());
+                coarse.distances_of_many(&queries, &mut all);
+                for (i, query) in queries.iter().enumerate() {
+                    coarse.distances(query, &mut each);
+                    assert_eq!(all[i * nlist..(i + 1) * nlist], each);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lists_forgotten_come_back() {
+        let distances = random(100, 9);
+        let (mut all, mut few) = (Probes::new(), Probes::new());
+        all.refill(&distances);
+        few.refill(&distances);
+        few.keep_first(7);
+        assert_eq!((few.len(), few.get(7)), (7, None));
+        few.complete(&distances);
+        assert!((0..101).all(|i| all.get(i) == few.get(i)));
     }
 
     #[test]

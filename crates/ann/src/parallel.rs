@@ -11,7 +11,7 @@ use std::thread::{Builder, Thread, current, park_timeout, scope};
 use std::time::Duration;
 
 /// How long the calling thread sleeps between two ticks.
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// What the calling thread and the workers tell each other.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ pub enum WorkerError {
 }
 
 /// Cancels the job on every way out, also when `tick` unwinds.
-struct CancelOnDrop<'a>(&'a Job);
+pub(crate) struct CancelOnDrop<'a>(pub(crate) &'a Job);
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
@@ -90,10 +90,10 @@ impl Drop for DoneOnDrop<'_> {
 }
 
 /// Blocks every signal in this thread until it is dropped: threads started meanwhile inherit the mask.
-struct SignalsBlocked(SigSet);
+pub(crate) struct SignalsBlocked(SigSet);
 
 impl SignalsBlocked {
-    fn new() -> Result<Self, WorkerError> {
+    pub(crate) fn new() -> Result<Self, WorkerError> {
         SigSet::all()
             .thread_swap_mask(SigmaskHow::SIG_SETMASK)
             .map(SignalsBlocked)

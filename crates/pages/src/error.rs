@@ -17,6 +17,9 @@ pub enum Error {
     /// The sink or source of a build failed (temporary files).
     #[error("{0}")]
     Spill(String),
+    /// The system gave no worker threads.
+    #[error("{0}")]
+    Workers(String),
 }
 
 impl Error {

@@ -9,6 +9,7 @@ pub mod info;
 pub mod insert;
 pub mod layout;
 pub mod model;
+mod part;
 pub(crate) mod probe;
 pub mod rerank;
 mod shelf;

@@ -9,11 +9,12 @@ use crate::ahead::Ahead;
 use crate::bytes::{put, u16_at, u32_at};
 use crate::coded::directory;
 use crate::coded::layout::{CodeLayout, Run, RunPages, TID_UNITS, tid_places};
+use crate::coded::part::{self, Blocks};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Piece, Shelves, packed_run, pieces};
 use crate::error::Error;
 use crate::ivf::lists::{Lists, Probed, Seen, View, offer};
-use crate::meta::META_BLKNO;
+use crate::meta::{Coded, META_BLKNO};
 use crate::page::Blkno;
 use crate::store::Pages;
 use crate::tid::Tid;
@@ -21,7 +22,7 @@ use crate::tid::Tid;
 const TID_BYTES: usize = TID_UNITS * UNIT;
 
 /// Set in a place that is on a shelf.
-const ON_SHELF: u64 = 1 << 63;
+pub(super) const ON_SHELF: u64 = 1 << 63;
 
 /// Where a candidate's slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ struct Block {
 }
 
 impl Lists for CodedProbe {
+    type Part = Blocks;
+
     fn new() -> Self {
         let block = Block {
             tids: [0; TID_BYTES],
@@ -115,15 +118,61 @@ impl Lists for CodedProbe {
         bound: Option<Hit>,
         top: &mut TopK,
     ) -> Result<Seen, Error> {
+        // The shelf is read while its list is scanned.
+        let mut shelf = std::mem::take(&mut self.shelf);
+        let (coded, mut list_scan) = self.enter(view, list, bound, top)?;
+        let entry = directory::read(pages, view.meta, list.list_no)?;
+        let mut ahead = Ahead::new(pages);
+        if entry.n_blocks > 0 {
+            let run = packed_run(&entry, list.list_no, &coded.layout, coded.codes_first);
+            list_scan.run(&mut ahead, &run, u64::from(entry.start) * LANES as u64)?;
+        }
+        let mut shelves = Shelves::new(pages, &coded.layout, list.list_no, entry.shelf_first);
+        while let Some(blkno) = shelves.next(&mut shelf)? {
+            let run = shelf.run(list.list_no, &coded.layout);
+            list_scan.run(&mut ahead, &run, ON_SHELF | u64::from(blkno) << 16)?;
+        }
+        let seen = list_scan.seen;
+        self.shelf = shelf;
+        Ok(seen)
+    }
+
+    fn copy_list<P: Pages>(
+        pages: &P,
+        view: &View<'_>,
+        list_no: u32,
+        room: usize,
+        part: &mut Blocks,
+        give: &mut dyn FnMut(&mut Blocks),
+    ) -> Result<(), Error> {
+        part::copy_list(pages, view, list_no, room, part, give)
+    }
+
+    fn scan_part(&mut self, view: &View<'_>, list: Probed, part: &Blocks, top: &mut TopK) -> u64 {
+        let Ok((coded, mut list_scan)) = self.enter(view, list, None, top) else { return 0 };
+        for (units, at) in part.iter(&coded.layout) {
+            list_scan.whole(units, at);
+        }
+        list_scan.seen.tuples
+    }
+}
+
+impl CodedProbe {
+    /// A list about to be scanned.
+    fn enter<'a>(
+        &'a mut self,
+        view: &View<'a>,
+        list: Probed,
+        bound: Option<Hit>,
+        top: &'a mut TopK,
+    ) -> Result<(&'a Coded, ListScan<'a>), Error> {
         let (Some(codec), Some(coded), Some(coarse), Some(query)) =
-            (view.codec, view.meta.coded, view.coarse, &mut self.codec_query)
+            (view.codec, &view.meta.coded, view.coarse, &mut self.codec_query)
         else {
             return Err(Error::corrupted(META_BLKNO, "index has no codes"));
         };
         codec.enter_list(query, coarse.centroid(list.list_no), list.distance);
-        let entry = directory::read(pages, view.meta, list.list_no)?;
-        let mut ahead = Ahead::new(pages);
-        let mut list_scan = ListScan {
+        let list_scan = ListScan {
             codec,
             query,
             layout: &coded.layout,
@@ -133,16 +182,7 @@ impl Lists for CodedProbe {
             top,
             seen: Seen::default(),
         };
-        if entry.n_blocks > 0 {
-            let run = packed_run(&entry, list.list_no, &coded.layout, coded.codes_first);
-            list_scan.run(&mut ahead, &run, u64::from(entry.start) * LANES as u64)?;
-        }
-        let mut shelves = Shelves::new(pages, &coded.layout, list.list_no, entry.shelf_first);
-        while let Some(blkno) = shelves.next(&mut self.shelf)? {
-            let run = self.shelf.run(list.list_no, &coded.layout);
-            list_scan.run(&mut ahead, &run, ON_SHELF | u64::from(blkno) << 16)?;
-        }
-        Ok(list_scan.seen)
+        Ok((coded, list_scan))
     }
 }
 
@@ -170,7 +210,7 @@ impl ListScan<'_> {
         pieces(ahead, run, |piece| {
             let at = first + (piece.block * LANES) as u64;
             if piece.part.len == self.layout.block_units {
-                self.whole(&piece, at);
+                self.whole(piece.units, at);
             } else {
                 self.part(&piece, at);
             }
@@ -178,10 +218,10 @@ impl ListScan<'_> {
         })
     }
 
-    /// A block that lies whole on its page, read in place.
-    fn whole(&mut self, piece: &Piece<'_>, at: u64) {
+    /// A block that lies whole in one place, read there.
+    fn whole(&mut self, units: &[u8], at: u64) {
         let first_code = self.layout.first_code_unit() * UNIT;
-        let Some((head, codes)) = piece.units.split_at_checked(first_code) else { return };
+        let Some((head, codes)) = units.split_at_checked(first_code) else { return };
         let Some((tids, factors)) = head.split_at_checked(TID_BYTES) else { return };
         let factors = bytemuck::try_cast_slice(factors).unwrap_or_default();
         let block = &mut *self.block;

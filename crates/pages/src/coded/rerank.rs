@@ -13,6 +13,7 @@ use ann::topk::Hit;
 use crate::coded::probe::CodedProbe;
 use crate::error::Error;
 use crate::ivf::lists::View;
+use crate::ivf::scan::batch::{self, BatchParams};
 use crate::ivf::scan::{Found, Iterative, Scan, SearchParams};
 use crate::store::Pages;
 use crate::tid::Tid;
@@ -97,6 +98,12 @@ impl RerankScan {
     /// Starts over with a query as vectors are coded (normalised, rotated), copied. Nothing is read before the first
     /// [`RerankScan::next`]. A query of zeros stands for NULL, as in [`Scan::begin`].
     pub fn begin(&mut self, query: &[f32], params: RerankParams) {
+        self.begin_for(query, params, ROWS_FIRST);
+    }
+
+    /// The same where it is known how many rows will be asked for: if they are more than a scan begins with, the first
+    /// candidates are those for all of them.
+    pub fn begin_for(&mut self, query: &[f32], params: RerankParams, rows: usize) {
         let k_factor = params.k_factor.max(1);
         let search = SearchParams {
             nprobe: params.nprobe,
@@ -106,7 +113,7 @@ impl RerankScan {
                 other => other,
             },
             max_scan_tuples: params.max_scan_tuples,
-            tranche: ROWS_FIRST.saturating_mul(k_factor),
+            tranche: rows.max(ROWS_FIRST).saturating_mul(k_factor),
         };
         self.scan.begin(query, search);
         self.strict = params.iterative != Iterative::Relaxed;
@@ -152,6 +159,12 @@ impl RerankScan {
                 self.next_tranche(pages, view, narrow, exact)?;
             }
         }
+    }
+
+    /// The first candidates, if they were found by [`first_tranches`] and not taken in yet: what the first call of an
+    /// [`Exact`] will be about.
+    pub fn first_candidates(&self) -> &[Hit] {
+        self.scan.first_tranche()
     }
 
     /// Rows that a strict order had to leave out.
@@ -225,6 +238,17 @@ impl RerankScan {
         self.ready.append(&mut self.fresh);
         self.ready.sort_unstable_by(Hit::order);
     }
+}
+
+/// Finds the first candidates of every scan; all have just begun and belong to the same index.
+pub fn first_tranches<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    scans: &mut [RerankScan],
+    params: BatchParams,
+) -> Result<(), Error> {
+    let mut scans: Vec<_> = scans.iter_mut().map(|scan| &mut scan.scan).collect();
+    batch::first_tranches(pages, view, &mut scans, params)
 }
 
 /// Appends the candidates that still have a row to `out`, each with the key that `by` gives it.

@@ -171,12 +171,12 @@ impl<P: Pages> Checker<'_, P> {
     }
 
     fn list_page(&mut self, meta: &Meta, list_no: u32, list: &ListCopy) {
-        let free = list.tids().filter(|tid| tid.is_free()).count();
+        let free = list.slots.tids().filter(|tid| tid.is_free()).count();
         if free != list.header.n_free {
             let what = format!("LIST page counts {} free slots of {free}", list.header.n_free);
             self.damage(list.blkno, what);
         }
-        self.tids.extend(list.tids().filter(|tid| !tid.is_free()).map(|tid| tid.to_u64()));
+        self.tids.extend(list.slots.tids().filter(|tid| !tid.is_free()).map(|tid| tid.to_u64()));
         for (block, blknos) in list.blocks.chunks(meta.layout.block_pages).enumerate() {
             let fresh = blknos.iter().filter(|blkno| self.meet(**blkno, list.blkno)).count();
             if fresh < blknos.len() {
@@ -223,7 +223,7 @@ impl<P: Pages> Checker<'_, P> {
         let centroid = self.centroids.chunks(meta.dims).nth(list_no as usize).unwrap_or_default();
         let mut wrong = Vec::new();
         for (slot, vector) in (first..).zip(vectors.chunks(meta.dims)) {
-            if !list.tid(slot).is_free() {
+            if !list.slots.tid(slot).is_free() {
                 wrong.extend(vector_problem(meta, list, slot, vector, centroid));
             }
         }
@@ -268,13 +268,13 @@ fn vector_problem<E: Element>(
     vector: &[E],
     centroid: &[f32],
 ) -> Option<String> {
-    let tid = list.tid(slot);
+    let tid = list.slots.tid(slot);
     if vector.iter().any(|x| !x.to_f32().is_finite()) {
         return Some(format!("vector of tid {tid} is not finite"));
     }
     let norm = norm_sqr(vector);
     // Not bit for bit: a CPU without fused multiply-add rounds differently.
-    let stored = list.norms.get(slot).copied().unwrap_or(f32::NAN);
+    let stored = list.slots.norms.get(slot).copied().unwrap_or(f32::NAN);
     let is_same = stored == norm || (stored - norm).abs() <= NORM_SLACK * norm;
     if meta.has_norms() && !is_same {
         return Some(format!("norm of tid {tid} is not that of its vector"));

@@ -1,9 +1,13 @@
 //! LIST pages: the TIDs, norms and block numbers of one inverted list, and their copy outside the
 //! lock.
 
+use std::ops::Range;
+
 use crate::bytes::{f32_at, put, put_u16, put_u32, u16_at, u32_at};
 use crate::error::Error;
 use crate::geometry::Geometry;
+use crate::ivf::directory;
+use crate::meta::Meta;
 use crate::page::{BODY_SIZE, Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::Pages;
 use crate::tid::{TID_SIZE, Tid};
@@ -189,9 +193,55 @@ pub struct ListCopy {
     pub header: ListHeader,
     /// Block numbers, P of each block.
     pub blocks: Vec<Blkno>,
+    /// Its slots.
+    pub slots: Slots,
+}
+
+/// What a LIST page says of consecutive slots, outside the lock.
+#[derive(Debug, Default)]
+pub struct Slots {
     /// Squared norm of each slot; empty without norms.
     pub norms: Vec<f32>,
     tids: Vec<u8>,
+}
+
+impl Slots {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tids.len() / TID_SIZE
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.tids.is_empty()
+    }
+
+    /// The tid of a slot; free past the end.
+    #[inline]
+    pub fn tid(&self, slot: usize) -> Tid {
+        match self.tids.get(slot * TID_SIZE..).and_then(|rest| rest.first_chunk()) {
+            Some(bytes) => Tid::from_bytes(*bytes),
+            None => Tid::FREE,
+        }
+    }
+
+    /// The tids of all slots, free ones included.
+    pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
+        self.tids.as_chunks().0.iter().map(|bytes| Tid::from_bytes(*bytes))
+    }
+
+    /// Forgets all, keeps the memory.
+    pub fn clear(&mut self) {
+        self.norms.clear();
+        self.tids.clear();
+    }
+
+    /// Appends some slots of others.
+    pub fn extend(&mut self, others: &Self, slots: Range<usize>) {
+        let tids = slots.start * TID_SIZE..slots.end * TID_SIZE;
+        self.tids.extend_from_slice(others.tids.get(tids).unwrap_or_default());
+        self.norms.extend_from_slice(others.norms.get(slots).unwrap_or_default());
+    }
 }
 
 impl ListCopy {
@@ -207,8 +257,7 @@ impl ListCopy {
         self.header = ListHeader::read(&page, blkno, list_no, layout)?;
         self.blkno = blkno;
         self.blocks.clear();
-        self.norms.clear();
-        self.tids.clear();
+        self.slots.clear();
         let (n_slots, n_blocks) = (self.header.n_slots, self.header.n_blocks);
         let body = page.body();
         let part = |at: usize, len: usize| body.get(at..at + len).unwrap_or_default();
@@ -216,24 +265,41 @@ impl ListCopy {
         self.blocks.extend(blocks.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)));
         if layout.has_norms {
             let norms = part(layout.norm_at(0), 4 * n_slots);
-            self.norms.extend(norms.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
+            self.slots.norms.extend(norms.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
         }
-        self.tids.extend_from_slice(part(layout.tid_at(0), TID_SIZE * n_slots));
+        self.slots.tids.extend_from_slice(part(layout.tid_at(0), TID_SIZE * n_slots));
         Ok(())
     }
+}
 
-    /// The tid of a slot; free past the end.
-    #[inline]
-    pub fn tid(&self, slot: usize) -> Tid {
-        match self.tids.get(slot * TID_SIZE..).and_then(|rest| rest.first_chunk()) {
-            Some(bytes) => Tid::from_bytes(*bytes),
-            None => Tid::FREE,
-        }
+/// The LIST pages of a list, one after the other, each copied under its own share lock.
+pub struct ListPages<'p, P: Pages> {
+    pages: &'p P,
+    layout: ListLayout,
+    list_no: u32,
+    next: Blkno,
+    chain: Chain,
+}
+
+impl<'p, P: Pages> ListPages<'p, P> {
+    /// Of list `list_no`, as the directory says now.
+    pub fn new(pages: &'p P, meta: &Meta, list_no: u32) -> Result<Self, Error> {
+        let next = directory::read(pages, meta, list_no)?.first;
+        Ok(Self { pages, layout: meta.layout, list_no, next, chain: Chain::new(next) })
     }
 
-    /// The tids of all slots, free ones included.
-    pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
-        self.tids.as_chunks().0.iter().map(|bytes| Tid::from_bytes(*bytes))
+    /// Copies the next page into `list`. False at the end of the chain.
+    pub fn next(&mut self, list: &mut ListCopy) -> Result<bool, Error> {
+        let blkno = self.next;
+        if blkno == INVALID_BLKNO {
+            return Ok(false);
+        }
+        list.read(self.pages, blkno, self.list_no, &self.layout)?;
+        self.next = list.header.next;
+        if self.next != INVALID_BLKNO {
+            self.chain.advance(blkno, self.next)?;
+        }
+        Ok(true)
     }
 }
 

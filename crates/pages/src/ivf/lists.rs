@@ -42,6 +42,9 @@ pub struct Seen {
 
 /// How the lists of one kind of index are scanned: a query made ready, with the buffers of the inner loop.
 pub trait Lists {
+    /// Rows of a list outside of its pages: what worker threads can scan.
+    type Part: Default + Send + Sync;
+
     /// Without a query.
     fn new() -> Self;
     /// Takes over a query, copied.
@@ -63,6 +66,24 @@ pub trait Lists {
         bound: Option<Hit>,
         top: &mut TopK,
     ) -> Result<Seen, Error>;
+    /// Copies the live rows of a list, with the locks of a scan, into `part`, which is empty before and after; calls
+    /// `give` with every `room` bytes or so, and at the end, with no lock held: it leaves an empty part behind.
+    fn copy_list<P: Pages>(
+        pages: &P,
+        view: &View<'_>,
+        list_no: u32,
+        room: usize,
+        part: &mut Self::Part,
+        give: &mut dyn FnMut(&mut Self::Part),
+    ) -> Result<(), Error>;
+    /// Offers every row of a part of a list to `top`, with the keys of [`Lists::scan_list`]. Returns their number.
+    fn scan_part(
+        &mut self,
+        view: &View<'_>,
+        list: Probed,
+        part: &Self::Part,
+        top: &mut TopK,
+    ) -> u64;
 }
 
 /// Hands a hit on, unless it was returned before.

@@ -8,6 +8,7 @@ pub mod info;
 pub mod insert;
 pub mod list;
 pub mod lists;
+mod part;
 pub mod probe;
 pub mod scan;
 pub mod sort;

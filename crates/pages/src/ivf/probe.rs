@@ -10,17 +10,19 @@ use ann::topk::{Hit, TopK};
 
 use crate::ahead::Ahead;
 use crate::error::Error;
-use crate::ivf::directory;
-use crate::ivf::list::{Chain, ListCopy, ListHeader};
+use crate::ivf::list::{ListCopy, ListHeader, ListPages, Slots};
 use crate::ivf::lists::{Lists, Probed, Seen, View, offer};
+use crate::ivf::part::{self, Rows};
 use crate::meta::Meta;
-use crate::page::{Blkno, INVALID_BLKNO, PageKind};
+use crate::page::{Blkno, PageKind};
 use crate::store::Pages;
 
 /// The f32 estimate of a cosine is off by less than this (a handful of roundings of 2⁻²⁴ each).
 const COSINE_SLACK: f64 = 1e-5;
 /// How often a block that changed under the scan is looked up again before it counts as damage.
-const LOOKUPS: usize = 4;
+pub(super) const LOOKUPS: usize = 4;
+/// Copied rows compared before the nearest are picked out: their distances stay in the first-level cache.
+const PART_ROWS: usize = 64;
 
 /// A query made ready for its lists, with the buffers of the inner loop.
 pub struct Probe<E: Element> {
@@ -38,6 +40,8 @@ pub struct Probe<E: Element> {
 }
 
 impl<E: Element> Lists for Probe<E> {
+    type Part = Rows<E>;
+
     fn new() -> Self {
         Self {
             metric: Metric::L2,
@@ -99,31 +103,70 @@ impl<E: Element> Lists for Probe<E> {
     ) -> Result<Seen, Error> {
         let (meta, list_no) = (view.meta, list.list_no);
         let mut seen = Seen::default();
-        let mut blkno = directory::read(pages, meta, list_no)?.first;
-        let mut chain = Chain::new(blkno);
-        while blkno != INVALID_BLKNO {
-            self.list.read(pages, blkno, list_no, &meta.layout)?;
+        let mut list_pages = ListPages::new(pages, meta, list_no)?;
+        while list_pages.next(&mut self.list)? {
             let header = self.list.header;
             seen.tuples += (header.n_slots - header.n_free) as u64;
             if self.has_direction {
                 self.scan_blocks(pages, meta, list_no, bound, top, &mut seen)?;
             } else {
-                self.all_rows(bound, top, &mut seen);
+                all_rows(&self.list.slots, bound, top, &mut seen);
             }
             pages.breathe();
-            if header.next != INVALID_BLKNO {
-                chain.advance(blkno, header.next)?;
-            }
-            blkno = header.next;
         }
         Ok(seen)
+    }
+
+    fn copy_list<P: Pages>(
+        pages: &P,
+        view: &View<'_>,
+        list_no: u32,
+        room: usize,
+        part: &mut Rows<E>,
+        give: &mut dyn FnMut(&mut Rows<E>),
+    ) -> Result<(), Error> {
+        part::copy_list(pages, view.meta, list_no, room, part, give)
+    }
+
+    fn scan_part(
+        &mut self,
+        _view: &View<'_>,
+        _list: Probed,
+        part: &Rows<E>,
+        top: &mut TopK,
+    ) -> u64 {
+        let mut seen = Seen::default();
+        if !self.has_direction {
+            all_rows(&part.slots, None, top, &mut seen);
+            return part.live;
+        }
+        self.invert_norms(&part.slots.norms);
+        let size = PART_ROWS * self.query.len().max(1);
+        let firsts = (0..part.slots.len()).step_by(PART_ROWS);
+        for (first, rows) in firsts.zip(part.rows.chunks(size)) {
+            let n = (part.slots.len() - first).min(PART_ROWS);
+            self.out.resize(n, 0.0);
+            self.kernel.distances(&self.query, rows, &mut self.out);
+            self.sift(&part.slots, first, n, None, top, &mut seen);
+        }
+        part.live
+    }
+}
+
+/// Every row, as near as any other.
+fn all_rows(slots: &Slots, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+    for tid in slots.tids().filter(|tid| !tid.is_free()) {
+        offer(Hit { key: 0.0, id: tid.to_u64(), at: 0 }, bound, top, seen);
     }
 }
 
 impl<E: Element> Probe<E> {
-    fn all_rows(&self, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
-        for tid in self.list.tids().filter(|tid| !tid.is_free()) {
-            offer(Hit { key: 0.0, id: tid.to_u64(), at: 0 }, bound, top, seen);
+    /// Readies the norms of slots to be scanned.
+    fn invert_norms(&mut self, norms: &[f32]) {
+        if self.metric == Metric::Cosine {
+            let inverse = 1.0 / self.query_norm_sqr.sqrt();
+            self.inverse_norms.clear();
+            self.inverse_norms.extend(norms.iter().map(|n| inverse / n.sqrt()));
         }
     }
 
@@ -140,11 +183,9 @@ impl<E: Element> Probe<E> {
         for blkno in &self.list.blocks {
             pages.prefetch(*blkno);
         }
-        if self.metric == Metric::Cosine {
-            let inverse = 1.0 / self.query_norm_sqr.sqrt();
-            self.inverse_norms.clear();
-            self.inverse_norms.extend(self.list.norms.iter().map(|n| inverse / n.sqrt()));
-        }
+        let list = std::mem::take(&mut self.list);
+        self.invert_norms(&list.slots.norms);
+        self.list = list;
         let v = meta.layout.block_vectors;
         self.out.resize(v, 0.0);
         let mut ahead = Ahead::new(pages);
@@ -152,7 +193,7 @@ impl<E: Element> Probe<E> {
             let first = block * v;
             let n = (self.list.header.n_slots - first).min(v);
             if self.block_distances(&mut ahead, meta, list_no, block, n, top.threshold())? {
-                self.sift(first, n, bound, top, seen);
+                self.sift(&self.list.slots, first, n, bound, top, seen);
             }
             if block % 16 == 15 {
                 pages.breathe();
@@ -200,24 +241,31 @@ impl<E: Element> Probe<E> {
                 return Ok(false);
             }
         }
-        Err(Error::corrupted(
-            self.list.blkno,
-            format!("LIST page names blocks {blknos:?}, which are no DATA pages of list {list_no}"),
-        ))
+        Err(no_data(self.list.blkno, blknos, list_no))
     }
 
     /// Offers what passes the threshold among the values of slots `first .. first + n`.
-    fn sift(&self, first: usize, n: usize, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+    fn sift(
+        &self,
+        slots: &Slots,
+        first: usize,
+        n: usize,
+        bound: Option<Hit>,
+        top: &mut TopK,
+        seen: &mut Seen,
+    ) {
         let Some(values) = self.out.get(..n) else { return };
         match self.metric {
             Metric::L2 | Metric::L1 => {
-                self.sift_by(first, values, bound, top, seen, |_, value| value);
+                self.sift_by(slots, first, values, bound, top, seen, |_, value| value);
             }
-            Metric::InnerProduct => self.sift_by(first, values, bound, top, seen, |_, dot| -dot),
+            Metric::InnerProduct => {
+                self.sift_by(slots, first, values, bound, top, seen, |_, dot| -dot);
+            }
             Metric::Cosine => {
                 let inverse = self.inverse_norms.get(first..first + n).unwrap_or_default();
                 // Without a norm the estimate is NaN, which passes on to the exact key.
-                self.sift_by(first, values, bound, top, seen, |lane, dot| {
+                self.sift_by(slots, first, values, bound, top, seen, |lane, dot| {
                     -dot * inverse.get(lane).copied().unwrap_or(f32::NAN)
                 });
             }
@@ -225,8 +273,10 @@ impl<E: Element> Probe<E> {
     }
 
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "inlined into its three callers above")]
     fn sift_by(
         &self,
+        slots: &Slots,
         first: usize,
         values: &[f32],
         bound: Option<Hit>,
@@ -241,11 +291,11 @@ impl<E: Element> Probe<E> {
                 continue;
             }
             let slot = first + lane;
-            let tid = self.list.tid(slot);
+            let tid = slots.tid(slot);
             if tid.is_free() {
                 continue;
             }
-            let hit = Hit { key: self.key(slot, *value), id: tid.to_u64(), at: 0 };
+            let hit = Hit { key: self.key(slots, slot, *value), id: tid.to_u64(), at: 0 };
             offer(hit, bound, top, seen);
             limit = self.limit(top.threshold());
         }
@@ -261,20 +311,27 @@ impl<E: Element> Probe<E> {
     }
 
     /// The exact key of a slot: orders as the operator does.
-    fn key(&self, slot: usize, value: f32) -> f64 {
+    fn key(&self, slots: &Slots, slot: usize, value: f32) -> f64 {
         match self.metric {
             Metric::L2 | Metric::L1 => f64::from(value),
             Metric::InnerProduct => -f64::from(value),
             Metric::Cosine => {
-                let norm = self.list.norms.get(slot).copied().unwrap_or(f32::NAN);
+                let norm = slots.norms.get(slot).copied().unwrap_or(f32::NAN);
                 cosine_from(value, self.query_norm_sqr, norm)
             }
         }
     }
 }
 
+/// A LIST page names a block of other pages, time and again.
+pub(super) fn no_data(list: Blkno, blknos: &[Blkno], list_no: u32) -> Error {
+    let what =
+        format!("LIST page names blocks {blknos:?}, which are no DATA pages of list {list_no}");
+    Error::corrupted(list, what)
+}
+
 /// Whether a LIST page still names this block (under a share lock).
-fn is_listed<P: Pages>(
+pub(super) fn is_listed<P: Pages>(
     pages: &P,
     meta: &Meta,
     list_no: u32,

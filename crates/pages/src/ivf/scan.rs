@@ -9,6 +9,8 @@
 //! A strict order has to leave out what it finds too late. So that this is rare, it returns no more
 //! than an eighth of what was visited, or ten rows, before it goes on to further lists.
 
+pub mod batch;
+
 use ann::coarse::Probes;
 use ann::coded_coarse::CodedQuery;
 use ann::topk::{Hit, TopK};
@@ -114,6 +116,8 @@ pub struct Scan<L: Lists> {
 enum State {
     Idle,
     Begun,
+    /// The first tranche is there, found by [`batch::first_tranches`].
+    Primed,
     Running,
     Ended,
 }
@@ -181,15 +185,23 @@ impl<L: Lists> Scan<L> {
 
     /// The next tranche as a whole, in order; empty at the end. What is left of the one before is dropped.
     pub fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        if state == State::Primed && self.given == 0 && !self.ready.is_empty() {
+            self.state = State::Running;
+            return Ok(&self.ready);
+        }
         self.ready.clear();
         self.given = 0;
-        let state = std::mem::replace(&mut self.state, State::Ended);
         match state {
             State::Idle | State::Ended => return Ok(&[]),
             State::Begun => self.start(view)?,
-            State::Running => {}
+            State::Primed | State::Running => {}
         }
         self.next_tranche(pages, view)?;
+        if self.ready.is_empty() && state == State::Begun {
+            // The nearest lists are empty; others need not be.
+            self.next_tranche(pages, view)?;
+        }
         if !self.ready.is_empty() {
             self.state = State::Running;
         }
@@ -212,15 +224,29 @@ impl<L: Lists> Scan<L> {
         self.visited
     }
 
-    /// Orders the lists by their distance to the query.
+    /// Fits the query to the index and orders the lists by their distance to it.
     fn start(&mut self, view: &View<'_>) -> Result<(), Error> {
-        let meta = view.meta;
-        if !self.probe.prepare(view) {
-            return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
+        self.prepare(view)?;
+        self.order_lists(view)
+    }
+
+    fn prepare(&mut self, view: &View<'_>) -> Result<(), Error> {
+        if self.probe.prepare(view) {
+            return Ok(());
         }
+        Err(Error::corrupted(META_BLKNO, "query does not fit the index"))
+    }
+
+    /// Whether so few of very many lists are wanted that not all are compared.
+    fn passes_over(&self, view: &View<'_>) -> bool {
+        let is_few = self.params.nprobe.saturating_mul(PASSED_OVER_MIN) < view.meta.nlist;
+        is_few && view.coded_coarse.is_some()
+    }
+
+    fn order_lists(&mut self, view: &View<'_>) -> Result<(), Error> {
         let nprobe = self.params.nprobe;
         if let (Some(coded), Some(coarse)) = (view.coded_coarse, &view.coarse)
-            && nprobe.saturating_mul(PASSED_OVER_MIN) < meta.nlist
+            && self.passes_over(view)
         {
             let query = self.nearest_query.get_or_insert_with(|| coded.query());
             coded.nearest(coarse, self.probe.query(), nprobe, query, &mut self.nearest);
@@ -268,18 +294,28 @@ impl<L: Lists> Scan<L> {
         } else if self.params.iterative != Iterative::Off {
             self.further_lists(pages, view, at)?;
         }
-        self.top.sort_into(&mut self.ready);
-        self.given = 0;
-        let is_full = self.ready.len() == self.tranche;
-        let is_cut = self.hold_back(view.meta) || is_full;
-        self.returned += self.ready.len() as u64;
-        self.raise_bounds(is_cut);
-        self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
+        self.end_tranche(view.meta);
         Ok(())
     }
 
+    /// Puts what was found in order.
+    fn end_tranche(&mut self, meta: &Meta) {
+        self.top.sort_into(&mut self.ready);
+        self.given = 0;
+        let is_full = self.ready.len() == self.tranche;
+        let is_cut = self.hold_back(meta) || is_full;
+        self.returned += self.ready.len() as u64;
+        self.raise_bounds(is_cut);
+        self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
+    }
+
+    /// Lists of the first tranche.
+    fn n_first(&self, meta: &Meta) -> usize {
+        self.params.nprobe.clamp(1, meta.nlist)
+    }
+
     fn first_lists<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
-        let end = self.params.nprobe.clamp(1, view.meta.nlist);
+        let end = self.n_first(view.meta);
         for at in 0..end {
             self.visited += self.scan_list(pages, view, at, None)?.tuples;
         }

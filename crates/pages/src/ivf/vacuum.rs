@@ -42,7 +42,7 @@ pub fn bulk_delete<P: Pages>(
         while blkno != INVALID_BLKNO {
             list.read(pages, blkno, list_no, &meta.layout)?;
             dead.clear();
-            dead.extend(list.tids().filter(|tid| !tid.is_free() && is_dead(*tid)));
+            dead.extend(list.slots.tids().filter(|tid| !tid.is_free() && is_dead(*tid)));
             let mut header = list.header;
             if !dead.is_empty() {
                 dead.sort_unstable();

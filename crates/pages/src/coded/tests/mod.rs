@@ -1,5 +1,6 @@
 //! The verbs of a coded index together, on pages in memory, against a model: a map from tid to vector.
 
+mod batch;
 mod crash;
 mod damage;
 mod estimates;

@@ -1,0 +1,227 @@
+//! Work that the calling thread reads while worker threads compute: a bounded queue between them.
+//!
+//! As in [`crate::parallel`], the threads belong to one call, end before it returns, block every signal and never call
+//! the server. Only the calling thread reads pages, answers interrupts and waits for room in the queue.
+
+use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, scope};
+
+use crate::parallel::{CancelOnDrop, Job, SignalsBlocked, TICK, WorkerError};
+
+/// Items that wait for each worker; as many more are being worked on.
+const WAITING: usize = 2;
+
+struct State<T> {
+    items: VecDeque<T>,
+    /// No more items will come.
+    is_closed: bool,
+    /// Workers still there.
+    n_workers: usize,
+    /// A worker panicked: nobody may wait for it.
+    is_broken: bool,
+}
+
+struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// For the workers: an item, or the end.
+    filled: Condvar,
+    /// For the calling thread: room, or a worker's end.
+    emptied: Condvar,
+    room: usize,
+}
+
+impl<T> Queue<T> {
+    fn new(threads: usize) -> Self {
+        let state = State {
+            items: VecDeque::new(),
+            is_closed: false,
+            n_workers: threads,
+            is_broken: false,
+        };
+        let room = threads * WAITING;
+        Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new(), room }
+    }
+
+    /// Nobody panics while holding it.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `is_met`, calling `tick` about every 10 ms without the lock.
+    fn wait(&self, mut tick: impl FnMut(), is_met: impl Fn(&State<T>) -> bool) {
+        loop {
+            let state = self.lock();
+            if is_met(&state) {
+                return;
+            }
+            let waited = self.emptied.wait_timeout(state, TICK);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            tick();
+        }
+    }
+
+    fn put(&self, item: T) {
+        self.lock().items.push_back(item);
+        self.filled.notify_one();
+    }
+
+    /// The next item; None at the end.
+    fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.items.pop_front() {
+                self.emptied.notify_one();
+                return Some(item);
+            }
+            if state.is_closed {
+                return None;
+            }
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Lets the workers end, on every way out.
+struct CloseOnDrop<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for CloseOnDrop<'_, T> {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.filled.notify_all();
+    }
+}
+
+/// Counts a worker out, also when it panicked.
+struct LeaveOnDrop<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for LeaveOnDrop<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.n_workers -= 1;
+        state.is_broken |= std::thread::panicking();
+        drop(state);
+        self.0.emptied.notify_one();
+    }
+}
+
+/// Runs `produce` on the calling thread and `consume`, for every item that it gives, on one of `threads` workers (at least
+/// one), in any order; returns when all are consumed. `give` waits while the workers are behind. About every 10 ms of
+/// waiting `tick` is called. Where `tick` or `produce` unwinds the job is cancelled and the threads are joined before the
+/// unwind goes on; `consume` asks the job at least every 20 ms and returns soon once it is cancelled, and items not begun
+/// are passed over. A panic of `consume` goes on in the calling thread.
+pub fn feed<T: Send, R>(
+    threads: usize,
+    mut tick: impl FnMut(),
+    produce: impl FnOnce(&mut dyn FnMut(T)) -> R,
+    consume: impl Fn(&Job, T) + Sync,
+) -> Result<R, WorkerError> {
+    let threads = threads.max(1);
+    let job = Job::default();
+    let queue = Queue::new(threads);
+    let (job, queue, consume) = (&job, &queue, &consume);
+    scope(|scope| {
+        let close = CloseOnDrop(queue);
+        let cancel = CancelOnDrop(job);
+        let mut workers = Vec::with_capacity(threads);
+        let blocked = SignalsBlocked::new()?;
+        for i in 0..threads {
+            let work = move || {
+                let _leave = LeaveOnDrop(queue);
+                while let Some(item) = queue.take() {
+                    if !job.cancelled() {
+                        consume(job, item);
+                    }
+                }
+            };
+            let builder = Builder::new().name(format!("faiss worker {i}"));
+            let worker = builder.spawn_scoped(scope, work);
+            workers.push(worker.map_err(|error| WorkerError::Spawn(error.to_string()))?);
+        }
+        drop(blocked);
+        let result = produce(&mut |item| {
+            queue.wait(&mut tick, |state| state.is_broken || state.items.len() < queue.room);
+            queue.put(item);
+        });
+        drop(close);
+        queue.wait(&mut tick, |state| state.is_broken || state.n_workers == 0);
+        drop(cancel);
+        for worker in workers {
+            worker.join().unwrap_or_else(|payload| resume_unwind(payload));
+        }
+        Ok(result)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::feed;
+    use nix::sys::signal::{SigSet, Signal};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    #[test]
+    fn every_item_is_consumed_once() {
+        for threads in [0, 1, 3] {
+            for n in [0, 1, 1000u64] {
+                let (sum, count) = (AtomicU64::new(0), AtomicU64::new(0));
+                let produce = |give: &mut dyn FnMut(u64)| {
+                    (0..n).for_each(give);
+                    "done"
+                };
+                let consume = |_: &_, item| {
+                    assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT));
+                    sum.fetch_add(item, Ordering::Relaxed);
+                    count.fetch_add(1, Ordering::Relaxed);
+                };
+                assert_eq!(feed(threads, || (), produce, consume).unwrap(), "done");
+                assert_eq!(count.into_inner(), n);
+                assert_eq!(sum.into_inner(), n * n.saturating_sub(1) / 2);
+            }
+        }
+        assert!(!SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT));
+    }
+
+    #[test]
+    fn an_unwinding_tick_waits_for_the_workers() {
+        let ended = AtomicBool::new(false);
+        let produce = |give: &mut dyn FnMut(())| (0..100).for_each(|_| give(()));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            feed(
+                2,
+                || panic!("cancel"),
+                produce,
+                |job, ()| {
+                    while !job.cancelled() {
+                        std::thread::yield_now();
+                    }
+                    ended.store(true, Ordering::SeqCst);
+                },
+            )
+        }));
+        assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"cancel"));
+        assert!(ended.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn an_unwinding_producer_ends_the_workers() {
+        let outcome = catch_unwind(|| {
+            let produce = |give: &mut dyn FnMut(u8)| {
+                give(1);
+                panic!("no page");
+            };
+            feed(2, || (), produce, |_, _| ()).is_ok()
+        });
+        assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"no page"));
+    }
+
+    #[test]
+    fn a_panic_of_a_worker_goes_on_in_the_caller() {
+        let outcome = catch_unwind(|| {
+            let produce = |give: &mut dyn FnMut(u8)| (0..100).for_each(give);
+            feed(2, || (), produce, |_, _| panic!("broken")).is_ok()
+        });
+        assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"broken"));
+    }
+}
