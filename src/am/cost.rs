@@ -4,6 +4,8 @@
 //! (startup); the rest of the index is spread over the rows that the executor may still ask for.
 //! The planner takes the share of it that LIMIT and the filters make likely.
 
+mod graph;
+
 use ann::rules::optimal_nlist;
 use pages::coded::model;
 use pages::ivf::scan::TRANCHE_FIRST;
@@ -33,7 +35,13 @@ const ROWS_FIRST: f64 = 10.0;
 const DIMS_UNKNOWN: f64 = 512.0;
 
 /// What an index looks like to the planner.
-struct Shape {
+enum Shape {
+    Lists(ListShape),
+    Graph(graph::Shape),
+}
+
+/// Inverted lists, or one.
+struct ListShape {
     tuples: f64,
     /// Pages of the inverted lists.
     pages: f64,
@@ -79,9 +87,9 @@ impl Prices {
 
 /// Startup and total cost. `reread` is the part of the first lists' pages that a repeated scan does
 /// not find cached, and `heap_pages` the pages of the table.
-fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
+fn price(shape: &ListShape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
     let share = (shape.nprobe / shape.nlist).min(1.0);
-    let exact = prices.operator * (OPERATORS_PER_VECTOR + shape.dims / DIMS_PER_OPERATOR);
+    let exact = exact_distance(prices, shape.dims);
     let vector = if shape.reranked > 0.0 { exact * CODE_SHARE } else { exact };
     // Where the table keeps its vectors out of line, the server prices a sequential scan by the few
     // pages of the main table and the fetching of vectors at nothing. The first lists are priced by
@@ -102,6 +110,11 @@ fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, 
     let again = if shape.nlist > 1.0 { 0.0 } else { later_tranches(shape.tuples) };
     let again = again * (shape.pages * prices.seq_page + shape.tuples * vector);
     (startup, startup + going_on + again + shape.tuples * prices.index_tuple)
+}
+
+/// An exact distance.
+fn exact_distance(prices: &Prices, dims: f64) -> f64 {
+    prices.operator * (OPERATORS_PER_VECTOR + dims / DIMS_PER_OPERATOR)
 }
 
 /// How often a single list is gone over again until all rows are out: each tranche takes twice as many.
@@ -166,24 +179,42 @@ unsafe fn estimate(
         let no_join = pg_sys::JoinType::JOIN_INNER;
         pg_sys::clauselist_selectivity(root, quals, relid, no_join, std::ptr::null_mut())
     };
-    // SAFETY: the planner's lock keeps the index open-able.
-    let shape = unsafe { shape_of(index, selectivity) };
     let prices = Prices::of(index.reltablespace);
-    let first = (shape.pages * (shape.nprobe / shape.nlist).min(1.0)).max(1.0);
-    let reread = if loop_count > 1.0 {
-        // SAFETY: plain numbers and the planner's root.
-        let fetched = unsafe {
-            let all = first * loop_count;
-            pg_sys::index_pages_fetched(all, index.pages, f64::from(index.pages), root)
-        };
-        (fetched / (first * loop_count)).min(1.0)
-    } else {
-        1.0
-    };
     // SAFETY: the index's table is in the planner's arrays.
     let heap_pages = f64::from(unsafe { (*index.rel).pages }).max(1.0);
-    let (startup, total) = price(&shape, &prices, reread, heap_pages);
+    // SAFETY: plain numbers and the planner's root.
+    let reread = |first| unsafe { reread(root, index, first, loop_count) };
+    // SAFETY: the planner's lock keeps the index open-able.
+    let (startup, total) = match unsafe { shape_of(index, selectivity) } {
+        Shape::Lists(shape) => {
+            let first = (shape.pages * (shape.nprobe / shape.nlist).min(1.0)).max(1.0);
+            price(&shape, &prices, reread(first), heap_pages)
+        }
+        Shape::Graph(shape) => {
+            graph::price(&shape, &prices, reread(shape.first_pages()), heap_pages)
+        }
+    };
     (startup, total, selectivity, f64::from(index.pages))
+}
+
+/// The part of the `first` pages of each of `loop_count` scans that is not cached.
+///
+/// # Safety
+/// `root` is the planner's.
+unsafe fn reread(
+    root: *mut pg_sys::PlannerInfo,
+    index: &pg_sys::IndexOptInfo,
+    first: f64,
+    loop_count: f64,
+) -> f64 {
+    if loop_count <= 1.0 {
+        return 1.0;
+    }
+    let all = first * loop_count;
+    // SAFETY: plain numbers and the planner's root.
+    let fetched =
+        unsafe { pg_sys::index_pages_fetched(all, index.pages, f64::from(index.pages), root) };
+    (fetched / all).min(1.0)
 }
 
 /// # Safety
@@ -193,22 +224,26 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
     let heap_tuples = unsafe { (*index.rel).tuples };
     let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * selectivity }.max(1.0);
     let frozen = if index.hypothetical {
+        let method = method_by_oid(index.relam);
+        if method.is_some_and(|method| method.is_graph) {
+            return Shape::Graph(graph::Shape::guess(tuples, f64::from(index.pages).max(1.0)));
+        }
         let options = IvfOptions::default();
-        let has_lists = method_by_oid(index.relam).is_none_or(|method| method.has_lists);
+        let has_lists = method.is_none_or(|method| method.has_lists);
         let nlist = if has_lists { optimal_nlist(tuples as u64) } else { 1 };
         Frozen::guess(nlist, guc::nprobe_for(&options))
     } else {
         // SAFETY: the planner's lock is enough, so none is taken.
         unsafe { Frozen::of(index.indexoid) }
     };
-    Shape {
+    Shape::Lists(ListShape {
         tuples,
         pages: (f64::from(index.pages) - frozen.kept_pages).max(1.0),
         nlist: frozen.nlist.max(1.0),
         nprobe: frozen.nprobe,
         dims: frozen.dims,
         reranked: frozen.reranked.min(tuples),
-    }
+    })
 }
 
 /// What does not depend on the planner's statistics.
@@ -264,7 +299,7 @@ impl Frozen {
 mod tests {
     use pgrx::pg_test;
 
-    use super::{Prices, Shape, price};
+    use super::{ListShape, Prices, price};
     use crate::am::testing::{plan, run};
 
     const PRICES: Prices =
@@ -307,7 +342,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_cost_grows_with_nprobe_up_to_the_whole_index() {
-        let shape = |nprobe: f64| Shape {
+        let shape = |nprobe: f64| ListShape {
             tuples: 100_000.0,
             pages: 20_000.0,
             nlist: 1024.0,
@@ -325,7 +360,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_one_list_costs_all_of_it_before_the_first_row() {
-        let shape = |pages, reranked| Shape {
+        let shape = |pages, reranked| ListShape {
             tuples: 100_000.0,
             pages,
             nlist: 1.0,
@@ -345,7 +380,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
-        let shape = Shape {
+        let shape = ListShape {
             tuples: 1000.0,
             pages: 1000.0,
             nlist: 25.0,

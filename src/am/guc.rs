@@ -11,6 +11,9 @@ use super::options::IvfOptions;
 /// Smallest and largest `nprobe`, as a setting and as an index option.
 pub const NPROBE_RANGE: (i32, i32) = (1, 65_536);
 const NPROBE_DEFAULT: i32 = 10;
+/// Smallest and largest `efSearch`, as a setting and as an index option.
+pub const EF_SEARCH_RANGE: (i32, i32) = (1, 65_536);
+const EF_SEARCH_DEFAULT: i32 = 32;
 /// Largest `k_factor`, as a setting and as an index option.
 pub const K_FACTOR_MAX: i32 = 1024;
 /// `faiss.k_factor` when the codes decide.
@@ -32,6 +35,7 @@ pub enum IterativeScan {
 }
 
 static NPROBE: SearchSetting = SearchSetting::new(NPROBE_DEFAULT);
+static EF_SEARCH: SearchSetting = SearchSetting::new(EF_SEARCH_DEFAULT);
 static K_FACTOR: SearchSetting = SearchSetting::new(K_FACTOR_AUTOMATIC);
 static ITERATIVE_SCAN: GucSetting<IterativeScan> =
     GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder);
@@ -78,6 +82,11 @@ impl SearchSetting {
 /// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option.
 pub fn nprobe_for(options: &IvfOptions) -> u32 {
     NPROBE.or_option(options.nprobe)
+}
+
+/// The nodes that a search of a graph keeps in sight: `faiss.efSearch` where it wins over the index's option.
+pub fn ef_search_for(options: &IvfOptions) -> u32 {
+    EF_SEARCH.or_option(options.ef_search)
 }
 
 /// How many candidates of a lossy code a scan re-ranks per row asked for: `faiss.k_factor` where it
@@ -140,6 +149,12 @@ unsafe extern "C-unwind" fn assign_nprobe(_newval: c_int, extra: *mut c_void) {
 }
 
 #[pgrx::pg_guard]
+unsafe extern "C-unwind" fn assign_ef_search(_newval: c_int, extra: *mut c_void) {
+    // SAFETY: the setting's check hook is keep_source.
+    unsafe { EF_SEARCH.assign(extra) }
+}
+
+#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn assign_k_factor(_newval: c_int, extra: *mut c_void) {
     // SAFETY: the setting's check hook is keep_source.
     unsafe { K_FACTOR.assign(extra) }
@@ -174,6 +189,19 @@ pub fn register() {
             GucFlags::EXPLAIN,
             Some(keep_source),
             Some(assign_nprobe),
+            None,
+        );
+        GucRegistry::define_int_guc_with_hooks(
+            c"faiss.efSearch",
+            c"Nodes that a faisshnsw scan keeps in sight, and candidates that it puts in order first.",
+            c"More nodes find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own efSearch option.",
+            &EF_SEARCH.value,
+            EF_SEARCH_RANGE.0,
+            EF_SEARCH_RANGE.1,
+            GucContext::Userset,
+            GucFlags::EXPLAIN,
+            Some(keep_source),
+            Some(assign_ef_search),
             None,
         );
         GucRegistry::define_int_guc_with_hooks(

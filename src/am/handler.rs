@@ -2,7 +2,7 @@
 
 use pgrx::{pg_guard, pg_sys};
 
-use super::method::{FAISSFLAT, FAISSIVF, Method};
+use super::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, Method};
 use super::{build, cost, insert, opclass, progress, scan, vacuum, validate};
 
 /// SQL function `faiss.faissivf_handler(internal) returns index_am_handler`.
@@ -29,6 +29,18 @@ pub unsafe extern "C-unwind" fn faissflat_handler(
     answer(&FAISSFLAT)
 }
 
+/// SQL function `faiss.faisshnsw_handler(internal) returns index_am_handler`.
+///
+/// # Safety
+/// Called by the server's function manager.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn faisshnsw_handler(
+    _fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    answer(&FAISSHNSW)
+}
+
 fn answer(method: &Method) -> pg_sys::Datum {
     // SAFETY: palloc gives memory of this size, aligned for every type, in the caller's context.
     let routine = unsafe {
@@ -50,6 +62,13 @@ pub extern "C-unwind" fn pg_finfo_faissivf_handler() -> &'static pg_sys::Pg_finf
 #[doc(hidden)]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_faissflat_handler() -> &'static pg_sys::Pg_finfo_record {
+    static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &INFO
+}
+
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_finfo_faisshnsw_handler() -> &'static pg_sys::Pg_finfo_record {
     static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &INFO
 }

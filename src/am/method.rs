@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU32;
 
 use pgrx::pg_sys;
 
-use super::options::{faissflat_options, faissivf_options};
+use super::options::{faissflat_options, faisshnsw_options, faissivf_options};
 
 /// The server's amoptions.
 pub type AmOptions = unsafe extern "C-unwind" fn(pg_sys::Datum, bool) -> *mut pg_sys::bytea;
@@ -16,6 +16,9 @@ pub struct Method {
     /// Whether its indexes have inverted lists: only then there are `nlist` and `nprobe`. Without, all rows are in one list,
     /// and only a lossy code is trained.
     pub has_lists: bool,
+    /// Whether its indexes are graphs: only then there are `efConstruction` and `efSearch`, `m` means links, and fewer codes
+    /// are to be had. A graph of few rows is a list that is scanned whole.
+    pub is_graph: bool,
     /// Its own callback, by which its indexes are known.
     pub options: AmOptions,
     /// The option kind that the server gave it at registration.
@@ -26,6 +29,7 @@ pub struct Method {
 pub static FAISSIVF: Method = Method {
     name: "faissivf",
     has_lists: true,
+    is_graph: false,
     options: faissivf_options,
     option_kind: AtomicU32::new(0),
 };
@@ -34,12 +38,22 @@ pub static FAISSIVF: Method = Method {
 pub static FAISSFLAT: Method = Method {
     name: "faissflat",
     has_lists: false,
+    is_graph: false,
     options: faissflat_options,
     option_kind: AtomicU32::new(0),
 };
 
+/// A graph of near neighbours.
+pub static FAISSHNSW: Method = Method {
+    name: "faisshnsw",
+    has_lists: false,
+    is_graph: true,
+    options: faisshnsw_options,
+    option_kind: AtomicU32::new(0),
+};
+
 /// Every access method.
-pub static METHODS: [&Method; 2] = [&FAISSIVF, &FAISSFLAT];
+pub static METHODS: [&Method; 3] = [&FAISSIVF, &FAISSFLAT, &FAISSHNSW];
 
 /// The access method of an open index, None if it is not one of ours.
 pub fn method_of(index: pg_sys::Relation) -> Option<&'static Method> {

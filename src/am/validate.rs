@@ -195,7 +195,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_the_operator_classes_are_valid() {
-        for (method, expected) in [("faissivf", 6), ("faissflat", 8)] {
+        for (method, expected) in [("faissivf", 6), ("faissflat", 8), ("faisshnsw", 8)] {
             let classes = format!(
                 "FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = '{method}'"
             );
@@ -214,7 +214,7 @@ mod tests {
             "OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 vector_dims(vector)",
             "OPERATOR 1 <-> (vector, vector) FOR ORDER BY text_ops, FUNCTION 1 faiss.vector_l2_support(internal)",
         ] {
-            for method in ["faissivf", "faissflat"] {
+            for method in ["faissivf", "faissflat", "faisshnsw"] {
                 run(&format!(
                     "CREATE OPERATOR CLASS broken FOR TYPE vector USING {method} AS {members}"
                 ));

@@ -91,6 +91,7 @@ fn factory_of(meta: &Meta, method: &Method) -> Factory {
     Factory {
         normalize: params.is_some_and(|p| p.normalize),
         rotation: params.map_or(RotationKind::None, |p| p.rotation),
+        graph: None,
         nlist: method.has_lists.then_some(meta.nlist as u32),
         code: params.map(|p| p.kind),
         refine: params.map_or(Refine::Heap, |p| p.refine),

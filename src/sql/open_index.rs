@@ -51,7 +51,7 @@ impl OpenIndex {
                 PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
                 format!("\"{name}\" is not a FAISS index"),
             )
-            .hint("FAISS indexes have access method faissivf or faissflat.")
+            .hint("FAISS indexes have access method faissivf, faissflat or faisshnsw.")
             .error();
         };
         if other_temp {

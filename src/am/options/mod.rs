@@ -4,6 +4,7 @@
 //! fills in defaults and refuses what makes no sense together. Structural options are frozen in the
 //! metapage at build; changing one takes effect at REINDEX. Search defaults are read at every scan.
 
+mod graph;
 mod registry;
 mod resolve;
 #[cfg(feature = "pg_test")]
@@ -15,7 +16,8 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::report::Report;
 
-pub use registry::{faissflat_options, faissivf_options, register};
+pub use graph::GraphOptions;
+pub use registry::{faissflat_options, faisshnsw_options, faissivf_options, register};
 
 /// Most inverted lists an index can have.
 pub const NLIST_MAX: i32 = ann::rules::MAX_NLIST as i32;
@@ -41,6 +43,10 @@ pub struct IvfOptions {
     pub nprobe: Option<u32>,
     /// This index's own search default: candidates re-ranked per row asked for.
     pub k_factor: Option<u32>,
+    /// What a graph is made of; `None` for the other methods. All structural options above are those of its list of few rows.
+    pub graph: Option<GraphOptions>,
+    /// This index's own search default: nodes that a search of the graph keeps in sight.
+    pub ef_search: Option<u32>,
 }
 
 impl Default for IvfOptions {
@@ -54,6 +60,8 @@ impl Default for IvfOptions {
             seed: SEED_DEFAULT as u64,
             nprobe: None,
             k_factor: None,
+            graph: None,
+            ef_search: None,
         }
     }
 }

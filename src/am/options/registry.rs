@@ -6,12 +6,14 @@ use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use ann::codec::{M_RANGE, PQ_NBITS};
+use ann::factory::LINKS_RANGE;
 use pgrx::pg_sys;
 
-use super::resolve::{CODE_WORDS, Given, ON_OFF_WORDS, REFINE_WORDS};
+use super::graph::EF_CONSTRUCTION_RANGE;
+use super::resolve::{CODE_WORDS, GRAPH_CODE_WORDS, Given, ON_OFF_WORDS, REFINE_WORDS};
 use super::{NLIST_MAX, SEED_DEFAULT};
-use crate::am::guc::{K_FACTOR_MAX, NPROBE_RANGE};
-use crate::am::method::{FAISSFLAT, FAISSIVF, METHODS, Method, method_of};
+use crate::am::guc::{EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
+use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, METHODS, Method, method_of};
 
 /// An option that was not given. Outside every option's range, so nobody can write it.
 const UNSET: c_int = -1;
@@ -32,13 +34,16 @@ struct RawOptions {
     factory: c_int,
     nprobe: c_int,
     k_factor: c_int,
+    ef_construction: c_int,
+    ef_search: c_int,
 }
 
 impl RawOptions {
     /// # Safety
     /// `self` must be the start of a varlena made by build_reloptions.
     unsafe fn given(&self, method: &Method) -> Given {
-        let of_lists = |value| u32::try_from(value).ok().filter(|_| method.has_lists);
+        let of = |owner: Of, value| u32::try_from(value).ok().filter(|_| owner.has(method));
+        let small = |owner, value| of(owner, value).and_then(|value| u8::try_from(value).ok());
         let factory =
             usize::try_from(self.factory).ok().filter(|&offset| offset > 0).map(|offset| {
                 // SAFETY: build_reloptions put a NUL-terminated string at this offset of the same
@@ -46,16 +51,19 @@ impl RawOptions {
                 unsafe { CStr::from_ptr((&raw const *self).cast::<c_char>().add(offset)) }
             });
         Given {
-            nlist: of_lists(self.nlist),
+            is_graph: method.is_graph,
+            nlist: of(Of::Lists, self.nlist),
             code: u8::try_from(self.code).ok(),
             m: u16::try_from(self.m).ok(),
-            nbits: u8::try_from(self.nbits).ok(),
-            opq: (self.opq != UNSET).then_some(self.opq == 1),
-            refine: u8::try_from(self.refine).ok(),
+            nbits: small(Of::Codes, self.nbits),
+            opq: small(Of::Codes, self.opq).map(|opq| opq == 1),
+            refine: small(Of::Codes, self.refine),
             seed: u64::try_from(self.seed).ok(),
             factory: factory.map(|text| text.to_string_lossy().into_owned()),
-            nprobe: of_lists(self.nprobe),
-            k_factor: u32::try_from(self.k_factor).ok(),
+            nprobe: of(Of::Lists, self.nprobe),
+            k_factor: of(Of::Codes, self.k_factor),
+            ef_construction: of(Of::Graphs, self.ef_construction),
+            ef_search: of(Of::Graphs, self.ef_search),
         }
     }
 }
@@ -70,6 +78,29 @@ enum Values {
     Text,
 }
 
+/// Which methods have an option.
+#[derive(Clone, Copy)]
+enum Of {
+    Every,
+    /// Those with inverted lists.
+    Lists,
+    /// Those that scan codes, in lists or all of them.
+    Codes,
+    /// Those whose indexes are graphs.
+    Graphs,
+}
+
+impl Of {
+    fn has(self, method: &Method) -> bool {
+        match self {
+            Of::Every => true,
+            Of::Lists => method.has_lists,
+            Of::Codes => !method.is_graph,
+            Of::Graphs => method.is_graph,
+        }
+    }
+}
+
 /// An option.
 struct Entry {
     name: &'static CStr,
@@ -79,8 +110,7 @@ struct Entry {
     offset: usize,
     /// A search default may change while others read and write.
     is_search: bool,
-    /// Whether only methods with inverted lists have it.
-    is_of_lists: bool,
+    of: Of,
 }
 
 const STRUCTURAL: Entry = Entry {
@@ -89,16 +119,16 @@ const STRUCTURAL: Entry = Entry {
     values: Values::Text,
     offset: 0,
     is_search: false,
-    is_of_lists: false,
+    of: Of::Every,
 };
 
-static ENTRIES: [Entry; 10] = [
+static ENTRIES: [Entry; 14] = [
     Entry {
         name: c"nlist",
         about: c"Inverted lists; 0 = from the row count",
         values: Values::Integer(UNSET, 0, NLIST_MAX),
         offset: offset_of!(RawOptions, nlist),
-        is_of_lists: true,
+        of: Of::Lists,
         ..STRUCTURAL
     },
     Entry {
@@ -109,6 +139,7 @@ static ENTRIES: [Entry; 10] = [
             c"Valid values are \"flat\", \"sqfp16\", \"sq8\", \"sq4\", \"pq\", \"pqfs\" and \"rabitq\".",
         ),
         offset: offset_of!(RawOptions, code),
+        of: Of::Codes,
         ..STRUCTURAL
     },
     Entry {
@@ -116,6 +147,7 @@ static ENTRIES: [Entry; 10] = [
         about: c"Sub-quantizers of codes pq and pqfs; must divide the dimension",
         values: Values::Integer(UNSET, *M_RANGE.start() as c_int, *M_RANGE.end() as c_int),
         offset: offset_of!(RawOptions, m),
+        of: Of::Codes,
         ..STRUCTURAL
     },
     Entry {
@@ -123,6 +155,7 @@ static ENTRIES: [Entry; 10] = [
         about: c"Bits of each sub-quantizer or component of codes pq, pqfs and rabitq",
         values: Values::Integer(UNSET, 1, *PQ_NBITS.end() as c_int),
         offset: offset_of!(RawOptions, nbits),
+        of: Of::Codes,
         ..STRUCTURAL
     },
     Entry {
@@ -130,6 +163,7 @@ static ENTRIES: [Entry; 10] = [
         about: c"Whether a rotation is learned for the sub-quantizers of codes pq and pqfs",
         values: Values::Word(ON_OFF_WORDS, c"Valid values are \"on\" and \"off\"."),
         offset: offset_of!(RawOptions, opq),
+        of: Of::Codes,
         ..STRUCTURAL
     },
     Entry {
@@ -140,6 +174,7 @@ static ENTRIES: [Entry; 10] = [
             c"Valid values are \"heap\", \"flat\", \"sqfp16\" and \"sq8\".",
         ),
         offset: offset_of!(RawOptions, refine),
+        of: Of::Codes,
         ..STRUCTURAL
     },
     Entry {
@@ -162,7 +197,7 @@ static ENTRIES: [Entry; 10] = [
         values: Values::Integer(UNSET, NPROBE_RANGE.0, NPROBE_RANGE.1),
         offset: offset_of!(RawOptions, nprobe),
         is_search: true,
-        is_of_lists: true,
+        of: Of::Lists,
     },
     Entry {
         name: c"k_factor",
@@ -170,7 +205,39 @@ static ENTRIES: [Entry; 10] = [
         values: Values::Integer(UNSET, 1, K_FACTOR_MAX),
         offset: offset_of!(RawOptions, k_factor),
         is_search: true,
+        of: Of::Codes,
+    },
+    Entry {
+        name: c"code",
+        about: c"What the index stores of a vector",
+        values: Values::Word(GRAPH_CODE_WORDS, c"Valid values are \"flat\", \"sqfp16\" and \"sq8\"."),
+        offset: offset_of!(RawOptions, code),
+        of: Of::Graphs,
         ..STRUCTURAL
+    },
+    Entry {
+        name: c"m",
+        about: c"Links of a node; twice as many on the lowest level",
+        values: Values::Integer(UNSET, *LINKS_RANGE.start() as c_int, *LINKS_RANGE.end() as c_int),
+        offset: offset_of!(RawOptions, m),
+        of: Of::Graphs,
+        ..STRUCTURAL
+    },
+    Entry {
+        name: c"efconstruction",
+        about: c"Nodes that the build keeps in sight while it looks for a node's neighbours",
+        values: Values::Integer(UNSET, EF_CONSTRUCTION_RANGE.0, EF_CONSTRUCTION_RANGE.1),
+        offset: offset_of!(RawOptions, ef_construction),
+        of: Of::Graphs,
+        ..STRUCTURAL
+    },
+    Entry {
+        name: c"efsearch",
+        about: c"Nodes that a search of this index keeps in sight",
+        values: Values::Integer(UNSET, EF_SEARCH_RANGE.0, EF_SEARCH_RANGE.1),
+        offset: offset_of!(RawOptions, ef_search),
+        is_search: true,
+        of: Of::Graphs,
     },
 ];
 
@@ -229,8 +296,7 @@ fn leak_words(words: &[(&'static CStr, c_int)]) -> *mut pg_sys::relopt_enum_elt_
 
 impl Method {
     fn entries(&self) -> impl Iterator<Item = &'static Entry> {
-        let has_lists = self.has_lists;
-        ENTRIES.iter().filter(move |entry| has_lists || !entry.is_of_lists)
+        ENTRIES.iter().filter(|entry| entry.of.has(self))
     }
 
     fn register(&self) {
@@ -303,6 +369,19 @@ pub unsafe extern "C-unwind" fn faissflat_options(
 ) -> *mut pg_sys::bytea {
     // SAFETY: the caller's promise.
     unsafe { FAISSFLAT.parse(reloptions, validate) }
+}
+
+/// amoptions of `faisshnsw`.
+///
+/// # Safety
+/// The server's amoptions contract: `reloptions` is null or a text array.
+#[pgrx::pg_guard]
+pub unsafe extern "C-unwind" fn faisshnsw_options(
+    reloptions: pg_sys::Datum,
+    validate: bool,
+) -> *mut pg_sys::bytea {
+    // SAFETY: the caller's promise.
+    unsafe { FAISSHNSW.parse(reloptions, validate) }
 }
 
 /// What was given for `index`, an open index of one of our methods.

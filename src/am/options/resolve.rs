@@ -31,6 +31,9 @@ pub const CODE_WORDS: &[(&CStr, c_int)] = &[
     (c"pqfs", 5),
     (c"rabitq", 6),
 ];
+/// The words of `code` that graphs have.
+pub const GRAPH_CODE_WORDS: &[(&CStr, c_int)] =
+    &[(c"flat", codec::FLAT as c_int), (c"sqfp16", 1), (c"sq8", 2)];
 /// The words of `refine` with their numbers, which are the metapage's.
 pub const REFINE_WORDS: &[(&CStr, c_int)] =
     &[(c"heap", 0), (c"flat", 1), (c"sqfp16", 2), (c"sq8", 3)];
@@ -49,6 +52,8 @@ pub const ON_OFF_WORDS: &[(&CStr, c_int)] = &[
 /// The options that were given, `None` for those that were not.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
+    /// Whether the options are those of a graph.
+    pub is_graph: bool,
     pub nlist: Option<u32>,
     /// A number of [`CODE_WORDS`].
     pub code: Option<u8>,
@@ -61,6 +66,8 @@ pub struct Given {
     pub factory: Option<String>,
     pub nprobe: Option<u32>,
     pub k_factor: Option<u32>,
+    pub ef_construction: Option<u32>,
+    pub ef_search: Option<u32>,
 }
 
 impl Given {
@@ -68,7 +75,7 @@ impl Given {
     pub fn check(&self, method: &Method) -> Result<(), Report> {
         if let Some(text) = &self.factory {
             let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
-            check_lists(method, text, &factory)?;
+            check_structure(method, text, &factory)?;
             self.check_alone()?;
         }
         self.resolve().map(|_| ())
@@ -78,6 +85,8 @@ impl Given {
     /// one.
     pub fn resolve(&self) -> Result<IvfOptions, Report> {
         let structure = match &self.factory {
+            // Until a graph has the rows it takes, it is a list of vectors as they are.
+            _ if self.is_graph => Given::default().structure()?,
             Some(text) => Factory::parse(text).map_err(|e| bad_factory(&e))?,
             None => self.structure()?,
         };
@@ -90,6 +99,8 @@ impl Given {
             seed: self.seed.unwrap_or(SEED_DEFAULT as u64),
             nprobe: self.nprobe,
             k_factor: self.k_factor,
+            graph: self.graph_options()?,
+            ef_search: self.ef_search,
         })
     }
 
@@ -102,6 +113,7 @@ impl Given {
             ("nbits", self.nbits.is_some()),
             ("opq", self.opq.is_some()),
             ("refine", self.refine.is_some()),
+            ("efconstruction", self.ef_construction.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, is_given)| is_given.then_some(name))
@@ -138,7 +150,7 @@ impl Given {
                 .hint("Leave out \"refine\", or choose a lossy code."));
         }
         let refine = self.refine.and_then(Refine::from_u8).unwrap_or_default();
-        Ok(Factory { normalize: false, rotation, nlist: self.nlist, code, refine })
+        Ok(Factory { normalize: false, rotation, graph: None, nlist: self.nlist, code, refine })
     }
 
     fn code_kind(&self) -> Result<Option<CodeKind>, Report> {
@@ -181,9 +193,22 @@ fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Report> {
         .hint("Leave out \"nbits\" for the default."))
 }
 
-/// The string must have inverted lists if the method has.
-fn check_lists(method: &Method, text: &str, factory: &Factory) -> Result<(), Report> {
+/// The string must have inverted lists, or a graph, if the method has.
+fn check_structure(method: &Method, text: &str, factory: &Factory) -> Result<(), Report> {
     let name = method.name;
+    match (method.is_graph, factory.graph) {
+        (true, None) => {
+            return Err(invalid(format!("factory string \"{text}\" has no graph"))
+                .detail(format!("Indexes of access method \"{name}\" are graphs."))
+                .hint("Write HNSW and the number of links, as in HNSW32,Flat, or use access method faissivf."));
+        }
+        (false, Some(_)) => {
+            return Err(invalid(format!("factory string \"{text}\" has a graph"))
+                .detail(format!("Indexes of access method \"{name}\" have none."))
+                .hint("Use access method faisshnsw."));
+        }
+        _ => {}
+    }
     match (method.has_lists, factory.nlist) {
         (true, None) => Err(invalid(format!("factory string \"{text}\" has no inverted lists"))
             .detail(format!("Indexes of access method \"{name}\" have inverted lists."))
@@ -203,7 +228,7 @@ fn unfit(option: &str, code: &str) -> Report {
     invalid(format!("option \"{option}\" cannot be used with code \"{code}\""))
 }
 
-fn bad_factory(e: &FactoryError) -> Report {
+pub fn bad_factory(e: &FactoryError) -> Report {
     let report = invalid(e.to_string()).hint(format!("Supported: {}.", factory::SUPPORTED));
     match e.why() {
         Some(why) => report.detail(why),

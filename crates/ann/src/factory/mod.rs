@@ -6,12 +6,18 @@ mod parse;
 mod tests;
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::RangeInclusive;
 
 use crate::codec::{CodeKind, M_RANGE};
 
 /// What the grammar knows; for an error's hint.
-pub const SUPPORTED: &str = "[L2norm,][RR,|OPQm,][IVFn,]{Flat|SQfp16|SQ8|SQ4|PQm[xb][np]|PQmx4fs|RaBitQ}[,RFlat|,Refine(SQfp16)|,Refine(SQ8)], \
+pub const SUPPORTED: &str = "HNSW[m][,Flat|,SQfp16|,SQ8], with m from 2 to 100, or [L2norm,][RR,|OPQm,][IVFn,]{Flat|SQfp16|SQ8|SQ4|PQm[xb][np]|PQmx4fs|RaBitQ}[,RFlat|,Refine(SQfp16)|,Refine(SQ8)], \
     with n from 1 to 65536 (a k after n multiplies by 1024), m from 1 to 4096, b from 4 to 12";
+
+/// Links of a node of a graph (`HNSWm`) on every level but the lowest, which has twice as many.
+pub const LINKS_RANGE: RangeInclusive<u16> = 2..=100;
+/// Links of a node where the string does not say, as in FAISS.
+pub const LINKS_DEFAULT: u16 = 32;
 
 /// What a factory string asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +26,9 @@ pub struct Factory {
     pub normalize: bool,
     /// The rotation before the coarse quantizer.
     pub rotation: RotationKind,
+    /// Links of a node of the graph (`HNSWm`); `None` for an index that is no graph. A graph has none of the other parts
+    /// but the code.
+    pub graph: Option<u16>,
     /// Inverted lists; `None` for an index without a coarse quantizer.
     pub nlist: Option<u32>,
     /// The lossy code; `None` = `Flat`.
@@ -174,6 +183,9 @@ impl Display for Factory {
             RotationKind::None => {}
             RotationKind::Random => f.write_str("RR,")?,
             RotationKind::Opq { m } => write!(f, "OPQ{m},")?,
+        }
+        if let Some(m) = self.graph {
+            write!(f, "HNSW{m},")?;
         }
         if let Some(nlist) = self.nlist {
             write!(f, "IVF{nlist},")?;

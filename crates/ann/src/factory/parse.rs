@@ -1,6 +1,6 @@
 //! Takes a factory string apart, from left to right. As in FAISS, case matters and blanks are not allowed.
 
-use super::{Factory, FactoryError, Refine, RotationKind};
+use super::{Factory, FactoryError, LINKS_DEFAULT, LINKS_RANGE, Refine, RotationKind};
 use crate::codec::{CodeKind, M_RANGE, PQ_NBITS};
 use crate::rules::MAX_NLIST;
 
@@ -11,6 +11,10 @@ const KEEPS_DIMENSION: &str = "A rotation that changes the dimension is not supp
 const NOTHING_LOST: &str = "Flat loses nothing that a rotation or a refinement could make up for.";
 const ONE_ROTATION: &str = "Only one rotation is supported, and L2norm before it.";
 const RABITQ_BITS: &str = "Only RaBitQ with 1 bit is supported.";
+const LINKS_RANGE_SAYS: &str = "The number of links must be from 2 to 100.";
+const GRAPH_CODES: &str = "A graph has codes Flat, SQfp16 and SQ8.";
+const GRAPH_IS_FIRST: &str = "Nothing can be done to vectors before they come into a graph.";
+const GRAPH_REFINES: &str = "A graph with a lossy code takes real distances from the table.";
 const REFINE_KINDS: &str = "Only RFlat, Refine(SQfp16) and Refine(SQ8) are supported.";
 
 impl Factory {
@@ -51,6 +55,9 @@ impl<'a> Parser<'a> {
         self.at += usize::from(normalize);
         let rotation_part = self.peek();
         let rotation = self.rotation()?;
+        if let Some((part, rest)) = self.peek().and_then(|p| Some((p, p.strip_prefix("HNSW")?))) {
+            return self.hnsw(part, rest);
+        }
         let nlist = self.nlist()?;
         let code_part = self.peek();
         let code = self.code()?;
@@ -68,7 +75,7 @@ impl<'a> Parser<'a> {
                 return Err(self.unsupported(part, NOTHING_LOST));
             }
         }
-        Ok(Factory { normalize, rotation, nlist, code, refine })
+        Ok(Factory { normalize, rotation, graph: None, nlist, code, refine })
     }
 
     fn peek(&self) -> Option<&'a str> {
@@ -107,6 +114,48 @@ impl<'a> Parser<'a> {
             Some("") => Ok(Some(RotationKind::Random)),
             Some(dims) if number(dims).is_some() => Err(self.unsupported(part, KEEPS_DIMENSION)),
             _ => Ok(None),
+        }
+    }
+
+    /// `HNSW` with the number of links, then the code: behind a comma, as everywhere, or behind an underscore.
+    fn hnsw(mut self, part: &'a str, rest: &'a str) -> Result<Factory, FactoryError> {
+        if let Some(first) = self.parts.first().filter(|_| self.at > 0) {
+            return Err(self.unsupported(first, GRAPH_IS_FIRST));
+        }
+        self.at += 1;
+        let (m, code) = match rest.split_once('_') {
+            Some((m, code)) => (m, Some(code)),
+            None => (rest, self.peek().inspect(|_| self.at += 1)),
+        };
+        let m = match m {
+            "" => LINKS_DEFAULT.into(),
+            digits => number(digits).ok_or_else(|| self.not_understood(part))?,
+        };
+        let m = u16::try_from(m).ok().filter(|m| LINKS_RANGE.contains(m));
+        let m = m.ok_or_else(|| self.out_of_range(part, LINKS_RANGE_SAYS))?;
+        let code = match code {
+            None | Some("Flat") => None,
+            Some("SQfp16") => Some(CodeKind::SqFp16),
+            Some("SQ8") => Some(CodeKind::Sq8),
+            Some(other) => {
+                let known = Parser { whole: self.whole, parts: &[other], at: 0 }.code().is_ok();
+                return Err(match known {
+                    true => self.unsupported(other, GRAPH_CODES),
+                    false => self.not_understood(other),
+                });
+            }
+        };
+        match self.peek() {
+            Some(part) if self.refine().is_ok() => Err(self.unsupported(part, GRAPH_REFINES)),
+            Some(part) => Err(self.not_understood(part)),
+            None => Ok(Factory {
+                normalize: false,
+                rotation: RotationKind::None,
+                graph: Some(m),
+                nlist: None,
+                code,
+                refine: Refine::Heap,
+            }),
         }
     }
 

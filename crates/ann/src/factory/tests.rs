@@ -6,6 +6,7 @@ use crate::codec::CodeKind;
 const FLAT: Factory = Factory {
     normalize: false,
     rotation: RotationKind::None,
+    graph: None,
     nlist: None,
     code: None,
     refine: Refine::Heap,
@@ -80,6 +81,21 @@ fn what_stands_before_and_after() {
     });
 }
 
+#[test]
+fn graphs() {
+    for (text, canonical, m, code) in [
+        ("HNSW", "HNSW32,Flat", 32, None),
+        ("HNSW2", "HNSW2,Flat", 2, None),
+        ("HNSW100,Flat", "HNSW100,Flat", 100, None),
+        ("HNSW_Flat", "HNSW32,Flat", 32, None),
+        ("HNSW16,SQfp16", "HNSW16,SQfp16", 16, Some(CodeKind::SqFp16)),
+        ("HNSW32_SQ8", "HNSW32,SQ8", 32, Some(CodeKind::Sq8)),
+        ("HNSW,SQ8", "HNSW32,SQ8", 32, Some(CodeKind::Sq8)),
+    ] {
+        takes(text, canonical, Factory { graph: Some(m), code, ..FLAT });
+    }
+}
+
 fn at_fault(text: &str) -> String {
     let error = Factory::parse(text).unwrap_err();
     let why = error.why().unwrap_or_default();
@@ -100,7 +116,11 @@ fn at_fault(text: &str) -> String {
 fn names_the_part_that_is_not_understood() {
     for (text, part) in [
         ("", ""),
-        ("HNSW32", "HNSW32"),
+        ("HNSWx", "HNSWx"),
+        ("HNSW32_", ""),
+        ("HNSW32,FooBar", "FooBar"),
+        ("HNSW32,SQ8,x", "x"),
+        ("HNSW32_SQ8,SQ8", "SQ8"),
         ("IVF1024,", ""),
         ("IVF1024,FooBar", "FooBar"),
         ("IVF1024, Flat", " Flat"),
@@ -170,6 +190,13 @@ fn says_what_is_missing_unsupported_or_out_of_range() {
         ("IVF16,PQ16x13", "range of PQ16x13"),
         ("IVF16,PQ16x264", "range of PQ16x264"),
         ("OPQ0,IVF16,PQ16", "range of OPQ0"),
+        ("HNSW1", "range of HNSW1"),
+        ("HNSW101,SQ8", "range of HNSW101"),
+        ("HNSW32,PQ16", "no PQ16"),
+        ("HNSW32_SQ4", "no SQ4"),
+        ("HNSW32,SQ8,RFlat", "no RFlat"),
+        ("L2norm,HNSW32", "no L2norm"),
+        ("OPQ16,HNSW32", "no OPQ16"),
     ] {
         assert_eq!(at_fault(text), part, "{text}");
     }

@@ -1,0 +1,62 @@
+//! What a scan of a graph costs: a walk whose length depends on `efSearch` and hardly on the number of rows.
+
+use super::{CODE_SHARE, CONTINUATION, DIMS_UNKNOWN, Prices, exact_distance};
+use crate::am::guc;
+use crate::am::options::IvfOptions;
+
+/// Of the neighbours of a node, the part that a walk has not met before.
+const NEW_NEIGHBOURS: f64 = 0.3;
+/// Pages that a step of the walk reads: its links, and where its neighbours' codes lie.
+const PAGES_PER_STEP: f64 = 3.0;
+/// Links of an imagined graph.
+const LINKS_UNKNOWN: f64 = 32.0;
+
+/// What a graph looks like to the planner.
+pub struct Shape {
+    pub tuples: f64,
+    pub pages: f64,
+    pub dims: f64,
+    /// Links of a node above the lowest level.
+    pub m: f64,
+    /// Nodes that a search keeps in sight: as many steps it takes, and as many exact distances.
+    pub ef: f64,
+}
+
+impl Shape {
+    /// For an index that an advisor only imagines.
+    pub fn guess(tuples: f64, pages: f64) -> Self {
+        let ef = guc::ef_search_for(&IvfOptions::default()).into();
+        Self { tuples, pages, dims: DIMS_UNKNOWN, m: LINKS_UNKNOWN, ef }
+    }
+
+    /// Pages read before the first row comes out.
+    pub fn first_pages(&self) -> f64 {
+        let steps = self.ef.min(self.tuples);
+        (steps * (PAGES_PER_STEP + 1.0)).min(self.pages).max(1.0)
+    }
+
+    /// Nodes judged before the first row comes out: on the way down, and by the steps of the search.
+    fn judged(&self) -> f64 {
+        let levels = (self.tuples.max(1.0).ln() / self.m.max(2.0).ln()).ceil();
+        (self.m * levels + self.ef * 2.0 * self.m * NEW_NEIGHBOURS).min(self.tuples)
+    }
+}
+
+/// Startup and total cost. `reread` is the part of the first pages that a repeated scan does not find cached, and
+/// `heap_pages` the pages of the table.
+pub fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
+    let exact = exact_distance(prices, shape.dims);
+    let first = shape.first_pages();
+    // As of lists: what the server prices at nothing in the table must not count in full here.
+    let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
+    let candidates = shape.ef.min(shape.tuples);
+    let startup = shape.judged() * exact * CODE_SHARE
+        + candidates * (exact + prices.index_tuple)
+        + measure * reread * prices.read(first, first, shape.pages);
+    // Every row that comes later has been a candidate, and the walk comes to all pages again and again.
+    let rest = (shape.tuples - candidates).max(0.0);
+    let going_on = rest * CONTINUATION * (exact + exact * CODE_SHARE * shape.m)
+        + prices.read(shape.pages - first, shape.pages - first, shape.pages)
+        + rest * PAGES_PER_STEP * prices.operator;
+    (startup, startup + going_on + shape.tuples * prices.index_tuple)
+}
