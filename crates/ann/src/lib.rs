@@ -1,4 +1,4 @@
-//! The algorithms of an inverted-file index: plain slices in, plain values out. Knows nothing of pages or of
+//! The algorithms of inverted-file and graph indexes: plain slices in, plain values out. Knows nothing of pages or of
 //! PostgreSQL. README.md beside this folder says what is here, in reading order.
 
 pub mod assign;
@@ -8,6 +8,7 @@ pub mod coded_coarse;
 pub mod element;
 pub mod factory;
 pub mod feed;
+pub mod hnsw;
 pub mod kernels;
 pub mod kmeans;
 pub mod metric;

@@ -8,11 +8,13 @@
 //!
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query · `nibbles/` table sums of
-//! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `books.rs` codebooks · `product.rs` matrix
+//! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
+//! bytes of two codes · `books.rs` codebooks · `product.rs` matrix
 //! products, which need no canonical order. This folder holds the only `unsafe` code of the package.
 
 mod body;
 pub(crate) mod books;
+pub(crate) mod bytes;
 pub(crate) mod columns;
 mod isa;
 mod lanes;
@@ -30,7 +32,7 @@ mod tests;
 
 pub use lanes::Load;
 pub use nibbles::at_most;
-pub use rows::{Lanes, RowKernel, prefetch, prefetch_at};
+pub use rows::{Lanes, RowKernel, prefetch, prefetch_at, prefetch_near};
 
 use crate::element::Element;
 

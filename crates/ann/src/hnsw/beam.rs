@@ -1,0 +1,236 @@
+//! The best-first search of one level.
+
+use super::walk::{Graph, MAX_NODES, Near};
+
+/// A candidate in one word, so that candidates order by key, then by node: the key's bits (made to order as integers),
+/// the node, and one bit that says whether its links were followed.
+type Candidate = u64;
+
+const FOLLOWED: Candidate = 1;
+
+#[inline(always)]
+fn candidate(near: Near) -> Candidate {
+    let bits = near.key.to_bits();
+    // The order of the numbers: negative ones reversed, below the positive ones.
+    let ordered = bits ^ ((((bits as i32) >> 31) as u32) | 0x8000_0000);
+    u64::from(ordered) << 32 | u64::from(near.node) << 1
+}
+
+#[inline(always)]
+fn near(candidate: Candidate) -> Near {
+    let ordered = (candidate >> 32) as u32;
+    let bits = ordered ^ (((!ordered as i32 >> 31) as u32) | 0x8000_0000);
+    Near { key: f32::from_bits(bits), node: node(candidate) }
+}
+
+#[inline(always)]
+fn node(candidate: Candidate) -> u32 {
+    (candidate as u32) >> 1
+}
+
+/// A best-first search of one level, which goes on where it stopped. One value serves any number of searches, one after
+/// the other, and keeps its memory; what a search costs does not depend on how many nodes there are.
+///
+/// The nearest `ef` candidates stand in one sorted row, each of them followed or not: the nearest that is not followed
+/// is next, and when there is none the search has what FAISS's two queues would have.
+#[derive(Clone, Debug, Default)]
+pub struct Beam {
+    /// The candidates of this tranche, nearest first.
+    row: Vec<Candidate>,
+    /// Judged, not given and not in the row: for later tranches.
+    rest: Vec<Candidate>,
+    seen: Seen,
+    links: Vec<u32>,
+    keys: Vec<f32>,
+}
+
+impl Beam {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the last search. `n_ids`: about how many ids there are (more may turn up).
+    pub fn begin(&mut self, n_ids: usize) {
+        self.row.clear();
+        self.rest.clear();
+        self.seen.clear();
+        self.seen.reserve(n_ids);
+    }
+
+    /// A node to begin at, between `begin` and the first tranche. One with key +∞, or seen before, is passed over.
+    pub fn push_entry(&mut self, entry: Near) {
+        if self.seen.insert(entry.node) && entry.key < f32::INFINITY {
+            self.rest.push(candidate(entry));
+        }
+    }
+
+    /// Replaces `out` by the next `ef` nearest nodes not given before, nearest first; fewer when no more can be reached,
+    /// none at the end. A later tranche may find nodes nearer than an earlier one gave. Nodes judged and not given, and
+    /// links not followed, stay for the next tranche. After an error the search cannot go on.
+    pub fn tranche<G: Graph>(
+        &mut self,
+        graph: &mut G,
+        level: usize,
+        ef: usize,
+        out: &mut Vec<Near>,
+    ) -> Result<(), G::Error> {
+        self.search::<G, true>(graph, level, ef, out)
+    }
+
+    /// As [`Beam::tranche`] for a search that will not go on: remembers nothing for a next one.
+    pub fn once<G: Graph>(
+        &mut self,
+        graph: &mut G,
+        level: usize,
+        ef: usize,
+        out: &mut Vec<Near>,
+    ) -> Result<(), G::Error> {
+        self.search::<G, false>(graph, level, ef, out)
+    }
+
+    fn search<G: Graph, const GOES_ON: bool>(
+        &mut self,
+        graph: &mut G,
+        level: usize,
+        ef: usize,
+        out: &mut Vec<Near>,
+    ) -> Result<(), G::Error> {
+        let ef = ef.max(1);
+        self.nearest_of_rest(ef);
+        // Every candidate before `next` was followed.
+        let mut next = 0;
+        while let Some(at) = self.row.iter().skip(next).position(|c| c & FOLLOWED == 0) {
+            let at = next + at;
+            let Some(chosen) = self.row.get_mut(at) else { break };
+            let from = node(*chosen);
+            *chosen |= FOLLOWED;
+            next = at + 1;
+            self.unseen_links(graph, from, level)?;
+            if let Some(soon) = self.row.iter().skip(next).find(|c| **c & FOLLOWED == 0) {
+                graph.hint(node(*soon), level);
+            }
+            self.keys.clear();
+            graph.keys(&self.links, &mut self.keys)?;
+            for (node, key) in self.links.iter().zip(&self.keys) {
+                let is_live = *key < f32::INFINITY;
+                if !is_live {
+                    continue;
+                }
+                let found = candidate(Near { key: *key, node: *node });
+                if self.row.len() >= ef {
+                    let is_near = self.row.last().is_some_and(|last| found < *last);
+                    let left = if is_near { self.row.pop() } else { Some(found) };
+                    if GOES_ON {
+                        self.rest.extend(left);
+                    }
+                    if !is_near {
+                        continue;
+                    }
+                }
+                let place = self.row.partition_point(|c| *c < found);
+                self.row.insert(place, found);
+                next = next.min(place);
+            }
+        }
+        out.clear();
+        out.extend(self.row.drain(..).map(near));
+        Ok(())
+    }
+
+    /// Moves the `ef` nearest of the rest into the row.
+    fn nearest_of_rest(&mut self, ef: usize) {
+        if self.rest.len() > ef {
+            self.rest.select_nth_unstable(ef);
+        }
+        self.row.clear();
+        self.row.extend(self.rest.drain(..ef.min(self.rest.len())));
+        self.row.sort_unstable();
+    }
+
+    /// The links of a node that were not seen before, which are seen now.
+    #[inline(always)]
+    fn unseen_links<G: Graph>(
+        &mut self,
+        graph: &mut G,
+        from: u32,
+        level: usize,
+    ) -> Result<(), G::Error> {
+        self.links.clear();
+        graph.links(from, level, &mut self.links)?;
+        let seen = &mut self.seen;
+        self.links.retain(|node| seen.insert(*node));
+        Ok(())
+    }
+
+    /// How many different nodes this search came upon.
+    pub fn visited(&self) -> u64 {
+        self.seen.len
+    }
+
+    /// Whether this search came upon that node.
+    pub fn is_visited(&self, node: u32) -> bool {
+        self.seen.contains(node)
+    }
+
+    /// Counts a node as visited: the search will not come upon it any more.
+    pub fn mark(&mut self, node: u32) {
+        self.seen.insert(node);
+    }
+}
+
+/// A set of ids, emptied at the cost of what is in it.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    bits: Vec<u64>,
+    /// The words that are not zero.
+    touched: Vec<u32>,
+    len: u64,
+}
+
+impl Seen {
+    fn clear(&mut self) {
+        for word in self.touched.drain(..) {
+            if let Some(bits) = self.bits.get_mut(word as usize) {
+                *bits = 0;
+            }
+        }
+        self.len = 0;
+    }
+
+    fn reserve(&mut self, n_ids: usize) {
+        let words = n_ids.min(MAX_NODES as usize).div_ceil(64);
+        if words > self.bits.len() {
+            self.bits.resize(words, 0);
+        }
+    }
+
+    /// True when the id was not in the set. An id that is none ([`MAX_NODES`] and above) always was.
+    #[inline(always)]
+    fn insert(&mut self, id: u32) -> bool {
+        let (word, bit) = ((id / 64) as usize, 1u64 << (id % 64));
+        if word >= self.bits.len() {
+            if id >= MAX_NODES {
+                return false;
+            }
+            self.bits.resize(word + 1, 0);
+        }
+        let Some(bits) = self.bits.get_mut(word) else { return false };
+        let was = *bits;
+        if was & bit != 0 {
+            return false;
+        }
+        *bits = was | bit;
+        if was == 0 {
+            self.touched.push(word as u32);
+        }
+        self.len += 1;
+        true
+    }
+
+    fn contains(&self, id: u32) -> bool {
+        self.bits.get((id / 64) as usize).is_some_and(|bits| bits & (1u64 << (id % 64)) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

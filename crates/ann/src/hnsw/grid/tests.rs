@@ -1,0 +1,178 @@
+//! Codes and keys against the distances they stand for.
+
+use super::{Codes, FOLD, Grid};
+use crate::kernels::{dot, l1, l2_sqr};
+use crate::metric::Metric;
+use crate::rng::Rng;
+
+const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
+
+/// Rows around a mean that is not the origin; of norm 1 under cosine.
+fn rows(metric: Metric, n: usize, dims: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    let mut rows: Vec<f32> = (0..n * dims).map(|i| rng.normal() + (i % dims % 3) as f32).collect();
+    if metric == Metric::Cosine {
+        crate::kmeans::normalize(&mut rows, dims);
+    }
+    rows
+}
+
+fn exact(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+    f64::from(match metric {
+        Metric::L2 | Metric::Cosine => l2_sqr(a, b),
+        Metric::InnerProduct => -dot(a, b),
+        Metric::L1 => l1(a, b),
+    })
+}
+
+/// A grid of 2,000 rows, their codes, and their biases.
+fn coded(metric: Metric, dims: usize) -> (Grid, Vec<f32>, Vec<u8>, Vec<f32>) {
+    let base = rows(metric, 300, dims, 1);
+    let grid = Grid::train(metric, dims, &base);
+    let mut codes = vec![0; 300 * grid.size()];
+    let of = base.chunks(dims).zip(codes.chunks_mut(grid.size()));
+    let biases = of.map(|(x, code)| grid.encode(x, code)).collect();
+    (grid, base, codes, biases)
+}
+
+#[test]
+fn keys_are_distances() {
+    for metric in METRICS {
+        for dims in [1, 3, 16, 100, 384] {
+            let (grid, base, codes, biases) = coded(metric, dims);
+            let code = |i: usize| &codes[i * grid.size()..][..grid.size()];
+            let queries = rows(metric, 20, dims, 2);
+            for (q, x) in queries.chunks(dims).enumerate() {
+                let spread = exact(metric, x, &vec![0.0; dims]).abs() + dims as f64;
+                let slack = if dims == 1 { 0.5 } else { 0.03 } * spread.max(1.0);
+                let query = grid.query(x);
+                for i in 0..300 {
+                    let wanted = exact(metric, x, &base[i * dims..][..dims]);
+                    let key = f64::from(query.key(code(i), biases[i])) * grid.unit();
+                    assert!((key - wanted).abs() < slack, "{metric:?} {dims}: {key} {wanted}");
+                    // Between nodes: the same from both sides.
+                    let there = grid.query_of_code(code(q), biases[q]).key(code(i), biases[i]);
+                    let back = grid.query_of_code(code(i), biases[i]).key(code(q), biases[q]);
+                    assert!((there - back).abs() <= 1e-5 * there.abs().max(1e3), "{there} {back}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_node_is_nearest_to_itself() {
+    for metric in [Metric::L2, Metric::Cosine, Metric::L1] {
+        let (grid, _, codes, biases) = coded(metric, 70);
+        for (code, bias) in codes.chunks(grid.size()).zip(&biases) {
+            assert_eq!(grid.query_of_code(code, *bias).key(code, *bias), 0.0);
+        }
+    }
+}
+
+#[test]
+fn many_keys_are_the_keys() {
+    for metric in METRICS {
+        let (grid, base, codes, biases) = coded(metric, 90);
+        let of = Codes { codes: &codes, stride: grid.size(), biases: &biases };
+        let mut query = grid.query(&base[..90]);
+        for aimed in [false, true] {
+            let nodes = [4, 0, 299, 300, 17, u32::MAX, 17];
+            let mut out = vec![1.0];
+            query.keys(of, &nodes, &mut Vec::new(), &mut out);
+            for (node, key) in nodes.into_iter().zip(&out[1..]) {
+                let (code, bias) = of.node(node, grid.size());
+                let wanted = if node < 300 { query.key(code, bias) } else { f32::INFINITY };
+                assert_eq!(*key, wanted, "{metric:?} {aimed}");
+            }
+            let (code, bias) = of.node(7, grid.size());
+            grid.aim(&mut query, code, bias);
+        }
+    }
+}
+
+#[test]
+fn far_queries_keep_the_order() {
+    for metric in [Metric::L2, Metric::L1] {
+        let (grid, base, codes, biases) = coded(metric, 8);
+        let query: Vec<f32> = base[..8].iter().map(|x| x * 50.0).collect();
+        let judge = grid.query(&query);
+        let keys = codes.chunks(grid.size()).zip(&biases).map(|(c, b)| judge.key(c, *b));
+        let mut by_key: Vec<(f32, usize)> = keys.zip(0..).collect();
+        let mut by_distance: Vec<(f64, usize)> =
+            base.chunks(8).map(|x| exact(metric, &query, x)).zip(0..).collect();
+        by_key.sort_by(|a, b| a.0.total_cmp(&b.0));
+        by_distance.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let near = |row: usize| by_distance[..30].iter().any(|d| d.1 == row);
+        assert!(by_key[..10].iter().all(|k| near(k.1)), "{metric:?}");
+    }
+}
+
+#[test]
+fn long_vectors_are_folded() {
+    for dims in [FOLD, FOLD + 1, 16_000] {
+        assert!(Grid::code_bytes(dims) <= FOLD);
+    }
+    let dims = 9000;
+    let mut rng = Rng::new(4);
+    let mut base = rows(Metric::L2, 40, dims, 1);
+    // The second half: near the first.
+    for i in 20 * dims..40 * dims {
+        base[i] = base[i - 20 * dims] + 0.1 * rng.normal();
+    }
+    let grid = Grid::train(Metric::L2, dims, &base);
+    let mut code = vec![0; Grid::code_bytes(dims)];
+    for near in 0..20 {
+        let query = grid.query(&base[near * dims..][..dims]);
+        let key = |i: usize, code: &mut [u8]| {
+            let bias = grid.encode(&base[i * dims..][..dims], code);
+            f64::from(query.key(code, bias)) * grid.unit()
+        };
+        let wanted = exact(Metric::L2, &base[..dims], &base[dims..2 * dims]);
+        let far = key((near + 1) % 20, &mut code);
+        assert!((far / wanted - 1.0).abs() < 0.2, "{far} {wanted}");
+        assert!(key(near + 20, &mut code) < 0.05 * far);
+    }
+}
+
+#[test]
+fn parameters_come_back() {
+    for metric in METRICS {
+        let (grid, base, codes, _) = coded(metric, 20);
+        let params = grid.params();
+        assert_eq!(params.len(), Grid::params_len(20));
+        let again = Grid::from_params(metric, 20, params.clone()).unwrap();
+        let mut code = vec![0; Grid::code_bytes(20)];
+        again.encode(&base[..20], &mut code);
+        assert_eq!(code, codes[..grid.size()]);
+        for (at, bad) in [(0, f32::NAN), (20, 0.0), (20, -1.0), (20, f32::INFINITY), (20, 1e-45)] {
+            let mut params = params.clone();
+            params[at] = bad;
+            assert!(Grid::from_params(metric, 20, params).is_none(), "{at} {bad}");
+        }
+        assert!(Grid::from_params(metric, 21, params).is_none());
+    }
+}
+
+#[test]
+fn every_sample_gives_a_grid() {
+    let huge = [3e38, -3e38, 1.0, 2.0, 3e38, 3e38];
+    let sparse: Vec<f32> = (0..30_000).map(|i| if i == 7 { 5.0 } else { 0.0 }).collect();
+    let samples: [&[f32]; 6] = [&[], &[0.0; 4], &[2.5; 40], &huge, &[1e-40, 0.0], &sparse];
+    for metric in METRICS {
+        for sample in samples {
+            let grid = Grid::train(metric, 2, sample);
+            let grid = Grid::from_params(metric, 2, grid.params()).unwrap();
+            let mut codes = vec![0; 3 * grid.size()];
+            let vectors = [[0.0, 0.0], [3e38, -3e38], [f32::NAN, f32::INFINITY]];
+            let of = vectors.iter().zip(codes.chunks_mut(grid.size()));
+            let biases: Vec<f32> = of.map(|(x, code)| grid.encode(x, code)).collect();
+            for query in vectors.map(|x| grid.query(&x)) {
+                for (code, bias) in codes.chunks(grid.size()).zip(&biases) {
+                    let key = query.key(code, *bias);
+                    assert!(key.is_finite(), "{metric:?} {key}");
+                }
+            }
+        }
+    }
+}

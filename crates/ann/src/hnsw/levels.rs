@@ -1,0 +1,81 @@
+//! How high a node stands, and how many links it has on each level.
+
+/// Below this share FAISS's table of levels ends.
+const LEAST_SHARE: f64 = 1e-9;
+/// No level is higher than this: the table for m = 2 ends here.
+pub const MAX_LEVEL: u8 = 28;
+
+/// The most links of a node on a level: 2m at level 0, m above.
+pub fn links_max(m: usize, level: usize) -> usize {
+    if level == 0 { 2 * m } else { m }
+}
+
+/// The links that are left at most where a full list is pruned: 80 % of `cap`, at least one, so that not every link that
+/// follows prunes again.
+pub fn links_pruned(cap: usize) -> usize {
+    (cap * 4 / 5).max(1)
+}
+
+/// The level of node number `n`: l with probability m⁻ˡ · (1 − 1/m), as in FAISS's table, whose last entry takes the
+/// rest. Depends on the three arguments alone.
+pub fn level_of(m: usize, seed: u64, n: u64) -> u8 {
+    let m = m.max(2) as f64;
+    let mut left = unit(seed, n);
+    let mut share = 1.0 - 1.0 / m;
+    let mut level = 0;
+    while left >= share && level < MAX_LEVEL {
+        left -= share;
+        share /= m;
+        if share < LEAST_SHARE {
+            break;
+        }
+        level += 1;
+    }
+    level
+}
+
+/// A number in 0..1 for each pair, by two rounds of the finaliser of Steele, Lea and Flood's SplitMix (2014).
+fn unit(seed: u64, n: u64) -> f64 {
+    let mix = |x: u64| {
+        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    };
+    let golden = 0x9e37_79b9_7f4a_7c15u64;
+    let mixed = mix(mix(seed.wrapping_add(golden)).wrapping_add(n.wrapping_mul(golden)));
+    (mixed >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_LEVEL, level_of, links_max, links_pruned};
+
+    #[test]
+    fn levels_are_geometric() {
+        for m in [2, 4, 16, 100] {
+            let n = 200_000;
+            let mut counts = [0.0f64; MAX_LEVEL as usize + 1];
+            (0..n).for_each(|i| counts[usize::from(level_of(m, 1234, i))] += 1.0);
+            let mut share = n as f64 * (1.0 - 1.0 / m as f64);
+            for count in counts {
+                if share > 5.0 {
+                    assert!((count - share).abs() < 5.0 * share.sqrt(), "{m}: {counts:?}");
+                }
+                share /= m as f64;
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_its_own_levels() {
+        let levels = |seed| (0..1000).map(|n| level_of(4, seed, n)).collect::<Vec<_>>();
+        assert_eq!(levels(1), levels(1));
+        assert_ne!(levels(1), levels(2));
+    }
+
+    #[test]
+    fn caps() {
+        assert_eq!([0, 1, 5].map(|level| links_max(16, level)), [32, 16, 16]);
+        assert_eq!([1, 2, 4, 32, 200].map(links_pruned), [1, 1, 3, 25, 160]);
+    }
+}

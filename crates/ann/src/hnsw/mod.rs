@@ -1,0 +1,22 @@
+//! The graph of `faisshnsw`: Malkov and Yashunin, *Hierarchical navigable small world graphs* (2016), with FAISS's
+//! parameters, over 8-bit codes.
+//!
+//! `grid.rs` vectors as codes, and keys of codes · `levels.rs` how high a node stands and how many links it has ·
+//! `walk.rs` what a search walks over and the way down · `beam.rs` the
+//! search of one level · `select.rs` which neighbours are worth a link ·
+//! `build.rs` a graph in memory, on all threads, from `links.rs` its links and `repair.rs` what makes every node
+//! reachable · `order.rs` nodes in an order that keeps neighbours together.
+//!
+//! Exact vectors are not known here: whoever searches judges the nodes found by them.
+
+mod beam;
+mod grid;
+mod levels;
+mod select;
+mod walk;
+
+pub use beam::Beam;
+pub use grid::{Codes, FOLD, Grid, GridQuery};
+pub use levels::{MAX_LEVEL, level_of, links_max, links_pruned};
+pub use select::{prune, select};
+pub use walk::{Graph, MAX_NODES, Near, descend};

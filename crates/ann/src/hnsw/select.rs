@@ -1,0 +1,94 @@
+//! Which neighbours are worth a link.
+
+use super::levels::links_pruned;
+use super::walk::Near;
+
+/// FAISS's heuristic (algorithm 4 of the paper without refilling): walks the candidates, nearest first, and keeps one
+/// unless a kept one is nearer to it than the point is; at most `cap`. Fewer than `cap` candidates are all kept.
+///
+/// `key_between(i, j)`: the key between candidates number i and j. `kept`: emptied, then the numbers of the kept ones,
+/// nearest first.
+pub fn select(
+    candidates: &[Near],
+    cap: usize,
+    key_between: impl FnMut(usize, usize) -> f32,
+    kept: &mut Vec<usize>,
+) {
+    if candidates.len() < cap {
+        kept.clear();
+        kept.extend(0..candidates.len());
+    } else {
+        diverse(candidates, cap, key_between, kept);
+    }
+}
+
+/// What is left of a full list of links and one more: the same rule, down to [`links_pruned`] of `cap`. `candidates`: the
+/// old links and the new one, nearest to the list's node first.
+pub fn prune(
+    candidates: &[Near],
+    cap: usize,
+    key_between: impl FnMut(usize, usize) -> f32,
+    kept: &mut Vec<usize>,
+) {
+    diverse(candidates, links_pruned(cap), key_between, kept);
+}
+
+fn diverse(
+    candidates: &[Near],
+    cap: usize,
+    mut key_between: impl FnMut(usize, usize) -> f32,
+    kept: &mut Vec<usize>,
+) {
+    kept.clear();
+    for (i, candidate) in candidates.iter().enumerate() {
+        if kept.len() >= cap {
+            return;
+        }
+        if kept.iter().all(|j| key_between(i, *j) >= candidate.key) {
+            kept.push(i);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{prune, select};
+    use crate::hnsw::walk::Near;
+
+    /// Points of a line around 0.
+    fn run(points: &[f32], cap: usize, pruning: bool) -> Vec<f32> {
+        let near = |(node, x): (usize, &f32)| Near { key: x.abs(), node: node as u32 };
+        let candidates: Vec<Near> = points.iter().enumerate().map(near).collect();
+        let between = |i: usize, j: usize| (points[i] - points[j]).abs();
+        let mut kept = vec![9];
+        if pruning {
+            prune(&candidates, cap, between, &mut kept);
+        } else {
+            select(&candidates, cap, between, &mut kept);
+        }
+        kept.into_iter().map(|i| points[i]).collect()
+    }
+
+    #[test]
+    fn one_in_each_direction() {
+        assert_eq!(run(&[1.0, -2.0, 2.5, 3.0, -7.0], 3, false), [1.0, -2.0]);
+    }
+
+    #[test]
+    fn too_few_are_all_kept() {
+        assert_eq!(run(&[1.0, 2.0], 3, false), [1.0, 2.0]);
+        assert_eq!(run(&[], 3, false), []);
+    }
+
+    #[test]
+    fn equals_do_not_hide_each_other() {
+        assert_eq!(run(&[0.0, 0.0, 0.0, 0.0], 3, false), [0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn pruning_leaves_room() {
+        assert_eq!(run(&[0.0; 11], 10, true).len(), 8);
+        assert_eq!(run(&[1.0, 2.0], 10, true), [1.0]);
+        assert_eq!(run(&[1.0, -1.0], 1, true), [1.0]);
+    }
+}
