@@ -7,7 +7,7 @@ use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::exact::{ExactQuery, StoredRows};
-use pages::coded::rerank::{Exact, RerankParams, RerankScan};
+use pages::coded::rerank::{Exact, RerankParams, CodedScan};
 use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
 use pgrx::pg_sys;
@@ -19,7 +19,7 @@ use super::relation::IvfIndex;
 
 /// A search of codes; its memory is reused from query to query.
 pub struct CodedSearch {
-    scan: RerankScan,
+    scan: CodedScan,
     rows: HeapRows,
     tids: Vec<Tid>,
     query: Option<(ExactQuery, ElementType)>,
@@ -33,7 +33,7 @@ impl CodedSearch {
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
         // SAFETY: the caller's promise; the element type is the operator class's.
         let rows = unsafe { HeapRows::new(scan) };
-        Self { scan: RerankScan::new(), rows, tids: Vec::new(), query: None }
+        Self { scan: CodedScan::new(), rows, tids: Vec::new(), query: None }
     }
 
     /// Starts over with the elements of a query.

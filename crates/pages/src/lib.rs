@@ -8,6 +8,7 @@ mod bytes;
 pub mod coded;
 pub mod error;
 pub mod geometry;
+pub mod hnsw;
 pub mod ivf;
 #[cfg(test)]
 mod mem;

@@ -60,6 +60,16 @@ pub enum PageKind {
     Shelf = 8,
     /// Trained parameters of a code.
     Model = 9,
+    /// Graph: which pages each chunk of nodes has.
+    Map = 10,
+    /// Graph: codes, rows and states of nodes.
+    Nodes = 11,
+    /// Graph: links of level 0, chains of twins.
+    Links = 12,
+    /// Graph: links of the levels above.
+    Upper = 13,
+    /// Graph: where searches start, where inserts look for room.
+    Entry = 14,
 }
 
 impl PageKind {
@@ -75,6 +85,11 @@ impl PageKind {
             7 => Self::Codes,
             8 => Self::Shelf,
             9 => Self::Model,
+            10 => Self::Map,
+            11 => Self::Nodes,
+            12 => Self::Links,
+            13 => Self::Upper,
+            14 => Self::Entry,
             _ => return None,
         })
     }
@@ -91,6 +106,11 @@ impl PageKind {
             Self::Codes => "CODES",
             Self::Shelf => "SHELF",
             Self::Model => "MODEL",
+            Self::Map => "MAP",
+            Self::Nodes => "NODES",
+            Self::Links => "LINKS",
+            Self::Upper => "UPPER",
+            Self::Entry => "ENTRY",
         }
     }
 }
@@ -146,7 +166,7 @@ impl Page {
         PageKind::from_u16(self.u16_at(KIND))
     }
 
-    /// The list number of LIST and DATA pages, else [`NO_OWNER`].
+    /// The list or the chunk of nodes that the page belongs to, else [`NO_OWNER`].
     pub fn owner(&self) -> u32 {
         self.u32_at(OWNER)
     }
@@ -181,7 +201,7 @@ impl Page {
             return Err(Error::corrupted(blkno, what));
         }
         if self.owner() != owner {
-            let what = format!("belongs to list {}, not to {}", self.owner(), owner);
+            let what = format!("has owner {}, not {}", self.owner(), owner);
             return Err(Error::corrupted(blkno, what));
         }
         let (lower, upper) = (self.u16_at(PD_LOWER) as usize, self.u16_at(PD_UPPER) as usize);

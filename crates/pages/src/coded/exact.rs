@@ -50,58 +50,74 @@ impl ExactQuery {
     }
 }
 
-/// The vectors that the index stores for `refine`, made of `E`, and how they are measured.
-pub struct StoredRows<'a, P: Pages, E, F> {
+/// Where the stored vector of a candidate is.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredAt {
+    /// The page with the slice asked for.
+    pub blkno: Blkno,
+    /// The row there.
+    pub lane: usize,
+    /// The owner that the page must have; None: that of a shelf.
+    pub owner: Option<u32>,
+}
+
+/// Finds the stored vectors of candidates.
+pub trait Locate {
+    /// How they are stored.
+    fn geometry(&self) -> Geometry;
+    /// Where slice `j` of the vector is that a [`Hit::at`] stands for. No lock is held.
+    fn locate<P: Pages>(&self, pages: &P, at: u64, j: usize) -> Result<StoredAt, Error>;
+}
+
+/// The vectors, made of `E`, that an index stores beside its codes, and how they are measured.
+pub struct StoredRows<'a, P: Pages, E, F, L> {
     pages: &'a P,
-    coded: Coded,
-    geometry: Geometry,
+    places: L,
     key: F,
     /// A vector put together from its slices.
     row: Vec<E>,
 }
 
-impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F> {
-    /// The vectors of this index; an error if it stores none of this type. `key` gets the stored elements.
+impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F, ListVectors> {
+    /// The vectors of an index of lists; an error if it stores none of this type. `key` gets the stored elements.
     pub fn new(pages: &'a P, meta: &Meta, key: F) -> Result<Self, Error> {
         let stored = meta.coded.and_then(|coded| Some((coded, coded.layout.vectors?)));
-        match stored.filter(|(_, geometry)| geometry.element_size == size_of::<E>()) {
-            Some((coded, geometry)) => Ok(Self { pages, coded, geometry, key, row: Vec::new() }),
-            None => Err(Error::corrupted(META_BLKNO, "index stores no such vectors")),
-        }
+        let places = stored.map(|(coded, geometry)| ListVectors { coded, geometry });
+        Self::at(pages, places, key)
     }
+}
 
-    /// Where a candidate's slot is: its lane, and the owner that its pages must have (None: that of a shelf).
-    fn lane(&self, place: Place) -> (usize, Option<u32>) {
-        let v = self.geometry.block_vectors;
-        match place {
-            Place::Packed(slot) => ((slot % v as u64) as usize, Some(NO_OWNER)),
-            Place::Shelf(_, slot) => (slot % v, None),
+impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64, L: Locate> StoredRows<'a, P, E, F, L> {
+    /// The vectors at these places; an error if there are none of this type.
+    pub(crate) fn at(pages: &'a P, places: Option<L>, key: F) -> Result<Self, Error> {
+        match places.filter(|places| places.geometry().element_size == size_of::<E>()) {
+            Some(places) => Ok(Self { pages, places, key, row: Vec::new() }),
+            None => Err(Error::corrupted(META_BLKNO, "index stores no such vectors")),
         }
     }
 
     /// The part of a row that lies on page `j` of its block.
     fn slice<'p>(
-        &self,
+        geometry: &Geometry,
         page: &'p Page,
-        blkno: Blkno,
         j: usize,
-        (lane, owner): (usize, Option<u32>),
+        stored: StoredAt,
     ) -> Result<&'p [E], Error> {
+        let StoredAt { blkno, lane, owner } = stored;
         page.check(blkno, PageKind::Data, owner.unwrap_or_else(|| page.owner()))?;
-        let rows = self.geometry.rows::<E>(page, j, lane + 1);
-        let row = rows.and_then(|rows| rows.get(lane * self.geometry.slice(j).len()..));
+        let rows = geometry.rows::<E>(page, j, lane + 1);
+        let row = rows.and_then(|rows| rows.get(lane * geometry.slice(j).len()..));
         row.ok_or_else(|| Error::corrupted(blkno, "DATA page has no room for its rows"))
     }
 
     /// The key of a vector that goes over several pages.
-    fn key_of_slices(&mut self, place: Place) -> Result<f64, Error> {
-        let lane = self.lane(place);
+    fn key_of_slices(&mut self, geometry: &Geometry, at: u64) -> Result<f64, Error> {
         let mut row = std::mem::take(&mut self.row);
         row.clear();
-        for j in 0..self.geometry.block_pages {
-            let blkno = vector_page(self.pages, &self.coded, &self.geometry, place, j)?;
-            let page = self.pages.read(blkno)?;
-            row.extend_from_slice(self.slice(&page, blkno, j, lane)?);
+        for j in 0..geometry.block_pages {
+            let stored = self.places.locate(self.pages, at, j)?;
+            let page = self.pages.read(stored.blkno)?;
+            row.extend_from_slice(Self::slice(geometry, &page, j, stored)?);
         }
         let key = (self.key)(&row);
         self.row = row;
@@ -112,50 +128,56 @@ impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F> {
     /// the first is read. One lock at a time.
     fn keys_of_pages(
         &self,
+        geometry: &Geometry,
         candidates: &[Hit],
         first: usize,
         each: &mut dyn FnMut(usize, f64),
     ) -> Result<(), Error> {
         let mut pinned = Vec::with_capacity(candidates.len());
         for candidate in candidates {
-            let place = Place::of(candidate.at);
-            let lane = self.lane(place);
-            let blkno = vector_page(self.pages, &self.coded, &self.geometry, place, 0)?;
-            let pin = self.pages.pin(blkno)?;
+            let stored = self.places.locate(self.pages, candidate.at, 0)?;
+            let pin = self.pages.pin(stored.blkno)?;
             let page = self.pages.address(&pin);
-            let row = page.start.wrapping_add(BODY_START + self.geometry.row_start(0, lane.0));
-            prefetch_at(row..row.wrapping_add(self.geometry.row_size(0)));
+            let row = page.start.wrapping_add(BODY_START + geometry.row_start(0, stored.lane));
+            prefetch_at(row..row.wrapping_add(geometry.row_size(0)));
             // What Page::check looks at.
             prefetch_at(page.start..page.start.wrapping_add(1));
             prefetch_at(page.end.wrapping_sub(1)..page.end);
-            pinned.push((pin, blkno, lane));
+            pinned.push((pin, stored));
         }
-        for (i, (pin, blkno, lane)) in (first..).zip(pinned) {
+        for (i, (pin, stored)) in (first..).zip(pinned) {
             let page = self.pages.share(pin)?;
-            each(i, (self.key)(self.slice(&page, blkno, 0, lane)?));
+            each(i, (self.key)(Self::slice(geometry, &page, 0, stored)?));
         }
         Ok(())
     }
 }
 
-/// The DATA page that holds slice `j` of the vector in a slot.
-fn vector_page<P: Pages>(
-    pages: &P,
-    coded: &Coded,
-    geometry: &Geometry,
-    place: Place,
-    j: usize,
-) -> Result<Blkno, Error> {
-    let (v, p) = (geometry.block_vectors, geometry.block_pages);
-    match place {
-        Place::Packed(slot) => {
-            let block = slot / v as u64;
-            Ok(coded.vectors_first.wrapping_add((block * p as u64) as Blkno + j as Blkno))
-        }
-        Place::Shelf(blkno, slot) => {
-            let page = pages.read(blkno)?;
-            page.check(blkno, PageKind::Shelf, page.owner())?;
-            Ok(shelf_vector(page.body(), &coded.layout, slot / v * p + j))
+/// The vectors that an index of lists stores for `refine`.
+pub struct ListVectors {
+    coded: Coded,
+    geometry: Geometry,
+}
+
+impl Locate for ListVectors {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn locate<P: Pages>(&self, pages: &P, at: u64, j: usize) -> Result<StoredAt, Error> {
+        let (v, p) = (self.geometry.block_vectors, self.geometry.block_pages);
+        match Place::of(at) {
+            Place::Packed(slot) => {
+                let block = (slot / v as u64 * p as u64) as Blkno;
+                let blkno = self.coded.vectors_first.wrapping_add(block + j as Blkno);
+                Ok(StoredAt { blkno, lane: (slot % v as u64) as usize, owner: Some(NO_OWNER) })
+            }
+            Place::Shelf(blkno, slot) => {
+                let page = pages.read(blkno)?;
+                page.check(blkno, PageKind::Shelf, page.owner())?;
+                let blkno = shelf_vector(page.body(), &self.coded.layout, slot / v * p + j);
+                Ok(StoredAt { blkno, lane: slot % v, owner: None })
+            }
         }
     }
 }
@@ -164,14 +186,15 @@ fn shelf_vector(body: &[u8], layout: &CodeLayout, i: usize) -> Blkno {
     u32_at(body, layout.shelf_vector_at(i))
 }
 
-impl<P: Pages, E: Pod, F: Fn(&[E]) -> f64> Exact for StoredRows<'_, P, E, F> {
+impl<P: Pages, E: Pod, F: Fn(&[E]) -> f64, L: Locate> Exact for StoredRows<'_, P, E, F, L> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
+        let geometry = self.places.geometry();
         for (group, first) in candidates.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
-            if self.geometry.block_pages == 1 {
-                self.keys_of_pages(group, first, each)?;
+            if geometry.block_pages == 1 {
+                self.keys_of_pages(&geometry, group, first, each)?;
             } else {
                 for (i, candidate) in (first..).zip(group) {
-                    each(i, self.key_of_slices(Place::of(candidate.at))?);
+                    each(i, self.key_of_slices(&geometry, candidate.at)?);
                 }
             }
             self.pages.breathe();

@@ -13,7 +13,7 @@ pub fn n_pages(len: usize) -> u64 {
 }
 
 /// Appends the parameters; returns the first page (INVALID when there are none).
-pub(super) fn write<W: BulkPages>(sink: &mut W, floats: &[f32]) -> Result<Blkno, Error> {
+pub(crate) fn write<W: BulkPages>(sink: &mut W, floats: &[f32]) -> Result<Blkno, Error> {
     let mut first = INVALID_BLKNO;
     for part in floats.chunks(PAGE_FLOATS) {
         let mut page = Page::new(PageKind::Model, NO_OWNER);

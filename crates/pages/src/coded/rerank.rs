@@ -1,4 +1,4 @@
-//! Candidates of a lossy code, re-ranked by real distances before they are returned.
+//! Candidates found by lossy codes, re-ranked by real distances before they are returned.
 //!
 //! Candidates come in tranches, in order of their estimates. Row r is returned once r · ratio candidates were
 //! re-ranked, or when there are no more: so the first ten rows have seen as many candidates as FAISS's
@@ -36,7 +36,79 @@ pub trait Exact {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error>;
 }
 
-/// How to search and re-rank.
+/// Where candidates come from.
+pub trait Candidates {
+    /// What it has to know of its index.
+    type View<'a>;
+    /// How to search.
+    type Params;
+
+    /// Without a query.
+    fn new() -> Self;
+
+    /// Starts over with a query, copied; nothing is read yet. `rows` will probably be asked for, a LIMIT is not known.
+    fn begin(&mut self, query: &[f32], params: &Self::Params, rows: usize) -> Terms;
+
+    /// The next candidates, nearest first; none at the end. Holds no lock on return.
+    fn tranche<P: Pages>(&mut self, pages: &P, view: &Self::View<'_>) -> Result<&[Hit], Error>;
+
+    /// Whether distances to the query mean anything; known once the first tranche is there.
+    fn has_direction(&self) -> bool;
+
+    /// Tuples visited, each counted once however many tranches there were.
+    fn visited(&self) -> u64;
+}
+
+/// How candidates are to be re-ranked.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Whether rows that come too late are left out.
+    pub iterative: Iterative,
+    /// Candidates re-ranked per row, at least 1.
+    pub k_factor: usize,
+}
+
+/// A scan of a coded index.
+pub type CodedScan = RerankScan<Scan<CodedProbe>>;
+
+impl Candidates for Scan<CodedProbe> {
+    type View<'a> = View<'a>;
+    type Params = RerankParams;
+
+    fn new() -> Self {
+        Scan::new()
+    }
+
+    fn begin(&mut self, query: &[f32], params: &RerankParams, rows: usize) -> Terms {
+        let k_factor = params.k_factor.max(1);
+        let search = SearchParams {
+            nprobe: params.nprobe,
+            // Candidates are never left out: only real distances decide what is returned.
+            iterative: match params.iterative {
+                Iterative::Strict => Iterative::Relaxed,
+                other => other,
+            },
+            max_scan_tuples: params.max_scan_tuples,
+            tranche: rows.saturating_mul(k_factor),
+        };
+        Scan::begin(self, query, search);
+        Terms { iterative: params.iterative, k_factor }
+    }
+
+    fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
+        Scan::tranche(self, pages, view)
+    }
+
+    fn has_direction(&self) -> bool {
+        Scan::has_direction(self)
+    }
+
+    fn visited(&self) -> u64 {
+        Scan::visited(self)
+    }
+}
+
+/// How to search lists and re-rank.
 #[derive(Debug, Clone, Copy)]
 pub struct RerankParams {
     /// Lists to search first, at least 1.
@@ -49,9 +121,9 @@ pub struct RerankParams {
     pub k_factor: usize,
 }
 
-/// A scan of a coded index. Its memory is reused from query to query.
-pub struct RerankScan {
-    scan: Scan<CodedProbe>,
+/// A scan whose candidates are re-ranked. Its memory is reused from query to query.
+pub struct RerankScan<C: Candidates> {
+    scan: C,
     strict: bool,
     ratio: u64,
     /// Re-ranked and not returned, in order; the first `given` are handed out.
@@ -69,17 +141,17 @@ pub struct RerankScan {
     is_exhausted: bool,
 }
 
-impl Default for RerankScan {
+impl<C: Candidates> Default for RerankScan<C> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl RerankScan {
+impl<C: Candidates> RerankScan<C> {
     /// A scan without a query: it finds nothing.
     pub fn new() -> Self {
         Self {
-            scan: Scan::new(),
+            scan: C::new(),
             strict: true,
             ratio: 1,
             ready: Vec::new(),
@@ -97,27 +169,16 @@ impl RerankScan {
 
     /// Starts over with a query as vectors are coded (normalised, rotated), copied. Nothing is read before the first
     /// [`RerankScan::next`]. A query of zeros stands for NULL, as in [`Scan::begin`].
-    pub fn begin(&mut self, query: &[f32], params: RerankParams) {
+    pub fn begin(&mut self, query: &[f32], params: C::Params) {
         self.begin_for(query, params, ROWS_FIRST);
     }
 
     /// The same where it is known how many rows will be asked for: if they are more than a scan begins with, the first
     /// candidates are those for all of them.
-    pub fn begin_for(&mut self, query: &[f32], params: RerankParams, rows: usize) {
-        let k_factor = params.k_factor.max(1);
-        let search = SearchParams {
-            nprobe: params.nprobe,
-            // Candidates are never left out: only real distances decide what is returned.
-            iterative: match params.iterative {
-                Iterative::Strict => Iterative::Relaxed,
-                other => other,
-            },
-            max_scan_tuples: params.max_scan_tuples,
-            tranche: rows.max(ROWS_FIRST).saturating_mul(k_factor),
-        };
-        self.scan.begin(query, search);
-        self.strict = params.iterative != Iterative::Relaxed;
-        self.ratio = k_factor as u64;
+    pub fn begin_for(&mut self, query: &[f32], params: C::Params, rows: usize) {
+        let terms = self.scan.begin(query, &params, rows.max(ROWS_FIRST));
+        self.strict = terms.iterative != Iterative::Relaxed;
+        self.ratio = terms.k_factor.max(1) as u64;
         self.ready.clear();
         self.pool.clear();
         self.given = 0;
@@ -132,7 +193,7 @@ impl RerankScan {
     pub fn next<P: Pages>(
         &mut self,
         pages: &P,
-        view: &View<'_>,
+        view: &C::View<'_>,
         mut narrow: Option<&mut dyn Exact>,
         exact: &mut dyn Exact,
     ) -> Result<Option<Found>, Error> {
@@ -161,12 +222,6 @@ impl RerankScan {
         }
     }
 
-    /// The first candidates, if they were found by [`first_tranches`] and not taken in yet: what the first call of an
-    /// [`Exact`] will be about.
-    pub fn first_candidates(&self) -> &[Hit] {
-        self.scan.first_tranche()
-    }
-
     /// Rows that a strict order had to leave out.
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -181,7 +236,7 @@ impl RerankScan {
     fn next_tranche<P: Pages>(
         &mut self,
         pages: &P,
-        view: &View<'_>,
+        view: &C::View<'_>,
         narrow: Option<&mut dyn Exact>,
         exact: &mut dyn Exact,
     ) -> Result<(), Error> {
@@ -240,11 +295,19 @@ impl RerankScan {
     }
 }
 
+impl CodedScan {
+    /// The first candidates, if they were found by [`first_tranches`] and not taken in yet: what the first call of an
+    /// [`Exact`] will be about.
+    pub fn first_candidates(&self) -> &[Hit] {
+        self.scan.first_tranche()
+    }
+}
+
 /// Finds the first candidates of every scan; all have just begun and belong to the same index.
 pub fn first_tranches<P: Pages>(
     pages: &P,
     view: &View<'_>,
-    scans: &mut [RerankScan],
+    scans: &mut [CodedScan],
     params: BatchParams,
 ) -> Result<(), Error> {
     let mut scans: Vec<_> = scans.iter_mut().map(|scan| &mut scan.scan).collect();

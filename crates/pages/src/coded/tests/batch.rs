@@ -7,7 +7,7 @@ use half::f16;
 use super::rows::point_of;
 use super::{METRICS, REFINES, Shape, World, kinds};
 use crate::coded::exact::ExactQuery;
-use crate::coded::rerank::{RerankParams, RerankScan, first_tranches};
+use crate::coded::rerank::{CodedScan, RerankParams, first_tranches};
 use crate::ivf::scan::Iterative;
 use crate::ivf::scan::batch::BatchParams;
 
@@ -15,7 +15,7 @@ const BATCH: BatchParams = BatchParams { threads: 2, memory: 0 };
 
 fn rows_of<E: Element>(
     world: &World<E>,
-    scan: &mut RerankScan,
+    scan: &mut CodedScan,
     query: &[f32],
 ) -> (Vec<(u64, u64)>, u64, u64) {
     let exact = ExactQuery::new(world.meta.metric, query);
@@ -39,11 +39,11 @@ fn check<E: Element>(shape: Shape) {
     {
         let params = RerankParams { nprobe, iterative, max_scan_tuples: 300, k_factor: 3 };
         let begun = |query: &Vec<f32>| {
-            let mut scan = RerankScan::new();
+            let mut scan = CodedScan::new();
             scan.begin(&point_of(shape.metric, query), params);
             scan
         };
-        let mut scans: Vec<RerankScan> = queries.iter().map(begun).collect();
+        let mut scans: Vec<CodedScan> = queries.iter().map(begun).collect();
         first_tranches(&world.mem, &world.view(), &mut scans, BATCH).unwrap();
         for (scan, query) in scans.iter_mut().zip(&queries) {
             assert!(nprobe == 1 || !scan.first_candidates().is_empty());

@@ -11,7 +11,7 @@ use super::{Shape, World, tid_no};
 use crate::coded::exact::ExactQuery;
 use crate::coded::info::list_info;
 use crate::coded::model;
-use crate::coded::rerank::{RerankParams, RerankScan};
+use crate::coded::rerank::{CodedScan, RerankParams};
 use crate::coded::vacuum::{bulk_delete, stats};
 use crate::error::Error;
 use crate::ivf::centroids::read_centroids;
@@ -51,7 +51,7 @@ pub fn all_verbs<E: Element>(world: &World<E>) -> Vec<Error> {
     let query = vec![0.1; meta.dims];
     let exact = ExactQuery::new(meta.metric, &query);
     for iterative in [Iterative::Strict, Iterative::Relaxed, Iterative::Off] {
-        let mut scan = RerankScan::new();
+        let mut scan = CodedScan::new();
         let (max_scan_tuples, k_factor) = (5000, 2);
         scan.begin(&query, RerankParams { nprobe: 2, iterative, max_scan_tuples, k_factor });
         loop {

@@ -11,7 +11,7 @@ use ann::topk::Hit;
 use super::rows::{operator, point_of};
 use super::{Model, Shape, World, random_vector};
 use crate::coded::exact::{ExactQuery, StoredRows};
-use crate::coded::rerank::{Exact, RerankParams, RerankScan};
+use crate::coded::rerank::{CodedScan, Exact, RerankParams};
 use crate::coded::vacuum::bulk_delete;
 use crate::error::Error;
 use crate::ivf::scan::Iterative;
@@ -46,7 +46,7 @@ impl Exact for KnownRows<'_> {
 
 fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
     let (mut rng, metric) = (Rng::new(seed), world.meta.metric);
-    let mut scan = RerankScan::new();
+    let mut scan = CodedScan::new();
     for nprobe in [1, usize::MAX, 1] {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
         let (iterative, max_scan_tuples, k_factor) = (Iterative::Relaxed, u64::MAX, 1);

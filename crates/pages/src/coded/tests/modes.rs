@@ -10,7 +10,7 @@ use super::rows::{ModelRows, operator, point_of};
 use super::{ALL, METRICS, REFINES, Shape, World, random_vector};
 use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::info::list_info;
-use crate::coded::rerank::{Exact, RerankParams, RerankScan};
+use crate::coded::rerank::{CodedScan, Exact, RerankParams};
 use crate::error::Error;
 use crate::ivf::info::totals;
 use crate::ivf::lists::View;
@@ -144,7 +144,7 @@ fn so_many_candidates_are_re_ranked_for_a_row() {
     for k_factor in [1, 4, 50] {
         let rows = ModelRows { rows: &world.model, query: &exact };
         let mut counted = Counted { rows, n: 0, gone: 0 };
-        let mut scan = RerankScan::new();
+        let mut scan = CodedScan::new();
         scan.begin(&point_of(Metric::Cosine, &query), RerankParams { k_factor, ..ALL });
         for row in 1..=200 {
             assert!(scan.next(&world.mem, &world.view(), None, &mut counted).unwrap().is_some());
@@ -162,7 +162,7 @@ fn candidates_without_a_row_are_passed_over() {
     for gone in 1..=4 {
         let rows = ModelRows { rows: &world.model, query: &exact };
         let mut counted = Counted { rows, n: 0, gone };
-        let mut scan = RerankScan::new();
+        let mut scan = CodedScan::new();
         scan.begin(&query, RerankParams { k_factor: 2, ..ALL });
         let mut n = 0;
         while scan.next(&world.mem, &world.view(), None, &mut counted).unwrap().is_some() {
@@ -198,7 +198,7 @@ fn good_codes_find_the_nearest_rows() {
 #[test]
 fn a_scan_is_reused() {
     let mut world = World::<f32>::new(Shape::new(CodeKind::Sq4, Metric::Cosine, 6, 10, 500), 9);
-    let mut scan = RerankScan::new();
+    let mut scan = CodedScan::new();
     let exact = ExactQuery::new(Metric::Cosine, &[0.0; 6]);
     assert_eq!(world.next(&mut scan, &exact), Ok(None));
     for n in [0, 1, 63, 64, 65, 499, 500, 501] {
@@ -218,7 +218,7 @@ fn a_scan_is_reused() {
 fn a_query_of_another_shape_is_refused() {
     let mut world = World::<f32>::new(Shape::new(CodeKind::Sq8, Metric::L2, 6, 10, 50).flat(), 9);
     let exact = ExactQuery::new(Metric::L2, &random_vector::<f32>(&mut world.rng, 6));
-    let mut scan = RerankScan::new();
+    let mut scan = CodedScan::new();
     scan.begin(&[0.0; 5], ALL);
     assert!(world.next(&mut scan, &exact).is_err());
     let mut rows = ModelRows { rows: &world.model, query: &exact };

@@ -60,7 +60,7 @@ fn a_page_of_another_owner() {
         for kind in [PageKind::Shelf, PageKind::Codes, PageKind::Data, PageKind::Model] {
             for blkno in of_kind(&world, kind) {
                 let found = found(&world, blkno, |page| put_u32(page.bytes_mut(), BODY_END + 4, 3));
-                assert!(found.contains("belongs to list 3"), "{kind:?} {blkno}: {found}");
+                assert!(found.contains("has owner 3"), "{kind:?} {blkno}: {found}");
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::info::list_info;
 use crate::coded::insert::{Row, insert};
 use crate::coded::model;
-use crate::coded::rerank::{RerankParams, RerankScan};
+use crate::coded::rerank::{CodedScan, RerankParams};
 use crate::coded::vacuum::{bulk_delete, stats};
 use crate::error::Error;
 use crate::ivf::build::Entry;
@@ -202,7 +202,7 @@ impl<E: Element> World<E> {
     }
 
     /// The next row of a scan by the operator's distance.
-    pub fn next(&self, scan: &mut RerankScan, query: &ExactQuery) -> Result<Option<Found>, Error> {
+    pub fn next(&self, scan: &mut CodedScan, query: &ExactQuery) -> Result<Option<Found>, Error> {
         let (mem, view) = (&self.mem, self.view());
         let mut model = ModelRows { rows: &self.model, query };
         let found = match &self.stored {
@@ -224,8 +224,8 @@ impl<E: Element> World<E> {
         Ok(found?.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
 
-    pub fn search(&self, query: &[f32], params: RerankParams) -> (Vec<Found>, RerankScan) {
-        let mut scan = RerankScan::new();
+    pub fn search(&self, query: &[f32], params: RerankParams) -> (Vec<Found>, CodedScan) {
+        let mut scan = CodedScan::new();
         scan.begin(&point_of(self.meta.metric, query), params);
         let exact = ExactQuery::new(self.meta.metric, query);
         let mut rows = Vec::new();

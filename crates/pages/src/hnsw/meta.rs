@@ -1,0 +1,238 @@
+//! META of a graph, block 0: written last by the build and never changed afterwards.
+
+use ann::hnsw::Grid;
+use ann::metric::Metric;
+
+use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at, u64_at};
+use crate::coded::model;
+use crate::error::Error;
+use crate::geometry::Geometry;
+use crate::hnsw::shape::Shape;
+use crate::meta::{META_BLKNO, element_size};
+use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
+use crate::store::Pages;
+
+/// The format of graphs this build writes and reads.
+pub const FORMAT_VERSION: u16 = 1;
+/// Links of a node above level 0.
+pub const M_RANGE: std::ops::RangeInclusive<usize> = 2..=100;
+
+const MAGIC_VALUE: u32 = u32::from_le_bytes(*b"PFHN");
+
+const MAGIC: usize = 0;
+const VERSION: usize = 4;
+const ELEMENT: usize = 6;
+const METRIC: usize = 7;
+const DIMS: usize = 8;
+const M: usize = 12;
+const EF_CONSTRUCTION: usize = 14;
+const CODE: usize = 16;
+const CHUNK_SHIFT: usize = 17;
+const NODE_LANES: usize = 18;
+const LINK_LANES: usize = 20;
+const CODE_BYTES: usize = 22;
+const SEED: usize = 24;
+const TRAINED_ROWS: usize = 32;
+const BUILD_ROWS: usize = 40;
+const MODEL_FIRST: usize = 48;
+const MAP_FIRST: usize = 52;
+const ENTRY: usize = 56;
+const USED: usize = 64;
+
+/// How a graph stores the vectors that decide the order of what it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// As the column has them.
+    Flat,
+    /// With 16-bit elements.
+    SqFp16,
+    /// Not at all: the 8-bit codes that the search goes by are all there is.
+    Sq8,
+}
+
+impl Code {
+    /// The number stored in the metapage.
+    pub fn to_u8(self) -> u8 {
+        match self {
+            Self::Flat => 0,
+            Self::SqFp16 => 1,
+            Self::Sq8 => 2,
+        }
+    }
+
+    /// The code with that stored number.
+    pub fn from_u8(number: u8) -> Option<Self> {
+        [Self::Flat, Self::SqFp16, Self::Sq8].into_iter().find(|code| code.to_u8() == number)
+    }
+
+    /// Bytes of a stored element; None where vectors are not stored. `element`: the column's `Element::TAG`.
+    fn element_size(self, element: u8) -> Option<usize> {
+        match self {
+            Self::Flat => element_size(element),
+            Self::SqFp16 => Some(2),
+            Self::Sq8 => None,
+        }
+    }
+}
+
+/// What CREATE INDEX decides before the first page is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MetaParams {
+    /// `Element::TAG` of the column: 0 f32, 1 f16.
+    pub element: u8,
+    /// How nearness is measured.
+    pub metric: Metric,
+    /// Elements of a vector, 1..=16,000.
+    pub dims: usize,
+    /// Links of a node above level 0, twice as many at level 0: 2..=100.
+    pub m: usize,
+    /// Candidates of an insert, 4..=2000.
+    pub ef_construction: usize,
+    /// What is stored of vectors.
+    pub code: Code,
+    /// All randomness.
+    pub seed: u64,
+    /// Rows the grid was trained on.
+    pub trained_rows: u64,
+}
+
+/// The metapage of a graph, decoded and validated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meta {
+    /// What CREATE INDEX decided.
+    pub params: MetaParams,
+    /// How nodes are cut over pages.
+    pub shape: Shape,
+    /// Rows the build wrote.
+    pub build_rows: u64,
+    /// First MODEL page: the parameters of the grid.
+    pub model_first: Blkno,
+    /// First MAP page.
+    pub map_first: Blkno,
+    /// The ENTRY page.
+    pub entry_blkno: Blkno,
+}
+
+impl Meta {
+    /// The metapage of a graph about to be built. None if a parameter is out of range.
+    pub fn new(params: &MetaParams) -> Option<Self> {
+        let column = Geometry::new(params.dims, element_size(params.element)?)?;
+        let vectors = match params.code.element_size(params.element) {
+            Some(size) => Some(Geometry::new(column.dims, size)?),
+            None => None,
+        };
+        if !M_RANGE.contains(&params.m) || params.ef_construction > usize::from(u16::MAX) {
+            return None;
+        }
+        Some(Self {
+            params: *params,
+            shape: Shape::new(params.m, Grid::code_bytes(params.dims), vectors)?,
+            build_rows: 0,
+            model_first: INVALID_BLKNO,
+            map_first: INVALID_BLKNO,
+            entry_blkno: INVALID_BLKNO,
+        })
+    }
+
+    /// Reads and validates block 0. [`Error::Version`] for a format of another release.
+    pub fn read<P: Pages>(pages: &P) -> Result<Self, Error> {
+        let n_blocks = pages.n_blocks()?;
+        let page = pages.read(META_BLKNO)?;
+        Self::decode(&page, n_blocks)
+    }
+
+    /// Whether a locked metapage is that of a graph.
+    pub fn is_graph(page: &Page) -> bool {
+        page.is(PageKind::Meta, NO_OWNER) && u32_at(page.body(), MAGIC) == MAGIC_VALUE
+    }
+
+    fn decode(page: &Page, n_blocks: Blkno) -> Result<Self, Error> {
+        page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
+        let body = page.body();
+        let bad = |what: &str| Error::corrupted(META_BLKNO, format!("metapage has a bad {what}"));
+        let byte = |at: usize| u16_at(body, at) as u8;
+        let number = |at: usize| usize::from(u16_at(body, at));
+        if u32_at(body, MAGIC) != MAGIC_VALUE {
+            return Err(bad("magic number"));
+        }
+        let version = u16_at(body, VERSION);
+        if version != FORMAT_VERSION {
+            return Err(Error::Version { found: version, expected: FORMAT_VERSION });
+        }
+        let params = MetaParams {
+            element: byte(ELEMENT),
+            metric: Metric::from_u8(byte(METRIC)).ok_or_else(|| bad("metric"))?,
+            dims: u32_at(body, DIMS) as usize,
+            m: number(M),
+            ef_construction: number(EF_CONSTRUCTION),
+            code: Code::from_u8(byte(CODE)).ok_or_else(|| bad("code"))?,
+            seed: u64_at(body, SEED),
+            trained_rows: u64_at(body, TRAINED_ROWS),
+        };
+        let mut meta =
+            Self::new(&params).ok_or_else(|| bad("dimension, element type or number of links"))?;
+        let shape = [u32::from(byte(CHUNK_SHIFT)) as usize, number(NODE_LANES), number(LINK_LANES)];
+        if shape != meta.shape_numbers() || number(CODE_BYTES) != meta.shape.code_bytes {
+            return Err(bad("shape of chunks"));
+        }
+        meta.build_rows = u64_at(body, BUILD_ROWS);
+        meta.model_first = u32_at(body, MODEL_FIRST);
+        meta.map_first = u32_at(body, MAP_FIRST);
+        meta.entry_blkno = u32_at(body, ENTRY);
+        let runs = [
+            (meta.model_first, model::n_pages(Grid::params_len(params.dims))),
+            (meta.map_first, 1),
+            (meta.entry_blkno, 1),
+        ];
+        let fits = |(first, n): (Blkno, u64)| {
+            first > META_BLKNO && u64::from(first) + n <= u64::from(n_blocks)
+        };
+        if !runs.into_iter().all(fits) {
+            return Err(bad("block number"));
+        }
+        Ok(meta)
+    }
+
+    fn shape_numbers(&self) -> [usize; 3] {
+        [self.shape.chunk_shift as usize, self.shape.node_lanes, self.shape.link_lanes]
+    }
+
+    /// Makes `page` this metapage, inside an edit.
+    pub fn put(&self, page: &mut Page) {
+        let params = &self.params;
+        page.init(PageKind::Meta, NO_OWNER);
+        let body = page.body_mut();
+        put_u32(body, MAGIC, MAGIC_VALUE);
+        put_u16(body, VERSION, FORMAT_VERSION);
+        put(body, ELEMENT, &[params.element, params.metric.to_u8()]);
+        put_u32(body, DIMS, params.dims as u32);
+        put_u16(body, M, params.m as u16);
+        put_u16(body, EF_CONSTRUCTION, params.ef_construction as u16);
+        put(body, CODE, &[params.code.to_u8(), self.shape.chunk_shift as u8]);
+        put_u16(body, NODE_LANES, self.shape.node_lanes as u16);
+        put_u16(body, LINK_LANES, self.shape.link_lanes as u16);
+        put_u16(body, CODE_BYTES, self.shape.code_bytes as u16);
+        put(body, SEED, &params.seed.to_le_bytes());
+        put(body, TRAINED_ROWS, &params.trained_rows.to_le_bytes());
+        put(body, BUILD_ROWS, &self.build_rows.to_le_bytes());
+        put_u32(body, MODEL_FIRST, self.model_first);
+        put_u32(body, MAP_FIRST, self.map_first);
+        put_u32(body, ENTRY, self.entry_blkno);
+        page.set_used(USED);
+    }
+
+    /// This metapage.
+    pub fn to_page(&self) -> Page {
+        let mut page = Page::default();
+        self.put(&mut page);
+        page
+    }
+
+    /// Reads the grid from its MODEL pages.
+    pub fn read_grid<P: Pages>(&self, pages: &P) -> Result<Grid, Error> {
+        let params = &self.params;
+        let floats = model::read(pages, self.model_first, Grid::params_len(params.dims))?;
+        Grid::from_params(params.metric, params.dims, floats)
+            .ok_or_else(|| Error::corrupted(self.model_first, "trained parameters make no grid"))
+    }
+}
