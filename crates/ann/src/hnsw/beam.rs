@@ -118,7 +118,8 @@ impl Beam {
                 }
                 let found = candidate(Near { key: *key, node: *node });
                 if self.row.len() >= ef {
-                    let is_near = self.row.last().is_some_and(|last| found < *last);
+                    // Of equals the first stay: else thousands of them would be followed.
+                    let is_near = self.row.last().is_some_and(|last| found >> 32 < *last >> 32);
                     let left = if is_near { self.row.pop() } else { Some(found) };
                     if GOES_ON {
                         self.rest.extend(left);

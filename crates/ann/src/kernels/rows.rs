@@ -150,16 +150,16 @@ pub fn prefetch_at(bytes: Range<*const u8>) {
 
 /// As [`prefetch`], into the first-level cache: for a few lines that are needed at once.
 #[inline(always)]
-pub fn prefetch_near(bytes: &[u8]) {
+pub fn prefetch_near<T>(items: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let range = bytes.as_ptr_range();
+        let range = items.as_ptr_range();
         for at in (range.start.addr() & !63..range.end.addr()).step_by(64) {
             // SAFETY: a prefetch never faults, whatever the address; SSE is in the baseline of x86-64.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(range.start.with_addr(at).cast()) }
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = bytes;
+    let _ = items;
 }

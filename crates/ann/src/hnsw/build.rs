@@ -1,0 +1,162 @@
+//! A graph in memory, built from codes on all threads of the pool.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::grid::{Codes, Grid};
+use super::levels::{level_of, links_max};
+use super::links::{Links, NONE};
+use super::repair::connect;
+use super::walk::MAX_NODES;
+use super::worker::{Site, Worker};
+use crate::parallel::Job;
+use crate::rng::Rng;
+
+/// Nodes that one thread links before others join: in a graph of few nodes threads would not see each other's.
+const ALONE: usize = 1000;
+/// Nodes that a thread takes at a time.
+const SHARE: usize = 16;
+/// Nodes between two words about progress.
+const REPORT: usize = 1024;
+
+/// What a graph is built by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HnswParams {
+    /// Links of a node: 2m at level 0, m above. 2..=100.
+    pub m: usize,
+    /// Candidates that a node's neighbours are selected from. 4..=2000.
+    pub ef_construction: usize,
+    /// Decides the levels and the order of insertion.
+    pub seed: u64,
+}
+
+/// The build was no longer wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+/// A graph that no longer changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BuiltGraph {
+    /// The node where every search begins; [`NO_NODE`] in an empty graph.
+    pub entry: u32,
+    /// The level of each node.
+    pub levels: Vec<u8>,
+    m: usize,
+    ground: Vec<u32>,
+    upper: Vec<u32>,
+    upper_at: Vec<u32>,
+}
+
+/// No node.
+pub const NO_NODE: u32 = NONE;
+
+impl BuiltGraph {
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// True without any node.
+    pub fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    /// The level of a node.
+    pub fn level(&self, node: u32) -> usize {
+        self.levels.get(node as usize).map_or(0, |level| usize::from(*level))
+    }
+
+    /// The links of a node on a level, none of them twice and none to itself, at most [`links_max`]; none above the
+    /// node's own level.
+    pub fn links(&self, node: u32, level: usize) -> &[u32] {
+        let cap = links_max(self.m, level);
+        let (slots, at) = match level {
+            0 => (&self.ground, node as usize * cap),
+            _ if level > self.level(node) => return &[],
+            _ => {
+                let above = self.upper_at.get(node as usize).map_or(0, |at| *at as usize);
+                (&self.upper, (above + level - 1) * cap)
+            }
+        };
+        let slots = slots.get(at..at + cap).unwrap_or_default();
+        slots.split(|id| *id == NONE).next().unwrap_or_default()
+    }
+}
+
+/// Bytes that [`build`] needs at most beside what one search needs, with the codes and biases it is given.
+pub fn build_bytes(n: usize, code_bytes: usize, m: usize) -> usize {
+    let links = size_of::<u32>() * links_max(m, 0);
+    // Levels above 0 are 1 / (m - 1) of the nodes; levels, order, places and locks take 10 bytes.
+    let upper = (size_of::<u32>() * m).div_ceil(m.saturating_sub(1).max(1));
+    n.saturating_mul(code_bytes + size_of::<f32>() + links + upper + 10)
+}
+
+/// Links nodes 0..n by their codes (`code_bytes` apart, n biases), on the pool it is called in, else on the calling
+/// thread. With one thread the same arguments give the same graph; with more, one as good. Every node can be reached
+/// from the entry at level 0. Fewer than [`MAX_NODES`] nodes; those beyond are left out.
+///
+/// Equal vectors belong into one node: each further one costs links and leads nowhere.
+pub fn build(
+    grid: &Grid,
+    codes: &[u8],
+    biases: &[f32],
+    params: &HnswParams,
+    job: &Job,
+) -> Result<BuiltGraph, Cancelled> {
+    let stride = grid.size();
+    let n = biases.len().min(codes.len() / stride.max(1)).min(MAX_NODES as usize);
+    let levels = (0..n as u64).map(|i| level_of(params.m, params.seed, i)).collect();
+    let of = Codes { codes, stride, biases };
+    let site = Site { grid, of, params, links: Links::new(params.m, levels) };
+    let order = insertion_order(&site.links, params.seed);
+    let Some(&entry) = order.first() else { return Ok(finish(params.m, site.links, NO_NODE)) };
+    let next = AtomicUsize::new(1);
+    link(&site, order.get(..n.min(ALONE)).unwrap_or_default(), &next, job);
+    if rayon::current_thread_index().is_none() {
+        link(&site, &order, &next, job);
+    } else {
+        rayon::broadcast(|_| link(&site, &order, &next, job));
+    }
+    connect(&mut Worker::new(&site), entry, job);
+    if job.cancelled() { Err(Cancelled) } else { Ok(finish(params.m, site.links, entry)) }
+}
+
+fn finish(m: usize, links: Links, entry: u32) -> BuiltGraph {
+    let (levels, ground, upper, upper_at) = links.finish();
+    BuiltGraph { entry, levels, m, ground, upper, upper_at }
+}
+
+/// The highest level first, so that the entry never changes; shuffled within a level.
+fn insertion_order(links: &Links, seed: u64) -> Vec<u32> {
+    let mut order = Rng::new(seed).permutation(links.len() as u32);
+    order.sort_by_key(|node| std::cmp::Reverse(links.level(*node)));
+    order
+}
+
+/// Inserts the nodes of `order` from number `next` on, together with whoever else does.
+fn link(site: &Site<'_>, order: &[u32], next: &AtomicUsize, job: &Job) {
+    let Some(&entry) = order.first() else { return };
+    let mut worker = Worker::new(site);
+    loop {
+        let from = next.load(Ordering::Relaxed);
+        let to = order.len().min(from + SHARE);
+        if from >= to {
+            return;
+        }
+        if next.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            continue;
+        }
+        for node in order.get(from..to).unwrap_or_default() {
+            if job.cancelled() {
+                return;
+            }
+            worker.insert(*node, entry);
+        }
+        if from / REPORT != to / REPORT {
+            job.progress(to as u64, site.links.len() as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

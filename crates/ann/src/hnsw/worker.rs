@@ -1,0 +1,214 @@
+//! One thread of a build: searches for a node's neighbours, selects among them, writes links there and back.
+
+use super::beam::Beam;
+use super::build::HnswParams;
+use super::grid::{Codes, Grid, GridQuery};
+use super::levels::links_max;
+use super::links::{Links, NONE};
+use super::select::{prune, select};
+use super::walk::{Graph, Near, descend};
+use crate::kernels::prefetch_near;
+use std::sync::atomic::Ordering;
+
+/// What all threads share.
+pub(super) struct Site<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) of: Codes<'a>,
+    pub(super) params: &'a HnswParams,
+    pub(super) links: Links,
+}
+
+/// What each thread has for itself.
+pub(super) struct Worker<'a> {
+    pub(super) site: &'a Site<'a>,
+    beam: Beam,
+    /// The node that neighbours are searched for.
+    query: GridQuery,
+    judge: Judge,
+    sums: Vec<i32>,
+    found: Vec<Near>,
+    chosen: Vec<Near>,
+    links: Vec<u32>,
+    keys: Vec<f32>,
+    list: Vec<Near>,
+    kept: Vec<usize>,
+}
+
+/// A node that others are compared with.
+struct Judge {
+    query: GridQuery,
+    node: u32,
+}
+
+impl Judge {
+    fn aim(&mut self, site: &Site<'_>, node: u32) {
+        if self.node != node {
+            let (code, bias) = site.of.node(node, site.of.stride);
+            site.grid.aim(&mut self.query, code, bias);
+            self.node = node;
+        }
+    }
+
+    /// The key between two nodes.
+    fn between(&mut self, site: &Site<'_>, a: u32, b: u32) -> f32 {
+        self.aim(site, a);
+        let (code, bias) = site.of.node(b, site.of.stride);
+        self.query.key(code, bias)
+    }
+}
+
+/// The graph as a search walks over it.
+struct Walk<'a> {
+    site: &'a Site<'a>,
+    query: &'a GridQuery,
+    sums: &'a mut Vec<i32>,
+}
+
+impl Graph for Walk<'_> {
+    type Error = std::convert::Infallible;
+
+    #[inline]
+    fn links(&mut self, node: u32, level: usize, out: &mut Vec<u32>) -> Result<(), Self::Error> {
+        self.site.links.read(node, level, out);
+        Ok(())
+    }
+
+    #[inline]
+    fn keys(&mut self, nodes: &[u32], out: &mut Vec<f32>) -> Result<(), Self::Error> {
+        self.query.keys(self.site.of, nodes, self.sums, out);
+        Ok(())
+    }
+
+    #[inline]
+    fn hint(&mut self, node: u32, level: usize) {
+        prefetch_near(self.site.links.slots(node, level));
+    }
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(site: &'a Site<'a>) -> Self {
+        let query = site.grid.query_of_code(&[], 0.0);
+        Worker {
+            site,
+            beam: Beam::new(),
+            judge: Judge { query: query.clone(), node: NONE },
+            query,
+            sums: Vec::new(),
+            found: Vec::new(),
+            chosen: Vec::new(),
+            links: Vec::new(),
+            keys: Vec::new(),
+            list: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Aims the search at a node.
+    pub(super) fn aim(&mut self, node: u32) {
+        let (code, bias) = self.site.of.node(node, self.site.of.stride);
+        self.site.grid.aim(&mut self.query, code, bias);
+    }
+
+    /// The candidates for neighbours of the node aimed at on a level that a search from `entry` finds, nearest first.
+    pub(super) fn search(&mut self, entry: Near, level: usize) -> &[Near] {
+        self.beam.begin(self.site.links.len());
+        self.beam.push_entry(entry);
+        let mut walk = Walk { site: self.site, query: &self.query, sums: &mut self.sums };
+        let ef = self.site.params.ef_construction;
+        let Ok(()) = self.beam.once(&mut walk, level, ef, &mut self.found);
+        &self.found
+    }
+
+    /// The way from the entry down to where `level` is searched from.
+    pub(super) fn descend(&mut self, entry: u32, level: usize) -> Near {
+        let top = self.site.links.level(entry);
+        let mut walk = Walk { site: self.site, query: &self.query, sums: &mut self.sums };
+        let Ok(near) = descend(&mut walk, entry, top, level);
+        near
+    }
+
+    /// The key between two nodes.
+    pub(super) fn between(&mut self, a: u32, b: u32) -> f32 {
+        self.judge.between(self.site, a, b)
+    }
+
+    /// Links a node, which is not the entry, on all its levels.
+    pub(super) fn insert(&mut self, node: u32, entry: u32) {
+        self.aim(node);
+        let level = self.site.links.level(node);
+        let mut near = self.descend(entry, level);
+        for level in (0..=level).rev() {
+            self.search(near, level);
+            // Other threads may have linked to this node already, from a level where it is done.
+            self.found.retain(|found| found.node != node);
+            if let Some(nearest) = self.found.first() {
+                near = *nearest;
+            }
+            self.choose(level);
+            self.write(node, level);
+            for i in 0..self.chosen.len() {
+                if let Some(Near { key, node: from }) = self.chosen.get(i).copied() {
+                    self.link_back(from, Near { key, node }, level);
+                }
+            }
+        }
+    }
+
+    /// Selects neighbours from what was found.
+    fn choose(&mut self, level: usize) {
+        let cap = links_max(self.site.params.m, level);
+        let Worker { site, found, judge, kept, chosen, .. } = self;
+        let node = |i: usize| found.get(i).map_or(NONE, |near| near.node);
+        select(found, cap, |i, j| judge.between(site, node(i), node(j)), kept);
+        chosen.clear();
+        chosen.extend(kept.iter().filter_map(|i| found.get(*i)));
+    }
+
+    /// Writes the chosen links of a node, beside those that others gave it meanwhile.
+    fn write(&mut self, node: u32, level: usize) {
+        let links = &self.site.links;
+        let Some(_lock) = links.lock(node) else { return };
+        self.links.clear();
+        links.read(node, level, &mut self.links);
+        let slots = links.slots(node, level).iter().skip(self.links.len());
+        let new = self.chosen.iter().map(|near| near.node).filter(|id| !self.links.contains(id));
+        for (slot, id) in slots.zip(new) {
+            slot.store(id, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds a link from `from` to `to`; where the list is full it is pruned.
+    fn link_back(&mut self, from: u32, to: Near, level: usize) {
+        let links = &self.site.links;
+        let Some(_lock) = links.lock(from) else { return };
+        let slots = links.slots(from, level);
+        self.links.clear();
+        links.read(from, level, &mut self.links);
+        if self.links.contains(&to.node) {
+            return;
+        }
+        if let Some(slot) = slots.get(self.links.len()) {
+            slot.store(to.node, Ordering::Relaxed);
+            return;
+        }
+        self.prune(from, to, slots.len());
+        let kept = self.kept.iter().filter_map(|i| self.list.get(*i)).map(|near| near.node);
+        for (slot, id) in slots.iter().zip(kept.chain(std::iter::repeat(NONE))) {
+            slot.store(id, Ordering::Relaxed);
+        }
+    }
+
+    /// Which of the links just read from a node, and one more, are kept.
+    fn prune(&mut self, from: u32, to: Near, cap: usize) {
+        let Worker { site, judge, links, keys, list, kept, sums, .. } = self;
+        judge.aim(site, from);
+        keys.clear();
+        judge.query.keys(site.of, links, sums, keys);
+        list.clear();
+        list.extend(links.iter().zip(&*keys).map(|(node, key)| Near { key: *key, node: *node }));
+        list.push(to);
+        list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
+        let node = |i: usize| list.get(i).map_or(NONE, |near| near.node);
+        prune(list, cap, |i, j| judge.between(site, node(i), node(j)), kept);
+    }
+}
