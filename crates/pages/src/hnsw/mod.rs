@@ -3,13 +3,19 @@
 //! verbs [`build`], [`scan`], [`vacuum`], [`check`], [`info`].
 
 pub mod build;
+pub mod check;
 pub mod entry;
+pub mod info;
 pub mod links;
 pub mod map;
 pub mod meta;
 pub mod nodes;
+pub mod rows;
+pub mod scan;
 pub mod shape;
+mod twins;
 pub mod upper;
+pub mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ use crate::store::Pages;
 pub enum Severity {
     /// Searches may miss rows, return wrong ones or fail: REINDEX.
     Damage,
+    /// Rows of a graph that no link leads to: searches find them late.
+    Unreachable,
     /// Space that nothing uses until REINDEX, as a crash may leave it. Nothing is wrong with it.
     Leak,
 }
@@ -46,13 +48,7 @@ const NORM_SLACK: f32 = 1e-5;
 /// meanwhile would look broken. Holds one share lock at a time; memory is 8 bytes a row and a bit
 /// a page.
 pub fn check<P: Pages>(pages: &P) -> Vec<Problem> {
-    let mut checker = Checker {
-        pages,
-        problems: Vec::new(),
-        seen: Vec::new(),
-        tids: Vec::new(),
-        centroids: Vec::new(),
-    };
+    let mut checker = Checker::new(pages);
     match (Meta::read(pages), pages.n_blocks()) {
         (Ok(meta), Ok(n_blocks)) => checker.all(&meta, n_blocks),
         (Err(error), _) | (_, Err(error)) => checker.error(META_BLKNO, &error),
@@ -63,7 +59,7 @@ pub fn check<P: Pages>(pages: &P) -> Vec<Problem> {
 /// A check on its way.
 pub(crate) struct Checker<'a, P: Pages> {
     pub(crate) pages: &'a P,
-    problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// Whether a block was met.
     seen: Vec<bool>,
     /// The tids met so far.
@@ -71,10 +67,26 @@ pub(crate) struct Checker<'a, P: Pages> {
     centroids: Vec<f32>,
 }
 
-impl<P: Pages> Checker<'_, P> {
-    fn all(&mut self, meta: &Meta, n_blocks: Blkno) {
+impl<'a, P: Pages> Checker<'a, P> {
+    /// About to start.
+    pub(crate) fn new(pages: &'a P) -> Self {
+        Self {
+            pages,
+            problems: Vec::new(),
+            seen: Vec::new(),
+            tids: Vec::new(),
+            centroids: Vec::new(),
+        }
+    }
+
+    /// Starts: so many blocks there are, and META is met.
+    pub(crate) fn start(&mut self, n_blocks: Blkno) {
         self.seen = vec![false; n_blocks as usize];
         self.meet(META_BLKNO, META_BLKNO);
+    }
+
+    fn all(&mut self, meta: &Meta, n_blocks: Blkno) {
+        self.start(n_blocks);
         for i in 0..meta.centroid_pages() as Blkno {
             self.meet(meta.centroids_first.wrapping_add(i), META_BLKNO);
         }
@@ -89,6 +101,11 @@ impl<P: Pages> Checker<'_, P> {
             Some(coded) => self.coded(meta, coded),
             None => (0..meta.nlist as u32).for_each(|list_no| self.list(meta, list_no)),
         }
+        self.end();
+    }
+
+    /// What can be said when everything was met.
+    pub(crate) fn end(&mut self) {
         if self.is_full() {
             return;
         }
@@ -106,8 +123,12 @@ impl<P: Pages> Checker<'_, P> {
     }
 
     pub(crate) fn damage(&mut self, blkno: Blkno, what: impl Into<String>) {
+        self.problem(blkno, Severity::Damage, what);
+    }
+
+    pub(crate) fn problem(&mut self, blkno: Blkno, severity: Severity, what: impl Into<String>) {
         if !self.is_full() {
-            self.problems.push(Problem { blkno, severity: Severity::Damage, what: what.into() });
+            self.problems.push(Problem { blkno, severity, what: what.into() });
         }
     }
 

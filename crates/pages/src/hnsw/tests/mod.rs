@@ -1,3 +1,64 @@
 //! The verbs of a graph together, on pages in memory, against a model: a map from tid to vector.
 
+mod damage;
 mod layout;
+mod modes;
+mod scan;
+mod world;
+
+use std::collections::BTreeMap;
+
+use ann::element::Element;
+use ann::metric::Metric;
+use ann::rng::Rng;
+
+use crate::hnsw::Code;
+use crate::hnsw::scan::GraphParams;
+use crate::ivf::scan::Iterative;
+use crate::tid::Tid;
+
+pub use world::World;
+
+pub type Model<E> = BTreeMap<Tid, Vec<E>>;
+
+pub const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
+
+/// Everything, in order of distance.
+pub const ALL: GraphParams =
+    GraphParams { ef: 1 << 20, iterative: Iterative::Relaxed, max_scan_tuples: u64::MAX };
+
+/// What a graph of the tests is.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    pub metric: Metric,
+    pub dims: usize,
+    pub m: usize,
+    pub code: Code,
+    pub n_rows: usize,
+    /// One row in so many has the vector of another one; 0: none.
+    pub twins: u32,
+}
+
+impl Kind {
+    pub fn new(metric: Metric, dims: usize, m: usize, n_rows: usize) -> Self {
+        Self { metric, dims, m, code: Code::Flat, n_rows, twins: 0 }
+    }
+
+    pub fn code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    pub fn twins(self, twins: u32) -> Self {
+        Self { twins, ..self }
+    }
+}
+
+/// A point near one of a few centres.
+pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
+    let mut centre = Rng::new(u64::from(rng.below(8)));
+    (0..dims).map(|_| E::from_f32(centre.unit() - 0.5 + 0.4 * (rng.unit() - 0.5))).collect()
+}
+
+pub fn tid_no(i: u64) -> Tid {
+    Tid::new((i / 50) as u32, (i % 50 + 1) as u16)
+}

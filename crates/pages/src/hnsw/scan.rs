@@ -1,0 +1,241 @@
+//! Search: candidates in tranches, nearest first by their codes, as many as the executor asks for.
+//!
+//! The first tranche is a search of width ef. Each further one goes on where the search stopped, for as many nodes as were
+//! given before, so that all of them together cost little more than one for all rows would. When no link leads further,
+//! the nodes that none has led to are looked for in the order of their numbers: a row that is in the index is found.
+
+use ann::hnsw::{Beam, GridQuery, Near, descend};
+use ann::topk::Hit;
+
+use crate::coded::rerank::{Candidates, RerankScan, Terms};
+use crate::error::Error;
+use crate::hnsw::entry::Entry;
+use crate::hnsw::nodes::{Nodes, State, judged};
+use crate::hnsw::twins::Twins;
+use crate::hnsw::walk::{Walk, WalkBuffers};
+use crate::hnsw::{INVALID_NODE, View};
+use crate::ivf::scan::Iterative;
+use crate::meta::META_BLKNO;
+use crate::page::INVALID_BLKNO;
+use crate::store::Pages;
+
+/// The most nodes of a tranche: the row of candidates is kept sorted by moving what comes after.
+const TRANCHE_MAX: usize = 4096;
+
+/// A scan of a graph whose candidates are re-ranked by exact distances.
+pub type GraphScan = RerankScan<HnswScan>;
+
+/// How to search.
+#[derive(Debug, Clone, Copy)]
+pub struct GraphParams {
+    /// Width of the first search, at least 1: efSearch.
+    pub ef: usize,
+    /// What happens when its rows are used up.
+    pub iterative: Iterative,
+    /// The search does not go on once this many nodes were visited beyond the first search.
+    pub max_scan_tuples: u64,
+}
+
+/// The candidates of a graph. Its memory is reused from query to query.
+pub struct HnswScan {
+    query: Vec<f32>,
+    params: GraphParams,
+    stage: Stage,
+    has_direction: bool,
+    coded: Option<GridQuery>,
+    beam: Beam,
+    buffers: WalkBuffers,
+    near: Vec<Near>,
+    twins: Twins,
+    ready: Vec<Hit>,
+    /// Nodes of all tranches so far.
+    given: usize,
+    /// Nodes visited by the first search.
+    first_visited: u64,
+    /// Where the sweep goes on; None while links lead on.
+    sweep: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Begun,
+    Running,
+    Ended,
+}
+
+impl Candidates for HnswScan {
+    type View<'a> = View<'a>;
+    type Params = GraphParams;
+
+    fn new() -> Self {
+        Self {
+            query: Vec::new(),
+            params: GraphParams { ef: 1, iterative: Iterative::Off, max_scan_tuples: 0 },
+            stage: Stage::Ended,
+            has_direction: true,
+            coded: None,
+            beam: Beam::new(),
+            buffers: WalkBuffers::default(),
+            near: Vec::new(),
+            twins: Twins::default(),
+            ready: Vec::new(),
+            given: 0,
+            first_visited: 0,
+            sweep: None,
+        }
+    }
+
+    /// `query`: normalised under cosine. The width of the search is not less than `rows`.
+    fn begin(&mut self, query: &[f32], params: &GraphParams, rows: usize) -> Terms {
+        self.query.clear();
+        self.query.extend_from_slice(query);
+        self.params = GraphParams { ef: params.ef.max(rows), ..*params };
+        self.stage = Stage::Begun;
+        self.ready.clear();
+        self.given = 0;
+        self.first_visited = 0;
+        self.sweep = None;
+        Terms { iterative: params.iterative, k_factor: 1 }
+    }
+
+    fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
+        self.ready.clear();
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        match stage {
+            Stage::Ended => return Ok(&[]),
+            Stage::Begun => self.start(pages, view)?,
+            Stage::Running if !self.may_go_on() => return Ok(&[]),
+            Stage::Running => {}
+        }
+        let mut wanted = self.given.max(self.params.ef).min(TRANCHE_MAX.max(self.params.ef));
+        loop {
+            self.nearest(pages, view, wanted)?;
+            if self.near.is_empty() {
+                break;
+            }
+            self.given += self.near.len();
+            self.twins.rows(pages, view, &self.near, &mut self.ready)?;
+            if stage == Stage::Begun {
+                self.first_visited = self.beam.visited();
+            }
+            // Nodes without rows are no reason to end.
+            if !self.ready.is_empty() || !self.may_go_on() {
+                break;
+            }
+            wanted = self.given.min(TRANCHE_MAX.max(self.params.ef));
+        }
+        if !self.ready.is_empty() {
+            self.stage = Stage::Running;
+        }
+        Ok(&self.ready)
+    }
+
+    fn has_direction(&self) -> bool {
+        self.has_direction
+    }
+
+    fn visited(&self) -> u64 {
+        self.beam.visited()
+    }
+}
+
+impl HnswScan {
+    fn may_go_on(&self) -> bool {
+        let beyond = self.beam.visited() - self.first_visited.min(self.beam.visited());
+        self.params.iterative != Iterative::Off && beyond < self.params.max_scan_tuples
+    }
+
+    /// Goes down to level 0.
+    fn start<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
+        let params = &view.meta.params;
+        if self.query.len() != params.dims {
+            return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
+        }
+        self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
+        self.beam.begin(view.map.n_nodes() as usize);
+        let query = self.coded.insert(view.grid.query(&self.query));
+        let entry = Entry::read(pages, view.meta)?;
+        if entry.node == INVALID_NODE || !self.has_direction {
+            self.sweep = Some(0);
+            return Ok(());
+        }
+        super::walk::check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
+        let mut walk = Walk::new(pages, *view, query, &mut self.buffers);
+        let near = descend(&mut walk, entry.node, usize::from(entry.level), 0)?;
+        self.beam.push_entry(near);
+        Ok(())
+    }
+
+    /// The next so many nodes; none at the end.
+    fn nearest<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        wanted: usize,
+    ) -> Result<(), Error> {
+        self.near.clear();
+        let Some(query) = &self.coded else { return Ok(()) };
+        if self.sweep.is_none() {
+            let mut walk = Walk::new(pages, *view, query, &mut self.buffers);
+            self.beam.tranche(&mut walk, 0, wanted, &mut self.near)?;
+            if self.near.len() >= wanted {
+                return Ok(());
+            }
+            view.map.refresh(pages)?;
+            self.sweep = Some(0);
+        }
+        self.sweep(pages, view, wanted)
+    }
+
+    /// Adds nodes that no link has led to: all of them within the bounds of the scan, so that they come in order; as many as
+    /// wanted where there is no order.
+    fn sweep<P: Pages>(&mut self, pages: &P, view: &View<'_>, wanted: usize) -> Result<(), Error> {
+        let most = match self.has_direction {
+            true => usize::try_from(self.params.max_scan_tuples).unwrap_or(usize::MAX).max(wanted),
+            false => wanted,
+        };
+        let shape = &view.meta.shape;
+        while let Some(next) = self.sweep.filter(|next| *next < view.map.n_nodes()) {
+            if self.near.len() >= most {
+                break;
+            }
+            let (chunk, lane) = shape.place(next);
+            let part = shape.nodes_place(lane).0;
+            self.sweep_page(pages, view, chunk, part)?;
+            self.sweep = Some(next + shape.lanes_of_nodes(part).len().max(1) as u32);
+            pages.breathe();
+        }
+        if self.has_direction {
+            self.near.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
+        }
+        Ok(())
+    }
+
+    fn sweep_page<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        chunk: u32,
+        part: usize,
+    ) -> Result<(), Error> {
+        let blkno = view.map.block(pages, chunk, part)?;
+        let Some(query) = self.coded.as_ref().filter(|_| blkno != INVALID_BLKNO) else {
+            return Ok(());
+        };
+        let shape = &view.meta.shape;
+        let page = pages.read(blkno)?;
+        let nodes = Nodes::new(&page, blkno, shape, chunk, part)?;
+        for (place, lane) in shape.lanes_of_nodes(part).enumerate().take(nodes.n_used) {
+            let node = shape.node(chunk, lane);
+            let is_node = nodes.lane(blkno, place)?.state == State::Node;
+            if !is_node || self.beam.is_visited(node) {
+                continue;
+            }
+            self.beam.mark(node);
+            let judged = judged(&page, shape, place);
+            let key = judged.map_or(f32::INFINITY, |(code, bias)| query.key(code, bias));
+            self.near.push(Near { key, node });
+        }
+        Ok(())
+    }
+}

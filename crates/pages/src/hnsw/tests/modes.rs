@@ -1,0 +1,104 @@
+//! How far scans go, in which order, and what they visit.
+
+use std::collections::BTreeSet;
+
+use ann::metric::Metric;
+
+use super::{ALL, Kind, World};
+use crate::hnsw::scan::GraphParams;
+use crate::ivf::scan::Iterative;
+use crate::tid::Tid;
+
+fn world(n_rows: usize) -> World<f32> {
+    World::<f32>::new(Kind::new(Metric::L2, 12, 6, n_rows).twins(20), 5)
+}
+
+fn params(ef: usize, iterative: Iterative) -> GraphParams {
+    GraphParams { ef, iterative, max_scan_tuples: u64::MAX }
+}
+
+#[test]
+fn a_strict_scan_goes_on_in_order() {
+    let mut world = world(800);
+    for ef in [1, 10, 100] {
+        let query = world.random_query();
+        let (rows, scan) = world.search(&query, params(ef, Iterative::Strict));
+        assert!(rows.is_sorted_by(|a, b| a.distance <= b.distance));
+        let distinct: BTreeSet<Tid> = rows.iter().map(|row| row.tid).collect();
+        assert_eq!(distinct.len(), rows.len());
+        assert_eq!(rows.len() as u64 + scan.left_out(), 800);
+        assert!(rows.len() > 600, "{}", rows.len());
+    }
+}
+
+#[test]
+fn a_relaxed_scan_returns_everything_once() {
+    let mut world = world(800);
+    for ef in [1, 10, 100] {
+        let query = world.random_query();
+        let (rows, scan) = world.search(&query, params(ef, Iterative::Relaxed));
+        let mut found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
+        let mut expected = world.expected(&query);
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        assert_eq!(scan.left_out(), 0);
+    }
+}
+
+#[test]
+fn a_scan_that_must_not_go_on_ends_after_ef_nodes() {
+    let mut world = world(800);
+    let query = world.random_query();
+    let (rows, scan) = world.search(&query, params(30, Iterative::Off));
+    assert!((30..60).contains(&rows.len()), "{}", rows.len());
+    assert!(scan.visited() < 500);
+}
+
+#[test]
+fn a_scan_ends_when_it_has_visited_enough() {
+    let mut world = world(3000);
+    let query = world.random_query();
+    let (all, _) = world.search(&query, params(20, Iterative::Relaxed));
+    assert_eq!(all.len(), 3000);
+    for max_scan_tuples in [0, 1, 200, 1000] {
+        let params = GraphParams { max_scan_tuples, ..params(20, Iterative::Relaxed) };
+        let (rows, scan) = world.search(&query, params);
+        assert!(rows.len() >= 20 && rows.len() < 3000);
+        let first = world.search(&query, self::params(20, Iterative::Off)).1.visited();
+        assert!(scan.visited() >= first + max_scan_tuples, "{max_scan_tuples}");
+        assert!(scan.visited() < first + 2 * max_scan_tuples + 1500, "{}", scan.visited());
+    }
+}
+
+/// A filter that rejects nearly all rows has the scan go on until it has enough.
+#[test]
+fn rows_far_away_are_found_by_going_on() {
+    let mut world = world(3000);
+    let query = world.random_query();
+    let wanted = |tid: Tid| tid.to_u64().is_multiple_of(97);
+    let (rows, _) = world.search(&query, params(20, Iterative::Strict));
+    let n = world.model.keys().filter(|tid| wanted(**tid)).count();
+    let found = rows.iter().filter(|row| wanted(row.tid)).count();
+    assert!(found * 100 >= n * 80, "{found} of {n}");
+}
+
+#[test]
+fn a_query_without_direction_finds_all_rows_in_order_of_tid() {
+    for metric in [Metric::Cosine, Metric::InnerProduct] {
+        let world = World::<f32>::new(Kind::new(metric, 12, 6, 300).twins(20), 5);
+        for iterative in [Iterative::Strict, Iterative::Relaxed] {
+            let (rows, scan) = world.search(&[0.0; 12], params(10, iterative));
+            let found: BTreeSet<Tid> = rows.iter().map(|row| row.tid).collect();
+            assert_eq!((found.len(), rows.len(), scan.left_out()), (300, 300, 0));
+        }
+        let (rows, _) = world.search(&[0.0; 12], ALL);
+        assert!(rows.is_sorted_by_key(|row| row.tid));
+    }
+    // Under L2 it is a point like any other.
+    let mut world = world(100);
+    world.verify();
+    let (rows, _) = world.search(&[0.0; 12], ALL);
+    let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
+    assert_eq!(found, world.expected(&[0.0; 12]));
+}
