@@ -14,7 +14,7 @@ use pages::ivf::build::{Builder, Entry};
 use pages::ivf::sort::Sorter;
 use pages::meta::{Meta, MetaParams};
 use pages::tid::Tid;
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::build::{Frozen, memory_bytes_max};
 use super::build_log;
@@ -127,19 +127,23 @@ pub fn assign_and_write<E: Element>(
     progress::set_tuples_total(n);
     let begin = Instant::now();
     let params = MetaParams { fit: loader.fit.fit(table_blocks), ..*params };
-    write(heap, &params, trained, loader.sorter, sink);
+    write(heap.index(), &params, trained, loader.sorter, sink);
     build_log::written(heap.index(), begin.elapsed());
     (heap_tuples, n)
 }
 
+/// Writes an index without rows.
+pub fn write_empty(index: pg_sys::Relation, params: &MetaParams, trained: &Trained, sink: PgBulk) {
+    write(index, params, trained, Sorter::new(TempRuns::default(), 0, 0), sink);
+}
+
 fn write(
-    heap: &Heap,
+    index: pg_sys::Relation,
     params: &MetaParams,
     trained: &Trained,
     sorter: Sorter<TempRuns>,
     sink: PgBulk,
 ) {
-    let index = heap.index();
     let Some(codec) = &trained.codec else {
         let mut builder = checked(index, Builder::new(sink, params, &trained.centroids));
         checked(index, sorter.finish(counted(|entry| builder.add(entry))));

@@ -2,29 +2,27 @@
 //!
 //! Two passes over the heap, both within maintenance_work_mem: the first draws the training sample
 //! over the whole table, the second assigns every row in batches on worker threads and sorts by
-//! list, spilling to temporary files.
-
-use std::time::Instant;
+//! list, spilling to temporary files. With a trained model the first pass is left out.
 
 use ann::element::Element;
 use ann::metric::Metric;
 use ann::rules;
 use half::f16;
-use pages::ivf::build::build_empty;
+use pages::ModelName;
 use pages::meta::{CodeParams, Fit, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
-use super::build_log;
 use super::heap_scan::Heap;
 use super::method::{FAISSIVF, Method, method_of};
+use super::models;
 use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
 use super::pages::PgBulk;
 use super::progress::{self, Phase};
 use super::quantizers::Trained;
 use super::rel;
-use super::report::{Report, checked};
+use super::report::Report;
 use super::train;
 
 /// What is frozen into an index when it is built.
@@ -38,6 +36,8 @@ pub struct Frozen {
     pub seed: u64,
     /// None: vectors are stored as the column has them.
     pub code: Option<CodeParams>,
+    /// The model that all this comes from.
+    pub model: Option<ModelName>,
 }
 
 impl Frozen {
@@ -51,10 +51,15 @@ impl Frozen {
             .hint("Declare the column or the index expression with a number of dimensions, as in vector(384).")
             .error();
         };
+        Self::new(method, &options, metric, dims)
+    }
+
+    /// What these options mean for vectors of `dims` elements. Raises 22023 if there is no such index.
+    pub fn new(method: &'static Method, options: &IvfOptions, metric: Metric, dims: usize) -> Self {
         options.require_dims(dims);
-        refuse_unbuilt(method, &options);
+        refuse_unbuilt(method, options);
         if metric == Metric::L1 {
-            refuse_unfit_for_l1(method, &options);
+            refuse_unfit_for_l1(method, options);
         }
         let code = options.code.map(|kind| CodeParams {
             kind,
@@ -62,11 +67,22 @@ impl Frozen {
             rotation: options.rotation,
             normalize: options.normalize,
         });
-        Self { method, metric, dims, nlist_option: options.nlist, seed: options.seed, code }
+        let (nlist_option, seed, model) = (options.nlist, options.seed, options.model);
+        Self { method, metric, dims, nlist_option, seed, code, model }
+    }
+
+    /// Takes what the model says in place of the options, and what it was trained to. None without a model. Raises 42704,
+    /// 42501 or 22023 if there is no such model for this index.
+    fn take_model(&mut self) -> Option<Trained> {
+        let model = models::load_for(self)?;
+        self.code = model.code;
+        self.seed = model.seed;
+        self.nlist_option = if model.has_lists { model.nlist() as u32 } else { 0 };
+        Some(models::trained(self, model))
     }
 
     /// Whether the build has anything to learn from the rows.
-    fn is_to_be_trained(&self) -> bool {
+    pub fn is_to_be_trained(&self) -> bool {
         self.method.has_lists || self.code.is_some()
     }
 
@@ -81,6 +97,7 @@ impl Frozen {
             // An index that could not be trained keeps vectors as they are.
             code: self.code.filter(|_| trained.codec.is_some()),
             fit: Fit::default(),
+            model: self.model,
         }
     }
 }
@@ -130,12 +147,13 @@ pub unsafe extern "C-unwind" fn ambuild(
     info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
     let class = opclass_of(index);
-    let frozen = Frozen::of(index, class.metric);
+    let mut frozen = Frozen::of(index, class.metric);
+    let model = frozen.take_model();
     // SAFETY: the server's relations and IndexInfo, valid for the call.
     let heap = unsafe { Heap::new(heap, index, info) };
     let (heap_tuples, index_tuples) = match class.element {
-        ElementType::F32 => build::<f32>(&heap, &frozen),
-        ElementType::F16 => build::<f16>(&heap, &frozen),
+        ElementType::F32 => build::<f32>(&heap, &frozen, model),
+        ElementType::F16 => build::<f16>(&heap, &frozen, model),
     };
     // SAFETY: zeroed memory in the caller's memory context, as the server expects it.
     let mut result = unsafe { PgBox::<pg_sys::IndexBuildResult>::alloc0() };
@@ -144,16 +162,15 @@ pub unsafe extern "C-unwind" fn ambuild(
     result.into_pg()
 }
 
-fn build<E: Element>(heap: &Heap, frozen: &Frozen) -> (f64, u64) {
-    let trained = if frozen.is_to_be_trained() {
+fn build<E: Element>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f64, u64) {
+    let trained = model.unwrap_or_else(|| {
+        if !frozen.is_to_be_trained() {
+            return Trained::untrained();
+        }
         progress::set_phase(Phase::SamplingRows);
-        let begin = Instant::now();
         let sample = train::sample::<E>(heap, frozen);
-        build_log::sampled(heap.index(), sample.n, sample.rows, begin.elapsed());
         train::train(heap, sample, frozen)
-    } else {
-        Trained::untrained()
-    };
+    });
     // SAFETY: the index is new, empty and locked by this command.
     let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
     let params = frozen.params::<E>(&trained);
@@ -165,15 +182,15 @@ fn build<E: Element>(heap: &Heap, frozen: &Frozen) -> (f64, u64) {
 #[pg_guard]
 pub unsafe extern "C-unwind" fn ambuildempty(index: pg_sys::Relation) {
     let class = opclass_of(index);
-    let frozen = Frozen::of(index, class.metric);
-    let untrained = Trained::untrained();
+    let mut frozen = Frozen::of(index, class.metric);
+    let trained = frozen.take_model().unwrap_or_else(Trained::untrained);
     let params = match class.element {
-        ElementType::F32 => frozen.params::<f32>(&untrained),
-        ElementType::F16 => frozen.params::<f16>(&untrained),
+        ElementType::F32 => frozen.params::<f32>(&trained),
+        ElementType::F16 => frozen.params::<f16>(&trained),
     };
     // SAFETY: the fork was created empty for this call.
     let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::INIT_FORKNUM) };
-    checked(index, build_empty(sink, &params));
+    assign::write_empty(index, &params, &trained, sink);
 }
 
 /// maintenance_work_mem in bytes.

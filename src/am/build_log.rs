@@ -1,4 +1,4 @@
-//! What a build tells those who ask with `client_min_messages` or `log_min_messages` at DEBUG1: rows, sizes, threads and
+//! What a build, or the training of a model, tells those who ask with `client_min_messages` or `log_min_messages` at DEBUG1: rows, sizes, threads and
 //! the time of each phase. By default it says nothing.
 
 use std::time::Duration;
@@ -13,23 +13,28 @@ use super::rel;
 use super::report::Report;
 use super::spill::TempRuns;
 
-fn said(index: pg_sys::Relation, what: &str, took: Duration) -> Report {
+/// `subject` is an index or a model, as messages begin.
+fn said(subject: &str, what: &str, took: Duration) -> Report {
     Report::new(
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-        format!("index \"{}\": {what} in {:.3} s", rel::name(index), took.as_secs_f64()),
+        format!("{subject}: {what} in {:.3} s", took.as_secs_f64()),
     )
 }
 
+fn said_of(index: pg_sys::Relation, what: &str, took: Duration) -> Report {
+    said(&format!("index \"{}\"", rel::name(index)), what, took)
+}
+
 /// The first pass over the table.
-pub fn sampled(index: pg_sys::Relation, drawn: usize, rows: u64, took: Duration) {
+pub fn sampled(subject: &str, drawn: usize, rows: u64, took: Duration) {
     let memory = memory_bytes_max() >> 20;
-    said(index, &format!("drew {drawn} of {rows} rows to train on"), took)
+    said(subject, &format!("drew {drawn} of {rows} rows to train on"), took)
         .detail(format!("maintenance_work_mem is {memory} MB."))
         .debug();
 }
 
 /// Training, part by part.
-pub fn trained(index: pg_sys::Relation, trained: &Trained, nlist: usize, took: Duration) {
+pub fn trained(subject: &str, trained: &Trained, nlist: usize, took: Duration) {
     let parts = [
         ("rotation", trained.took.rotation),
         ("lists", trained.took.lists),
@@ -37,7 +42,7 @@ pub fn trained(index: pg_sys::Relation, trained: &Trained, nlist: usize, took: D
     ];
     let parts = parts.map(|(part, took)| format!("{part} {:.3} s", took.as_secs_f64()));
     let what = format!("trained {nlist} lists on {} rows", trained.rows);
-    said(index, &what, took)
+    said(subject, &what, took)
         .detail(format!("{}, with {} threads.", parts.join(", "), guc::build_threads()))
         .debug();
 }
@@ -52,7 +57,7 @@ pub fn assigned(index: pg_sys::Relation, sorter: &Sorter<TempRuns>, took: Durati
         ),
     };
     let memory = sorter.memory_bytes() >> 20;
-    said(index, &format!("assigned {} rows", sorter.len()), took)
+    said_of(index, &format!("assigned {} rows", sorter.len()), took)
         .detail(format!("The sort has {memory} MB of memory. {spill}"))
         .debug();
 }
@@ -62,5 +67,5 @@ pub fn written(index: pg_sys::Relation, took: Duration) {
     let n_blocks = rel::n_blocks(index);
     let bytes = u64::from(n_blocks) * u64::from(pg_sys::BLCKSZ);
     let mb = bytes as f64 / f64::from(1 << 20);
-    said(index, &format!("wrote {n_blocks} pages, {mb:.1} MB,"), took).debug();
+    said_of(index, &format!("wrote {n_blocks} pages, {mb:.1} MB,"), took).debug();
 }

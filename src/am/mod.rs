@@ -12,6 +12,7 @@ mod heap_scan;
 mod insert;
 pub mod interrupts;
 pub mod method;
+pub mod models;
 pub mod opclass;
 pub mod options;
 pub mod pages;

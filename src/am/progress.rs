@@ -95,6 +95,36 @@ pub fn set_tuples_done(n: u64) {
     update(pg_sys::PROGRESS_CREATEIDX_TUPLES_DONE, n as i64);
 }
 
+/// Shows training on `relation` like a build by access method `method`, until dropped; when an error unwinds, the server
+/// ends it.
+pub struct Shown(());
+
+impl Shown {
+    pub fn start(relation: pg_sys::Oid, method: pg_sys::Oid) -> Self {
+        let command = pg_sys::ProgressCommandType::PROGRESS_COMMAND_CREATE_INDEX;
+        // SAFETY: this backend's own slot; no other command of it reports progress.
+        unsafe { pg_sys::pgstat_progress_start_command(command, relation) };
+        update(
+            pg_sys::PROGRESS_CREATEIDX_COMMAND,
+            pg_sys::PROGRESS_CREATEIDX_COMMAND_CREATE.into(),
+        );
+        // The binding takes this parameter's number, 8, for an OID.
+        let access_method = pg_sys::PROGRESS_CREATEIDX_ACCESS_METHOD_OID.to_u32();
+        update(access_method, method.to_u32().into());
+        update(pg_sys::PROGRESS_CREATEIDX_PHASE, pg_sys::PROGRESS_CREATEIDX_PHASE_BUILD.into());
+        Self(())
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: started by us.
+            unsafe { pg_sys::pgstat_progress_end_command() };
+        }
+    }
+}
+
 /// A store to this backend's slot in shared memory, with no lock; nothing when activity is not
 /// tracked.
 fn update(index: u32, value: i64) {

@@ -11,6 +11,8 @@ use ann::metric::Metric;
 use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
+use pages::blob::TrainedModel;
+use pages::meta::CodeParams;
 
 use super::build::Frozen;
 use super::progress::Phase;
@@ -68,11 +70,59 @@ pub struct Trained {
     pub took: Took,
 }
 
+/// The rotation, the code and how vectors are stored, as `CodeParams::model_len` floats have them; None if they make none.
+pub fn parts(
+    space: Space,
+    params: &CodeParams,
+    mut floats: Vec<f32>,
+) -> Option<(Option<Rotation>, Codec, Stored)> {
+    let dims = space.dims;
+    if floats.len() != params.model_len(dims) {
+        return None;
+    }
+    let rotation = match params.rotation {
+        RotationKind::None => None,
+        _ => {
+            let rest = floats.split_off(dims * dims);
+            let matrix = std::mem::replace(&mut floats, rest);
+            Some(Rotation::from_matrix(dims, matrix)?)
+        }
+    };
+    let stored = floats.split_off(params.kind.params_len(dims).min(floats.len()));
+    let stored = Stored::from_params(params.refine, dims, stored)?;
+    Some((rotation, Codec::from_params(params.kind, space, floats)?, stored))
+}
+
 impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
         let (stored, took) = (Stored::None, Took::default());
         Self { rows: 0, centroids: Vec::new(), codec: None, stored, rotation: None, took }
+    }
+
+    /// What a model was trained to; None if its parameters make no code.
+    pub fn of_model(model: TrainedModel) -> Option<Self> {
+        let TrainedModel { metric, dims, trained_rows, centroids, params, .. } = model;
+        let mut trained = Self { rows: trained_rows, centroids, ..Self::untrained() };
+        if let Some(code) = &model.code {
+            let (rotation, codec, stored) = parts(Space { dims, metric }, code, params)?;
+            (trained.rotation, trained.codec, trained.stored) = (rotation, Some(codec), stored);
+        }
+        Some(trained)
+    }
+
+    /// The model that `of_model` takes back.
+    pub fn into_model(self, frozen: &Frozen) -> TrainedModel {
+        TrainedModel {
+            metric: frozen.metric,
+            dims: frozen.dims,
+            has_lists: frozen.method.has_lists,
+            seed: frozen.seed,
+            trained_rows: self.rows,
+            code: frozen.code.filter(|_| self.codec.is_some()),
+            params: self.model(),
+            centroids: self.centroids,
+        }
     }
 
     pub fn is_trained(&self) -> bool {

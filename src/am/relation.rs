@@ -11,7 +11,6 @@ use std::rc::Rc;
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Space, Stored};
 use ann::coded_coarse::{CODED_NLIST_MIN, CodedCoarse};
-use ann::factory::RotationKind;
 use ann::parallel::{self, Job};
 use ann::rotation::Rotation;
 use pages::Error;
@@ -23,6 +22,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::interrupts::check_for_interrupts;
 use super::pages::PgPages;
+use super::quantizers::parts;
 use super::recent::RecentBuffers;
 use super::rel;
 use super::report::checked;
@@ -57,20 +57,9 @@ impl TrainedCode {
     /// The MODEL pages: rotation, the code's parameters, those of stored vectors.
     fn read(pages: &PgPages, meta: &Meta, coded: Coded) -> Result<Self, Error> {
         let damaged = || Error::corrupted(coded.model_first, "trained parameters make no code");
-        let mut floats = model::read(pages, coded.model_first, coded.model_len(meta.dims))?;
-        let rotation = match coded.params.rotation {
-            RotationKind::None => None,
-            _ => {
-                let rest = floats.split_off(meta.dims * meta.dims);
-                let matrix = std::mem::replace(&mut floats, rest);
-                Some(Rotation::from_matrix(meta.dims, matrix).ok_or_else(damaged)?)
-            }
-        };
-        let stored = floats.split_off(coded.params.kind.params_len(meta.dims).min(floats.len()));
-        let stored = Stored::from_params(coded.params.refine, meta.dims, stored);
-        let stored = stored.ok_or_else(damaged)?;
+        let floats = model::read(pages, coded.model_first, coded.model_len(meta.dims))?;
         let space = Space { dims: meta.dims, metric: meta.metric };
-        let codec = Codec::from_params(coded.params.kind, space, floats).ok_or_else(damaged)?;
+        let (rotation, codec, stored) = parts(space, &coded.params, floats).ok_or_else(damaged)?;
         Ok(Self { coded, codec, stored, rotation })
     }
 

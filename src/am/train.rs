@@ -1,4 +1,4 @@
-//! The first half of a build: the training sample, and how many lists it can train.
+//! The first half of a build, and all of `faiss.train`: the training sample, how many lists it can train, the training.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use ann::factory::RotationKind;
 use ann::parallel;
 use ann::rng::{Reservoir, Rng};
 use ann::rules::{MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::build::{Frozen, memory_bytes_max, nlist_for};
 use super::build_log;
@@ -24,12 +24,57 @@ use super::report::Report;
 /// Rows drawn where there are no lists to train: enough for a mean, and for the ranges of stored vectors.
 const ROWS_WITHOUT_LISTS: usize = 16_384;
 
+/// Whose rows are trained on, and what for.
+pub trait Source {
+    /// An upper bound of the rows.
+    fn rows_max(&self) -> u64;
+    /// The most rows to draw.
+    fn sample_max(&self) -> usize {
+        usize::MAX
+    }
+    /// Calls `row` with each value that is not null: a vector of the element type that the caller knows of.
+    fn each(&self, row: &mut dyn FnMut(pg_sys::Datum));
+    /// What is trained, as messages begin: `index "t_v"`.
+    fn subject(&self) -> String;
+    /// How to train it once more, as hints end.
+    fn again(&self) -> &'static str;
+}
+
+impl Source for Heap {
+    fn rows_max(&self) -> u64 {
+        Heap::rows_max(self)
+    }
+
+    fn each(&self, row: &mut dyn FnMut(pg_sys::Datum)) {
+        self.scan(|_tid, value| row(value), true);
+    }
+
+    fn subject(&self) -> String {
+        format!("index \"{}\"", rel::name(self.index()))
+    }
+
+    fn again(&self) -> &'static str {
+        "REINDEX"
+    }
+}
+
+/// Why a sample trains nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Untrained {
+    /// It is empty.
+    NoRows,
+    /// It has fewer vectors than this code needs.
+    TooFew(usize, CodeKind),
+    /// The automatic number of lists is one, and there is no code: nothing to learn.
+    OneList,
+}
+
 /// Rows drawn at random over the whole table, in random order of arrival.
 pub struct Sample {
     /// n × dims, as the column has them.
     points: Vec<f32>,
     /// Rows drawn.
-    pub n: usize,
+    n: usize,
     /// Rows that can be indexed, seen by the pass.
     pub rows: u64,
     /// Whether memory, not the table, set the size of the sample.
@@ -115,41 +160,48 @@ fn require_room_for_rotation(frozen: &Frozen) {
     .error();
 }
 
-/// First pass over the table.
-pub fn sample<E: Element>(heap: &Heap, frozen: &Frozen) -> Sample {
+/// First pass over the table, whose vectors have elements of type `E`.
+pub fn sample<E: Element>(source: &impl Source, frozen: &Frozen) -> Sample {
     let dims = frozen.dims;
-    require_room(frozen, heap.rows_max());
+    require_room(frozen, source.rows_max());
     require_room_for_rotation(frozen);
     let room = Room::of(frozen);
-    let nlist = nlist_for(frozen, heap.rows_max()).min(room.nlist_max(frozen));
+    let nlist = nlist_for(frozen, source.rows_max()).min(room.nlist_max(frozen));
     let by_memory = room.sample_rows(nlist);
     let wanted = (nlist as usize * MAX_POINTS_PER_CENTROID).max(code_rows(frozen));
-    let capacity = by_memory.min(wanted).max(1);
+    let capacity = by_memory.min(wanted).min(source.sample_max()).max(1);
+    let begin = Instant::now();
     let mut reservoir = Reservoir::new(capacity, frozen.seed);
     let mut points: Vec<f32> = Vec::new();
     let mut n = 0;
-    heap.scan(
-        |_tid, value| {
-            // SAFETY: the operator class says that the column holds vectors of E.
-            let vector = unsafe { Heap::vector::<E>(value, dims) };
-            let Some(row) = Placed::new(frozen.metric, vector.elements()) else { return };
-            let Some(slot) = reservoir.offer() else { return };
-            if slot == n {
-                if points.capacity() < (n + 1) * dims {
-                    // A vector's own doubling could end at twice the memory there is room for.
-                    let rows = (2 * n).clamp(64, capacity.max(64));
-                    points.reserve_exact((rows - n) * dims);
-                }
-                n += 1;
-                points.resize(n * dims, 0.0);
+    source.each(&mut |value| {
+        // SAFETY: the operator class says that the column holds vectors of E.
+        let vector = unsafe { Heap::vector::<E>(value, dims) };
+        let Some(row) = Placed::new(frozen.metric, vector.elements()) else { return };
+        let Some(slot) = reservoir.offer() else { return };
+        if slot == n {
+            if points.capacity() < (n + 1) * dims {
+                // A vector's own doubling could end at twice the memory there is room for.
+                let rows = (2 * n).clamp(64, capacity.max(64));
+                points.reserve_exact((rows - n) * dims);
             }
-            if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
-                to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32());
-            }
-        },
-        true,
-    );
+            n += 1;
+            points.resize(n * dims, 0.0);
+        }
+        if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
+            to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32());
+        }
+    });
+    build_log::sampled(&source.subject(), n, reservoir.seen(), begin.elapsed());
     Sample { points, n, rows: reservoir.seen(), cut_by_memory: n == by_memory }
+}
+
+impl Sample {
+    /// A copy of at most `n` rows from all over the sample.
+    pub fn some(&self, n: usize, dims: usize) -> Vec<f32> {
+        let every = self.n.div_ceil(n.max(1)).max(1);
+        self.points.chunks_exact(dims).step_by(every).flatten().copied().collect()
+    }
 }
 
 /// Rows that training the code or its rotation would like to have.
@@ -161,14 +213,28 @@ fn code_rows(frozen: &Frozen) -> usize {
     })
 }
 
-/// Trains on the sample, on worker threads.
-pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
-    let Some(nlist) = choose_nlist(heap, &sample, frozen) else { return Trained::untrained() };
+/// Trains an index on the sample; one that cannot be trained works all the same, and a notice says so.
+pub fn train(heap: &Heap, sample: Sample, frozen: &Frozen) -> Trained {
+    match choose_nlist(heap, &sample, frozen) {
+        Ok(nlist) => learn(heap, sample, frozen, nlist),
+        Err(why) => {
+            match why {
+                Untrained::NoRows => say_untrained(heap, frozen),
+                Untrained::TooFew(n, kind) => say_too_few(heap, n, kind, frozen),
+                Untrained::OneList => {}
+            }
+            Trained::untrained()
+        }
+    }
+}
+
+/// Trains `nlist` lists and the code on the sample, on worker threads.
+pub fn learn(source: &impl Source, mut sample: Sample, frozen: &Frozen, nlist: u32) -> Trained {
     let k = nlist as usize;
     let wanted = k * MAX_POINTS_PER_CENTROID;
     let has_lists = frozen.method.has_lists;
     let n = sample.n.min(if has_lists { wanted } else { wanted.max(code_rows(frozen)) });
-    warn_if_few(heap, &sample, n, k);
+    warn_if_few(source, &sample, n, k);
     shuffle(&mut sample.points, n.max(code_rows(frozen)), frozen);
     let begin = Instant::now();
     let result = parallel::run(
@@ -183,11 +249,11 @@ pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
     );
     match result {
         Ok(Ok(trained)) => {
-            build_log::trained(heap.index(), &trained, k, begin.elapsed());
+            build_log::trained(&source.subject(), &trained, k, begin.elapsed());
             trained
         }
-        Ok(Err(e)) => failed(&e.to_string()),
-        Err(e) => failed(&e.to_string()),
+        Ok(Err(e)) => failed(source, &e.to_string()),
+        Err(e) => failed(source, &e.to_string()),
     }
 }
 
@@ -209,38 +275,39 @@ fn shuffle(points: &mut [f32], n: usize, frozen: &Frozen) {
     }
 }
 
-fn failed(what: &str) -> ! {
+fn failed(source: &impl Source, what: &str) -> ! {
     Report::new(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
-        format!("could not train the index: {what}"),
+        format!("could not train {}: {what}", source.subject()),
     )
     .error()
 }
 
-/// The number of lists, or None to leave the index untrained.
-fn choose_nlist(heap: &Heap, sample: &Sample, frozen: &Frozen) -> Option<u32> {
+/// The number of lists that the sample can train; a notice says if it is less than what was asked for.
+pub fn choose_nlist(
+    source: &impl Source,
+    sample: &Sample,
+    frozen: &Frozen,
+) -> Result<u32, Untrained> {
     if sample.n == 0 {
-        say_untrained(heap, frozen);
-        return None;
+        return Err(Untrained::NoRows);
     }
     if let Some(code) = &frozen.code
         && sample.n < code.kind.rows_min()
     {
-        say_too_few(heap, sample.n, code.kind, frozen);
-        return None;
+        return Err(Untrained::TooFew(sample.n, code.kind));
     }
     let wanted = nlist_for(frozen, sample.rows);
     if frozen.nlist_option == 0 && wanted <= 1 && frozen.code.is_none() {
-        return None;
+        return Err(Untrained::OneList);
     }
     let vectors = u32::try_from(sample.n).unwrap_or(u32::MAX);
     let room = Room::of(frozen).nlist_max(frozen);
     let nlist = wanted.min(vectors).min(room);
     if nlist < wanted {
-        let name = rel::name(heap.index());
         let report = Report::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("index \"{name}\" gets {nlist} lists instead of {wanted}"),
+            format!("{} gets {nlist} lists instead of {wanted}", source.subject()),
         );
         if nlist < room {
             report.detail(format!("There are {vectors} vectors to train on.")).notice();
@@ -248,11 +315,11 @@ fn choose_nlist(heap: &Heap, sample: &Sample, frozen: &Frozen) -> Option<u32> {
             let memory = memory_bytes_max() >> 20;
             report
                 .detail(format!("maintenance_work_mem, {memory} MB, has no room for more."))
-                .hint("Increase maintenance_work_mem and REINDEX.")
+                .hint(format!("Increase maintenance_work_mem and {}.", source.again()))
                 .notice();
         }
     }
-    Some(nlist)
+    Ok(nlist)
 }
 
 /// Said once for each index, not again whenever its table is truncated.
@@ -291,21 +358,20 @@ fn say_too_few(heap: &Heap, n: usize, kind: CodeKind, frozen: &Frozen) {
     .notice();
 }
 
-fn warn_if_few(heap: &Heap, sample: &Sample, n: usize, k: usize) {
+fn warn_if_few(source: &impl Source, sample: &Sample, n: usize, k: usize) {
     let wanted = k * MIN_POINTS_PER_CENTROID;
     // A single list is exact whatever its centroid.
     if n >= wanted || k == 1 {
         return;
     }
     let remedy = if sample.cut_by_memory {
-        "Increase maintenance_work_mem, or choose fewer lists."
+        "Increase maintenance_work_mem, or choose fewer lists.".to_owned()
     } else {
-        "Choose fewer lists, or REINDEX once the table holds more rows."
+        format!("Choose fewer lists, or {} once the table holds more rows.", source.again())
     };
-    let name = rel::name(heap.index());
     Report::new(
         PgSqlErrorCode::ERRCODE_WARNING,
-        format!("index \"{name}\" is trained on too few vectors: {n} for {k} lists"),
+        format!("{} is trained on too few vectors: {n} for {k} lists", source.subject()),
     )
     .detail(format!(
         "At least {wanted} are advised, {MIN_POINTS_PER_CENTROID} for each list. Recall at a given faiss.nprobe will be lower than it could be."

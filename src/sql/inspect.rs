@@ -71,7 +71,7 @@ fn index_info(
         (ntotal > 0).then(|| bytes as f64 / ntotal as f64),
         meta.nlist as i32,
         (ntotal > 0).then_some(totals.imbalance_factor),
-        None,
+        meta.model.map(|name| name.to_string()),
         meta.seed as i64,
         i32::from(FORMAT_VERSION),
     ))

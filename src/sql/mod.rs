@@ -13,6 +13,7 @@
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
 //! | `open_index` | is it one of our indexes, and may the caller read its table? |
 //! | `inspect` | what does an index hold? |
+//! | `models` | how does a trained model come and go? |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
 mod aggregate;
@@ -27,6 +28,7 @@ mod error;
 mod fmgr;
 mod functions;
 mod inspect;
+mod models;
 mod open_index;
 mod rules;
 mod text;

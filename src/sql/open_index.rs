@@ -66,7 +66,8 @@ impl OpenIndex {
 
     /// As of FAISS's IndexFlat: without lists only a code is trained, if one is asked for.
     pub fn has_nothing_to_train(&self) -> bool {
-        !self.method.has_lists && IvfOptions::of(self.rel).code.is_none()
+        let options = IvfOptions::of(self.rel);
+        !self.method.has_lists && options.code.is_none() && options.model.is_none()
     }
 
     pub fn pages(&self) -> PgPages {

@@ -6,4 +6,5 @@ mod concurrency;
 mod crash;
 mod damage;
 mod lifecycle;
+mod models;
 mod standby;

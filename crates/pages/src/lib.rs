@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+pub mod blob;
 mod bytes;
 pub mod coded;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod ivf;
 #[cfg(test)]
 mod mem;
 pub mod meta;
+pub mod model_name;
 pub mod page;
 pub mod store;
 pub mod tid;
@@ -20,6 +22,7 @@ pub mod tid;
 pub use error::Error;
 pub use geometry::Geometry;
 pub use meta::{Meta, MetaParams};
+pub use model_name::ModelName;
 pub use page::{Blkno, INVALID_BLKNO, NO_OWNER, PAGE_SIZE, Page, PageKind};
 pub use store::{BulkPages, Pages};
 pub use tid::Tid;

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::ivf::directory;
 use crate::ivf::list::ListLayout;
+use crate::model_name::ModelName;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
 
@@ -53,7 +54,8 @@ const COARSE_ERROR: usize = 84;
 const CODE_ERROR: usize = 88;
 const TABLE_BLOCKS: usize = 92;
 const IMBALANCE: usize = 96;
-const USED: usize = 112;
+const MODEL_NAME: usize = 112;
+const USED: usize = MODEL_NAME + ModelName::SIZE;
 
 /// What CREATE INDEX decides before the first page is written.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +76,8 @@ pub struct MetaParams {
     pub code: Option<CodeParams>,
     /// How well what was trained fits the rows of the build.
     pub fit: Fit,
+    /// The model whose centroids and parameters these are; None: trained by the build.
+    pub model: Option<ModelName>,
 }
 
 /// How well the rows of the build fitted what was trained, to be compared with later rows. Zero = not known.
@@ -123,6 +127,18 @@ pub struct CodeParams {
     pub normalize: bool,
 }
 
+impl CodeParams {
+    /// Floats that training gives: the rotation's matrix, the code's parameters, those of 8-bit vectors for `refine`.
+    pub fn model_len(&self, dims: usize) -> usize {
+        let rotation = if self.rotation == RotationKind::None { 0 } else { dims * dims };
+        let refine = match self.refine {
+            Refine::Sq8 => CodeKind::Sq8.params_len(dims),
+            _ => 0,
+        };
+        rotation + self.kind.params_len(dims) + refine
+    }
+}
+
 /// The parts of the metapage of a coded index.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coded {
@@ -158,14 +174,9 @@ impl Coded {
         })
     }
 
-    /// Floats in the MODEL pages: the rotation's matrix, the code's parameters, those of 8-bit vectors for `refine`.
+    /// Floats in the MODEL pages.
     pub fn model_len(&self, dims: usize) -> usize {
-        let rotation = if self.params.rotation == RotationKind::None { 0 } else { dims * dims };
-        let refine = match self.params.refine {
-            Refine::Sq8 => CodeKind::Sq8.params_len(dims),
-            _ => 0,
-        };
-        rotation + self.params.kind.params_len(dims) + refine
+        self.params.model_len(dims)
     }
 }
 
@@ -202,6 +213,8 @@ pub struct Meta {
     pub coded: Option<Coded>,
     /// How well what was trained fits the rows of the build.
     pub fit: Fit,
+    /// The model that the build took its centroids and parameters from; None: it trained its own.
+    pub model: Option<ModelName>,
 }
 
 /// Bytes of an element by its tag.
@@ -238,6 +251,7 @@ impl Meta {
             layout: ListLayout::new(&geometry, params.metric == Metric::Cosine),
             coded,
             fit: params.fit,
+            model: params.model,
         })
     }
 
@@ -268,10 +282,12 @@ impl Meta {
             trained_rows: u64_at(body, TRAINED_ROWS),
             code: decode_code(body).ok_or_else(|| bad("code"))?,
             fit: Fit::decode(body),
+            model: decode_model(body).ok_or_else(|| bad("name of a model"))?,
         };
         let nlist = u32_at(body, NLIST) as usize;
         let is_trained = byte(IS_TRAINED) == 1;
-        if byte(IS_TRAINED) > 1 || (params.code.is_some() && !is_trained) {
+        let needs_training = params.code.is_some() || params.model.is_some();
+        if byte(IS_TRAINED) > 1 || (needs_training && !is_trained) {
             return Err(bad("state of training"));
         }
         if params.metric == Metric::L1 && is_trained {
@@ -335,6 +351,9 @@ impl Meta {
         match &self.coded {
             Some(coded) => encode_code(body, coded),
             None => put(body, CODE, &[FLAT]),
+        }
+        if let Some(name) = &self.model {
+            put(body, MODEL_NAME, name.as_bytes());
         }
         page.set_used(USED);
         page
@@ -401,4 +420,18 @@ fn decode_code(body: &[u8]) -> Option<Option<CodeParams>> {
         rotation: RotationKind::from_numbers(byte(ROTATION), u16_at(body, OPQ_M))?,
         normalize: byte(NORMALIZE) == 1,
     }))
+}
+
+/// None if the bytes are no name; Some(None) where there is none.
+fn decode_model(body: &[u8]) -> Option<Option<ModelName>> {
+    let bytes = body.get(MODEL_NAME..MODEL_NAME + ModelName::SIZE)?;
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (name, rest) = bytes.split_at(end);
+    if rest.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    if name.is_empty() {
+        return Some(None);
+    }
+    std::str::from_utf8(name).ok().and_then(ModelName::new).map(Some)
 }

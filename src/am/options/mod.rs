@@ -12,12 +12,16 @@ mod tests;
 
 use ann::codec::CodeKind;
 use ann::factory::{Refine, RotationKind};
+use pages::ModelName;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::method::Method;
 use super::report::Report;
+use resolve::Given;
 
 pub use graph::GraphOptions;
 pub use registry::{faissflat_options, faisshnsw_options, faissivf_options, register};
+pub use resolve::model_name;
 
 /// Most inverted lists an index can have.
 pub const NLIST_MAX: i32 = ann::rules::MAX_NLIST as i32;
@@ -37,6 +41,8 @@ pub struct IvfOptions {
     pub code: Option<CodeKind>,
     /// Where the real distances of a lossy code's candidates come from.
     pub refine: Refine,
+    /// The trained model that decides all of this in place of the options; what they say then means nothing.
+    pub model: Option<ModelName>,
     /// Seed of all randomness of the build.
     pub seed: u64,
     /// This index's own search default.
@@ -57,6 +63,7 @@ impl Default for IvfOptions {
             rotation: RotationKind::None,
             code: None,
             refine: Refine::Heap,
+            model: None,
             seed: SEED_DEFAULT as u64,
             nprobe: None,
             k_factor: None,
@@ -67,6 +74,14 @@ impl Default for IvfOptions {
 }
 
 impl IvfOptions {
+    /// What a factory string (none: vectors as they are, lists by the row count) and a seed say. An error if the
+    /// method has no such indexes.
+    pub fn parse(method: &Method, factory: Option<String>, seed: u64) -> Result<Self, Report> {
+        let given = Given { factory, seed: Some(seed), ..Given::default() };
+        given.check(method)?;
+        given.resolve()
+    }
+
     /// The options of `index`, an open index of ours. Raises 22023 if they make no sense.
     pub fn of(index: pg_sys::Relation) -> Self {
         registry::given(index).resolve().unwrap_or_else(|report| report.error())

@@ -32,6 +32,7 @@ struct RawOptions {
     refine: c_int,
     seed: c_int,
     factory: c_int,
+    model: c_int,
     nprobe: c_int,
     k_factor: c_int,
     ef_construction: c_int,
@@ -44,12 +45,13 @@ impl RawOptions {
     unsafe fn given(&self, method: &Method) -> Given {
         let of = |owner: Of, value| u32::try_from(value).ok().filter(|_| owner.has(method));
         let small = |owner, value| of(owner, value).and_then(|value| u8::try_from(value).ok());
-        let factory =
-            usize::try_from(self.factory).ok().filter(|&offset| offset > 0).map(|offset| {
-                // SAFETY: build_reloptions put a NUL-terminated string at this offset of the same
-                // allocation.
-                unsafe { CStr::from_ptr((&raw const *self).cast::<c_char>().add(offset)) }
-            });
+        let text = |offset| {
+            let offset = usize::try_from(offset).ok().filter(|&offset| offset > 0)?;
+            // SAFETY: build_reloptions put a NUL-terminated string at this offset of the same
+            // allocation.
+            let text = unsafe { CStr::from_ptr((&raw const *self).cast::<c_char>().add(offset)) };
+            Some(text.to_string_lossy().into_owned())
+        };
         Given {
             is_graph: method.is_graph,
             nlist: of(Of::Lists, self.nlist),
@@ -59,7 +61,8 @@ impl RawOptions {
             opq: small(Of::Codes, self.opq).map(|opq| opq == 1),
             refine: small(Of::Codes, self.refine),
             seed: u64::try_from(self.seed).ok(),
-            factory: factory.map(|text| text.to_string_lossy().into_owned()),
+            factory: text(self.factory),
+            model: text(self.model),
             nprobe: of(Of::Lists, self.nprobe),
             k_factor: of(Of::Codes, self.k_factor),
             ef_construction: of(Of::Graphs, self.ef_construction),
@@ -122,7 +125,7 @@ const STRUCTURAL: Entry = Entry {
     of: Of::Every,
 };
 
-static ENTRIES: [Entry; 14] = [
+static ENTRIES: [Entry; 15] = [
     Entry {
         name: c"nlist",
         about: c"Inverted lists; 0 = from the row count",
@@ -189,6 +192,14 @@ static ENTRIES: [Entry; 14] = [
         about: c"FAISS index_factory string instead of the other structural options",
         values: Values::Text,
         offset: offset_of!(RawOptions, factory),
+        ..STRUCTURAL
+    },
+    Entry {
+        name: c"model",
+        about: c"Trained model to use instead of training and of the other structural options",
+        values: Values::Text,
+        offset: offset_of!(RawOptions, model),
+        of: Of::Codes,
         ..STRUCTURAL
     },
     Entry {

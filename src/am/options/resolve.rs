@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_int};
 
 use ann::codec::{self, CodeKind, PQ_NBITS};
 use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
+use pages::ModelName;
 use pgrx::PgSqlErrorCode;
 
 use super::{IvfOptions, SEED_DEFAULT};
@@ -64,6 +65,7 @@ pub struct Given {
     pub refine: Option<u8>,
     pub seed: Option<u64>,
     pub factory: Option<String>,
+    pub model: Option<String>,
     pub nprobe: Option<u32>,
     pub k_factor: Option<u32>,
     pub ef_construction: Option<u32>,
@@ -76,8 +78,8 @@ impl Given {
         if let Some(text) = &self.factory {
             let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
             check_structure(method, text, &factory)?;
-            self.check_alone()?;
         }
+        self.check_alone()?;
         self.resolve().map(|_| ())
     }
 
@@ -96,6 +98,7 @@ impl Given {
             rotation: structure.rotation,
             code: structure.code,
             refine: structure.refine,
+            model: self.model.as_deref().map(model_name).transpose()?,
             seed: self.seed.unwrap_or(SEED_DEFAULT as u64),
             nprobe: self.nprobe,
             k_factor: self.k_factor,
@@ -104,9 +107,15 @@ impl Given {
         })
     }
 
-    /// A factory string already says what the other structural options would say.
+    /// A model, or a factory string, already says what the other structural options would say.
     fn check_alone(&self) -> Result<(), Report> {
+        let (alone, what) = match (&self.model, &self.factory) {
+            (Some(_), _) => ("model", "model"),
+            (None, Some(_)) => ("factory", "factory string"),
+            (None, None) => return Ok(()),
+        };
         let given: Vec<&str> = [
+            ("factory", self.model.is_some() && self.factory.is_some()),
             ("nlist", self.nlist.is_some()),
             ("code", self.code.is_some()),
             ("m", self.m.is_some()),
@@ -119,10 +128,12 @@ impl Given {
         .filter_map(|(name, is_given)| is_given.then_some(name))
         .collect();
         let Some(first) = given.first() else { return Ok(()) };
-        let message = format!("options \"factory\" and \"{first}\" cannot be used together");
+        let message = format!("options \"{alone}\" and \"{first}\" cannot be used together");
+        let other =
+            if *first == "factory" { "the factory string" } else { "the structural options" };
         Err(invalid(message)
-            .detail(format!("The factory string already determines {}.", listed(&given)))
-            .hint("Leave out either the factory string or the structural options."))
+            .detail(format!("The {what} already determines {}.", listed(&given)))
+            .hint(format!("Leave out either the {what} or {other}.")))
     }
 
     /// What the structural options say in place of a factory string.
@@ -218,6 +229,14 @@ fn check_structure(method: &Method, text: &str, factory: &Factory) -> Result<(),
             .hint("Leave out IVFn, or use access method faissivf.")),
         _ => Ok(()),
     }
+}
+
+/// A model's name as an option or an argument has it.
+pub fn model_name(text: &str) -> Result<ModelName, Report> {
+    ModelName::new(text).ok_or_else(|| {
+        invalid(format!("\"{text}\" is no name for a model"))
+            .detail(format!("A name has 1 to {} bytes.", ModelName::SIZE - 1))
+    })
 }
 
 fn invalid(message: String) -> Report {

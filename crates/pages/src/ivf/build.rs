@@ -163,8 +163,3 @@ impl<W: BulkPages> Builder<W> {
         Ok(())
     }
 }
-
-/// Writes an index without rows or centroids: an empty table's, or an unlogged index's init fork.
-pub fn build_empty<W: BulkPages>(sink: W, params: &MetaParams) -> Result<(W, Meta), Error> {
-    Builder::new(sink, params, &[])?.finish()
-}

@@ -93,6 +93,7 @@ impl<E: Element> World<E> {
             trained_rows: 0,
             code: Some(CodeParams { kind, refine, rotation, normalize }),
             fit: Fit::default(),
+            model: None,
         };
         let mem = MemPages::default();
         let mut builder =

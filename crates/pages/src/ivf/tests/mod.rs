@@ -87,6 +87,7 @@ impl<E: Element> World<E> {
                 table_blocks: 7,
                 imbalance_factor: 1.25,
             },
+            model: None,
         };
         let mut builder = Builder::new(MemPages::default(), &params, &centroids).unwrap();
         let coarse = Coarse { metric, dims, centroids: &centroids };
