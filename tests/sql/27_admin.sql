@@ -7,8 +7,10 @@ CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (0) TO (1000);
 INSERT INTO p SELECT * FROM t;
 CREATE INDEX p_v ON p USING faissivf (v) WITH (nlist = 4);
 CREATE VIEW w AS SELECT * FROM t;
+\a
 SELECT oid::regprocedure, provolatile, proparallel, proisstrict, prosecdef, obj_description(oid) IS NOT NULL AS described
 FROM pg_proc WHERE pronamespace = 'faiss'::regnamespace AND prorettype <> 'internal'::regtype ORDER BY proname;
+\a
 -- SQLSTATE, message, detail and hint of whatever a statement is refused with.
 CREATE FUNCTION refusal(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
 BEGIN

@@ -162,7 +162,7 @@ SELECT r.* FROM unnest(ARRAY[
     '''new'', ''n'', ''v'', ''IVF4,Flat''',
     '''new'', ''t'', ''v'', ''Flat''',
     '''new'', ''t'', ''v'', ''IVF4,PQ3''',
-    '''new'', ''t'', ''v'', ''IVF4,Nonsense''',
+    '''new'', ''t'', ''v'', ''HNSW32''',
     '''new'', ''t'', ''v'', ''IVF4,Flat'', ''l1''',
     '''new'', ''t'', ''v'', ''IVF4,Flat'', ''l2'', -1',
     '''new'', ''t'', ''v'', ''IVF4,Flat'', sample_rows => 0',

@@ -100,7 +100,7 @@ pub fn insert(model: &Provenance<'_>, parameters: &[u8]) {
                 model.code_error.into(),
                 (parameters.len() as i64).into(),
             ];
-            if client.update(about, None, &arguments)?.len() == 0 {
+            if client.update(about, None, &arguments)?.is_empty() {
                 return Ok(false);
             }
             let bytes: DatumWithOid<'_> = parameters.into();

@@ -6,6 +6,7 @@
 mod tests {
     use ann::codec::CodeKind;
     use ann::factory::{Refine, RotationKind};
+    use pages::ModelName;
     use pgrx::{pg_sys, pg_test};
 
     use crate::am::options::resolve::{CODE_WORDS, REFINE_WORDS};
@@ -72,6 +73,24 @@ mod tests {
         }
         let only_factory = index_with("WITH (factory = 'L2norm,RR,IVF12,SQ8')");
         assert_eq!((only_factory.normalize, only_factory.rotation), (true, RotationKind::Random));
+    }
+
+    #[pg_test]
+    fn pgtest_a_model_stands_for_the_structure() {
+        let model = ModelName::new("Some name");
+        let expected = IvfOptions { model, seed: 7, nprobe: Some(3), ..IvfOptions::default() };
+        assert_eq!(index_with("WITH (model = 'Some name', seed = 7, nprobe = 3)"), expected);
+        for other in
+            ["nlist = 0", "code = flat", "m = 8", "nbits = 8", "opq = off", "refine = heap"]
+        {
+            let refused = refused(&format!("model = x, {other}"));
+            assert!(refused.starts_with("22023\noptions \"model\" and "), "{other}: {refused}");
+        }
+        let refused = refused("model = x, factory = 'IVF4,Flat'");
+        assert!(refused.contains("options \"model\" and \"factory\""), "{refused}");
+        run("DROP TABLE t; CREATE TABLE t (v vector(3))");
+        let refused = refusal("CREATE INDEX ON t USING faisshnsw (v) WITH (model = x)");
+        assert!(refused.contains("unrecognized parameter \"model\""), "{refused}");
     }
 
     #[pg_test]
@@ -253,7 +272,9 @@ mod tests {
         for search in [c"nprobe", c"k_factor"] {
             assert_eq!(lock_of(search), pg_sys::ShareUpdateExclusiveLock as i32, "{search:?}");
         }
-        for structural in [c"nlist", c"code", c"m", c"nbits", c"opq", c"refine", c"factory"] {
+        for structural in
+            [c"nlist", c"code", c"m", c"nbits", c"opq", c"refine", c"factory", c"model"]
+        {
             assert_eq!(lock_of(structural), pg_sys::AccessExclusiveLock as i32, "{structural:?}");
         }
     }

@@ -26,6 +26,7 @@ use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use crate::ivf::vacuum::{VacuumStats, bulk_delete};
 use crate::mem::MemPages;
 use crate::meta::{Fit, Meta, MetaParams};
+use crate::model_name::ModelName;
 use crate::tid::Tid;
 
 pub type Model<E> = BTreeMap<Tid, Vec<E>>;
@@ -87,7 +88,7 @@ impl<E: Element> World<E> {
                 table_blocks: 7,
                 imbalance_factor: 1.25,
             },
-            model: None,
+            model: ModelName::new("some model").filter(|_| nlist > 0),
         };
         let mut builder = Builder::new(MemPages::default(), &params, &centroids).unwrap();
         let coarse = Coarse { metric, dims, centroids: &centroids };
