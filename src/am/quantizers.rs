@@ -210,7 +210,7 @@ fn lap(begin: &mut Instant) -> Duration {
 fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
     let mut sums = vec![0.0f64; frozen.dims];
     let n = rows.len() / frozen.dims;
-    if frozen.code.is_some_and(|code| code.kind == CodeKind::RaBitQ) && n > 0 {
+    if frozen.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. })) && n > 0 {
         for row in rows.chunks_exact(frozen.dims) {
             sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) / n as f64);
         }

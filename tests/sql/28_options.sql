@@ -33,12 +33,12 @@ EXCEPTION WHEN invalid_parameter_value THEN
 END $$;
 SELECT f, outcome(f) FROM unnest(ARRAY[
     'IVF4,Flat', 'IVF64k,Flat', 'IVF4,SQfp16', 'IVF4,SQ8', 'IVF4,SQ4', 'IVF4,PQ6', 'IVF4,PQ6np', 'IVF4,PQ6x4', 'IVF4,PQ6x12np', 'IVF4,PQ6x4fs',
-    'IVF4,RaBitQ', 'IVF4,RaBitQ1', 'RR,IVF4,RaBitQ', 'OPQ3,IVF4,PQ6', 'OPQ3,IVF4,SQ8', 'L2norm,IVF4,Flat', 'L2norm,RR,IVF4,SQ4', 'L2Norm,OPQ2,IVF4,PQ2',
+    'IVF4,RaBitQ', 'IVF4,RaBitQ1', 'IVF4,RaBitQ8', 'RR,IVF4,RaBitQ', 'OPQ3,IVF4,PQ6', 'OPQ3,IVF4,SQ8', 'L2norm,IVF4,Flat', 'L2norm,RR,IVF4,SQ4', 'L2Norm,OPQ2,IVF4,PQ2',
     'IVF4,PQ6,RFlat', 'IVF4,PQ6,Refine(Flat)', 'IVF4,PQ6,Refine(SQfp16)', 'RR,IVF4,PQ6x4fs,Refine(SQ8)']) f;
 -- And what is not, with the part named.
 SELECT f, outcome(f) FROM unnest(ARRAY[
     'PQ6', 'RR,SQ8,RFlat', 'IVF4,SQ6', 'IVF4,sq8', 'IVF4,PQ', 'IVF4,PQ6x', 'IVF4,PQ6x4fsr', 'IVF4,PQ6x4fs_64', 'IVF4,PQ6x8fs', 'IVF4,PQ6+6',
-    'IVF4,PQ0', 'IVF4,PQ4097', 'IVF4,PQ6x3', 'IVF4,PQ6x13', 'IVF4,RaBitQ2', 'IVF4,RaBitQfs', 'OPQ3_4,IVF4,PQ6', 'RR4,IVF4,PQ6', 'OPQ,IVF4,PQ6',
+    'IVF4,PQ0', 'IVF4,PQ4097', 'IVF4,PQ6x3', 'IVF4,PQ6x13', 'IVF4,RaBitQ9', 'IVF4,RaBitQfs', 'OPQ3_4,IVF4,PQ6', 'RR4,IVF4,PQ6', 'OPQ,IVF4,PQ6',
     'RR,OPQ3,IVF4,PQ6', 'RR,L2norm,IVF4,PQ6', 'IVF4,RR,PQ6', 'PCA4,IVF4,PQ6', 'OPQ3,IVF4,Flat', 'IVF4,Flat,RFlat', 'IVF4,PQ6,Refine(PQ3)',
     'IVF4,PQ6,Refine(SQ8', 'IVF4,PQ6,RFlat,RFlat', 'IVF4,PQ6,', 'OPQ3', 'IVF4_HNSW32,PQ6', 'IVF4(HNSW32,Flat),PQ6', 'IDMap,IVF4,PQ6', 'IVF4,PQ6 ']) f;
 -- What cannot be built is refused. Without rows a code waits for its training.

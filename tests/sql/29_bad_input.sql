@@ -91,7 +91,7 @@ SELECT r.* FROM unnest(ARRAY[
     'k_factor = 0', 'k_factor = 1025', 'm = 0', 'm = 4097', 'nbits = 0', 'nbits = 13',
     'code = bogus', 'code = ''''', 'opq = maybe', 'refine = table',
     'm = 8', 'code = sq8, m = 8', 'code = rabitq, m = 8', 'code = flat, nbits = 8', 'code = sq8, nbits = 8', 'code = pq, nbits = 3',
-    'code = pqfs, nbits = 8', 'code = rabitq, nbits = 4', 'code = flat, opq = on', 'code = sq4, opq = on', 'code = flat, refine = heap',
+    'code = pqfs, nbits = 8', 'code = rabitq, nbits = 9', 'code = flat, opq = on', 'code = sq4, opq = on', 'code = flat, refine = heap',
     'code = pq', 'code = pq, m = 2', 'code = pqfs, m = 4', 'factory = ''OPQ2,IVF100,PQ3''',
     'factory = ''IVF100,Flat'', nlist = 100', 'factory = ''IVF100,Flat'', code = flat', 'factory = ''IVF100,Flat'', code = flat, nlist = 100',
     'factory = ''IVF100,PQ3'', m = 3, nbits = 8, opq = off, refine = heap',

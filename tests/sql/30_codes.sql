@@ -105,6 +105,7 @@ SELECT * FROM story('pq, m = 2, nbits = 10');
 SELECT * FROM story('pqfs, m = 8');
 SELECT * FROM story('pqfs, m = 8, opq = on');
 SELECT * FROM story('rabitq');
+SELECT * FROM story('rabitq, nbits = 4');
 -- Of the ten nearest, the default k_factor finds more than nine in ten here, with every code. Without vectors of its own an index
 -- is smaller than the vectors.
 CREATE TABLE r (id int, v vector(32));
@@ -124,4 +125,5 @@ END $$;
 SELECT o, r.share >= 0.9 AS found, r.smaller FROM unnest(ARRAY['nlist = 16, code = sqfp16', 'nlist = 16, code = sq8', 'nlist = 16, code = sq4',
     'nlist = 16, code = pq, m = 8', 'nlist = 16, code = pq, m = 16, nbits = 5', 'nlist = 16, code = pq, m = 8, nbits = 10', 'nlist = 16, code = pqfs, m = 16',
     'nlist = 16, code = pqfs, m = 16, opq = on', 'nlist = 16, code = rabitq', 'nlist = 16, code = rabitq, refine = flat',
+    'nlist = 16, code = rabitq, nbits = 2', $$factory = 'RR,IVF16,RaBitQ4'$$, $$factory = 'IVF16,RaBitQ8'$$,
     $$factory = 'RR,IVF16,RaBitQ,RFlat'$$, $$factory = 'OPQ8,IVF16,PQ8'$$]) o, recall(o) r;

@@ -57,10 +57,10 @@ UPDATE source SET v = NULL WHERE id IN (14, 1199);
 CREATE TABLE query AS SELECT random_vector(16)::text AS q FROM generate_series(1, 4) UNION ALL SELECT v::text FROM source WHERE id = 7;
 SELECT type, metric, s.* FROM unnest('{vector,halfvec}'::text[]) type, unnest('{l2,ip,cosine,l1}'::text[]) metric, story(type, metric, 'code = flat') s;
 SELECT metric, s.* FROM unnest('{l2,ip,cosine}'::text[]) metric,
-    unnest(ARRAY['code = sqfp16', 'code = sq8', 'code = sq4', 'code = pq, nbits = 6', 'code = pqfs, m = 16, opq = on', 'code = rabitq, refine = flat']) options,
+    unnest(ARRAY['code = sqfp16', 'code = sq8', 'code = sq4', 'code = pq, nbits = 6', 'code = pqfs, m = 16, opq = on', 'code = rabitq, refine = flat', 'code = rabitq, nbits = 3']) options,
     story('vector', metric, options) s;
 SELECT metric, s.* FROM unnest('{l2,ip,cosine}'::text[]) metric,
-    unnest(ARRAY['SQ8,RFlat', 'PQ16x4fs', 'RR,RaBitQ', 'L2norm,SQ4', 'OPQ4,PQ4x5,RFlat', 'SQ4,Refine(SQ8)', 'RaBitQ,Refine(SQfp16)']) f,
+    unnest(ARRAY['SQ8,RFlat', 'PQ16x4fs', 'RR,RaBitQ', 'RaBitQ6', 'L2norm,SQ4', 'OPQ4,PQ4x5,RFlat', 'SQ4,Refine(SQ8)', 'RaBitQ,Refine(SQfp16)']) f,
     story('halfvec', metric, format('factory = %L', f)) s;
 -- Rows that all lie on one side: RaBitQ takes signs from their mean, as FAISS does.
 BEGIN;

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use ann::codec::{self, CodeKind, PQ_NBITS};
+use ann::codec::{self, CodeKind, PQ_NBITS, RABITQ_NBITS};
 use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
 use pages::ModelName;
 use pgrx::PgSqlErrorCode;
@@ -19,7 +19,7 @@ const CODES: [CodeKind; 6] = [
     CodeKind::Sq4,
     CodeKind::Pq { m: 8, nbits: 8 },
     CodeKind::PqFs { m: 8 },
-    CodeKind::RaBitQ,
+    CodeKind::RaBitQ { nbits: 1 },
 ];
 
 /// The words of `code` with their numbers, which are the metapage's.
@@ -175,6 +175,7 @@ impl Given {
                 CodeKind::Pq { m: self.m.unwrap_or(m), nbits: self.nbits.unwrap_or(nbits) }
             }
             CodeKind::PqFs { m } => CodeKind::PqFs { m: self.m.unwrap_or(m) },
+            CodeKind::RaBitQ { nbits } => CodeKind::RaBitQ { nbits: self.nbits.unwrap_or(nbits) },
             other => other,
         }))
     }
@@ -185,11 +186,11 @@ fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Report> {
     let bits = match code {
         Some(CodeKind::Pq { .. }) => PQ_NBITS,
         Some(CodeKind::PqFs { .. }) => 4..=4,
-        Some(CodeKind::RaBitQ) => 1..=1,
+        Some(CodeKind::RaBitQ { .. }) => RABITQ_NBITS,
         _ => {
             return Err(unfit("nbits", word)
                 .detail("Only codes pq, pqfs and rabitq have a number of bits.")
-                .hint("Leave out \"nbits\", or choose code pq."));
+                .hint("Leave out \"nbits\", or choose code pq or rabitq."));
         }
     };
     if bits.contains(&nbits) {

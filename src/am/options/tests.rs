@@ -50,8 +50,9 @@ mod tests {
             ("code = pq, m = 1, nbits = 4, opq = off", pq(1, 4)),
             ("code = pqfs", CodeKind::PqFs { m: 8 }),
             ("code = pqfs, m = 3, nbits = 4", CodeKind::PqFs { m: 3 }),
-            ("code = rabitq", CodeKind::RaBitQ),
-            ("code = rabitq, nbits = 1, refine = heap", CodeKind::RaBitQ),
+            ("code = rabitq", CodeKind::RaBitQ { nbits: 1 }),
+            ("code = rabitq, nbits = 1, refine = heap", CodeKind::RaBitQ { nbits: 1 }),
+            ("code = rabitq, nbits = 8", CodeKind::RaBitQ { nbits: 8 }),
         ] {
             let expected = IvfOptions { code: Some(code), ..IvfOptions::default() };
             assert_eq!(index_with(&format!("WITH ({options})")), expected, "{options}");
@@ -64,6 +65,7 @@ mod tests {
             ("code = pq, m = 3", "IVF12,PQ3"),
             ("code = pqfs, m = 3, opq = on, refine = flat", "OPQ3,IVF12,PQ3x4fs,RFlat"),
             ("code = rabitq, refine = sqfp16", "IVF12,RaBitQ,Refine(SQfp16)"),
+            ("code = rabitq, nbits = 4", "IVF12,RaBitQ4"),
             ("code = sq8, refine = sq8", "IVF12,SQ8,Refine(SQ8)"),
             ("code = sq4, opq = no", "IVF12,SQ4"),
         ] {

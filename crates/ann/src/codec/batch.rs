@@ -27,7 +27,7 @@ pub fn encode_batch(
             return;
         }
         let mut factors = vec![0.0; codec.n_factors()];
-        let bare = codec.code_size() - size_of_val(factors.as_slice());
+        let bare = codec.bare_size();
         let rows = points.chunks_exact(dims).zip(list_nos);
         for ((point, list_no), record) in rows.zip(out.chunks_exact_mut(record)) {
             let Some((code, rest)) = record.split_at_mut_checked(bare) else { return };

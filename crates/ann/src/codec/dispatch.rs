@@ -18,7 +18,7 @@ pub enum Codec {
     Pq(Pq),
     /// 4-bit product quantizer for fast-scan.
     PqFs(PqFs),
-    /// Signs of the residual.
+    /// Signs and magnitudes of the residual's components.
     RaBitQ(RaBitQ),
 }
 
@@ -31,7 +31,7 @@ pub enum CodecQuery {
     Pq(PqQuery),
     /// Of one for fast-scan.
     PqFs(PqFsQuery),
-    /// Of signs.
+    /// Of signs and magnitudes.
     RaBitQ(RaBitQQuery),
 }
 
@@ -52,7 +52,7 @@ pub fn train(
         return Err(shape);
     }
     let params = match kind {
-        CodeKind::SqFp16 | CodeKind::RaBitQ => Vec::new(),
+        CodeKind::SqFp16 | CodeKind::RaBitQ { .. } => Vec::new(),
         CodeKind::Sq8 | CodeKind::Sq4 => Sq::train(points, dims)?,
         CodeKind::Pq { m, nbits } => train_codebooks(points, dims, m.into(), nbits, seed, job)?,
         CodeKind::PqFs { m } => train_codebooks(points, dims, m.into(), 4, seed, job)?,
@@ -77,7 +77,7 @@ impl Codec {
             }
             CodeKind::Pq { .. } => Pq::new(kind, space, params).map(Codec::Pq),
             CodeKind::PqFs { m } => PqFs::new(m.into(), space, params).map(Codec::PqFs),
-            CodeKind::RaBitQ => Some(Codec::RaBitQ(RaBitQ::new(space))),
+            CodeKind::RaBitQ { nbits } => RaBitQ::new(nbits, space).map(Codec::RaBitQ),
         }
     }
 }
@@ -116,6 +116,10 @@ impl Coding for Codec {
 
     fn code_size(&self) -> usize {
         each!(self, codec => codec.code_size())
+    }
+
+    fn bare_size(&self) -> usize {
+        each!(self, codec => codec.bare_size())
     }
 
     fn units(&self) -> usize {

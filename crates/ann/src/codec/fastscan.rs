@@ -113,11 +113,13 @@ impl Coding for PqFs {
     }
 
     fn pack(&self, code: &[u8], lane: usize, first_unit: usize, units: &mut [u8]) {
-        lut::pack(code, lane, first_unit, units);
+        lut::pack(code.iter().copied().skip(first_unit), lane, units);
     }
 
     fn unpack(&self, first_unit: usize, units: &[u8], lane: usize, code: &mut [u8]) {
-        lut::unpack(first_unit, units, lane, code);
+        for (byte, unit) in code.iter_mut().skip(first_unit).zip(lut::unpack(units, lane)) {
+            *byte = unit;
+        }
     }
 
     fn query(&self) -> PqFsQuery {

@@ -9,6 +9,8 @@ use super::CodeKind;
 pub const M_RANGE: RangeInclusive<u16> = 1..=4096;
 /// Bits of a sub-quantizer of [`CodeKind::Pq`].
 pub const PQ_NBITS: RangeInclusive<u8> = 4..=12;
+/// Bits a component of [`CodeKind::RaBitQ`].
+pub const RABITQ_NBITS: RangeInclusive<u8> = 1..=8;
 /// The number that stands for vectors stored as they are, without a lossy code.
 pub const FLAT: u8 = 0;
 
@@ -21,7 +23,7 @@ impl CodeKind {
             CodeKind::Sq4 => "sq4",
             CodeKind::Pq { .. } => "pq",
             CodeKind::PqFs { .. } => "pqfs",
-            CodeKind::RaBitQ => "rabitq",
+            CodeKind::RaBitQ { .. } => "rabitq",
         }
     }
 
@@ -34,7 +36,7 @@ impl CodeKind {
             CodeKind::Sq4 => (3, 0, 4),
             CodeKind::Pq { m, nbits } => (4, m, nbits),
             CodeKind::PqFs { m } => (5, m, 4),
-            CodeKind::RaBitQ => (6, 0, 1),
+            CodeKind::RaBitQ { nbits } => (6, 0, nbits),
         }
     }
 
@@ -46,7 +48,7 @@ impl CodeKind {
             3 => CodeKind::Sq4,
             4 if M_RANGE.contains(&m) && PQ_NBITS.contains(&nbits) => CodeKind::Pq { m, nbits },
             5 if M_RANGE.contains(&m) => CodeKind::PqFs { m },
-            6 => CodeKind::RaBitQ,
+            6 if RABITQ_NBITS.contains(&nbits) => CodeKind::RaBitQ { nbits },
             _ => return None,
         };
         (code.to_numbers() == (kind, m, nbits)).then_some(code)
@@ -71,7 +73,8 @@ impl Display for CodeKind {
             CodeKind::Pq { m, nbits: 8 } => write!(f, "PQ{m}"),
             CodeKind::Pq { m, nbits } => write!(f, "PQ{m}x{nbits}"),
             CodeKind::PqFs { m } => write!(f, "PQ{m}x4fs"),
-            CodeKind::RaBitQ => f.write_str("RaBitQ"),
+            CodeKind::RaBitQ { nbits: 1 } => f.write_str("RaBitQ"),
+            CodeKind::RaBitQ { nbits } => write!(f, "RaBitQ{nbits}"),
         }
     }
 }
@@ -89,7 +92,8 @@ mod tests {
             (CodeKind::Pq { m: 4096, nbits: 12 }, (4, 4096, 12)),
             (CodeKind::Pq { m: 1, nbits: 4 }, (4, 1, 4)),
             (CodeKind::PqFs { m: 16 }, (5, 16, 4)),
-            (CodeKind::RaBitQ, (6, 0, 1)),
+            (CodeKind::RaBitQ { nbits: 1 }, (6, 0, 1)),
+            (CodeKind::RaBitQ { nbits: 8 }, (6, 0, 8)),
         ] {
             assert_eq!(code.to_numbers(), numbers);
             let (kind, m, nbits) = numbers;
@@ -109,7 +113,9 @@ mod tests {
             (4, 8, 13),
             (5, 0, 4),
             (5, 8, 8),
-            (6, 0, 2),
+            (6, 0, 0),
+            (6, 0, 9),
+            (6, 1, 4),
             (7, 0, 0),
             (255, 8, 8),
         ] {

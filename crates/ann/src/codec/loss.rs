@@ -23,7 +23,7 @@ impl CodeLoss {
         let space = Space { dims, metric: Metric::L2 };
         let codec = Codec::from_params(kind, space, params.to_vec())?;
         let query = codec.query();
-        let (code, units) = (vec![0; codec.code_size()], vec![0; codec.units() * UNIT]);
+        let (code, units) = (vec![0; codec.bare_size()], vec![0; codec.units() * UNIT]);
         Some(Self { codec, query, code, units })
     }
 
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_not_trained_has_no_loss_to_compare() {
-        for kind in [CodeKind::SqFp16, CodeKind::RaBitQ] {
+        for kind in [CodeKind::SqFp16, CodeKind::RaBitQ { nbits: 4 }] {
             assert!(CodeLoss::new(kind, DIMS, &[]).is_none());
         }
     }

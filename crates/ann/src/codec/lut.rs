@@ -14,9 +14,12 @@ pub const ENTRIES: usize = 32;
 /// Adding it to 0..256 leaves the nearest integer in the lowest byte of the sum's bits.
 const TO_INTEGER: f32 = 8_388_608.0;
 
-/// A query's look-up tables.
+/// A query's look-up tables. One set of tables serves a block of one plane, or of several planes of as many units each, the
+/// codes of each plane counting half of those of the plane before it.
 #[derive(Clone, Debug)]
 pub struct Lut<E: Estimate> {
+    /// Units of a plane.
+    n_units: usize,
     /// The entries as they are computed, 32 per unit.
     entries: Vec<f32>,
     tables: Vec<Tables>,
@@ -26,9 +29,10 @@ pub struct Lut<E: Estimate> {
 }
 
 impl<E: Estimate> Lut<E> {
-    /// Tables for so many units, all zero.
+    /// Tables for planes of so many units, all zero.
     pub fn new(n_units: usize) -> Self {
         Lut {
+            n_units,
             entries: vec![0.0; n_units * ENTRIES],
             tables: vec![Tables::ZERO; n_units.div_ceil(2)],
             linear: Linear::default(),
@@ -70,17 +74,36 @@ impl<E: Estimate> Lut<E> {
         self.linear = Linear { scale: if usable { 1.0 / per_distance } else { 0.0 }, bias };
     }
 
-    /// Adds up the entries that some units of a block, the first being `first_unit`, pick.
-    #[inline]
-    pub fn accumulate(&self, sums: &mut Sums, first_unit: usize, units: &[u8]) {
-        let tables = Tables::of_units(&self.tables).get(first_unit..).unwrap_or_default();
-        self.kernel.add_units(tables, units.as_chunks::<UNIT>().0, &mut sums.integers);
+    /// The tables of a plane's units.
+    fn tables(&self) -> &[[u8; UNIT]] {
+        Tables::of_units(&self.tables).get(..self.n_units).unwrap_or_default()
     }
 
-    /// Turns sums into estimates.
+    /// Adds up the entries that some units of a block, the first being `first_unit`, pick. The integers are the sums of the
+    /// plane that is not at its end, the floats those of the planes before.
+    #[inline]
+    pub fn accumulate(&self, sums: &mut Sums, first_unit: usize, units: &[u8]) {
+        let (tables, mut units) = (self.tables(), units.as_chunks::<UNIT>().0);
+        let mut at = first_unit.checked_rem(tables.len()).unwrap_or(0);
+        while !units.is_empty() && !tables.is_empty() {
+            let (now, rest) = units.split_at((tables.len() - at).min(units.len()));
+            self.kernel.add_units(&tables[at..], now, &mut sums.integers);
+            at += now.len();
+            units = rest;
+            if at == tables.len() {
+                for (sum, integer) in sums.floats.iter_mut().zip(&mut sums.integers) {
+                    // Whole numbers below 2²⁴: exact.
+                    *sum = 2.0 * *sum + f32::from(std::mem::take(integer));
+                }
+                at = 0;
+            }
+        }
+    }
+
+    /// Turns the sums of all units into estimates.
     #[inline]
     pub fn estimates(&self, how: E, sums: &Sums, factors: &[f32], out: &mut [f32; LANES]) {
-        self.kernel.estimate(&sums.integers, how, factors, out);
+        self.kernel.estimate(&sums.floats, how, factors, out);
     }
 
     /// A whole block at once, with the mask of what is at most `limit` or NaN.
@@ -93,8 +116,7 @@ impl<E: Estimate> Lut<E> {
         limit: f32,
         out: &mut [f32; LANES],
     ) -> u32 {
-        let tables = Tables::of_units(&self.tables);
-        self.kernel.block(tables, units.as_chunks::<UNIT>().0, how, factors, limit, out)
+        self.kernel.block(self.tables(), units.as_chunks::<UNIT>().0, how, factors, limit, out)
     }
 }
 
@@ -116,10 +138,9 @@ fn place(lane: usize) -> (usize, u32) {
     (if w < 8 { 2 * w } else { 2 * (w - 8) + 1 }, shift)
 }
 
-/// `Coding::pack` of a fast-scan code.
-pub fn pack(code: &[u8], lane: usize, first_unit: usize, units: &mut [u8]) {
+/// `Coding::pack` of fast-scan codes: `bytes` are those for the units given.
+pub fn pack(bytes: impl Iterator<Item = u8>, lane: usize, units: &mut [u8]) {
     let (at, shift) = place(lane);
-    let bytes = code.get(first_unit..).unwrap_or_default();
     for (unit, byte) in units.as_chunks_mut::<UNIT>().0.iter_mut().zip(bytes) {
         for (at, nibble) in [(at, byte & 15), (at + 16, byte >> 4)] {
             unit[at] = unit[at] & !(15 << shift) | nibble << shift;
@@ -127,11 +148,9 @@ pub fn pack(code: &[u8], lane: usize, first_unit: usize, units: &mut [u8]) {
     }
 }
 
-/// `Coding::unpack` of a fast-scan code.
-pub fn unpack(first_unit: usize, units: &[u8], lane: usize, code: &mut [u8]) {
+/// The reverse of `pack`: the bytes of the units given.
+pub fn unpack(units: &[u8], lane: usize) -> impl Iterator<Item = u8> {
     let (at, shift) = place(lane);
-    let bytes = code.get_mut(first_unit..).unwrap_or_default();
-    for (unit, byte) in units.as_chunks::<UNIT>().0.iter().zip(bytes) {
-        *byte = unit[at] >> shift & 15 | (unit[at + 16] >> shift & 15) << 4;
-    }
+    let byte = move |unit: &[u8; UNIT]| unit[at] >> shift & 15 | (unit[at + 16] >> shift & 15) << 4;
+    units.as_chunks::<UNIT>().0.iter().map(byte)
 }

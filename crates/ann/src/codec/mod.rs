@@ -14,8 +14,10 @@ mod codebooks;
 mod dispatch;
 pub mod fastscan;
 mod kind;
+mod levels;
 mod loss;
 mod lut;
+mod planes;
 pub mod pq;
 pub mod rabitq;
 mod sizes;
@@ -24,6 +26,8 @@ mod stored;
 
 #[cfg(test)]
 mod fastscan_tests;
+#[cfg(test)]
+mod rabitq_tests;
 #[cfg(test)]
 mod recall_tests;
 #[cfg(test)]
@@ -35,7 +39,7 @@ use crate::metric::Metric;
 pub use batch::{encode_batch, take_residuals};
 pub use codebooks::train_codebooks;
 pub use dispatch::{Codec, CodecQuery, train};
-pub use kind::{FLAT, M_RANGE, PQ_NBITS};
+pub use kind::{FLAT, M_RANGE, PQ_NBITS, RABITQ_NBITS};
 pub use loss::CodeLoss;
 pub use stored::Stored;
 
@@ -65,8 +69,12 @@ pub enum CodeKind {
         /// Sub-quantizers.
         m: u16,
     },
-    /// RaBitQ (Gao and Long 2024): signs of the residual, one bit a component.
-    RaBitQ,
+    /// RaBitQ (Gao and Long 2024, with more than one bit Gao and others 2025): the residual's signs, and what further bits say
+    /// of its components' magnitudes.
+    RaBitQ {
+        /// Bits a component, 1..=8, the sign included.
+        nbits: u8,
+    },
 }
 
 /// Sums of one block on their way through its units; which of the two is in use is the codec's choice.
@@ -91,6 +99,10 @@ pub trait Coding {
 
     /// Bytes of a vector's code in FAISS's layout, its factors included.
     fn code_size(&self) -> usize;
+    /// Bytes of the bare code: without the factors that FAISS stores.
+    fn bare_size(&self) -> usize {
+        self.code_size()
+    }
     /// Units of a block's codes, factors not included.
     fn units(&self) -> usize;
     /// Floats kept per vector beside its code.
@@ -100,8 +112,8 @@ pub trait Coding {
     /// The trained parameters, to be stored; `from_params` of the same kind takes them back.
     fn params(&self) -> &[f32];
 
-    /// Codes `x`, a member of the list with this centroid (empty: no lists). `code` has the bytes of the bare code (no
-    /// factors) and is overwritten; `factors` has `n_factors` places.
+    /// Codes `x`, a member of the list with this centroid (empty: no lists). `code` has the bytes of the bare code
+    /// and is overwritten; `factors` has `n_factors` places.
     fn encode(&self, x: &[f32], centroid: &[f32], code: &mut [u8], factors: &mut [f32]);
     /// Writes a code into its lane of a block. `units` are the units from `first_unit` on; what the code has in other
     /// units is left out, what other lanes have here stays.

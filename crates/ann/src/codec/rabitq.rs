@@ -1,23 +1,29 @@
-//! RaBitQ (Gao and Long 2024) with one bit a component: the sign of the residual r = x − c.
+//! RaBitQ (Gao and Long 2024) with one bit a component, and with more (Gao and others 2025): the sign of the residual
+//! r = x − c, and how long the component is.
 //!
-//! With s = the signs as ±1, r is taken for g·s, g = |r|² / Σ|r_j|: the multiple of s whose product with r is |r|². An
-//! estimate then needs ⟨q − c, s⟩ only, and that is ⟨q, s⟩ − ⟨c, s⟩: the last term is known when a row is coded and
+//! With b bits a component is a number n_j in 0..2^b and stands for w_j = 2n_j − (2^b − 1), an odd integer of its sign: ±1 with
+//! one bit. r is taken for g·w, g = |r|² / ⟨w, r⟩: the multiple of w whose product with r is |r|². An
+//! estimate then needs ⟨q − c, w⟩ only, and that is ⟨q, w⟩ − ⟨c, w⟩: the last term is known when a row is coded and
 //! goes into its factors, so that one table per query, from q alone, serves every list. Four signs are
-//! one sub-quantizer of the fast-scan blocks.
+//! one sub-quantizer of the fast-scan blocks. More bits are further planes of signs that count half, a quarter and so on:
+//! w = Σ 2^p·s_p, p from b − 1 to 0, s_p = ±1 by bit p of n. So the same table serves every plane.
 //!
-//! L2: |q − c|² + f0 − f1·⟨q, s⟩ with f0 = |r|² + 2g⟨c, s⟩, f1 = 2g. Inner product (negative): −⟨q, c⟩ + f0 − f1·⟨q, s⟩
-//! with f0 = g⟨c, s⟩ − ⟨c, r⟩, f1 = g. Estimates are not clamped: a negative one is still in order.
+//! L2: |q − c|² + f0 − f1·⟨q, w⟩ with f0 = |r|² + 2g⟨c, w⟩, f1 = 2g. Inner product (negative): −⟨q, c⟩ + f0 − f1·⟨q, w⟩
+//! with f0 = g⟨c, w⟩ − ⟨c, r⟩, f1 = g. Estimates are not clamped: a negative one is still in order.
 
-use super::lut::{self, Lut};
-use super::{Coding, LANES, Space, Sums};
-use crate::kernels::nibbles::Factored;
+use super::levels;
+use super::lut::Lut;
+use super::planes::Planes;
+use super::{CodeKind, Coding, LANES, RABITQ_NBITS, Space, Sums};
+use crate::kernels::nibbles::{Factored, Linear};
 use crate::kernels::norm_sqr;
 use crate::metric::Metric;
 
-/// A 1-bit quantizer of residuals. It is only as good as its centroids: a single list, too, should have one, the mean
+/// A quantizer of residuals with 1 to 8 bits a component. It is only as good as its centroids: a single list, too, should have one, the mean
 /// of the data. Without any the signs are those of the vector itself.
 #[derive(Clone, Debug)]
 pub struct RaBitQ {
+    nbits: u8,
     space: Space,
     /// Stands for the centroid where none is given.
     origin: Vec<f32>,
@@ -31,29 +37,68 @@ pub struct RaBitQQuery {
     to_origin: f32,
     /// Its distance to the centroid of the list.
     base: f32,
+    /// 2^b − 1: what the planes count together.
+    weight: f32,
 }
 
 impl RaBitQQuery {
     fn how(&self) -> Factored {
-        Factored { linear: self.lut.linear, base: self.base }
+        let Linear { scale, bias } = self.lut.linear;
+        Factored { linear: Linear { scale, bias: bias * self.weight }, base: self.base }
     }
 }
 
 impl RaBitQ {
-    /// There is nothing to train.
-    pub fn new(space: Space) -> Self {
-        RaBitQ { space, origin: vec![0.0; space.dims] }
+    /// There is nothing to train. `None` if `nbits` is not in 1..=8.
+    pub fn new(nbits: u8, space: Space) -> Option<Self> {
+        let fits = RABITQ_NBITS.contains(&nbits);
+        fits.then(|| RaBitQ { nbits, space, origin: vec![0.0; space.dims] })
     }
 
-    /// The two factors FAISS stores with a code: |r|² (under inner product less |x|²), and |r| / a with
-    /// a = Σ|r_j| / (|r|·√d).
+    /// The first two factors FAISS stores with a code, which are about the signs alone: |r|² (under inner product less
+    /// |x|²), and |r| / a with a = Σ|r_j| / (|r|·√d).
     pub fn faiss_factors(&self, x: &[f32], centroid: &[f32]) -> [f32; 2] {
-        let moments = Moments::of(x, self.centroid(centroid), &mut []);
+        let moments = Moments::of(x, self.centroid(centroid), &[], &mut []);
         let first = match self.space.metric {
             Metric::L2 | Metric::L1 => moments.rr,
             Metric::InnerProduct | Metric::Cosine => moments.rr - moments.xx,
         };
         [first, moments.gain() * (self.space.dims as f32).sqrt()]
+    }
+
+    /// What a bare code stands for but for its length: the odd integers w.
+    pub fn decode(&self, code: &[u8]) -> Vec<f32> {
+        let most = f32::from(u8::MAX >> (8 - self.nbits));
+        let eights = (0..self.planes().n_units).flat_map(|n| self.planes().eight(code, n));
+        eights.take(self.space.dims).map(|number| 2.0 * f32::from(number) - most).collect()
+    }
+
+    fn kind(&self) -> CodeKind {
+        CodeKind::RaBitQ { nbits: self.nbits }
+    }
+
+    fn planes(&self) -> Planes {
+        Planes { n_units: self.space.dims.div_ceil(8), rest: usize::from(self.nbits) - 1 }
+    }
+
+    /// Codes `x` with more than one bit; `code` has the signs already.
+    fn encode_levels(&self, x: &[f32], centroid: &[f32], code: &mut [u8]) -> Moments {
+        let mut weights: Vec<f32> = x.iter().zip(centroid).map(|(x, c)| (x - c).abs()).collect();
+        levels::choose(self.nbits, &mut weights);
+        let moments = Moments::of(x, centroid, &weights, code);
+        let signs = code.to_vec();
+        let n_levels = 1 << (self.nbits - 1);
+        let eights = signs.iter().zip(weights.chunks(8)).map(|(signs, weights)| {
+            let mut numbers = [0; 8];
+            for (i, (number, weight)) in numbers.iter_mut().zip(weights).enumerate() {
+                let level = *weight as u8 / 2;
+                let is_positive = signs >> i & 1 == 1;
+                *number = if is_positive { n_levels + level } else { n_levels - 1 - level };
+            }
+            numbers
+        });
+        self.planes().write(eights, code);
+        moments
     }
 
     fn centroid<'a>(&'a self, centroid: &'a [f32]) -> &'a [f32] {
@@ -65,10 +110,10 @@ impl RaBitQ {
 struct Moments {
     /// |r|²
     rr: f32,
-    /// Σ |r_j|
-    abs: f32,
-    /// ⟨c, s⟩
-    cs: f32,
+    /// ⟨w, r⟩
+    wr: f32,
+    /// ⟨c, w⟩
+    cw: f32,
     /// ⟨c, r⟩
     cr: f32,
     /// |x|²
@@ -76,20 +121,21 @@ struct Moments {
 }
 
 impl Moments {
-    /// Of `x` and its centroid; writes the signs, first component in the lowest bit of the first byte.
-    fn of(x: &[f32], centroid: &[f32], code: &mut [u8]) -> Self {
+    /// Of `x`, its centroid and the magnitudes of w (none: all are 1); writes the signs, first component in the lowest
+    /// bit of the first byte.
+    fn of(x: &[f32], centroid: &[f32], weights: &[f32], code: &mut [u8]) -> Self {
         let mut lanes = [[0.0f32; 8]; 5];
-        let mut step = |x: &[f32; 8], c: &[f32; 8]| {
-            let [rr, abs, cs, cr, xx] = &mut lanes;
+        let mut step = |x: &[f32; 8], c: &[f32; 8], w: &[f32; 8]| {
+            let [rr, wr, cw, cr, xx] = &mut lanes;
             let mut byte = 0;
             for i in 0..8 {
                 let r = x[i] - c[i];
                 let positive = r > 0.0;
                 byte |= u8::from(positive) << i;
                 rr[i] += r * r;
-                abs[i] += r.abs();
+                wr[i] += w[i] * r.abs();
                 // A sign bit, not a branch: signs are as unforeseeable as coins.
-                cs[i] += f32::from_bits(c[i].to_bits() ^ u32::from(!positive) << 31);
+                cw[i] += w[i] * f32::from_bits(c[i].to_bits() ^ u32::from(!positive) << 31);
                 cr[i] += c[i] * r;
                 xx[i] += x[i] * x[i];
             }
@@ -102,23 +148,26 @@ impl Moments {
             }
         };
         let ((x, x_rest), (c, c_rest)) = (x.as_chunks::<8>(), centroid.as_chunks::<8>());
-        for (x, c) in x.iter().zip(c) {
-            put(step(x, c));
+        let (w, w_rest) = weights.as_chunks::<8>();
+        let ones = std::iter::repeat(&[1.0; 8]);
+        for ((x, c), w) in x.iter().zip(c).zip(w.iter().chain(ones)) {
+            put(step(x, c, w));
         }
         if !x_rest.is_empty() {
             // A component that is 0 in both has bit 0 and adds nothing.
-            let (mut x, mut c) = ([0.0; 8], [0.0; 8]);
+            let (mut x, mut c, mut w) = ([0.0; 8], [0.0; 8], [1.0; 8]);
             x[..x_rest.len()].copy_from_slice(x_rest);
             c[..c_rest.len()].copy_from_slice(c_rest);
-            put(step(&x, &c));
+            w[..w_rest.len()].copy_from_slice(w_rest);
+            put(step(&x, &c, &w));
         }
-        let [rr, abs, cs, cr, xx] = lanes.map(|lanes| lanes.iter().sum());
-        Moments { rr, abs, cs, cr, xx }
+        let [rr, wr, cw, cr, xx] = lanes.map(|lanes| lanes.iter().sum());
+        Moments { rr, wr, cw, cr, xx }
     }
 
-    /// What the signs are multiplied with to stand for the residual; 0 for a residual of 0.
+    /// What w is multiplied with to stand for the residual; 0 for a residual of 0.
     fn gain(&self) -> f32 {
-        if self.abs > 0.0 { self.rr / self.abs } else { 0.0 }
+        if self.wr > 0.0 { self.rr / self.wr } else { 0.0 }
     }
 }
 
@@ -137,15 +186,19 @@ impl Coding for RaBitQ {
     type Query = RaBitQQuery;
 
     fn code_size(&self) -> usize {
-        self.space.dims.div_ceil(8) + 8
+        self.kind().code_size(self.space.dims)
+    }
+
+    fn bare_size(&self) -> usize {
+        self.kind().bare_size(self.space.dims)
     }
 
     fn units(&self) -> usize {
-        self.space.dims.div_ceil(8)
+        self.kind().units(self.space.dims)
     }
 
     fn n_factors(&self) -> usize {
-        2
+        self.kind().n_factors()
     }
 
     fn by_residual(&self) -> bool {
@@ -157,25 +210,31 @@ impl Coding for RaBitQ {
     }
 
     fn encode(&self, x: &[f32], centroid: &[f32], code: &mut [u8], factors: &mut [f32]) {
-        let moments = Moments::of(x, self.centroid(centroid), code);
+        let centroid = self.centroid(centroid);
+        let moments = match self.nbits {
+            1 => Moments::of(x, centroid, &[], code),
+            _ => self.encode_levels(x, centroid, code),
+        };
         let gain = moments.gain();
         let pair = match self.space.metric {
-            Metric::L2 | Metric::L1 => [moments.rr + 2.0 * gain * moments.cs, 2.0 * gain],
-            Metric::InnerProduct | Metric::Cosine => [gain * moments.cs - moments.cr, gain],
+            Metric::L2 | Metric::L1 => [moments.rr + 2.0 * gain * moments.cw, 2.0 * gain],
+            Metric::InnerProduct | Metric::Cosine => [gain * moments.cw - moments.cr, gain],
         };
         factors.copy_from_slice(&pair);
     }
 
     fn pack(&self, code: &[u8], lane: usize, first_unit: usize, units: &mut [u8]) {
-        lut::pack(code, lane, first_unit, units);
+        self.planes().pack(code, lane, first_unit, units);
     }
 
     fn unpack(&self, first_unit: usize, units: &[u8], lane: usize, code: &mut [u8]) {
-        lut::unpack(first_unit, units, lane, code);
+        self.planes().unpack(first_unit, units, lane, code);
     }
 
     fn query(&self) -> RaBitQQuery {
-        RaBitQQuery { lut: Lut::new(self.units()), to_origin: 0.0, base: 0.0 }
+        let weight = f32::from(u8::MAX >> (8 - self.nbits));
+        let lut = Lut::new(self.planes().n_units);
+        RaBitQQuery { lut, to_origin: 0.0, base: 0.0, weight }
     }
 
     fn prepare(&self, query: &mut RaBitQQuery, q: &[f32]) {

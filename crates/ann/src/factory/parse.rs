@@ -1,7 +1,7 @@
 //! Takes a factory string apart, from left to right. As in FAISS, case matters and blanks are not allowed.
 
 use super::{Factory, FactoryError, LINKS_DEFAULT, LINKS_RANGE, Refine, RotationKind};
-use crate::codec::{CodeKind, M_RANGE, PQ_NBITS};
+use crate::codec::{CodeKind, M_RANGE, PQ_NBITS, RABITQ_NBITS};
 use crate::rules::MAX_NLIST;
 
 const NLIST_RANGE_SAYS: &str = "The number of inverted lists must be from 1 to 65536.";
@@ -10,7 +10,7 @@ const NBITS_RANGE_SAYS: &str = "The bits of a sub-quantizer must be from 4 to 12
 const KEEPS_DIMENSION: &str = "A rotation that changes the dimension is not supported.";
 const NOTHING_LOST: &str = "Flat loses nothing that a rotation or a refinement could make up for.";
 const ONE_ROTATION: &str = "Only one rotation is supported, and L2norm before it.";
-const RABITQ_BITS: &str = "Only RaBitQ with 1 bit is supported.";
+const RABITQ_RANGE_SAYS: &str = "RaBitQ has from 1 to 8 bits a component.";
 const LINKS_RANGE_SAYS: &str = "The number of links must be from 2 to 100.";
 const GRAPH_CODES: &str = "A graph has codes Flat, SQfp16 and SQ8.";
 const GRAPH_IS_FIRST: &str = "Nothing can be done to vectors before they come into a graph.";
@@ -182,12 +182,10 @@ impl<'a> Parser<'a> {
             "SQfp16" => Some(CodeKind::SqFp16),
             "SQ8" => Some(CodeKind::Sq8),
             "SQ4" => Some(CodeKind::Sq4),
-            "RaBitQ" | "RaBitQ1" => Some(CodeKind::RaBitQ),
+            "RaBitQ" => Some(CodeKind::RaBitQ { nbits: 1 }),
             _ => match (part.strip_prefix("PQ"), part.strip_prefix("RaBitQ")) {
                 (Some(rest), _) => Some(self.pq(part, rest)?),
-                (_, Some(bits)) if number(bits).is_some() => {
-                    return Err(self.unsupported(part, RABITQ_BITS));
-                }
+                (_, Some(nbits)) => Some(self.rabitq(part, nbits)?),
                 _ => return Err(self.not_understood(part)),
             },
         };
@@ -208,6 +206,14 @@ impl<'a> Parser<'a> {
         let nbits = u8::try_from(nbits).ok().filter(|nbits| PQ_NBITS.contains(nbits));
         let nbits = nbits.ok_or_else(|| self.out_of_range(part, NBITS_RANGE_SAYS))?;
         Ok(CodeKind::Pq { m: self.m(m, part)?, nbits })
+    }
+
+    /// What follows `RaBitQ`: the bits of a component.
+    fn rabitq(&self, part: &str, nbits: &str) -> Result<CodeKind, FactoryError> {
+        let nbits = number(nbits).ok_or_else(|| self.not_understood(part))?;
+        let nbits = u8::try_from(nbits).ok().filter(|nbits| RABITQ_NBITS.contains(nbits));
+        let nbits = nbits.ok_or_else(|| self.out_of_range(part, RABITQ_RANGE_SAYS))?;
+        Ok(CodeKind::RaBitQ { nbits })
     }
 
     fn m(&self, m: u64, part: &str) -> Result<u16, FactoryError> {

@@ -40,8 +40,9 @@ fn lists_with_every_code() {
         ("PQ16x4", "PQ16x4", CodeKind::Pq { m: 16, nbits: 4 }),
         ("PQ4096x12np", "PQ4096x12", CodeKind::Pq { m: 4096, nbits: 12 }),
         ("PQ1x4fs", "PQ1x4fs", CodeKind::PqFs { m: 1 }),
-        ("RaBitQ", "RaBitQ", CodeKind::RaBitQ),
-        ("RaBitQ1", "RaBitQ", CodeKind::RaBitQ),
+        ("RaBitQ", "RaBitQ", CodeKind::RaBitQ { nbits: 1 }),
+        ("RaBitQ1", "RaBitQ", CodeKind::RaBitQ { nbits: 1 }),
+        ("RaBitQ8", "RaBitQ8", CodeKind::RaBitQ { nbits: 8 }),
     ] {
         takes(&format!("IVF100,{code}"), &format!("IVF100,{canonical}"), coded(100, kind));
         takes(code, canonical, Factory { code: Some(kind), ..FLAT });
@@ -176,7 +177,6 @@ fn says_what_is_missing_unsupported_or_out_of_range() {
         ("RR64,IVF1024,PQ16", "no RR64"),
         ("RR,OPQ16,IVF1024,PQ16", "no OPQ16"),
         ("RR,L2norm,IVF1024,PQ16", "no L2norm"),
-        ("IVF16,RaBitQ4", "no RaBitQ4"),
         ("IVF16,PQ8,Refine(PQ16)", "no Refine(PQ16)"),
         ("IVF16,PQ8,Refine(IVF4,Flat)", "no Refine(IVF4,Flat)"),
         ("IVF0,Flat", "range of IVF0"),
@@ -189,6 +189,9 @@ fn says_what_is_missing_unsupported_or_out_of_range() {
         ("IVF16,PQ16x3", "range of PQ16x3"),
         ("IVF16,PQ16x13", "range of PQ16x13"),
         ("IVF16,PQ16x264", "range of PQ16x264"),
+        ("IVF16,RaBitQ0", "range of RaBitQ0"),
+        ("IVF16,RaBitQ9", "range of RaBitQ9"),
+        ("IVF16,RaBitQ257", "range of RaBitQ257"),
         ("OPQ0,IVF16,PQ16", "range of OPQ0"),
         ("HNSW1", "range of HNSW1"),
         ("HNSW101,SQ8", "range of HNSW101"),

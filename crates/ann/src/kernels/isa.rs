@@ -97,7 +97,7 @@ per_isa!(body::reduce<>(acc: &[Lanes], out: &mut [f32]));
 
 per_isa!(nibbles::add_units<>(tables: &[Unit], units: &[Unit], sums: &mut Integers));
 per_isa!(nibbles::estimate<E: Estimate>(
-    sums: &Integers, how: E, factors: &[f32], limit: f32, out: &mut Floats) -> u32);
+    sums: &Floats, how: E, factors: &[f32], limit: f32, out: &mut Floats) -> u32);
 per_isa!(nibbles::block<E: Estimate>(
     tables: &[Unit], units: &[Unit], how: E, factors: &[f32], limit: f32,
     out: &mut Floats) -> u32);

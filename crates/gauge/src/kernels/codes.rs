@@ -13,7 +13,8 @@ fn kinds(dims: usize) -> Vec<(String, CodeKind)> {
         ("SQfp16".to_owned(), CodeKind::SqFp16),
         ("SQ8".to_owned(), CodeKind::Sq8),
         ("SQ4".to_owned(), CodeKind::Sq4),
-        ("RaBitQ".to_owned(), CodeKind::RaBitQ),
+        ("RaBitQ".to_owned(), CodeKind::RaBitQ { nbits: 1 }),
+        ("RaBitQ4".to_owned(), CodeKind::RaBitQ { nbits: 4 }),
     ];
     let m = (dims / 8) as u16;
     if dims.is_multiple_of(8) {
@@ -54,7 +55,8 @@ fn kernel_name(kind: CodeKind) -> &'static str {
     match kind {
         CodeKind::Pq { .. } => "codes PQ(d/8)",
         CodeKind::PqFs { .. } => "codes PQ(d/2)x4fs",
-        CodeKind::RaBitQ => "codes RaBitQ",
+        CodeKind::RaBitQ { nbits: 1 } => "codes RaBitQ",
+        CodeKind::RaBitQ { .. } => "codes RaBitQ4",
         CodeKind::SqFp16 => "codes SQfp16",
         CodeKind::Sq8 => "codes SQ8",
         CodeKind::Sq4 => "codes SQ4",

@@ -34,7 +34,11 @@ fn models() -> Vec<TrainedModel> {
         model(Metric::InnerProduct, Some(1), code(CodeKind::Sq8, Refine::Sq8, none)),
         model(Metric::Cosine, Some(5), code(CodeKind::PqFs { m: 6 }, Refine::Flat, none)),
         model(Metric::L2, None, code(CodeKind::Pq { m: 4, nbits: 5 }, heap, RotationKind::Random)),
-        model(Metric::L2, Some(2), code(CodeKind::RaBitQ, heap, RotationKind::Opq { m: 3 })),
+        model(
+            Metric::L2,
+            Some(2),
+            code(CodeKind::RaBitQ { nbits: 4 }, heap, RotationKind::Opq { m: 3 }),
+        ),
         model(Metric::Cosine, None, code(CodeKind::SqFp16, Refine::SqFp16, none)),
     ]
 }

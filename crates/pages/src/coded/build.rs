@@ -34,7 +34,7 @@ impl Payload {
     pub fn new(codec: &Codec, layout: &CodeLayout) -> Self {
         let factors = layout.n_factors * size_of::<f32>();
         let vector = layout.vectors.map_or(0, |g| g.vector_size());
-        Self { code: codec.code_size() - factors, factors, vector }
+        Self { code: codec.bare_size(), factors, vector }
     }
 
     /// All of it.

@@ -245,9 +245,10 @@ mod tests {
 
     #[test]
     fn every_code_has_a_shelf() {
-        let kinds = [CodeKind::SqFp16, CodeKind::Sq8, CodeKind::Sq4, CodeKind::RaBitQ];
+        let mut kinds = vec![CodeKind::SqFp16, CodeKind::Sq8, CodeKind::Sq4];
+        kinds.extend((1..=8).map(|nbits| CodeKind::RaBitQ { nbits }));
         for dims in [1, 2, 3, 64, 128, 384, 768, 1536, 4096, 16_000] {
-            for kind in kinds {
+            for &kind in &kinds {
                 for element in [None, Some(2), Some(4)] {
                     let vectors = element.and_then(|size| Geometry::new(dims, size));
                     let layout = CodeLayout::new(kind, dims, vectors);

@@ -123,23 +123,25 @@ pub unsafe fn add_units<S: Nibbles>(tables: &[Unit], units: &[Unit], sums: &mut 
     unsafe { S::store_sums(S::add(S::load_sums(sums), tables, units), sums) }
 }
 
-/// Estimates from sums; returns the lanes at most `limit` or NaN.
+/// Estimates from whole sums; returns the lanes at most `limit` or NaN.
 ///
 /// # Safety
 /// As for [`Lanes16`].
 #[inline(always)]
 pub unsafe fn estimate<S: Nibbles, E: Estimate>(
-    sums: &Integers,
+    sums: &Floats,
     how: E,
     factors: &[f32],
     limit: f32,
     out: &mut Floats,
 ) -> u32 {
+    let halves = sums.as_chunks::<16>().0;
     // SAFETY: the caller keeps the contract of Lanes16.
-    unsafe { finish::<S, E>(S::load_sums(sums), how, factors, limit, out) }
+    unsafe { finish::<S, E>([S::load(&halves[0]), S::load(&halves[1])], how, factors, limit, out) }
 }
 
-/// `add_units` from zero and `estimate` in one go.
+/// Sums from zero and `estimate` in one go. Units are as many as tables, or several planes of as many: each plane's sums count
+/// half of those before it.
 ///
 /// # Safety
 /// As for [`Lanes16`].
@@ -154,7 +156,11 @@ pub unsafe fn block<S: Nibbles, E: Estimate>(
 ) -> u32 {
     // SAFETY: the caller keeps the contract of Lanes16.
     unsafe {
-        let sums = S::add(S::load_sums(&[0; LANES]), tables, units);
+        let mut sums = [S::zero(); 2];
+        for plane in units.chunks(tables.len().max(1)) {
+            let plane = S::floats(S::add(S::load_sums(&[0; LANES]), tables, plane));
+            sums = [0, 1].map(|half| plane[half].fma(S::splat(2.0), sums[half]));
+        }
         finish::<S, E>(sums, how, factors, limit, out)
     }
 }
@@ -163,7 +169,7 @@ pub unsafe fn block<S: Nibbles, E: Estimate>(
 /// As for [`Lanes16`].
 #[inline(always)]
 unsafe fn finish<S: Nibbles, E: Estimate>(
-    sums: S::Sums,
+    sums: [S; 2],
     how: E,
     factors: &[f32],
     limit: f32,
@@ -174,7 +180,7 @@ unsafe fn finish<S: Nibbles, E: Estimate>(
     // SAFETY: the caller keeps the contract of Lanes16.
     unsafe {
         let limit = S::splat(limit);
-        for (half, (out, sums)) in halves.iter_mut().zip(S::floats(sums)).enumerate() {
+        for (half, (out, sums)) in halves.iter_mut().zip(sums).enumerate() {
             let estimates = how.of(half, sums, factors);
             estimates.store(out);
             mask |= estimates.at_most(limit) << (16 * half);
@@ -190,7 +196,7 @@ type Block<E> = unsafe fn(&[Unit], &[Unit], E, &[f32], f32, &mut Floats) -> u32;
 pub struct NibbleKernel<E: Estimate> {
     // Sound to call: all were picked for a set that this CPU has.
     add_units: unsafe fn(&[Unit], &[Unit], &mut Integers),
-    estimate: unsafe fn(&Integers, E, &[f32], f32, &mut Floats) -> u32,
+    estimate: unsafe fn(&Floats, E, &[f32], f32, &mut Floats) -> u32,
     block: Block<E>,
 }
 
@@ -216,14 +222,15 @@ impl<E: Estimate> NibbleKernel<E> {
         unsafe { (self.add_units)(tables, units, sums) }
     }
 
-    /// Turns sums into estimates.
+    /// Turns the sums of whole blocks into estimates.
     #[inline]
-    pub fn estimate(&self, sums: &Integers, how: E, factors: &[f32], out: &mut Floats) {
+    pub fn estimate(&self, sums: &Floats, how: E, factors: &[f32], out: &mut Floats) {
         // SAFETY: picked for a set that this CPU has.
         unsafe { (self.estimate)(sums, how, factors, f32::INFINITY, out) };
     }
 
-    /// A whole block: the estimates, and which of them are at most `limit` or NaN (lane 0 in the lowest bit).
+    /// A whole block, of as many units as tables or of several planes of as many, each counting half of the one
+    /// before it: the estimates, and which of them are at most `limit` or NaN (lane 0 in the lowest bit).
     #[inline]
     pub fn block(
         &self,

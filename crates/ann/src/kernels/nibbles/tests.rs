@@ -76,7 +76,8 @@ fn a_block_at_once_is_sums_then_estimates_then_the_mask() {
         let mut sums = [0; LANES];
         kernel.add_units(tables, &units, &mut sums);
         let (mut out, mut at_once) = ([0.0; LANES], [0.0; LANES]);
-        kernel.estimate(&sums, linear, &[], &mut out);
+        let floats = sums.map(f32::from);
+        kernel.estimate(&floats, linear, &[], &mut out);
         let value = |v: usize| -11.0 + 0.37 * f32::from(sums[v]);
         for (v, out) in out.iter().enumerate() {
             assert!((out - value(v)).abs() < 1e-3, "{set:?}");
@@ -86,7 +87,7 @@ fn a_block_at_once_is_sums_then_estimates_then_the_mask() {
         assert_eq!((out, at_most(&out, limit)), (at_once, mask));
         assert_eq!(mask.count_ones() as usize, out.iter().filter(|&&x| x <= limit).count());
 
-        with_factors.estimate(&sums, factored, &factors, &mut out);
+        with_factors.estimate(&floats, factored, &factors, &mut out);
         for (v, out) in out.iter().enumerate() {
             let expected = 3.5 + factors[v] - factors[LANES + v] * value(v);
             assert!((out - expected).abs() < 1e-3, "{set:?}");
@@ -95,6 +96,27 @@ fn a_block_at_once_is_sums_then_estimates_then_the_mask() {
         assert_eq!((out, at_most(&out, out[9])), (at_once, mask));
         let mask = with_factors.block(tables, &units, factored, &[1.0], 0.0, &mut out);
         assert!(mask == u32::MAX && out.iter().all(|x| x.is_nan()), "too few factors");
+    }
+}
+
+#[test]
+fn each_plane_counts_half_of_the_one_before() {
+    let mut rng = Rng::new(9);
+    for n in [1, 2, 5, 16] {
+        let tables = tables(n, &mut rng);
+        let tables = &Tables::of_units(&tables)[..n];
+        let units = units(3 * n, &mut rng);
+        let planes: Vec<&[Unit]> = units.chunks(n).collect();
+        for set in Isa::available() {
+            let kernel = NibbleKernel::<Linear>::on(set);
+            let (how, mut out) = (Linear { scale: 1.0, bias: 0.0 }, [0.0; LANES]);
+            kernel.block(tables, &units, how, &[], 0.0, &mut out);
+            for (v, out) in out.iter().enumerate() {
+                let [a, b, c] = [0, 1, 2].map(|p| reference(tables, planes[p], v));
+                assert_eq!(*out, (4 * a + 2 * b + c) as f32, "{set:?}");
+            }
+            assert_eq!(kernel.block(&[], &units, how, &[], 0.0, &mut out), u32::MAX);
+        }
     }
 }
 

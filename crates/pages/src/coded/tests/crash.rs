@@ -69,7 +69,7 @@ fn a_crash_after_any_record_loses_nothing() {
     use CodeKind::{Pq, PqFs, RaBitQ, Sq4, Sq8, SqFp16};
     use Metric::{Cosine, InnerProduct, L2};
     crash_everywhere::<f32>(Shape::new(Sq8, L2, 100, 3, 60), 30);
-    crash_everywhere::<f32>(Shape::new(RaBitQ, L2, 100, 3, 0).flat(), 30);
+    crash_everywhere::<f32>(Shape::new(RaBitQ { nbits: 1 }, L2, 100, 3, 0).flat(), 30);
     crash_everywhere::<f16>(Shape::new(SqFp16, Cosine, 700, 2, 20).flat(), 30);
     crash_everywhere::<f32>(Shape::new(Pq { m: 32, nbits: 5 }, InnerProduct, 2048, 2, 10), 20);
     crash_everywhere::<f32>(Shape::new(PqFs { m: 32 }, InnerProduct, 9056, 2, 5).flat(), 20);

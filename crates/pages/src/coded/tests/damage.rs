@@ -141,7 +141,7 @@ fn fuzz<E: Element>(shape: Shape, n_rounds: u64) {
 #[test]
 fn flipped_bytes_never_panic() {
     fuzz::<f32>(Shape::new(CodeKind::Sq8, Metric::L2, 100, 3, 100), 250);
-    fuzz::<f32>(Shape::new(CodeKind::RaBitQ, Metric::Cosine, 300, 2, 50).flat(), 250);
+    fuzz::<f32>(Shape::new(CodeKind::RaBitQ { nbits: 1 }, Metric::Cosine, 300, 2, 50).flat(), 250);
     fuzz::<f16>(Shape::new(CodeKind::PqFs { m: 8 }, Metric::L2, 16, 2, 100).flat(), 250);
     let pq = CodeKind::Pq { m: 10, nbits: 5 };
     fuzz::<f32>(Shape::new(pq, Metric::InnerProduct, 40, 2, 100), 250);
@@ -150,7 +150,8 @@ fn flipped_bytes_never_panic() {
 
 #[test]
 fn pages_of_noise_or_nothing_never_panic() {
-    let world = used::<f32>(Shape::new(CodeKind::RaBitQ, Metric::L2, 300, 2, 60).flat());
+    let world =
+        used::<f32>(Shape::new(CodeKind::RaBitQ { nbits: 1 }, Metric::L2, 300, 2, 60).flat());
     for byte in [0, 0xA5, 0xFF] {
         for blkno in 0..world.n_pages() as usize {
             let mut pages = world.mem.to_pages();

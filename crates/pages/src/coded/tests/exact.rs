@@ -51,7 +51,8 @@ fn large_dimensions() {
         (CodeKind::SqFp16, 2000, Metric::L2),
         (CodeKind::Sq8, 5000, Metric::Cosine),
         (CodeKind::Sq4, 16_000, Metric::InnerProduct),
-        (CodeKind::RaBitQ, 16_000, Metric::L2),
+        (CodeKind::RaBitQ { nbits: 1 }, 16_000, Metric::L2),
+        (CodeKind::RaBitQ { nbits: 4 }, 4000, Metric::Cosine),
         (CodeKind::Pq { m: 1000, nbits: 5 }, 3000, Metric::InnerProduct),
         (CodeKind::PqFs { m: 1500 }, 3000, Metric::Cosine),
     ] {
@@ -81,7 +82,7 @@ fn more_centroids_than_a_page() {
 fn an_empty_index_takes_rows() {
     for refine in REFINES {
         for nlist in [1, 600] {
-            let shape = Shape::new(CodeKind::RaBitQ, Metric::Cosine, 20, nlist, 0);
+            let shape = Shape::new(CodeKind::RaBitQ { nbits: 3 }, Metric::Cosine, 20, nlist, 0);
             let mut world = World::<f32>::new(Shape { refine, ..shape }, 5);
             world.verify();
             for _ in 0..50 {

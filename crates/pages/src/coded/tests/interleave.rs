@@ -128,7 +128,7 @@ fn actors_do_not_disturb_each_other() {
     let run = |shape, n_new, seed| interleave(shape, seed, two_in_three, rows(n_new));
     for seed in 0..30 {
         run(Shape::new(Sq8, L2, 100, 3, 70), 10, seed);
-        run(Shape::new(RaBitQ, Cosine, 64, 2, 40).flat(), 10, seed);
+        run(Shape::new(RaBitQ { nbits: 4 }, Cosine, 64, 2, 40).flat(), 10, seed);
         run(Shape::new(SqFp16, L2, 700, 2, 30).flat(), 6, seed);
         run(Shape::new(Sq4, InnerProduct, 2028, 2, 60), 10, seed);
         run(Shape::new(Pq { m: 4, nbits: 4 }, L2, 16, 1, 31), 10, seed);

@@ -21,7 +21,7 @@ fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> RerankPa
 }
 
 fn world(metric: Metric, seed: u64) -> World<f32> {
-    World::new(Shape::new(CodeKind::RaBitQ, metric, 8, 40, 3000), seed)
+    World::new(Shape::new(CodeKind::RaBitQ { nbits: 1 }, metric, 8, 40, 3000), seed)
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn world(kind: CodeKind, dims: usize) -> World<f32> {
 }
 
 fn small() -> World<f32> {
-    world(CodeKind::RaBitQ, 900)
+    world(CodeKind::RaBitQ { nbits: 1 }, 900)
 }
 
 /// Blocks and shelves of several pages.

@@ -37,7 +37,8 @@ fn random_verbs_keep_the_model() {
     use Metric::{Cosine, InnerProduct, L2};
     for seed in 0..3 {
         random_verbs::<f32>(Shape::new(Sq8, L2, 1, 4, 200), seed);
-        random_verbs::<f32>(Shape::new(RaBitQ, L2, 100, 5, 200).flat(), seed);
+        random_verbs::<f32>(Shape::new(RaBitQ { nbits: 1 }, L2, 100, 5, 200).flat(), seed);
+        random_verbs::<f32>(Shape::new(RaBitQ { nbits: 4 }, Cosine, 300, 3, 150), seed);
         random_verbs::<f16>(Shape::new(PqFs { m: 32 }, Cosine, 64, 4, 200), seed);
         random_verbs::<f16>(Shape::new(SqFp16, Cosine, 700, 2, 100).flat(), seed);
         random_verbs::<f32>(Shape::new(Sq4, InnerProduct, 1000, 3, 100).flat(), seed);

@@ -21,7 +21,9 @@ fn insert(world: &mut World<f32>, n: usize) {
 
 #[test]
 fn rows_take_lanes_before_shelves() {
-    for (kind, dims) in [(CodeKind::Sq8, 40), (CodeKind::RaBitQ, 700), (CodeKind::Sq4, 3000)] {
+    for (kind, dims) in
+        [(CodeKind::Sq8, 40), (CodeKind::RaBitQ { nbits: 1 }, 700), (CodeKind::Sq4, 3000)]
+    {
         let shape = Shape::new(kind, Metric::L2, dims, 1, 40);
         for shape in [shape, shape.flat()] {
             let mut world = World::<f32>::new(shape, 1);
@@ -109,7 +111,8 @@ fn space_of_dead_rows_is_used_again() {
 
 #[test]
 fn an_emptied_index_is_filled_again_where_it_was() {
-    let mut world = World::<f32>::new(Shape::new(CodeKind::RaBitQ, Metric::L2, 64, 3, 100), 1);
+    let mut world =
+        World::<f32>::new(Shape::new(CodeKind::RaBitQ { nbits: 1 }, Metric::L2, 64, 3, 100), 1);
     insert(&mut world, 200);
     let pages = world.n_pages();
     let stats = world.vacuum(|_| true);

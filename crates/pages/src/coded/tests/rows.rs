@@ -1,7 +1,7 @@
 //! Rows as the table has them and as they are coded.
 
 use ann::coarse::Coarse;
-use ann::codec::{Codec, Coding};
+use ann::codec::{CodeKind, Codec, Coding};
 use ann::element::Element;
 use ann::kernels::{cosine_distance, l2_distance, negative_inner_product, norm_sqr};
 use ann::metric::Metric;
@@ -60,7 +60,7 @@ pub fn coded<E: Element>(coarse: &Coarse<'_>, codec: &Codec, vector: &[E]) -> Co
     let point = point_of(coarse.metric, vector);
     let (list_no, coarse_distance) = coarse.assign(&point);
     let mut factors = vec![0.0; codec.n_factors()];
-    let mut code = vec![0; codec.code_size() - size_of_val(&factors[..])];
+    let mut code = vec![0; codec.bare_size()];
     codec.encode(&point, coarse.centroid(list_no), &mut code, &mut factors);
     CodedRow { list_no, coarse_distance, code, factors }
 }
@@ -68,13 +68,16 @@ pub fn coded<E: Element>(coarse: &Coarse<'_>, codec: &Codec, vector: &[E]) -> Co
 /// How a row's payload is divided is how a row is coded.
 #[test]
 fn payloads_divide_as_rows_are_coded() {
-    let shape = Shape::new(ann::codec::CodeKind::RaBitQ, Metric::L2, 40, 2, 0).flat();
-    let world = World::<f32>::new(shape, 1);
-    let payload = Payload::new(&world.codec, &world.layout().layout);
-    let row = world.coded(&[0.25; 40]);
-    assert_eq!((payload.code, payload.factors), (row.code.len(), 4 * row.factors.len()));
-    assert_eq!((payload.vector, payload.size()), (160, 5 + 8 + 160));
-    assert!(payload.split(&vec![0; payload.size()]).is_some());
-    assert!(payload.split(&vec![0; payload.size() + 1]).is_none());
-    assert!(payload.split(&[]).is_none());
+    for nbits in [1, 4] {
+        let shape = Shape::new(CodeKind::RaBitQ { nbits }, Metric::L2, 40, 2, 0).flat();
+        let world = World::<f32>::new(shape, 1);
+        let payload = Payload::new(&world.codec, &world.layout().layout);
+        let row = world.coded(&[0.25; 40]);
+        assert_eq!((payload.code, payload.factors), (row.code.len(), 4 * row.factors.len()));
+        let code = 5 * usize::from(nbits);
+        assert_eq!((payload.vector, payload.size()), (160, code + 8 + 160));
+        assert!(payload.split(&vec![0; payload.size()]).is_some());
+        assert!(payload.split(&vec![0; payload.size() + 1]).is_none());
+        assert!(payload.split(&[]).is_none());
+    }
 }
