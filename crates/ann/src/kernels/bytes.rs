@@ -61,21 +61,22 @@ impl ByteSum {
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "x86 only"))]
     pub(super) fn products_on(isa: Isa, vnni: bool) -> Self {
         match isa {
-            Isa::Plain => ByteSum { pair: plain::products, many: plain::many_products },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if vnni => ByteSum { pair: vnni::products, many: vnni::many_products },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 => ByteSum { pair: avx2::products, many: avx2::many_products },
+            // The compiler makes NEON of these loops.
+            _ => ByteSum { pair: plain::products, many: plain::many_products },
         }
     }
 
     pub(super) fn differences_on(isa: Isa) -> Self {
         match isa {
-            Isa::Plain => ByteSum { pair: plain::differences, many: plain::many_differences },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 => {
                 ByteSum { pair: avx2::differences, many: avx2::many_differences }
             }
+            _ => ByteSum { pair: plain::differences, many: plain::many_differences },
         }
     }
 

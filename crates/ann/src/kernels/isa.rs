@@ -4,6 +4,8 @@ use super::body::{self, Op};
 use super::books;
 use super::columns::{self, Row, Term};
 use super::lanes::{Load, Plain};
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 use super::nibbles::{self, Estimate, Floats, Integers, Unit};
 use super::rows::Lanes;
 #[cfg(target_arch = "x86_64")]
@@ -18,13 +20,18 @@ pub enum Isa {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Isa {
     /// Every set that this CPU can run, best last.
     pub fn available() -> Vec<Isa> {
-        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "nothing to add"))]
+        #[allow(unused_mut, reason = "on other CPUs there is nothing to add")]
         let mut sets = vec![Isa::Plain];
+        // In the baseline.
+        #[cfg(target_arch = "aarch64")]
+        sets.push(Isa::Neon);
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
@@ -76,6 +83,13 @@ macro_rules! per_isa {
                 unsafe { $body::$name::<Avx512, $($g),*>($($arg),*) }
             }
 
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon")]
+            unsafe fn neon<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: NEON is in the baseline.
+                unsafe { $body::$name::<Neon, $($g),*>($($arg),*) }
+            }
+
             #[inline]
             pub fn pick<$($g: $bound),*>(isa: Isa) -> unsafe fn($($ty),*) $(-> $ret)? {
                 match isa {
@@ -84,6 +98,8 @@ macro_rules! per_isa {
                     Isa::Avx2 => avx2::<$($g),*>,
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx512 => avx512::<$($g),*>,
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => neon::<$($g),*>,
                 }
             }
         }

@@ -73,8 +73,8 @@ impl Load for f16 {
     }
 }
 
-/// The plain loop, for CPUs without a set of their own below. Where the architecture always has a fused
-/// multiply-add (aarch64) it is used, and the compiler makes NEON of these loops.
+/// The plain loop, for CPUs without a set of their own. Where the architecture always has a fused multiply-add
+/// (aarch64) it is used, so that there, too, every set gives the same bits.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub struct Plain([f32; 16]);

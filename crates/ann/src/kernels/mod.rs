@@ -6,7 +6,7 @@
 //! variant here follows that order, so an index scan and the SQL operator agree to the last bit.
 //! The only exception is an x86 CPU without FMA: it multiplies and adds in two roundings, everywhere.
 //!
-//! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `body.rs` the loops ·
+//! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `neon.rs` NEON · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query · `nibbles/` table sums of
 //! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
 //! bytes of two codes · `books.rs` codebooks · `product.rs` matrix
@@ -19,6 +19,8 @@ pub(crate) mod columns;
 mod isa;
 mod lanes;
 pub(crate) mod lookup;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod nibbles;
 pub(crate) mod product;
 mod rows;

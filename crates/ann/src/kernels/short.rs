@@ -6,6 +6,8 @@
 
 use super::isa::Isa;
 use super::lanes::{Lanes16, Plain};
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 
@@ -40,6 +42,8 @@ impl Short {
             Isa::Avx2 => Short { points: LANES, nearest: nearest_avx2 },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Short { points: 4 * LANES, nearest: nearest_avx512 },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Short { points: LANES, nearest: nearest_neon },
         }
     }
 
@@ -129,6 +133,20 @@ unsafe fn nearest_avx2(
 ) {
     // SAFETY: compiled for the set here; called only where it is available.
     unsafe { nearest::<Avx2, 1>(points, dims, centroids, bias, out) }
+}
+
+/// Eight registers of scores, eight of the best, four of points.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn nearest_neon(
+    points: &[f32],
+    dims: usize,
+    centroids: &[f32],
+    bias: &[f32],
+    out: &mut [u32],
+) {
+    // SAFETY: NEON is in the baseline.
+    unsafe { nearest::<Neon, 1>(points, dims, centroids, bias, out) }
 }
 
 /// Eight registers of scores, eight of the best, four of points.

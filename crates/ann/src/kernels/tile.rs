@@ -7,6 +7,8 @@
 
 use super::isa::Isa;
 use super::lanes::{Lanes16, Plain};
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 
@@ -65,6 +67,8 @@ impl Tile {
             Isa::Avx2 => Tile { points: 6, panels: 1, pass: pass_avx2 },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Tile { points: 12, panels: 2, pass: pass_avx512 },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Tile { points: 6, panels: 1, pass: pass_neon },
         }
     }
 
@@ -171,6 +175,21 @@ unsafe fn pass_avx2(
 ) {
     // SAFETY: compiled for the set here; called only where it is available.
     unsafe { pass::<Avx2, 6, 1>(points, dims, panels, bias, first_panel, best) }
+}
+
+/// 24 registers of sums, four of a panel.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn pass_neon(
+    points: &[f32],
+    dims: usize,
+    panels: &[f32],
+    bias: &[[f32; PANEL]],
+    first_panel: u32,
+    best: &mut [Best],
+) {
+    // SAFETY: NEON is in the baseline.
+    unsafe { pass::<Neon, 6, 1>(points, dims, panels, bias, first_panel, best) }
 }
 
 /// Twenty-four registers of sums, two of centroids; points are broadcast from memory.

@@ -8,6 +8,8 @@
 //!
 //! The sums are the same integers on every instruction set; who makes the tables sees to it that they fit into 16 bits.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -254,7 +256,12 @@ pub fn at_most(values: &Floats, limit: f32) -> u32 {
         // SAFETY: SSE is in the baseline of x86-64.
         unsafe { x86::at_most(values, limit) }
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    {
+        // SAFETY: NEON is in the baseline of aarch64.
+        unsafe { neon::at_most(values, limit) }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     values.iter().enumerate().fold(0, |mask, (i, x)| {
         mask | u32::from(x.partial_cmp(&limit) != Some(Ordering::Greater)) << i
     })
