@@ -12,7 +12,7 @@ use ann::parallel;
 use pages::coded::build::{CodedBuilder, Payload};
 use pages::ivf::build::{Builder, Entry};
 use pages::ivf::sort::Sorter;
-use pages::meta::{Meta, MetaParams};
+use pages::meta::{Fit, Meta, MetaParams};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -126,7 +126,15 @@ pub fn assign_and_write<E: Element>(
     progress::set_phase(Phase::WritingPages);
     progress::set_tuples_total(n);
     let begin = Instant::now();
-    let params = MetaParams { fit: loader.fit.fit(table_blocks), ..*params };
+    let mut fit = loader.fit.fit(table_blocks);
+    if let Some(at_training) = &trained.fit {
+        fit = Fit {
+            coarse_error: at_training.coarse_error,
+            code_error: at_training.code_error,
+            ..fit
+        };
+    }
+    let params = MetaParams { fit, ..*params };
     write(heap.index(), &params, trained, loader.sorter, sink);
     build_log::written(heap.index(), begin.elapsed());
     (heap_tuples, n)

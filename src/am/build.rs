@@ -9,7 +9,7 @@ use ann::metric::Metric;
 use ann::rules;
 use half::f16;
 use pages::ModelName;
-use pages::meta::{CodeParams, Fit, MetaParams};
+use pages::meta::{CodeParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
@@ -96,7 +96,7 @@ impl Frozen {
             trained_rows: trained.rows,
             // An index that could not be trained keeps vectors as they are.
             code: self.code.filter(|_| trained.codec.is_some()),
-            fit: Fit::default(),
+            fit: trained.fit.unwrap_or_default(),
             model: self.model,
         }
     }

@@ -12,7 +12,7 @@ use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
 use pages::blob::TrainedModel;
-use pages::meta::CodeParams;
+use pages::meta::{CodeParams, Fit};
 
 use super::build::Frozen;
 use super::progress::Phase;
@@ -67,6 +67,8 @@ pub struct Trained {
     pub stored: Stored,
     /// What happens to vectors before they are assigned and coded.
     pub rotation: Option<Rotation>,
+    /// Of a model: how well the rows that it was trained on fit; none of its other numbers is known.
+    pub fit: Option<Fit>,
     pub took: Took,
 }
 
@@ -97,13 +99,16 @@ impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
         let (stored, took) = (Stored::None, Took::default());
-        Self { rows: 0, centroids: Vec::new(), codec: None, stored, rotation: None, took }
+        let (codec, rotation, fit) = (None, None, None);
+        Self { rows: 0, centroids: Vec::new(), codec, stored, rotation, fit, took }
     }
 
     /// What a model was trained to; None if its parameters make no code.
     pub fn of_model(model: TrainedModel) -> Option<Self> {
-        let TrainedModel { metric, dims, trained_rows, centroids, params, .. } = model;
-        let mut trained = Self { rows: trained_rows, centroids, ..Self::untrained() };
+        let TrainedModel { metric, dims, trained_rows, coarse_error, code_error, .. } = model;
+        let TrainedModel { centroids, params, .. } = model;
+        let fit = Some(Fit { coarse_error, code_error, ..Fit::default() });
+        let mut trained = Self { rows: trained_rows, centroids, fit, ..Self::untrained() };
         if let Some(code) = &model.code {
             let (rotation, codec, stored) = parts(Space { dims, metric }, code, params)?;
             (trained.rotation, trained.codec, trained.stored) = (rotation, Some(codec), stored);
@@ -112,13 +117,15 @@ impl Trained {
     }
 
     /// The model that `of_model` takes back.
-    pub fn into_model(self, frozen: &Frozen) -> TrainedModel {
+    pub fn into_model(self, frozen: &Frozen, fit: &Fit) -> TrainedModel {
         TrainedModel {
             metric: frozen.metric,
             dims: frozen.dims,
             has_lists: frozen.method.has_lists,
             seed: frozen.seed,
             trained_rows: self.rows,
+            coarse_error: fit.coarse_error,
+            code_error: fit.code_error,
             code: frozen.code.filter(|_| self.codec.is_some()),
             params: self.model(),
             centroids: self.centroids,
@@ -195,7 +202,7 @@ pub fn quantizers(
         None => None,
     };
     took.code = lap(&mut begin);
-    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation, took })
+    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation, fit: None, took })
 }
 
 /// The time since `begin`, which becomes now.

@@ -47,7 +47,7 @@ fn train(
         }),
     });
     let (trained_rows, bytes) = (made.trained_rows as i64, made.bytes as i64);
-    let (coarse, code) = (made.errors.coarse, made.errors.code);
+    let (coarse, code) = (made.coarse_error, made.code_error);
     TableIterator::once((made.factory, trained_rows, coarse, code, bytes))
 }
 

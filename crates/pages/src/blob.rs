@@ -43,6 +43,10 @@ pub struct TrainedModel {
     pub seed: u64,
     /// Rows it was trained on.
     pub trained_rows: u64,
+    /// Mean error of rows it was trained on, as `Fit` defines it; 0 = not known.
+    pub coarse_error: f32,
+    /// The same of their codes.
+    pub code_error: f32,
     /// How vectors are coded; None: stored as the column has them.
     pub code: Option<CodeParams>,
     /// nlist × dims.
@@ -79,6 +83,8 @@ struct Body<'a> {
     dims: u32,
     seed: u64,
     trained_rows: u64,
+    coarse_error: f32,
+    code_error: f32,
     code: u8,
     nbits: u8,
     m: u16,
@@ -152,6 +158,8 @@ impl TrainedModel {
             dims: self.dims as u32,
             seed: self.seed,
             trained_rows: self.trained_rows,
+            coarse_error: self.coarse_error,
+            code_error: self.code_error,
             code,
             nbits,
             m,
@@ -214,8 +222,22 @@ impl Body<'_> {
             self.centroids.read(nlist * dims).ok_or(bad("its centroids are damaged"))?;
         let len = code.map_or(0, |code| code.model_len(dims));
         let params = self.params.read(len).ok_or(bad("its parameters are damaged"))?;
-        let (has_lists, seed, trained_rows) = (self.has_lists, self.seed, self.trained_rows);
-        Ok(TrainedModel { metric, dims, has_lists, seed, trained_rows, code, centroids, params })
+        let (coarse_error, code_error) = (self.coarse_error, self.code_error);
+        if [coarse_error, code_error].iter().any(|error| !error.is_finite() || *error < 0.0) {
+            return Err(bad("its errors are no errors"));
+        }
+        Ok(TrainedModel {
+            metric,
+            dims,
+            has_lists: self.has_lists,
+            seed: self.seed,
+            trained_rows: self.trained_rows,
+            coarse_error,
+            code_error,
+            code,
+            centroids,
+            params,
+        })
     }
 
     /// None if there is no such code.

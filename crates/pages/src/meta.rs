@@ -80,7 +80,8 @@ pub struct MetaParams {
     pub model: Option<ModelName>,
 }
 
-/// How well the rows of the build fitted what was trained, to be compared with later rows. Zero = not known.
+/// How well the rows of the build (errors with a model: the rows that it was trained on) fitted what was trained, to be
+/// compared with later rows. Zero = not known.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Fit {
     /// Mean error of a row against its centroid: squared L2; under inner product and cosine what the norm of the

@@ -9,10 +9,11 @@ use ann::factory::Factory;
 use ann::parallel;
 use half::f16;
 use pages::ModelName;
+use pages::meta::Fit;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::super::build::Frozen;
-use super::super::fit::Errors;
+use super::super::fit::{Errors, Mean};
 use super::super::guc;
 use super::super::interrupts::check_for_interrupts;
 use super::super::method::{FAISSFLAT, FAISSIVF};
@@ -50,17 +51,11 @@ pub struct Made {
     pub factory: String,
     /// Rows trained on.
     pub trained_rows: u64,
-    /// How well some of these fit what was trained, in the units of an index's own errors.
-    pub errors: FitErrors,
+    /// Mean errors of some of these, as `Fit` defines them; None where there is nothing to compare with.
+    pub coarse_error: Option<f64>,
+    pub code_error: Option<f64>,
     /// Bytes of the parameters.
     pub bytes: usize,
-}
-
-/// Mean errors, as `pages::meta::Fit` defines them; None where there is nothing to compare with.
-#[derive(Clone, Copy)]
-pub struct FitErrors {
-    pub coarse: Option<f64>,
-    pub code: Option<f64>,
 }
 
 /// Trains and stores a model of the current role. Raises 42710 if the name is taken, 42501 if the role may not read the
@@ -91,14 +86,14 @@ pub fn train(request: &Request) -> Made {
     };
     let some = sample.some(MEASURED_ROWS, frozen.dims);
     let trained = train::learn(&rows, sample, &frozen, nlist);
-    let errors = measured(&frozen, &trained, &some);
-    let made = keep(request, &column, &frozen, trained, errors, total_rows);
+    let fit = measured(&frozen, &trained, &some);
+    let made = keep(request, &column, &frozen, trained, &fit, total_rows);
     say_trained(request, &made, total_rows, started);
     made
 }
 
 /// How well `rows` fit what was trained.
-fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> FitErrors {
+fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> Fit {
     let coarse = trained.coarse(frozen);
     let loss = frozen
         .code
@@ -125,10 +120,9 @@ fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> FitErrors {
         },
     );
     let errors = errors.unwrap_or_default();
-    FitErrors {
-        coarse: errors.coarse.value().filter(|_| frozen.method.has_lists),
-        code: errors.code.value(),
-    }
+    let known = |mean: Mean| mean.value().unwrap_or_default() as f32;
+    let (coarse_error, code_error) = (known(errors.coarse), known(errors.code));
+    Fit { coarse_error, code_error, ..Fit::default() }
 }
 
 fn keep(
@@ -136,10 +130,15 @@ fn keep(
     column: &Column,
     frozen: &Frozen,
     trained: Trained,
-    errors: FitErrors,
+    fit: &Fit,
     rows: u64,
 ) -> Made {
-    let model = trained.into_model(frozen);
+    let model = trained.into_model(frozen, fit);
+    let known = |error: f32| (error > 0.0).then_some(f64::from(error));
+    // Without lists only RaBitQ codes what a row differs from the centroid by.
+    let is_rabitq = model.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
+    let coarse_error = known(fit.coarse_error).filter(|_| model.has_lists || is_rabitq);
+    let code_error = known(fit.code_error);
     let factory = model.factory().to_string();
     let bytes = match model.to_bytes() {
         Ok(bytes) if bytes.len() <= pages::blob::SIZE_MAX => bytes,
@@ -162,11 +161,11 @@ fn keep(
         rows: rows as i64,
         trained_rows: model.trained_rows as i64,
         seed: frozen.seed as i64,
-        coarse_error: errors.coarse,
-        code_error: errors.code,
+        coarse_error,
+        code_error,
     };
     store::insert(&about, &bytes);
-    Made { trained_rows: model.trained_rows, bytes: bytes.len(), factory, errors }
+    Made { trained_rows: model.trained_rows, bytes: bytes.len(), factory, coarse_error, code_error }
 }
 
 /// What an index with the model will be made of.
@@ -229,8 +228,8 @@ fn say_trained(request: &Request, made: &Made, rows: u64, started: Instant) {
     )
     .detail(format!(
         "Coarse error {}, code error {}.",
-        shown(made.errors.coarse),
-        shown(made.errors.code)
+        shown(made.coarse_error),
+        shown(made.code_error)
     ))
     .debug();
 }

@@ -17,6 +17,8 @@ fn model(metric: Metric, nlist: Option<usize>, code: Option<CodeParams>) -> Trai
         has_lists: nlist.is_some(),
         seed: 1234,
         trained_rows: 5000,
+        coarse_error: 1.5,
+        code_error: 0.0,
         code,
         centroids: floats(nlist.unwrap_or(1) * dims),
         params: floats(code.map_or(0, |code| code.model_len(dims))),
@@ -71,10 +73,12 @@ fn the_bytes_are_these_for_good() {
     let bytes = model.to_bytes().unwrap();
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let header = "4641494d01000000";
-    let body = "020102000000d2040000000000008813000000000000000000000000000000\
-                08000000000000000000803f000000c00000000000000000";
+    let errors = "0000c03f00000000";
+    let code = "000000000000000000";
+    let floats = "08000000000000000000803f000000c00000000000000000";
+    let body = format!("020102000000d2040000000000008813000000000000{errors}{code}{floats}");
     assert_eq!(&text[..16], header);
-    assert_eq!(&text[32..], body.replace(' ', ""));
+    assert_eq!(&text[32..], body);
     assert_eq!(checksum(b""), 0xcbf2_9ce4_8422_2325);
     assert_eq!(checksum(b"a"), 0xaf63_dc4c_8601_ec8c);
 }
