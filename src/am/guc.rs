@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 
+use pages::ivf::scan::Iterative;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::pg_sys;
 
@@ -101,6 +102,15 @@ pub fn iterative_scan() -> IterativeScan {
     ITERATIVE_SCAN.get()
 }
 
+/// The same in the words of the page room.
+pub fn iterative() -> Iterative {
+    match iterative_scan() {
+        IterativeScan::StrictOrder => Iterative::Strict,
+        IterativeScan::RelaxedOrder => Iterative::Relaxed,
+        IterativeScan::Off => Iterative::Off,
+    }
+}
+
 /// `faiss.max_scan_tuples`: the vectors one scan may compute a distance to, at most, once it goes
 /// on beyond `nprobe` lists.
 pub fn max_scan_tuples() -> u64 {
@@ -115,9 +125,19 @@ pub fn build_threads() -> usize {
         return threads;
     }
     // SAFETY: a plain variable of the server, changed by this thread only.
-    let workers = unsafe { pg_sys::max_parallel_maintenance_workers }.unsigned_abs() as usize;
+    threads_beside(unsafe { pg_sys::max_parallel_maintenance_workers })
+}
+
+/// The worker threads of a batch of queries: as many processes as the server would give one query,
+/// `max_parallel_workers_per_gather` + 1, at most the cores.
+pub fn search_threads() -> usize {
+    // SAFETY: as above.
+    threads_beside(unsafe { pg_sys::max_parallel_workers_per_gather })
+}
+
+fn threads_beside(workers: c_int) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    (workers + 1).min(cores)
+    (workers.unsigned_abs() as usize + 1).min(cores)
 }
 
 /// Keeps the source of a new value in the hook's `extra`, which the server saves, restores and

@@ -1,6 +1,7 @@
 //! The access-method room: the server's callbacks over the page room.
 
 mod assign;
+pub mod batch;
 pub mod build;
 mod build_log;
 mod cost;

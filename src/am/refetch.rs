@@ -8,6 +8,8 @@
 //! reference to the row type belong to the resource owner, memory to the scan's memory context, and
 //! both are cleared by whoever aborts the (sub)transaction.
 
+use std::collections::HashMap;
+
 use ann::element::Element;
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -29,6 +31,8 @@ pub struct HeapRows {
     open: Option<Open>,
     /// Candidates by place in the table, each with its number; kept for its allocation.
     order: Vec<(Tid, u32)>,
+    /// The visible versions found elsewhere in their HOT chains than the candidate's tid, if these are kept.
+    moved: Option<HashMap<Tid, Tid>>,
     end: TableEnd,
 }
 
@@ -57,7 +61,7 @@ impl HeapRows {
     /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        Self { scan, open: None, order: Vec::new(), end: TableEnd::default() }
+        Self { scan, open: None, order: Vec::new(), moved: None, end: TableEnd::default() }
     }
 
     /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
@@ -71,6 +75,18 @@ impl HeapRows {
         dims: usize,
         mut each: impl FnMut(usize, &[E]),
     ) {
+        self.in_table_order(candidates, |rows, tid, number| {
+            rows.fetch(tid, dims, |elements| each(number, elements));
+        });
+    }
+
+    /// Calls `each` with the number of every candidate and the tid of its visible version, None if it is no row for the
+    /// scan's snapshot. Otherwise as [`HeapRows::visit`].
+    pub fn locate(&mut self, candidates: &[Tid], mut each: impl FnMut(usize, Option<Tid>)) {
+        self.in_table_order(candidates, |rows, tid, number| each(number, rows.visible(tid)));
+    }
+
+    fn in_table_order(&mut self, candidates: &[Tid], mut each: impl FnMut(&mut Self, Tid, usize)) {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         order.extend(candidates.iter().zip(0..).map(|(&tid, number)| (tid, number)));
@@ -84,10 +100,35 @@ impl HeapRows {
             self.open().read_ahead(near);
             for &(tid, number) in near {
                 check_for_interrupts();
-                self.fetch(tid, dims, |elements| each(number as usize, elements));
+                each(self, tid, number as usize);
             }
         }
         self.order = order;
+    }
+
+    /// From now on keeps where visible versions were found, and forgets what was kept before.
+    pub fn keep_moved(&mut self) {
+        self.moved = Some(HashMap::new());
+    }
+
+    /// The visible version of a row that was found since [`HeapRows::keep_moved`].
+    pub fn version_of(&self, tid: Tid) -> Tid {
+        self.moved.as_ref().and_then(|moved| moved.get(&tid)).copied().unwrap_or(tid)
+    }
+
+    /// The visible version of the row at `tid`, which the slot then holds.
+    fn visible(&mut self, tid: Tid) -> Option<Tid> {
+        let scan = self.scan;
+        let open = self.open();
+        // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
+        let found = unsafe {
+            open.forget_row();
+            open.find(tid, (*scan).xs_snapshot)
+        }?;
+        if let Some(moved) = self.moved.as_mut().filter(|_| found != tid) {
+            moved.insert(tid, found);
+        }
+        Some(found)
     }
 
     /// Looks at the vector of the row at `tid`: of that version in its HOT chain which the scan's
@@ -109,16 +150,8 @@ impl HeapRows {
         dims: usize,
         look: impl FnOnce(&[E]) -> R,
     ) -> Option<R> {
-        let scan = self.scan;
+        self.visible(tid)?;
         let open = self.open();
-        // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
-        let found = unsafe {
-            open.forget_row();
-            open.find(tid, (*scan).xs_snapshot)
-        };
-        if !found {
-            return None;
-        }
         // SAFETY: the slot holds the row found just now.
         let value = unsafe { open.value() }?;
         // SAFETY: a value of the indexed type, alive until the slot or the row's memory is used for
@@ -205,17 +238,17 @@ impl Open {
         }
     }
 
-    /// Puts the visible version of the row at `tid` into the slot, if there is one.
+    /// Puts the visible version of the row at `tid` into the slot, if there is one, and says where it is.
     ///
     /// An MVCC snapshot sees at most one version of a HOT chain, so there is nothing to call again
     /// for. Whether all versions are dead is not asked: the index has no marks for dead entries.
     ///
     /// # Safety
     /// `snapshot` must be the scan's.
-    unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> bool {
+    unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> Option<Tid> {
         // Only a damaged index has it, and to the server it means a new page at the table's end.
         if tid.blkno == pg_sys::InvalidBlockNumber {
-            return false;
+            return None;
         }
         let mut pointer = rel::pointer_of(tid);
         let mut call_again = false;
@@ -223,14 +256,15 @@ impl Open {
         // SAFETY: fetch and slot belong to the same open table; the pointer is ours to overwrite
         // (it becomes the tid of the version found).
         unsafe {
-            pg_sys::table_index_fetch_tuple(
+            let found = pg_sys::table_index_fetch_tuple(
                 self.fetch,
                 &mut pointer,
                 snapshot,
                 self.slot,
                 &mut call_again,
                 all_dead,
-            )
+            );
+            found.then(|| rel::tid_of(&mut pointer))
         }
     }
 

@@ -1,13 +1,15 @@
 //! Searching a coded index: candidates from the lists, real distances from the table's rows or from the vectors that the
 //! index stores.
 
+use std::marker::PhantomData;
+
 use ann::codec::Stored;
 use ann::element::Element;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::exact::{ExactQuery, StoredRows};
-use pages::coded::rerank::{Exact, RerankParams, CodedScan};
+use pages::coded::rerank::{CodedScan, Exact, RerankParams};
 use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
 use pgrx::pg_sys;
@@ -15,7 +17,7 @@ use pgrx::pg_sys;
 use super::opclass::ElementType;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
-use super::relation::IvfIndex;
+use super::relation::{IvfIndex, TrainedCode};
 
 /// A search of codes; its memory is reused from query to query.
 pub struct CodedSearch {
@@ -67,26 +69,9 @@ impl CodedSearch {
         ivf: &IvfIndex,
     ) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
-        let (view, meta) = (ivf.view(), &ivf.meta);
-        let (rows, tids, dims) = (&mut self.rows, &mut self.tids, meta.dims);
-        let element = std::marker::PhantomData::<E>;
-        let mut table = TableRows { rows, tids, query, dims, element };
-        match &code.stored {
-            Stored::None => self.scan.next(pages, &view, None, &mut table),
-            Stored::Flat => {
-                let mut stored = StoredRows::new(pages, meta, |row: &[E]| query.key(row))?;
-                self.scan.next(pages, &view, None, &mut stored)
-            }
-            Stored::SqFp16 => {
-                let mut stored = StoredRows::new(pages, meta, |row: &[f16]| query.key(row))?;
-                self.scan.next(pages, &view, Some(&mut stored), &mut table)
-            }
-            Stored::Sq8(sq) => {
-                let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
-                let mut stored = StoredRows::new(pages, meta, key)?;
-                self.scan.next(pages, &view, Some(&mut stored), &mut table)
-            }
-        }
+        let (rows, tids, dims) = (&mut self.rows, &mut self.tids, ivf.meta.dims);
+        let mut table = TableRows::<E>::new(rows, tids, query, dims);
+        next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut table)
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.
@@ -100,13 +85,53 @@ impl CodedSearch {
     }
 }
 
+/// The next row of a scan, with its exact key for a distance. `table` has the keys of the table's rows.
+pub fn next_row<E: Element>(
+    scan: &mut CodedScan,
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    code: &TrainedCode,
+    query: &ExactQuery,
+    table: &mut dyn Exact,
+) -> Result<Option<Found>, Error> {
+    let (view, meta) = (ivf.view(), &ivf.meta);
+    match &code.stored {
+        Stored::None => scan.next(pages, &view, None, table),
+        Stored::Flat => {
+            let mut stored = StoredRows::new(pages, meta, |row: &[E]| query.key(row))?;
+            scan.next(pages, &view, None, &mut stored)
+        }
+        Stored::SqFp16 => {
+            let mut stored = StoredRows::new(pages, meta, |row: &[f16]| query.key(row))?;
+            scan.next(pages, &view, Some(&mut stored), table)
+        }
+        Stored::Sq8(sq) => {
+            let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
+            let mut stored = StoredRows::new(pages, meta, key)?;
+            scan.next(pages, &view, Some(&mut stored), table)
+        }
+    }
+}
+
 /// Exact keys from the rows of the table that the scan's snapshot sees.
-struct TableRows<'a, E> {
+pub struct TableRows<'a, E> {
     rows: &'a mut HeapRows,
     tids: &'a mut Vec<Tid>,
     query: &'a ExactQuery,
     dims: usize,
-    element: std::marker::PhantomData<E>,
+    element: PhantomData<E>,
+}
+
+impl<'a, E: Element> TableRows<'a, E> {
+    /// Vectors of `dims` elements; `tids` is reused.
+    pub fn new(
+        rows: &'a mut HeapRows,
+        tids: &'a mut Vec<Tid>,
+        query: &'a ExactQuery,
+        dims: usize,
+    ) -> Self {
+        Self { rows, tids, query, dims, element: PhantomData }
+    }
 }
 
 impl<E: Element> Exact for TableRows<'_, E> {

@@ -12,7 +12,7 @@ use pages::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
-use super::guc::{self, IterativeScan};
+use super::guc;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
@@ -180,11 +180,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
         let options = IvfOptions::of(index);
         let params = SearchParams {
             nprobe: guc::nprobe_for(&options) as usize,
-            iterative: match guc::iterative_scan() {
-                IterativeScan::StrictOrder => Iterative::Strict,
-                IterativeScan::RelaxedOrder => Iterative::Relaxed,
-                IterativeScan::Off => Iterative::Off,
-            },
+            iterative: guc::iterative(),
             max_scan_tuples: guc::max_scan_tuples(),
             tranche: TRANCHE_FIRST,
         };
@@ -259,7 +255,7 @@ unsafe fn query_of<E: Element>(
 }
 
 /// The operator's own error: the index must not change what a query with a wrong operand says.
-fn different_dimensions<E: Element>(index: usize, query: usize) -> ! {
+pub fn different_dimensions<E: Element>(index: usize, query: usize) -> ! {
     let name = if E::TAG == f16::TAG { "halfvec" } else { "vector" };
     Report::new(
         PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,

@@ -1,11 +1,13 @@
 //! The version-1 calling convention: arguments in, a result or an `ereport` out.
 //!
-//! All functions exported here are declared STRICT in `sql/`, so no argument is ever NULL.
+//! Functions exported here are declared STRICT in `sql/`, so that no argument is ever NULL; one that is not asks
+//! [`Arguments::is_null`] before it looks.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::element::SqlElement;
 use super::error::SqlError;
+use super::rows::RowStore;
 use crate::am::datum::{Varlena, VarlenaBuf};
 
 /// The arguments of one call. Only [`call`] makes them, so that every accessor may rely on the
@@ -20,6 +22,28 @@ impl Arguments {
     pub fn datum(&self, n: usize) -> Datum {
         // SAFETY: `call` got fcinfo from the server; the DDL declares more than n arguments.
         unsafe { (*(*self.fcinfo).args.as_ptr().add(n)).value }
+    }
+
+    /// Is argument `n` NULL?
+    pub fn is_null(&self, n: usize) -> bool {
+        // SAFETY: as in `datum`.
+        unsafe { (*(*self.fcinfo).args.as_ptr().add(n)).isnull }
+    }
+
+    /// Argument `n`, declared `integer`, None for NULL.
+    pub fn optional_int32(&self, n: usize) -> Option<i32> {
+        (!self.is_null(n)).then(|| self.int32(n))
+    }
+
+    /// Argument `n`, declared `regclass` or `oid`.
+    pub fn oid(&self, n: usize) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.datum(n).value() as u32)
+    }
+
+    /// Where a function declared to return a set puts its rows.
+    pub fn rows(&self) -> RowStore {
+        // SAFETY: `call` got fcinfo from the server.
+        unsafe { RowStore::new(self.fcinfo) }
     }
 
     /// Argument `n`, declared as the vector type of `E`.
@@ -101,7 +125,7 @@ impl<R: SqlResult> SqlResult for Option<R> {
 /// Runs `body` as the body of a version-1 function; its error becomes an `ereport`.
 ///
 /// # Safety
-/// Called by the server with the `fcinfo` of a strict function whose declaration fits `body`.
+/// Called by the server with the `fcinfo` of a function whose declaration fits `body`.
 #[inline(always)]
 pub unsafe fn call<R: SqlResult>(
     fcinfo: FunctionCallInfo,

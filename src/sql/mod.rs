@@ -14,6 +14,7 @@
 //! | `open_index` | is it one of our indexes, and may the caller read its table? |
 //! | `inspect` | what does an index hold? |
 //! | `models` | how does a trained model come and go? |
+//! | `search`, `rows` | many queries at once; how do rows go back? |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
 mod aggregate;
@@ -30,5 +31,7 @@ mod functions;
 mod inspect;
 mod models;
 mod open_index;
+mod rows;
 mod rules;
+mod search;
 mod text;

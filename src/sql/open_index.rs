@@ -120,6 +120,23 @@ pub fn require_privilege(table: pg_sys::Oid) {
     }
 }
 
+/// Raises 42501 if row-level security of `table` applies to the caller.
+pub fn require_every_row(table: pg_sys::Oid) {
+    // SAFETY: looks up catalogs only; with no_error it does not raise one about row_security = off.
+    let applies = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
+    if applies != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
+        return;
+    }
+    let name = relation_name(table).unwrap_or_default();
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("row-level security of table {name} applies to the caller"),
+    )
+    .detail("The places and distances of rows would show that its policies hide.")
+    .hint("Search with ORDER BY and LIMIT, which respect the policies.")
+    .error()
+}
+
 pub fn relation_name(oid: pg_sys::Oid) -> Option<String> {
     // SAFETY: get_rel_name answers with null or a NUL-terminated copy.
     unsafe {

@@ -108,6 +108,8 @@ pub struct Probes {
     n_sorted: usize,
 }
 
+/// Distances that are compared with a limit together.
+const PICKED: usize = 16;
 /// How many lists the first `get` puts in order.
 const FIRST_PROBES: usize = 32;
 
@@ -158,12 +160,29 @@ impl Probes {
         self.keys.extend(lists.map(|((list_no, &distance), _)| key_of(distance, list_no)));
     }
 
-    /// Puts the first `n` lists in order and forgets the others, and their memory; [`Probes::complete`] brings them back.
-    pub fn keep_first(&mut self, n: usize) {
-        self.sort_first(n);
+    /// Starts over with the `n` nearest lists alone, in their order, picked from one distance per list without keeping the
+    /// others; [`Probes::complete`] brings these back.
+    pub fn refill_first(&mut self, distances: &[f32], n: usize) {
+        self.keys.clear();
+        let n = n.min(distances.len());
+        let mut limit = f32::INFINITY;
+        for (first, some) in (0u32..).step_by(PICKED).zip(distances.chunks(PICKED)) {
+            if some.iter().all(|distance| *distance > limit) {
+                continue;
+            }
+            // NaN passes, and orders last.
+            let passes = |distance: f32| distance <= limit || distance.is_nan();
+            let keys = (first..).zip(some).filter(|(_, distance)| passes(**distance));
+            self.keys.extend(keys.map(|(list_no, &distance)| key_of(distance, list_no)));
+            if self.keys.len() >= 2 * n + PICKED && n > 0 {
+                let (_, last, _) = self.keys.select_nth_unstable(n - 1);
+                limit = Some(distance_of(*last)).filter(|x| !x.is_nan()).unwrap_or(f32::INFINITY);
+                self.keys.truncate(n);
+            }
+        }
+        self.keys.sort_unstable();
         self.keys.truncate(n);
-        self.keys.shrink_to_fit();
-        self.n_sorted = self.n_sorted.min(n);
+        self.n_sorted = n;
     }
 
     /// How many lists there are.
@@ -298,15 +317,21 @@ mod tests {
     }
 
     #[test]
-    fn lists_forgotten_come_back() {
-        let distances = random(100, 9);
-        let (mut all, mut few) = (Probes::new(), Probes::new());
-        all.refill(&distances);
-        few.refill(&distances);
-        few.keep_first(7);
-        assert_eq!((few.len(), few.get(7)), (7, None));
-        few.complete(&distances);
-        assert!((0..101).all(|i| all.get(i) == few.get(i)));
+    fn the_first_lists_are_picked_and_the_others_come_back() {
+        for (nlist, n) in [(100, 7), (1000, 10), (1000, 999), (17, 100), (5, 0), (0, 3)] {
+            let mut distances = random(nlist, 9);
+            // Few distinct ones, so that ties are common, and some that are no numbers.
+            for (i, distance) in distances.iter_mut().enumerate() {
+                *distance = if i % 11 == 0 { f32::NAN } else { (*distance * 30.0).round() };
+            }
+            let (mut all, mut few) = (Probes::new(), Probes::new());
+            all.refill(&distances);
+            few.refill_first(&distances, n);
+            assert_eq!(few.len(), n.min(nlist));
+            assert!((0..n.min(nlist)).all(|i| all.get(i) == few.get(i)));
+            few.complete(&distances);
+            assert!((0..nlist + 1).all(|i| all.get(i) == few.get(i)));
+        }
     }
 
     #[test]

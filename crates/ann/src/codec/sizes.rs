@@ -88,6 +88,21 @@ impl CodeKind {
         self.quantizers().map_or(1, |(_, nbits)| 1 << nbits.min(16))
     }
 
+    /// Bytes that a query made ready takes, about.
+    pub fn query_bytes(self, dims: usize) -> usize {
+        // Of a unit: two tables of bytes, and the floats that they come from.
+        let unit = 2 * 16 * (1 + size_of::<f32>()) + 64;
+        let tables = match self {
+            CodeKind::Pq { m, nbits } => {
+                let entries = if (5..=8).contains(&nbits) { 256 } else { 1 << nbits.min(16) };
+                usize::from(m).next_multiple_of(2) * entries * size_of::<f32>()
+            }
+            CodeKind::SqFp16 | CodeKind::Sq8 | CodeKind::Sq4 => 0,
+            _ => self.units(dims) * unit,
+        };
+        tables + 3 * dims * size_of::<f32>()
+    }
+
     /// Candidates to re-rank for each row wanted, where nobody said how many: the fewer bits a component has, the less
     /// the estimates can be trusted. On real vectors the rows lost by these are less than one in a hundred of those found, by
     /// `RaBitQ` of several bits less than three in a thousand.

@@ -120,7 +120,8 @@ fn start_group<L: Lists>(view: &View<'_>, group: &mut [&mut Scan<L>]) -> Result<
             coarse.distances_of_many(&queries, &mut distances);
             let each = distances.chunks_exact(coarse.nlist().max(1));
             for (scan, distances) in group.iter_mut().zip(each) {
-                scan.probes.refill(distances);
+                let n = scan.n_first(view.meta);
+                scan.probes.refill_first(distances, n);
             }
         }
         _ => {
@@ -130,7 +131,8 @@ fn start_group<L: Lists>(view: &View<'_>, group: &mut [&mut Scan<L>]) -> Result<
         }
     }
     for scan in group {
-        scan.begin_first(view);
+        let tranche = scan.tranche;
+        scan.top.reset(tranche);
     }
     Ok(())
 }
@@ -204,12 +206,6 @@ fn scan_part<L: Lists>(
 }
 
 impl<L: Lists> Scan<L> {
-    /// The lists are found: makes room for the rows of the first tranche.
-    fn begin_first(&mut self, view: &View<'_>) {
-        self.probes.keep_first(self.n_first(view.meta));
-        self.top.reset(self.tranche);
-    }
-
     fn see(&mut self, view: &View<'_>, visit: &Visit, part: &L::Part) {
         let list = Probed { list_no: visit.list_no, distance: visit.distance };
         self.visited += self.probe.scan_part(view, list, part, &mut self.top);

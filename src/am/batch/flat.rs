@@ -1,0 +1,85 @@
+//! A chunk of queries where the index holds vectors as they are: their distances need no re-rank, the rows only a look
+//! whether they are visible.
+
+use ann::element::Element;
+use ann::topk::Hit;
+use pages::ivf::probe::Probe;
+use pages::ivf::scan::batch::first_tranches;
+use pages::ivf::scan::{Found, Scan};
+use pages::tid::Tid;
+
+use super::{Batch, Emit};
+use crate::am::report::checked;
+
+impl Batch {
+    /// What a query takes until its rows are out: hits being collected (twice as many as kept) and kept, its lists, and
+    /// the rows looked up.
+    pub(super) fn flat_query_bytes<E: Element>(&self) -> usize {
+        let hits = 3 * self.params.tranche * size_of::<Hit>();
+        let lists = self.params.nprobe.min(self.ivf.meta.nlist) * 24;
+        let rows = self.k * 4 * size_of::<Tid>();
+        let query = 2 * self.ivf.meta.dims * size_of::<f32>();
+        hits + lists + rows + query + size_of::<Scan<Probe<E>>>()
+    }
+
+    pub(super) fn flat_chunk<E: Element>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {
+        let mut scans: Vec<Scan<Probe<E>>> = Vec::with_capacity(queries.len());
+        for query in queries {
+            let mut scan = Scan::new();
+            scan.begin(query, self.params);
+            scans.push(scan);
+        }
+        let view = self.ivf.view();
+        let mut together: Vec<_> = scans.iter_mut().collect();
+        let found = first_tranches(&self.pages, &view, &mut together, self.workers);
+        checked(self.index, found);
+        let visible = self.first_rows(&scans);
+        let mut known = visible.iter().copied();
+        for (number, mut scan) in scans.into_iter().enumerate() {
+            let mut n_known = scan.first_tranche().len().min(self.k);
+            let mut n_left = self.k;
+            while n_left > 0 {
+                let ivf = std::rc::Rc::clone(&self.ivf);
+                let next = scan.next(&self.pages, &ivf.view());
+                let Some(row) = checked(self.index, next) else { break };
+                let tid = if n_known > 0 {
+                    n_known -= 1;
+                    known.next().flatten()
+                } else {
+                    self.locate(row)
+                };
+                if let Some(tid) = tid {
+                    emit(number, Found { tid, ..row });
+                    n_left -= 1;
+                }
+            }
+            // What a query without k rows, or with its last among dead ones, did not come to.
+            known.by_ref().take(n_known).for_each(drop);
+        }
+    }
+
+    /// The visible versions of the first k rows of every query, query after query, looked up in the table's order.
+    fn first_rows<E: Element>(&mut self, scans: &[Scan<Probe<E>>]) -> Vec<Option<Tid>> {
+        let first = |scan: &Scan<Probe<E>>| scan.first_tranche().len().min(self.k);
+        let tids: Vec<Tid> = scans
+            .iter()
+            .flat_map(|scan| scan.first_tranche().iter().take(first(scan)))
+            .map(|hit| Tid::from_u64(hit.id))
+            .collect();
+        let mut visible = vec![None; tids.len()];
+        self.rows.locate(&tids, |number, tid| {
+            if let Some(place) = visible.get_mut(number) {
+                *place = tid;
+            }
+        });
+        self.rows.rest();
+        visible
+    }
+
+    /// The visible version of one row.
+    pub(super) fn locate(&mut self, row: Found) -> Option<Tid> {
+        let mut visible = None;
+        self.rows.locate(&[row.tid], |_, tid| visible = tid);
+        visible
+    }
+}

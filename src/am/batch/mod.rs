@@ -1,0 +1,285 @@
+//! Many queries of one index at once: what `faiss.search` does.
+//!
+//! Queries are taken in chunks that fit in `work_mem`. The first rows (or candidates) of a chunk are found together, each list
+//! read once, by worker threads; then each query goes on as a scan of its own, on this thread, until it has its k
+//! visible rows. This thread alone reads pages and the table, and answers interrupts.
+
+mod coded;
+mod flat;
+mod single;
+
+use std::rc::Rc;
+
+use ann::element::Element;
+use half::f16;
+use pages::ivf::scan::batch::BatchParams;
+use pages::ivf::scan::{Found, SearchParams};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::datum::Varlena;
+use super::guc::{self, K_FACTOR_MAX, NPROBE_RANGE};
+use super::method::method_of;
+use super::opclass::opclass_of;
+use super::options::IvfOptions;
+use super::pages::PgPages;
+use super::refetch::HeapRows;
+use super::rel;
+use super::relation::{IvfIndex, ivf_index};
+use super::report::Report;
+use super::scan::different_dimensions;
+
+/// The most rows of a query.
+pub const K_MAX: i32 = 65_536;
+
+/// What is wanted of each query.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    /// Rows, 1 to [`K_MAX`].
+    pub k: usize,
+    /// Lists searched first; None: as a scan would.
+    pub nprobe: Option<i32>,
+    /// Candidates re-ranked per row, 0 for automatic; None: as a scan would.
+    pub k_factor: Option<i32>,
+}
+
+/// Takes over a row: the number of its query from 0, the tid of its visible version, its distance.
+pub type Emit<'a> = &'a mut dyn FnMut(usize, Found);
+
+/// Finds the k nearest visible rows of each query, in the order of the queries and of their distances.
+///
+/// Errors: 22023 for arguments out of range or without meaning for the index, 42804 if the index is over another type, 22000 for
+/// a query of another dimension, 55000 for an index that queries may not use (yet).
+///
+/// # Safety
+/// `table` and its index `index`, one of ours, must be open and locked; `queries` are vectors of `E` that stay alive; there
+/// is an active snapshot.
+pub unsafe fn search<E: Element>(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    queries: &[pg_sys::Datum],
+    wanted: Wanted,
+    emit: Emit<'_>,
+) {
+    check_wanted(index, &wanted);
+    check_type::<E>(index);
+    check_usable(index);
+    // SAFETY: the caller's promise; an MVCC snapshot is active whenever a query calls a function. The scan's memory and
+    // pins go with the caller's memory context and resource owner if an error unwinds.
+    unsafe {
+        let snapshot = pg_sys::GetActiveSnapshot();
+        #[cfg(feature = "pg18")]
+        let scan = pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), 0, 1);
+        #[cfg(not(feature = "pg18"))]
+        let scan = pg_sys::index_beginscan(table, index, snapshot, 0, 1);
+        if method_of(index).is_some_and(|method| method.is_graph) {
+            single::search::<E>(scan, queries, wanted.k, emit);
+        } else {
+            Batch::new(scan, wanted).run::<E>(queries, emit);
+        }
+        pg_sys::index_endscan(scan);
+    }
+}
+
+/// A search of lists.
+struct Batch {
+    index: pg_sys::Relation,
+    pages: PgPages,
+    ivf: Rc<IvfIndex>,
+    rows: HeapRows,
+    k: usize,
+    params: SearchParams,
+    k_factor: usize,
+    workers: BatchParams,
+}
+
+/// Rows found beyond those wanted, and a quarter of these: some may be dead.
+const SPARE_MIN: usize = 8;
+/// Of `work_mem`, what the copies of rows may take; the rest is for the queries.
+const COPIES_SHARE: usize = 4;
+
+impl Batch {
+    /// # Safety
+    /// `scan` must outlive the result.
+    unsafe fn new(scan: pg_sys::IndexScanDesc, wanted: Wanted) -> Self {
+        // SAFETY: the caller's promise.
+        let (index, mut pages, rows) = unsafe {
+            ((*scan).indexRelation, PgPages::new((*scan).indexRelation), HeapRows::new(scan))
+        };
+        let ivf = ivf_index(index, &pages);
+        pages.remember(Rc::clone(&ivf.recent));
+        let options = IvfOptions::of(index);
+        let nprobe = wanted.nprobe.map_or(guc::nprobe_for(&options), i32::unsigned_abs);
+        let tranche = wanted.k + wanted.k / 4 + SPARE_MIN;
+        let k_factor = match wanted.k_factor {
+            Some(k_factor) => (k_factor > 0).then_some(k_factor.unsigned_abs()),
+            None => guc::k_factor_for(&options),
+        };
+        let automatic =
+            ivf.code.as_ref().map_or(1, |code| code.coded.params.kind.k_factor(ivf.meta.dims));
+        let memory = work_mem() / COPIES_SHARE;
+        Self {
+            index,
+            pages,
+            rows,
+            k: wanted.k,
+            params: SearchParams {
+                nprobe: nprobe as usize,
+                iterative: guc::iterative(),
+                max_scan_tuples: guc::max_scan_tuples(),
+                tranche,
+            },
+            k_factor: k_factor.map_or(automatic, |k| k as usize),
+            workers: BatchParams { threads: guc::search_threads(), memory },
+            ivf,
+        }
+    }
+
+    /// # Safety
+    /// As [`search`].
+    unsafe fn run<E: Element>(&mut self, queries: &[pg_sys::Datum], emit: Emit<'_>) {
+        rel::count_scan(self.index);
+        let is_coded = self.ivf.code.is_some();
+        let bytes = if is_coded { self.coded_query_bytes() } else { self.flat_query_bytes::<E>() };
+        let room = work_mem() - self.workers.memory;
+        let some = (room / bytes.max(1)).max(1);
+        for (chunk, first) in queries.chunks(some).zip((0..).step_by(some)) {
+            // SAFETY: the caller's promise.
+            let points: Vec<Vec<f32>> = chunk
+                .iter()
+                .map(|query| unsafe { elements_of::<E>(*query, Some(self.ivf.meta.dims)) })
+                .collect();
+            let mut emit = |number: usize, row: Found| emit(first + number, row);
+            if is_coded {
+                self.coded_chunk::<E>(&points, &mut emit);
+            } else {
+                self.flat_chunk::<E>(&points, &mut emit);
+            }
+            self.rows.rest();
+        }
+        self.rows.end();
+    }
+}
+
+/// work_mem in bytes.
+fn work_mem() -> usize {
+    // SAFETY: a plain variable of the server, changed by this thread only.
+    usize::try_from(unsafe { pg_sys::work_mem }).unwrap_or(0) << 10
+}
+
+/// The elements of a query, widened. 22000 if they are not `dims`.
+///
+/// # Safety
+/// `query` must be a vector of `E`.
+unsafe fn elements_of<E: Element>(query: pg_sys::Datum, dims: Option<usize>) -> Vec<f32> {
+    // SAFETY: the caller's promise.
+    let vector = unsafe { Varlena::<E>::from_datum(query) };
+    if let Some(dims) = dims.filter(|dims| *dims != vector.dims()) {
+        different_dimensions::<E>(dims, vector.dims());
+    }
+    vector.elements().iter().map(|x| x.to_f32()).collect()
+}
+
+fn check_wanted(index: pg_sys::Relation, wanted: &Wanted) {
+    if wanted.k == 0 || wanted.k > K_MAX as usize {
+        out_of_range("k", wanted.k as i64, (1, K_MAX));
+    }
+    let (has_lists, is_graph) =
+        method_of(index).map_or((false, false), |method| (method.has_lists, method.is_graph));
+    if let Some(nprobe) = wanted.nprobe {
+        let (least, most) = NPROBE_RANGE;
+        if !(least..=most).contains(&nprobe) {
+            out_of_range("nprobe", nprobe.into(), NPROBE_RANGE);
+        }
+        if !has_lists {
+            without_meaning(index, "nprobe");
+        }
+    }
+    if let Some(k_factor) = wanted.k_factor {
+        if !(0..=K_FACTOR_MAX).contains(&k_factor) {
+            out_of_range("k_factor", k_factor.into(), (0, K_FACTOR_MAX));
+        }
+        if is_graph {
+            without_meaning(index, "k_factor");
+        }
+    }
+}
+
+/// An argument that is not in its range: 22023.
+pub fn out_of_range(argument: &str, value: i64, (least, most): (i32, i32)) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{argument} = {value} is out of range"),
+    )
+    .detail(format!("It must be between {least} and {most}."))
+    .error()
+}
+
+fn without_meaning(index: pg_sys::Relation, argument: &str) -> ! {
+    let method = method_of(index).map_or("", |method| method.name);
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("access method {method} has no {argument}"),
+    )
+    .hint("Leave the argument out.")
+    .error()
+}
+
+fn check_type<E: Element>(index: pg_sys::Relation) {
+    let element = opclass_of(index).element;
+    if element.tag() == E::TAG {
+        return;
+    }
+    let name = |tag| if tag == f16::TAG { "halfvec" } else { "vector" };
+    let (indexed, given) = (name(element.tag()), name(E::TAG));
+    Report::new(
+        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        format!(
+            "index \"{}\" is over {indexed}, the queries are of type {given}",
+            rel::name(index)
+        ),
+    )
+    .hint(format!("Cast the queries to {indexed}[]."))
+    .error()
+}
+
+/// The planner's own conditions for using an index.
+fn check_usable(index: pg_sys::Relation) {
+    // SAFETY: an open index has its pg_index row at hand, with the system columns.
+    let (is_valid, is_too_new) = unsafe {
+        let row = &*(*index).rd_index;
+        let made = xmin_of((*(*index).rd_indextuple).t_data);
+        let is_too_new =
+            row.indcheckxmin && !pg_sys::TransactionIdPrecedes(made, pg_sys::TransactionXmin);
+        (row.indisvalid, is_too_new)
+    };
+    let name = rel::name(index);
+    let state = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+    if !is_valid {
+        Report::new(state, format!("index \"{name}\" is not valid"))
+            .hint("Its build failed or is not finished: REINDEX it, or drop it.")
+            .error();
+    }
+    if is_too_new {
+        Report::new(state, format!("index \"{name}\" cannot be used by this transaction"))
+            .detail(
+                "It was built after rows changed that this transaction may still see as they were.",
+            )
+            .hint("Try again in a new transaction.")
+            .error();
+    }
+}
+
+/// HeapTupleHeaderGetXmin, a macro.
+///
+/// # Safety
+/// `tuple` must be a tuple's header.
+unsafe fn xmin_of(tuple: pg_sys::HeapTupleHeader) -> pg_sys::TransactionId {
+    // SAFETY: the caller's promise; a tuple of a catalog is no datum.
+    unsafe {
+        let frozen = pg_sys::HEAP_XMIN_FROZEN as u16;
+        if (*tuple).t_infomask & frozen == frozen {
+            return pg_sys::FrozenTransactionId;
+        }
+        (*tuple).t_choice.t_heap.t_xmin
+    }
+}

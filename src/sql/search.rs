@@ -1,0 +1,94 @@
+//! `faiss.search`: the nearest rows of many queries, as tids, in one pass over the index.
+
+use half::f16;
+use pages::ivf::scan::Found;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::array::FlatArray;
+use super::element::SqlElement;
+use super::error::SqlError;
+use super::fmgr::{Arguments, export};
+use super::open_index::{OpenIndex, require_every_row, require_privilege, table_of};
+use super::rows::RowStore;
+use crate::am::batch::{self, K_MAX, Wanted};
+use crate::am::rel;
+use crate::am::report::Report;
+
+const INDEX: usize = 0;
+const QUERIES: usize = 1;
+const K: usize = 2;
+const NPROBE: usize = 3;
+const K_FACTOR: usize = 4;
+
+/// A table, open and locked until dropped.
+struct OpenTable(pg_sys::Relation);
+
+impl OpenTable {
+    /// Opens a table whose rows the caller may see, all of them. What may not be read is not locked either.
+    fn new(oid: pg_sys::Oid) -> Self {
+        require_privilege(oid);
+        require_every_row(oid);
+        // SAFETY: table_open raises an error for anything but a table.
+        Self(unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE) })
+    }
+}
+
+impl Drop for OpenTable {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened by us; the lock is kept until the end of the transaction, as a query's is.
+            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock as pg_sys::LOCKMODE) };
+        }
+    }
+}
+
+/// `faiss.search(index regclass, queries E[], k int, nprobe int, k_factor int)`.
+fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    let mut rows = arguments.rows();
+    for (argument, name) in [(INDEX, "index"), (K, "k")] {
+        if arguments.is_null(argument) {
+            null_argument(name);
+        }
+    }
+    // The table before its index, as every query locks them.
+    let table = OpenTable::new(table_of(arguments.oid(INDEX)));
+    let index = OpenIndex::new(arguments.oid(INDEX), pg_sys::AccessShareLock);
+    let k = arguments.int32(K);
+    let Ok(k) = usize::try_from(k) else { batch::out_of_range("k", k.into(), (1, K_MAX)) };
+    let nprobe = arguments.optional_int32(NPROBE);
+    let wanted = Wanted { k, nprobe, k_factor: arguments.optional_int32(K_FACTOR) };
+    let queries = if arguments.is_null(QUERIES) {
+        // array_agg of no rows.
+        Vec::new()
+    } else {
+        // SAFETY: not NULL, and declared as an array.
+        unsafe { FlatArray::from_datum(arguments.datum(QUERIES))?.datums() }
+    };
+    let mut emit = |number: usize, row: Found| put(&mut rows, number, row);
+    // SAFETY: both are open and locked, the array lives as long as the call, and a query runs with an active snapshot.
+    unsafe { batch::search::<E>(table.0, index.rel, &queries, wanted, &mut emit) };
+    Ok(None)
+}
+
+fn put(rows: &mut RowStore, number: usize, row: Found) {
+    let query_no = i32::try_from(number + 1).unwrap_or(i32::MAX);
+    let mut tid = rel::pointer_of(row.tid);
+    rows.put([
+        pg_sys::Datum::from(query_no),
+        pg_sys::Datum::from(&raw mut tid),
+        pg_sys::Datum::from(row.distance.to_bits()),
+    ]);
+}
+
+fn null_argument(name: &str) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        format!("argument {name} must not be NULL"),
+    )
+    .error()
+}
+
+export! {
+    "vector_search" => search::<f32>;
+    "halfvec_search" => search::<f16>;
+}
