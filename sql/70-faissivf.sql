@@ -6,19 +6,32 @@
 
 CREATE FUNCTION faiss.vector_l2_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_vector_l2_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.vector_l2_support(internal) IS
+    'tells the access methods what an operator class is for: elements of vector, metric l2';
 CREATE FUNCTION faiss.vector_ip_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_vector_ip_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.vector_ip_support(internal) IS
+    'tells the access methods what an operator class is for: elements of vector, metric inner_product';
 CREATE FUNCTION faiss.vector_cosine_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_vector_cosine_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.vector_cosine_support(internal) IS
+    'tells the access methods what an operator class is for: elements of vector, metric cosine';
 CREATE FUNCTION faiss.halfvec_l2_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_halfvec_l2_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.halfvec_l2_support(internal) IS
+    'tells the access methods what an operator class is for: elements of halfvec, metric l2';
 CREATE FUNCTION faiss.halfvec_ip_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_halfvec_ip_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.halfvec_ip_support(internal) IS
+    'tells the access methods what an operator class is for: elements of halfvec, metric inner_product';
 CREATE FUNCTION faiss.halfvec_cosine_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_halfvec_cosine_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.halfvec_cosine_support(internal) IS
+    'tells the access methods what an operator class is for: elements of halfvec, metric cosine';
 
 CREATE FUNCTION faiss.faissivf_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'faissivf_handler' LANGUAGE C;
+COMMENT ON FUNCTION faiss.faissivf_handler(internal) IS 'gives the server the callbacks of access method faissivf';
 
 CREATE ACCESS METHOD faissivf TYPE INDEX HANDLER faiss.faissivf_handler;
 COMMENT ON ACCESS METHOD faissivf IS 'FAISS IndexIVF: inverted lists around k-means centroids';

@@ -2,11 +2,16 @@
 
 CREATE FUNCTION faiss.vector_l1_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_vector_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.vector_l1_support(internal) IS
+    'tells the access methods what an operator class is for: elements of vector, metric l1';
 CREATE FUNCTION faiss.halfvec_l1_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_halfvec_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.halfvec_l1_support(internal) IS
+    'tells the access methods what an operator class is for: elements of halfvec, metric l1';
 
 CREATE FUNCTION faiss.faissflat_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'faissflat_handler' LANGUAGE C;
+COMMENT ON FUNCTION faiss.faissflat_handler(internal) IS 'gives the server the callbacks of access method faissflat';
 
 CREATE ACCESS METHOD faissflat TYPE INDEX HANDLER faiss.faissflat_handler;
 COMMENT ON ACCESS METHOD faissflat IS 'FAISS IndexFlat and its compressed kin: every vector is compared';

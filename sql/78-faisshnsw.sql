@@ -2,6 +2,7 @@
 
 CREATE FUNCTION faiss.faisshnsw_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'faisshnsw_handler' LANGUAGE C;
+COMMENT ON FUNCTION faiss.faisshnsw_handler(internal) IS 'gives the server the callbacks of access method faisshnsw';
 
 CREATE ACCESS METHOD faisshnsw TYPE INDEX HANDLER faiss.faisshnsw_handler;
 COMMENT ON ACCESS METHOD faisshnsw IS 'FAISS IndexHNSW: a graph of near neighbours';

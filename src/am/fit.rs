@@ -5,10 +5,16 @@ use ann::coarse::Coarse;
 use ann::codec::{CodeKind, CodeLoss, Codec, Coding};
 use ann::kernels::norm_sqr;
 use ann::metric::Metric;
+use ann::rng::Rng;
 use pages::meta::Fit;
 
-/// Of so many rows one is coded and compared with its code: that takes much longer than the comparison with its centroid.
-const ROWS_PER_CODE: usize = 64;
+/// A batch's rows that are compared with their codes, which takes much longer than the comparison with their centroids:
+/// so many at first, later one of so many.
+const CODES_FIRST: usize = 1024;
+const ROWS_PER_CODE: usize = 32;
+/// Rows after which it is later.
+const CODES_ENOUGH: u64 = 4096;
+const SEED: u64 = 1234;
 
 /// A mean in the making.
 #[derive(Clone, Copy, Default)]
@@ -56,17 +62,18 @@ impl Errors {
         errors
     }
 
-    /// Adds the loss of every n-th of `points`, if the code was trained.
+    /// Adds what the codes of these rows lose.
     pub fn add_codes(
         &mut self,
         loss: &mut CodeLoss,
         coarse: &Coarse<'_>,
         points: &[f32],
         list_nos: &[u32],
-        every: usize,
+        rows: impl Iterator<Item = usize>,
     ) {
-        let rows = points.chunks_exact(coarse.dims.max(1)).zip(list_nos);
-        for (point, list_no) in rows.step_by(every.max(1)) {
+        for row in rows {
+            let point = points.get(row * coarse.dims..(row + 1) * coarse.dims);
+            let (Some(point), Some(list_no)) = (point, list_nos.get(row)) else { return };
             self.code.add(loss.of(point, coarse.centroid(*list_no)));
         }
     }
@@ -95,12 +102,13 @@ pub struct FitMeter {
     loss: Option<CodeLoss>,
     /// Rows of each list.
     sizes: Vec<u64>,
+    rng: Rng,
 }
 
 impl FitMeter {
     pub fn new(nlist: usize, code: Option<(CodeKind, usize, &Codec)>) -> Self {
         let loss = code.and_then(|(kind, dims, codec)| CodeLoss::new(kind, dims, codec.params()));
-        Self { errors: Errors::default(), loss, sizes: vec![0; nlist] }
+        Self { errors: Errors::default(), loss, sizes: vec![0; nlist], rng: Rng::new(SEED) }
     }
 
     /// Counts a batch in. Called on a worker thread.
@@ -113,7 +121,12 @@ impl FitMeter {
     ) {
         let mut errors = Errors::against_centroids(coarse, points, coarse_distances);
         if let Some(loss) = &mut self.loss {
-            errors.add_codes(loss, coarse, points, list_nos, ROWS_PER_CODE);
+            let n = list_nos.len();
+            let few =
+                if self.errors.code.n < CODES_ENOUGH { CODES_FIRST } else { n / ROWS_PER_CODE };
+            // At random: what comes in turns must not decide by its turn whether it is looked at.
+            let rows = spread(n, few.clamp(1, n.max(1)), &mut self.rng);
+            errors.add_codes(loss, coarse, points, list_nos, rows);
         }
         self.errors.merge(&errors);
         for list_no in list_nos {
@@ -133,6 +146,15 @@ impl FitMeter {
             imbalance_factor: imbalance_factor(&self.sizes) as f32,
         }
     }
+}
+
+/// One random number of each of `k` equal parts of 0..`n`; all of them where there are no more.
+pub fn spread(n: usize, k: usize, rng: &mut Rng) -> impl Iterator<Item = usize> {
+    let bound = move |i: usize| n * i / k;
+    (0..k).filter(move |i| bound(*i) < bound(i + 1)).map(move |i| {
+        let (low, high) = (bound(i), bound(i + 1));
+        low + rng.below((high - low) as u32) as usize
+    })
 }
 
 /// FAISS's measure of how uneven lists are; 0 without rows.

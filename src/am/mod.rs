@@ -30,7 +30,7 @@ mod spill;
 mod table_end;
 #[cfg(feature = "pg_test")]
 mod testing;
-mod train;
+pub mod train;
 mod transform;
 mod vacuum;
 mod validate;

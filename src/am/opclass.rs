@@ -101,19 +101,25 @@ pub fn opclass_of(index: pg_sys::Relation) -> OpclassInfo {
     let answer = unsafe {
         pg_sys::FunctionCall1Coll(procinfo, pg_sys::InvalidOid, pg_sys::Datum::from(0usize))
     };
-    // SAFETY: a support function's answer.
-    unsafe { info_of(answer) }
+    // SAFETY: it is the answer of a support function.
+    unsafe { info_in(answer) }.unwrap_or_else(|| not_a_descriptor())
 }
 
 /// The element type of a column of type `of`: what the default operator class of access method `method` says. None if
 /// there is no such class.
 pub fn element_of(of: pg_sys::Oid, method: pg_sys::Oid) -> Option<ElementType> {
     // SAFETY: looks up catalogs; InvalidOid where there is nothing.
+    let class = unsafe { pg_sys::GetDefaultOpClass(of, method) };
+    if class == pg_sys::InvalidOid {
+        return None;
+    }
+    Some(said_by(class).unwrap_or_else(|| not_a_descriptor()).element)
+}
+
+/// What an operator class of one of our methods says; None if its support function 1 gives no descriptor of this version.
+pub fn said_by(class: pg_sys::Oid) -> Option<OpclassInfo> {
+    // SAFETY: looks up catalogs; InvalidOid where there is nothing.
     let function = unsafe {
-        let class = pg_sys::GetDefaultOpClass(of, method);
-        if class == pg_sys::InvalidOid {
-            return None;
-        }
         let (family, input) =
             (pg_sys::get_opclass_family(class), pg_sys::get_opclass_input_type(class));
         pg_sys::get_opfamily_proc(family, input, input, SUPPORT_PROC as i16)
@@ -122,17 +128,15 @@ pub fn element_of(of: pg_sys::Oid, method: pg_sys::Oid) -> Option<ElementType> {
         return None;
     }
     let (collation, argument) = (pg_sys::InvalidOid, pg_sys::Datum::from(0usize));
-    // SAFETY: a support function, as for an index; its answer.
-    unsafe { Some(info_of(pg_sys::OidFunctionCall1Coll(function, collation, argument)).element) }
+    // SAFETY: a support function takes one `internal`, which ours ignore, as for an index; its answer.
+    unsafe { info_in(pg_sys::OidFunctionCall1Coll(function, collation, argument)) }
 }
 
 /// # Safety
-/// `answer` is what a support function returned.
-unsafe fn info_of(answer: pg_sys::Datum) -> OpclassInfo {
-    // SAFETY: a support function answers with a pointer to a static descriptor; as_ref refuses
-    // null.
-    let info = unsafe { answer.cast_mut_ptr::<Support>().as_ref() }.and_then(Support::info);
-    info.unwrap_or_else(|| not_a_descriptor())
+/// A support function must have answered this: with a pointer to a static descriptor, or null.
+unsafe fn info_in(answer: pg_sys::Datum) -> Option<OpclassInfo> {
+    // SAFETY: the caller's promise; as_ref refuses null.
+    unsafe { answer.cast_mut_ptr::<Support>().as_ref() }.and_then(Support::info)
 }
 
 fn not_a_descriptor() -> ! {

@@ -7,7 +7,7 @@ use ann::element::Element;
 use ann::factory::RotationKind;
 use ann::parallel;
 use ann::rng::{Reservoir, Rng};
-use ann::rules::{MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
+use ann::rules::{self, MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::build::{Frozen, memory_bytes_max, nlist_for};
@@ -116,6 +116,15 @@ impl Room {
         let centroids = nlist as usize * Self::VECTORS_PER_LIST;
         self.vectors.saturating_sub(centroids).max(nlist as usize)
     }
+}
+
+/// For vectors of so many dimensions: the lists that an index of `rows` rows gets by rule, as far as maintenance_work_mem
+/// has room to train them; and whether it has room for a rotation.
+pub fn affordable(dims: usize, rows: u64) -> (u32, bool) {
+    let vectors = memory_bytes_max() / (dims.max(1) * size_of::<f32>());
+    let room = vectors / (Room::VECTORS_PER_LIST + Room::POINTS_PER_AUTOMATIC_LIST);
+    let room = u32::try_from(room).unwrap_or(u32::MAX).max(1);
+    (rules::optimal_nlist(rows).min(room), 2 * dims <= vectors)
 }
 
 /// Refuses a number of lists that the user asked for and there is no room for, unless the table is

@@ -15,8 +15,10 @@
 //! | `inspect` | what does an index hold? |
 //! | `models` | how does a trained model come and go? |
 //! | `search`, `rows` | many queries at once; how do rows go back? |
+//! | `advise` | which index to build, and when to build it anew? |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
+mod advise;
 mod aggregate;
 mod arithmetic;
 mod array;

@@ -1,6 +1,7 @@
 //! Pages: what an index looks like in 8 kB pages, and the verbs on it. `README.md` is the on-disk
 //! contract. Reading order: [`store`] (what pages are kept in), [`page`], [`tid`], [`geometry`],
 //! [`meta`], then [`ivf`]: build, insert, scan, vacuum, check; [`coded`] has the same verbs for lists of lossy codes.
+//! [`size`] foretells how large an index will be.
 #![forbid(unsafe_code)]
 
 mod ahead;
@@ -16,6 +17,7 @@ mod mem;
 pub mod meta;
 pub mod model_name;
 pub mod page;
+pub mod size;
 pub mod store;
 pub mod tid;
 

@@ -114,7 +114,7 @@ fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> Fit {
                 if job.cancelled() {
                     break;
                 }
-                errors.add_codes(&mut loss, &coarse, points, list_nos, 1);
+                errors.add_codes(&mut loss, &coarse, points, list_nos, 0..list_nos.len());
             }
             errors
         },

@@ -97,15 +97,24 @@ pub(super) fn for_each_run<P: Pages>(
     meta: &Meta,
     mut each: impl FnMut(u32, &Runs<'_, P>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let Some(coded) = meta.coded else {
-        return Err(Error::corrupted(META_BLKNO, "index has no codes"));
-    };
     for list_no in 0..meta.nlist as u32 {
-        let entry = directory::read(pages, meta, list_no)?;
-        each(list_no, &Runs { pages, coded, list_no, entry })?;
+        each(list_no, &runs_of(pages, meta, list_no)?)?;
         pages.breathe();
     }
     Ok(())
+}
+
+/// The runs of one list.
+pub(super) fn runs_of<'p, P: Pages>(
+    pages: &'p P,
+    meta: &Meta,
+    list_no: u32,
+) -> Result<Runs<'p, P>, Error> {
+    let Some(coded) = meta.coded else {
+        return Err(Error::corrupted(META_BLKNO, "index has no codes"));
+    };
+    let entry = directory::read(pages, meta, list_no)?;
+    Ok(Runs { pages, coded, list_no, entry })
 }
 
 /// The first places with room that a pass over a list has met.

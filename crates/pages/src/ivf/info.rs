@@ -36,20 +36,21 @@ pub struct Totals {
 
 /// A row per list, read under one share lock at a time.
 pub fn list_info<P: Pages>(pages: &P, meta: &Meta) -> Result<Vec<ListInfo>, Error> {
-    let mut lists = Vec::new();
-    for list_no in 0..meta.nlist as u32 {
-        let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, pages: 0, radius: None };
-        for_each_header(pages, meta, list_no, |_, header| {
-            info.ntotal += (header.n_slots - header.n_free) as u64;
-            info.ndead += header.n_free as u64;
-            info.pages += 1 + (header.n_blocks * meta.layout.block_pages) as u64;
-            if header.n_slots > 0 {
-                info.radius = Some(info.radius.map_or(header.radius, |r| r.max(header.radius)));
-            }
-        })?;
-        lists.push(info);
-    }
-    Ok(lists)
+    (0..meta.nlist as u32).map(|list_no| one_list(pages, meta, list_no)).collect()
+}
+
+/// One list, read under one share lock at a time.
+pub fn one_list<P: Pages>(pages: &P, meta: &Meta, list_no: u32) -> Result<ListInfo, Error> {
+    let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, pages: 0, radius: None };
+    for_each_header(pages, meta, list_no, |_, header| {
+        info.ntotal += (header.n_slots - header.n_free) as u64;
+        info.ndead += header.n_free as u64;
+        info.pages += 1 + (header.n_blocks * meta.layout.block_pages) as u64;
+        if header.n_slots > 0 {
+            info.radius = Some(info.radius.map_or(header.radius, |r| r.max(header.radius)));
+        }
+    })?;
+    Ok(info)
 }
 
 /// Adds up the lists.

@@ -11,6 +11,7 @@ mod planted;
 mod random;
 mod room;
 mod rows;
+mod sizes;
 mod world;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ mod exact;
 mod interleave;
 mod modes;
 mod random;
+mod sizes;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,21 @@
+//! Advice to the administrator: which index to build (`faiss.recommend`), and when to build it anew (`faiss.health`).
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `recommend` | the function: what goes in, what comes out |
+//! | `column` | what is there to be indexed: type, dimensions, operator class, how it is stored |
+//! | `rows` | how many rows |
+//! | `choice` | which index suits them; pure |
+//! | `create_index` | how is that said in SQL? |
+//! | `health` | the function: what an index and its table look like now |
+//! | `sample` | what do rows look like, younger ones above all? |
+//! | `verdict` | is that reason enough to train anew? pure |
+
+mod choice;
+mod column;
+mod create_index;
+mod health;
+mod recommend;
+mod rows;
+mod sample;
+mod verdict;

@@ -1,0 +1,258 @@
+//! `faiss.recommend`: which index to build on a column, how large it will be, and why.
+
+use ann::Metric;
+use ann::codec::CodeKind;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::{PgSqlErrorCode, name, pg_sys};
+
+use super::choice::{Choice, FLAT_ROWS, Merit, PARTITION_ROWS, Wish, choose, nprobe};
+use super::column::{Column, c_name};
+use super::create_index::{Search, create_index};
+use crate::am::method::FAISSFLAT;
+use crate::am::opclass::ElementType;
+use crate::am::report::Report;
+use crate::am::train;
+
+/// Above this recall twice as many candidates of a code as usual get real distances.
+const MANY_CANDIDATES_RECALL: f64 = 0.98;
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]
+fn recommend(
+    relation: Option<pg_sys::Oid>,
+    column: Option<String>,
+    target_recall: Option<f64>,
+    memory_mb: Option<i32>,
+    metric: Option<String>,
+    rows: Option<i64>,
+) -> TableIterator<
+    'static,
+    (name!(factory, String), name!(create_index, String), name!(bytes, i64), name!(why, String)),
+> {
+    let (Some(relation), Some(column)) = (relation, column) else {
+        return TableIterator::new(std::iter::empty());
+    };
+    let target_recall = target_recall.unwrap_or(0.95);
+    check_range(
+        "target_recall",
+        target_recall,
+        target_recall > 0.0 && target_recall <= 1.0,
+        "above 0 and up to 1",
+    );
+    let memory_mb = memory_mb.map(|mb| {
+        check_range("memory_mb", mb, mb > 0, "1 or more");
+        u64::from(mb.unsigned_abs())
+    });
+    let rows = rows.map(|n| {
+        check_range("rows", n, n >= 0, "0 or more");
+        n.unsigned_abs()
+    });
+    let metric = metric.map(|name| metric_of(&name));
+    let Some(name) = c_name(&column) else { return TableIterator::new(std::iter::empty()) };
+    let column = Column::new(relation, &name, rows);
+    TableIterator::once(advise(&column, target_recall, memory_mb, metric))
+}
+
+/// Raises 22023 for an argument outside its range.
+fn check_range(name: &str, value: impl std::fmt::Display, is_valid: bool, valid: &str) {
+    if !is_valid {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("argument \"{name}\" must be {valid}, not {value}"),
+        )
+        .error();
+    }
+}
+
+/// The metric with this name.
+fn metric_of(name: &str) -> Metric {
+    const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
+    METRICS.into_iter().find(|metric| metric.name() == name).unwrap_or_else(|| {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("metric \"{name}\" does not exist"),
+        )
+        .hint("There are l2 (for operator <->), inner_product (<#>), cosine (<=>) and l1 (<+>).")
+        .error()
+    })
+}
+
+fn advise(
+    column: &Column,
+    target_recall: f64,
+    memory_mb: Option<u64>,
+    metric: Option<Metric>,
+) -> (String, String, i64, String) {
+    let metric = metric.unwrap_or_else(|| column.metric());
+    let per_partition = column.rows / column.partitions;
+    let (nlist, can_rotate) = train::affordable(column.dims, per_partition);
+    // SAFETY: a plain variable of the server, fixed at its start.
+    let shared = u64::from(unsafe { pg_sys::NBuffers }.unsigned_abs()) * u64::from(pg_sys::BLCKSZ);
+    let memory = memory_mb.map_or(shared, |mb| mb << 20);
+    let mut wish = Wish {
+        rows: per_partition,
+        partitions: column.partitions,
+        dims: column.dims,
+        element: ElementType::F32,
+        metric,
+        out_of_line: column.out_of_line,
+        target_recall,
+        memory,
+        nlist,
+        can_rotate,
+    };
+    let Some((_, info)) = column.opclass(&FAISSFLAT, metric) else { no_opclass(metric) };
+    wish.element = info.element;
+    let choice = choose(&wish);
+    let method = choice.candidate.method;
+    let Some((opclass, _)) = column.opclass(method, metric) else { no_opclass(metric) };
+    let search = search_defaults(&choice, &wish);
+    let statement = create_index(column, &opclass, &choice.candidate, search);
+    let why = why(column, &wish, &choice, search, memory_mb.is_some());
+    let bytes = i64::try_from(choice.bytes).unwrap_or(i64::MAX);
+    (choice.candidate.factory.to_string(), statement, bytes, why)
+}
+
+fn no_opclass(metric: Metric) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        format!(
+            "the type of the column has no FAISS operator class for metric \"{}\"",
+            metric.name()
+        ),
+    )
+    .error()
+}
+
+fn search_defaults(choice: &Choice, wish: &Wish) -> Search {
+    let candidate = &choice.candidate;
+    let nprobe = candidate.method.has_lists.then(|| nprobe(wish.target_recall, wish.nlist));
+    let k_factor = candidate.factory.code.map(|code| 2 * code.k_factor(wish.dims) as u32);
+    Search { nprobe, k_factor: k_factor.filter(|_| wish.target_recall > MANY_CANDIDATES_RECALL) }
+}
+
+/// The reasons, as sentences.
+fn why(column: &Column, wish: &Wish, choice: &Choice, search: Search, is_given: bool) -> String {
+    let mut why = vec![rule(wish), merit(wish, choice)];
+    why.push(memory(wish, choice, is_given));
+    if let Some((smaller, bytes)) = &choice.smaller {
+        why.push(format!("With less memory: {}, {}.", smaller.factory, size(*bytes)));
+    }
+    if let Some(nprobe) = search.nprobe {
+        why.push(format!(
+            "nprobe = {nprobe} is a start for a recall of {}; faiss.tune measures what these data take.",
+            wish.target_recall
+        ));
+    }
+    if choice.candidate.method.has_lists && wish.nlist < ann::optimal_nlist(wish.rows) {
+        why.push(format!(
+            "maintenance_work_mem has room to train {} lists; {} would be better.",
+            wish.nlist,
+            ann::optimal_nlist(wish.rows)
+        ));
+    }
+    if wish.rows > PARTITION_ROWS {
+        why.push(
+            "Partition the table, with some 50 million rows in each partition: the index of each is built, vacuumed and rebuilt on its own."
+                .to_owned(),
+        );
+    }
+    if column.is_cast {
+        why.push(format!(
+            "The column declares no dimensions, so the index is on {}, and queries must write the same; better declare them with ALTER TABLE.",
+            column.key
+        ));
+    }
+    why.join(" ")
+}
+
+/// What the number of rows says.
+fn rule(wish: &Wish) -> String {
+    let rows = match wish.partitions {
+        1 => format!("{} rows", wish.rows),
+        n => format!("{n} partitions of about {} rows", wish.rows),
+    };
+    let (dims, each) = (wish.dims, if wish.partitions > 1 { " each" } else { "" });
+    match wish.rows {
+        0 => "There are no rows yet: load the table first, or pass rows => the number expected."
+            .to_owned(),
+        n if n < FLAT_ROWS => {
+            format!(
+                "{rows} of {dims} dimensions are few enough to compare a query with all of them."
+            )
+        }
+        _ if wish.metric == Metric::L1 => {
+            format!(
+                "{rows} of {dims} dimensions; taxicab distance has no centroids and no codes, so every row is compared."
+            )
+        }
+        _ if wish.target_recall >= 1.0 => {
+            format!(
+                "{rows} of {dims} dimensions; a recall of 1 is promised only where every row is compared."
+            )
+        }
+        _ => format!("{rows} of {dims} dimensions go into {} inverted lists{each}.", wish.nlist),
+    }
+}
+
+/// What the candidate is good for, and what it costs.
+fn merit(wish: &Wish, choice: &Choice) -> String {
+    let factory = &choice.candidate.factory;
+    let visits = 10 * factory.code.map_or(0, |code: CodeKind| code.k_factor(wish.dims));
+    let dear =
+        if wish.out_of_line { ", each dear because its vector lies out of line" } else { "" };
+    let rows =
+        format!("Real distances come from the table, in some {visits} row visits a query{dear}.");
+    let what = match choice.candidate.merit {
+        Merit::Exact => {
+            "Flat is exact, with nothing to train or to set; every query reads all of it."
+        }
+        Merit::Plain => "Vectors stay as they are: recall depends on nprobe alone.",
+        Merit::Fastest => {
+            "Codes guess distances, and vectors beside them in the index give the real ones of the best: two to three times as fast as vectors alone in about the same space, and longer to build."
+        }
+        Merit::SparesRows => {
+            "Memory has no room for the vectors. Codes guess, 8-bit vectors beside them narrow the candidates down, and only the nearest quarter are read from the table, where vectors lie out of line."
+        }
+        Merit::Codes => {
+            return format!("The index holds codes only, a fraction of the vectors. {rows}");
+        }
+        Merit::Bytes => {
+            return format!(
+                "One byte a component answers as vectors do, in a quarter of their space. {rows}"
+            );
+        }
+        Merit::Bits => {
+            return format!(
+                "About one bit a component. {rows} Raise k_factor where recall no longer grows with nprobe."
+            );
+        }
+        Merit::Smallest => {
+            return format!("The smallest code, long to train. {rows} Expect to raise k_factor.");
+        }
+    };
+    what.to_owned()
+}
+
+fn memory(wish: &Wish, choice: &Choice, is_given: bool) -> String {
+    let name = if is_given { "the memory given" } else { "shared_buffers" };
+    let (needed, room) = (size(choice.bytes), size(wish.memory));
+    if choice.fits {
+        format!("It takes {needed} and fits in {name}, {room}.")
+    } else {
+        format!(
+            "It takes {needed}, more than {name}, {room}: queries will read from disk or from the system's cache."
+        )
+    }
+}
+
+fn size(bytes: u64) -> String {
+    let kb = bytes as f64 / 1024.0;
+    match kb {
+        0.0..1024.0 => format!("{kb:.0} kB"),
+        1024.0..10_240.0 => format!("{:.1} MB", kb / 1024.0),
+        10_240.0..10_485_760.0 => format!("{:.0} MB", kb / 1024.0),
+        _ => format!("{:.0} GB", kb / 1_048_576.0),
+    }
+}

@@ -1,0 +1,144 @@
+//! Rows of the table of an index, drawn to be held against what the index was trained to.
+
+use ann::element::Element;
+use ann::rng::Rng;
+use pgrx::datum::DatumWithOid;
+use pgrx::{AnyElement, PgBuiltInOids, Spi, pg_sys};
+
+use super::column::unreadable;
+use crate::am::datum::Varlena;
+use crate::am::fit::spread;
+use crate::am::rel;
+
+/// Places in the table that rows are drawn from.
+const BLOCKS: usize = 128;
+/// A sample from younger rows alone must have so many.
+const ROWS_MIN: usize = 100;
+
+/// Vectors as the column has them.
+pub struct Sample {
+    /// n × dims.
+    pub points: Vec<f32>,
+    /// Whether they are of rows younger than the index.
+    pub is_young: bool,
+}
+
+/// Draws up to `n` rows: from the blocks beyond `table_blocks` alone, which the table did not have at the build, if enough
+/// of them are there, else from all. Rows without a direction are left out under cosine by the caller.
+pub fn sample<E: Element>(
+    index: pg_sys::Relation,
+    dims: usize,
+    table_blocks: u32,
+    n: usize,
+) -> Sample {
+    let source = Source::of(index);
+    let young = source.draw::<E>(table_blocks..source.n_blocks, dims, n);
+    if table_blocks > 0 && young.len() >= ROWS_MIN * dims {
+        return Sample { points: young, is_young: true };
+    }
+    let points = source.draw::<E>(0..source.n_blocks, dims, n);
+    Sample { points, is_young: false }
+}
+
+/// Where the rows of an index come from.
+struct Source {
+    sql: String,
+    n_blocks: u32,
+    /// The table's owner, who answers for what an expression or predicate of the index does.
+    owner: Option<pg_sys::Oid>,
+}
+
+/// Another role in the place of the caller, as the server itself evaluates index expressions. An error ends it, too.
+struct InPlace {
+    role: pg_sys::Oid,
+    context: std::ffi::c_int,
+}
+
+impl InPlace {
+    fn of(owner: pg_sys::Oid) -> Self {
+        let (mut role, mut context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: two out-parameters; a role there is.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut role, &mut context);
+            let restricted = pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
+            pg_sys::SetUserIdAndSecContext(owner, context | restricted);
+        }
+        Self { role, context }
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: what GetUserIdAndSecContext gave.
+            unsafe { pg_sys::SetUserIdAndSecContext(self.role, self.context) };
+        }
+    }
+}
+
+impl Source {
+    fn of(rel: pg_sys::Relation) -> Self {
+        // SAFETY: an open index.
+        let (index, table) = unsafe { ((*rel).rd_id, (*(*rel).rd_index).indrelid) };
+        let sql =
+            "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+                pg_catalog.pg_get_indexdef(i.indexrelid, 1, false),
+                coalesce(' AND (' || pg_catalog.pg_get_expr(i.indpred, i.indrelid) || ')', '')
+            FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE i.indexrelid = $1";
+        let found = Spi::get_three_with_args::<String, String, String>(sql, &[index.into()]);
+        let (relation, key, predicate) = found.unwrap_or_else(|e| unreadable(&e.to_string()));
+        let [relation, key, predicate] = [relation, key, predicate].map(Option::unwrap_or_default);
+        let is_computed = !predicate.is_empty() || rel::key_column(rel).is_none();
+        let sql = format!(
+            "SELECT {key} FROM ONLY {relation} WHERE ctid >= $1 AND ctid < $2 AND {key} IS NOT NULL{predicate} LIMIT $3"
+        );
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        // SAFETY: the table of an open index exists; the lock stays until the end of the transaction.
+        let (n_blocks, owner) = unsafe {
+            let table = pg_sys::table_open(table, lock);
+            let (n_blocks, owner) = (rel::n_blocks(table), (*(*table).rd_rel).relowner);
+            pg_sys::table_close(table, pg_sys::NoLock as pg_sys::LOCKMODE);
+            (n_blocks, owner)
+        };
+        Self { sql, n_blocks, owner: is_computed.then_some(owner) }
+    }
+
+    /// Reads some rows at each of some random places, in the order of the table.
+    fn draw<E: Element>(&self, blocks: std::ops::Range<u32>, dims: usize, n: usize) -> Vec<f32> {
+        let mut points = Vec::new();
+        let places = places(&blocks);
+        let per_block = n.div_ceil(places.len().max(1)) as i64;
+        let _owner = self.owner.map(InPlace::of);
+        let drawn: pgrx::spi::SpiResult<()> = Spi::connect(|client| {
+            let tid = PgBuiltInOids::TIDOID.oid();
+            let types = [tid, tid, PgBuiltInOids::INT8OID.oid()];
+            let statement = client.prepare(self.sql.as_str(), &types)?;
+            for block in places {
+                let bounds = [block, block + 1]
+                    .map(|blkno| rel::pointer_of(pages::tid::Tid { blkno, offset: 0 }));
+                let arguments: [DatumWithOid<'_>; 3] =
+                    [bounds[0].into(), bounds[1].into(), per_block.into()];
+                for row in client.select(&statement, None, &arguments)? {
+                    let Some(value) = row.get::<AnyElement>(1)? else { continue };
+                    // SAFETY: the index's operator class says that its key is a vector of E; it lives as long as the rows.
+                    let vector = unsafe { Varlena::<E>::from_datum(value.datum()) };
+                    if vector.dims() == dims {
+                        points.extend(vector.elements().iter().map(|x| x.to_f32()));
+                    }
+                }
+                crate::am::interrupts::check_for_interrupts();
+            }
+            Ok(())
+        });
+        drawn.unwrap_or_else(|e| unreadable(&e.to_string()));
+        points.truncate(n * dims);
+        points
+    }
+}
+
+/// Some blocks at random, or all where there are few.
+fn places(blocks: &std::ops::Range<u32>) -> Vec<u32> {
+    let mut rng = Rng::new(1234);
+    spread(blocks.len(), BLOCKS, &mut rng).map(|i| blocks.start + i as u32).collect()
+}
