@@ -3,6 +3,7 @@
 use super::beam::Beam;
 use super::build::HnswParams;
 use super::grid::{Codes, Grid, GridQuery};
+use super::judge::Judge;
 use super::levels::links_max;
 use super::links::{Links, NONE};
 use super::select::{prune, select};
@@ -32,29 +33,6 @@ pub(super) struct Worker<'a> {
     keys: Vec<f32>,
     list: Vec<Near>,
     kept: Vec<usize>,
-}
-
-/// A node that others are compared with.
-struct Judge {
-    query: GridQuery,
-    node: u32,
-}
-
-impl Judge {
-    fn aim(&mut self, site: &Site<'_>, node: u32) {
-        if self.node != node {
-            let (code, bias) = site.of.node(node, site.of.stride);
-            site.grid.aim(&mut self.query, code, bias);
-            self.node = node;
-        }
-    }
-
-    /// The key between two nodes.
-    fn between(&mut self, site: &Site<'_>, a: u32, b: u32) -> f32 {
-        self.aim(site, a);
-        let (code, bias) = site.of.node(b, site.of.stride);
-        self.query.key(code, bias)
-    }
 }
 
 /// The graph as a search walks over it.
@@ -91,7 +69,7 @@ impl<'a> Worker<'a> {
         Worker {
             site,
             beam: Beam::new(),
-            judge: Judge { query: query.clone(), node: NONE },
+            judge: Judge::new(site.grid),
             query,
             sums: Vec::new(),
             found: Vec::new(),
@@ -129,7 +107,7 @@ impl<'a> Worker<'a> {
 
     /// The key between two nodes.
     pub(super) fn between(&mut self, a: u32, b: u32) -> f32 {
-        self.judge.between(self.site, a, b)
+        self.judge.between(self.site.grid, self.site.of, a, b)
     }
 
     /// Links a node, which is not the entry, on all its levels.
@@ -159,7 +137,7 @@ impl<'a> Worker<'a> {
         let cap = links_max(self.site.params.m, level);
         let Worker { site, found, judge, kept, chosen, .. } = self;
         let node = |i: usize| found.get(i).map_or(NONE, |near| near.node);
-        select(found, cap, |i, j| judge.between(site, node(i), node(j)), kept);
+        select(found, cap, |i, j| judge.between(site.grid, site.of, node(i), node(j)), kept);
         chosen.clear();
         chosen.extend(kept.iter().filter_map(|i| found.get(*i)));
     }
@@ -200,15 +178,14 @@ impl<'a> Worker<'a> {
 
     /// Which of the links just read from a node, and one more, are kept.
     fn prune(&mut self, from: u32, to: Near, cap: usize) {
-        let Worker { site, judge, links, keys, list, kept, sums, .. } = self;
-        judge.aim(site, from);
+        let Worker { site, judge, links, keys, list, kept, .. } = self;
         keys.clear();
-        judge.query.keys(site.of, links, sums, keys);
+        judge.keys(site.grid, site.of, from, links, keys);
         list.clear();
         list.extend(links.iter().zip(&*keys).map(|(node, key)| Near { key: *key, node: *node }));
         list.push(to);
         list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
         let node = |i: usize| list.get(i).map_or(NONE, |near| near.node);
-        prune(list, cap, |i, j| judge.between(site, node(i), node(j)), kept);
+        prune(list, cap, |i, j| judge.between(site.grid, site.of, node(i), node(j)), kept);
     }
 }
