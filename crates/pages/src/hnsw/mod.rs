@@ -1,11 +1,12 @@
 //! A graph (HNSW) in pages: nodes are judged by 8-bit codes that lie densely on pages of their own, apart from links and
 //! from exact vectors. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`]; then the
-//! verbs [`build`], [`scan`], [`vacuum`], [`check`], [`info`].
+//! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`].
 
 pub mod build;
 pub mod check;
 pub mod entry;
 pub mod info;
+pub mod insert;
 pub mod links;
 pub mod map;
 pub mod meta;

@@ -1,6 +1,7 @@
 //! The verbs of a graph together, on pages in memory, against a model: a map from tid to vector.
 
 mod damage;
+mod insert;
 mod layout;
 mod modes;
 mod scan;

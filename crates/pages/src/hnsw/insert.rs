@@ -1,0 +1,258 @@
+//! Insert one row: its neighbours are searched and selected without a lock, then it gets a lane, then its neighbours link
+//! back to it, each in a record of its own. Locks and order are in `README.md`.
+
+mod back;
+mod gather;
+mod place;
+mod records;
+mod twin;
+
+use ann::hnsw::{Beam, GridQuery, Judge, Near, descend, level_of, select};
+
+use crate::error::Error;
+use crate::hnsw::entry::Entry;
+use crate::hnsw::walk::{Walk, WalkBuffers, check_ids};
+use crate::hnsw::{INVALID_NODE, View};
+use crate::meta::META_BLKNO;
+use crate::store::Pages;
+use crate::tid::Tid;
+use gather::Gathered;
+
+/// How often an insert looks again where others have changed what it was about to use. They have got on then.
+const ROUNDS_MAX: usize = 1000;
+/// Searches that an insert makes at most: an entry that is no node by now is soon replaced.
+const SEARCHES_MAX: usize = 3;
+
+/// A row to insert.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Where it is in the heap.
+    pub tid: Tid,
+    /// The vector as the index stores it, `Geometry::vector_size` bytes; empty where it stores none.
+    pub stored: &'a [u8],
+    /// The vector; normalised under cosine.
+    pub point: &'a [f32],
+}
+
+/// A row with its code.
+struct Coded<'a> {
+    row: Row<'a>,
+    code: &'a [u8],
+    bias: f32,
+    level: u8,
+}
+
+/// Inserts rows into one index, one after the other; keeps its memory.
+pub struct Inserter {
+    code: Vec<u8>,
+    beam: Beam,
+    walk: WalkBuffers,
+    found: Vec<Near>,
+    around: Gathered,
+    candidates: Vec<Near>,
+    kept: Vec<usize>,
+    judge: Option<Judge>,
+    /// The links of the new node, level by level from 0.
+    chosen: Vec<Vec<Near>>,
+    back: back::Buffers,
+}
+
+impl Default for Inserter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inserter {
+    pub fn new() -> Self {
+        Self {
+            code: Vec::new(),
+            beam: Beam::new(),
+            walk: WalkBuffers::default(),
+            found: Vec::new(),
+            around: Gathered::default(),
+            candidates: Vec::new(),
+            kept: Vec::new(),
+            judge: None,
+            chosen: Vec::new(),
+            back: back::Buffers::default(),
+        }
+    }
+
+    /// Adds a row. When it returns, the row is in the index; if it fails or the server dies on the way, the row is in the
+    /// index or not (then VACUUM removes the tid), and no page is worse than leaked. No lock may be held.
+    ///
+    /// The level of a node is drawn from the seed and its tid. A row whose vector equals that of a node that the search
+    /// finds becomes its twin.
+    pub fn insert<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        row: &Row<'_>,
+    ) -> Result<(), Error> {
+        let (params, shape) = (&view.meta.params, &view.meta.shape);
+        let stored = shape.vectors.map_or(0, |g| g.vector_size());
+        if row.point.len() != params.dims || row.stored.len() != stored || row.tid.is_free() {
+            return Err(Error::corrupted(META_BLKNO, "row does not fit the index"));
+        }
+        let mut code = std::mem::take(&mut self.code);
+        code.resize(view.grid.size(), 0);
+        let bias = view.grid.encode(row.point, &mut code);
+        let level = level_of(params.m, params.seed, row.tid.to_u64());
+        let coded = Coded { row: *row, code: &code, bias, level };
+        let inserted = self.insert_coded(pages, view, &coded);
+        self.code = code;
+        inserted
+    }
+
+    fn insert_coded<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        row: &Coded<'_>,
+    ) -> Result<(), Error> {
+        let entry = self.neighbours(pages, view, row)?;
+        if let Some(node) = twin::find(pages, view, row, &self.around)?
+            && twin::attach(pages, view, row, node)?
+        {
+            return Ok(());
+        }
+        let node = place::node(pages, view, row, &self.chosen)?;
+        self.link_back(pages, view, row, node)?;
+        if entry.node == INVALID_NODE {
+            let mine = |now: Entry| Entry { node, level: row.level, ..now };
+            let if_first = |now: Entry| if now.node == INVALID_NODE { mine(now) } else { now };
+            if Entry::change(pages, view.meta, if_first)?.node == node {
+                return Ok(());
+            }
+            // Somebody else's node was first: it did not see this one, nor this one it.
+            self.link_late(pages, view, row, node)?;
+        }
+        if entry.node == INVALID_NODE || row.level > entry.level {
+            Entry::change(pages, view.meta, |now| match now.level < row.level {
+                true => Entry { node, level: row.level, ..now },
+                false => now,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Links a node that has no links yet, there and back.
+    fn link_late<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        row: &Coded<'_>,
+        node: u32,
+    ) -> Result<(), Error> {
+        self.neighbours(pages, view, row)?;
+        for level in 0..self.chosen.len() {
+            let chosen = self.chosen.get(level).into_iter().flatten();
+            let others: Vec<u32> = chosen.map(|near| near.node).filter(|id| *id != node).collect();
+            back::add_links(pages, view, node, level, &others)?;
+        }
+        self.chosen.iter_mut().for_each(|chosen| chosen.retain(|near| near.node != node));
+        self.link_back(pages, view, row, node)
+    }
+
+    fn link_back<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        row: &Coded<'_>,
+        node: u32,
+    ) -> Result<(), Error> {
+        let Self { judge, chosen, back, .. } = self;
+        let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
+        for (level, chosen) in chosen.iter().enumerate() {
+            let mut is_linked = false;
+            // Where all lists are full of what is nearer, the nearest takes it all the same: else nothing would lead here.
+            for (must, near) in chosen
+                .iter()
+                .map(|near| (false, near))
+                .chain(chosen.iter().take(1).map(|near| (true, near)))
+            {
+                if must && is_linked {
+                    break;
+                }
+                let to = back::NewNode { id: node, key: near.key, code: row.code, bias: row.bias };
+                is_linked |= back::link(pages, view, near.node, &to, level, must, judge, back)?;
+                pages.breathe();
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches for neighbours and selects the links of each level. What was found at level 0 stays in `around`. Returns the
+    /// entry that the search began at.
+    fn neighbours<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        row: &Coded<'_>,
+    ) -> Result<Entry, Error> {
+        let query = view.grid.query_of_code(row.code, row.bias);
+        let mut entry = Entry::EMPTY;
+        for _ in 0..SEARCHES_MAX {
+            self.chosen.clear();
+            self.around.clear();
+            entry = Entry::read(pages, view.meta)?;
+            if entry.node == INVALID_NODE {
+                break;
+            }
+            check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
+            let top = usize::from(row.level.min(entry.level));
+            let mut near = {
+                let mut walk = Walk::new(pages, *view, &query, &mut self.walk);
+                descend(&mut walk, entry.node, usize::from(entry.level), top)?
+            };
+            if near.key == f32::INFINITY {
+                continue;
+            }
+            self.chosen.resize_with(top + 1, Vec::new);
+            for level in (0..=top).rev() {
+                near = self.search(pages, view, &query, near, level)?;
+                self.choose(view, level);
+            }
+            break;
+        }
+        Ok(entry)
+    }
+
+    /// The candidates of a level, gathered with their codes; returns the nearest, where the next level begins.
+    fn search<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        query: &GridQuery,
+        from: Near,
+        level: usize,
+    ) -> Result<Near, Error> {
+        let mut walk = Walk::new(pages, *view, query, &mut self.walk);
+        let ef = view.meta.params.ef_construction;
+        self.beam.begin(view.map.n_nodes() as usize);
+        self.beam.push_entry(from);
+        self.beam.once(&mut walk, level, ef, &mut self.found)?;
+        self.around.read(pages, view, self.found.iter().map(|near| near.node))?;
+        Ok(self.found.first().copied().unwrap_or(from))
+    }
+
+    /// Selects links among what was gathered. A ghost is not linked to: VACUUM is about to free it.
+    fn choose(&mut self, view: &View<'_>, level: usize) {
+        let Self { found, around, candidates, kept, judge, chosen, .. } = self;
+        let Some(chosen) = chosen.get_mut(level) else { return };
+        let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
+        judge.forget();
+        candidates.clear();
+        // As numbers among the gathered.
+        let live = (0u32..).zip(&*found).filter(|(i, _)| around.is_live(*i as usize));
+        candidates.extend(live.map(|(i, near)| Near { key: near.key, node: i }));
+        let of = around.codes(view.grid.size());
+        let number = |i: usize| candidates.get(i).map_or(INVALID_NODE, |near| near.node);
+        let between = |i, j| judge.between(view.grid, of, number(i), number(j));
+        select(candidates, view.meta.shape.links_max(level), between, kept);
+        let numbers = kept.iter().filter_map(|i| candidates.get(*i));
+        chosen.clear();
+        chosen.extend(numbers.filter_map(|near| found.get(near.node as usize)));
+    }
+}
