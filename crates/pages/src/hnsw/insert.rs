@@ -2,7 +2,6 @@
 //! back to it, each in a record of its own. Locks and order are in `README.md`.
 
 mod back;
-mod gather;
 mod place;
 mod records;
 mod twin;
@@ -11,12 +10,12 @@ use ann::hnsw::{Beam, GridQuery, Judge, Near, descend, level_of, select};
 
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
+use crate::hnsw::gather::Gathered;
 use crate::hnsw::walk::{Walk, WalkBuffers, check_ids};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::meta::META_BLKNO;
 use crate::store::Pages;
 use crate::tid::Tid;
-use gather::Gathered;
 
 /// How often an insert looks again where others have changed what it was about to use. They have got on then.
 const ROUNDS_MAX: usize = 1000;

@@ -111,3 +111,8 @@ pub fn put_links(page: &mut Page, shape: &Shape, slot: usize, links: &[u32]) {
     put_u16(body, at + N, links.len() as u16);
     crate::bytes::put(body, at + SLOT_HEAD, bytemuck::cast_slice(links));
 }
+
+/// Sets the twin of a slot and leaves the rest of it, inside an edit.
+pub fn put_twin(page: &mut Page, shape: &Shape, slot: usize, twin: u32) {
+    put_u32(page.body_mut(), shape.slot_at(slot) + TWIN, twin);
+}

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod check;
 pub mod entry;
+mod gather;
 pub mod info;
 pub mod insert;
 pub mod links;
@@ -16,6 +17,7 @@ pub mod scan;
 pub mod shape;
 mod twins;
 pub mod upper;
+pub mod vacuum;
 pub mod walk;
 
 #[cfg(test)]

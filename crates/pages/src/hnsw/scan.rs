@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::nodes::{Nodes, State, judged};
 use crate::hnsw::twins::Twins;
-use crate::hnsw::walk::{Walk, WalkBuffers};
+use crate::hnsw::walk::{Walk, WalkBuffers, check_ids};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::ivf::scan::Iterative;
 use crate::meta::META_BLKNO;
@@ -21,6 +21,8 @@ use crate::store::Pages;
 
 /// The most nodes of a tranche: the row of candidates is kept sorted by moving what comes after.
 const TRANCHE_MAX: usize = 4096;
+/// Entries that a scan tries.
+const ENTRIES_MAX: usize = 3;
 
 /// A scan of a graph whose candidates are re-ranked by exact distances.
 pub type GraphScan = RerankScan<HnswScan>;
@@ -154,15 +156,21 @@ impl HnswScan {
         self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
         self.beam.begin(view.map.n_nodes() as usize);
         let query = self.coded.insert(view.grid.query(&self.query));
-        let entry = Entry::read(pages, view.meta)?;
-        if entry.node == INVALID_NODE || !self.has_direction {
-            self.sweep = Some(0);
-            return Ok(());
+        for _ in 0..if self.has_direction { ENTRIES_MAX } else { 0 } {
+            let entry = Entry::read(pages, view.meta)?;
+            if entry.node == INVALID_NODE {
+                break;
+            }
+            check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
+            let mut walk = Walk::new(pages, *view, query, &mut self.buffers);
+            let near = descend(&mut walk, entry.node, usize::from(entry.level), 0)?;
+            // Vacuum may have freed it since ENTRY was read: another one has taken its place then.
+            if near.key < f32::INFINITY {
+                self.beam.push_entry(near);
+                return Ok(());
+            }
         }
-        super::walk::check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
-        let mut walk = Walk::new(pages, *view, query, &mut self.buffers);
-        let near = descend(&mut walk, entry.node, usize::from(entry.level), 0)?;
-        self.beam.push_entry(near);
+        self.sweep = Some(0);
         Ok(())
     }
 

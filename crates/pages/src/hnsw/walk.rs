@@ -7,7 +7,7 @@ use ann::hnsw::{Graph, GridQuery};
 use ann::kernels::prefetch_at;
 
 use crate::error::Error;
-use crate::hnsw::links::UpperAt;
+use crate::hnsw::twins::read_slot;
 use crate::hnsw::upper::Upper;
 use crate::hnsw::{View, links, nodes};
 use crate::page::{BODY_START, Blkno, INVALID_BLKNO, Page, PageKind};
@@ -52,7 +52,7 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
         let shape = &self.view.meta.shape;
         let (chunk, lane) = shape.place(node);
         let (part, slot) = shape.links_place(lane);
-        let blkno = self.existing(chunk, part)?;
+        let blkno = existing(self.pages, &self.view, chunk, part)?;
         let page = match self.hinted.take() {
             Some((hinted, pin)) if hinted == blkno => self.pages.share(pin)?,
             _ => self.pages.read(blkno)?,
@@ -61,44 +61,6 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
         let found = links::slot(&page, blkno, shape, slot)?;
         out.extend_from_slice(links::links(&page, shape, slot, found.n));
         Ok(blkno)
-    }
-
-    /// The links of a level above; none if the node has been freed meanwhile.
-    fn upper_links(&mut self, node: u32, level: usize, out: &mut Vec<u32>) -> Result<Blkno, Error> {
-        let shape = &self.view.meta.shape;
-        let mut at = self.first_record(node)?;
-        for l in 1..=level {
-            if at.is_none() {
-                break;
-            }
-            let page = self.pages.read(at.blkno)?;
-            let upper = Upper::new(&page, at.blkno, shape)?;
-            let record = upper.record(usize::from(at.slot))?;
-            if record.node != node || usize::from(record.level) != l {
-                break;
-            }
-            if l == level {
-                out.extend_from_slice(upper.links(usize::from(at.slot), record.n));
-                break;
-            }
-            at = record.next;
-        }
-        Ok(at.blkno)
-    }
-
-    fn first_record(&self, node: u32) -> Result<UpperAt, Error> {
-        let shape = &self.view.meta.shape;
-        let (chunk, lane) = shape.place(node);
-        let (part, slot) = shape.links_place(lane);
-        let blkno = self.existing(chunk, part)?;
-        let page = self.pages.read(blkno)?;
-        links::check(&page, blkno, chunk, part)?;
-        Ok(links::slot(&page, blkno, shape, slot)?.upper)
-    }
-
-    fn existing(&self, chunk: u32, part: usize) -> Result<Blkno, Error> {
-        let map = self.view.map;
-        map.existing(self.pages, chunk, part, map.place(chunk).0)
     }
 }
 
@@ -110,7 +72,7 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
         let start = out.len();
         let by = match level {
             0 => self.base_links(node, out)?,
-            _ => self.upper_links(node, level, out)?,
+            _ => upper_links(self.pages, &self.view, node, level, out)?,
         };
         let most = out.get(start..).unwrap_or_default().iter().copied().max();
         check_ids(self.pages, &self.view, most, by)
@@ -168,6 +130,66 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
             self.hinted = Some((blkno, pin));
         }
     }
+}
+
+/// Appends the links of a node on a level; none if it has been freed meanwhile. Ids beyond the map are damage.
+pub(super) fn links_at<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    node: u32,
+    level: usize,
+    out: &mut Vec<u32>,
+) -> Result<(), Error> {
+    let start = out.len();
+    let by = match level {
+        0 => {
+            let shape = &view.meta.shape;
+            let (chunk, lane) = shape.place(node);
+            let (part, slot) = shape.links_place(lane);
+            let blkno = existing(pages, view, chunk, part)?;
+            let page = pages.read(blkno)?;
+            links::check(&page, blkno, chunk, part)?;
+            let found = links::slot(&page, blkno, shape, slot)?;
+            out.extend_from_slice(links::links(&page, shape, slot, found.n));
+            blkno
+        }
+        _ => upper_links(pages, view, node, level, out)?,
+    };
+    check_ids(pages, view, out.get(start..).unwrap_or_default().iter().copied().max(), by)
+}
+
+/// The links of a level above 0; none if the node has been freed meanwhile. Returns the page that was read last.
+fn upper_links<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    node: u32,
+    level: usize,
+    out: &mut Vec<u32>,
+) -> Result<Blkno, Error> {
+    let shape = &view.meta.shape;
+    let (mut by, slot) = read_slot(pages, view, node)?;
+    let mut at = slot.upper;
+    for l in 1..=level {
+        if at.is_none() {
+            break;
+        }
+        by = at.blkno;
+        let page = pages.read(by)?;
+        let upper = Upper::new(&page, by, shape)?;
+        let record = upper.record(usize::from(at.slot))?;
+        if record.node != node || usize::from(record.level) != l {
+            break;
+        }
+        if l == level {
+            out.extend_from_slice(upper.links(usize::from(at.slot), record.n));
+        }
+        at = record.next;
+    }
+    Ok(by)
+}
+
+fn existing<P: Pages>(pages: &P, view: &View<'_>, chunk: u32, part: usize) -> Result<Blkno, Error> {
+    view.map.existing(pages, chunk, part, view.map.place(chunk).0)
 }
 
 /// What `Page::check` looks at.

@@ -2,8 +2,8 @@
 
 use ann::hnsw::{Judge, Near, prune};
 
-use super::gather::Gathered;
 use crate::error::Error;
+use crate::hnsw::gather::Gathered;
 use crate::hnsw::links::{self, UpperAt};
 use crate::hnsw::shape::Shape;
 use crate::hnsw::upper::{self, Upper};

@@ -1,9 +1,9 @@
 //! A row whose vector is that of a node already becomes its twin.
 
-use super::gather::Gathered;
 use super::place::Room;
 use super::{Coded, ROUNDS_MAX};
 use crate::error::Error;
+use crate::hnsw::gather::Gathered;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
 use crate::hnsw::{INVALID_NODE, View};

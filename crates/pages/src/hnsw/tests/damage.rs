@@ -11,6 +11,7 @@ use crate::coded::exact::ExactQuery;
 use crate::error::Error;
 use crate::hnsw::check::check;
 use crate::hnsw::scan::{GraphParams, GraphScan};
+use crate::hnsw::vacuum::bulk_delete;
 use crate::hnsw::{Code, Map, Meta, info};
 use crate::ivf::scan::Iterative;
 use crate::mem::MemPages;
@@ -56,6 +57,8 @@ fn all_verbs<E: Element>(world: &World<E>) -> Result<Vec<Error>, Error> {
             }
         }
     }
+    let half = |tid: crate::Tid| tid.to_u64().is_multiple_of(2);
+    errors.extend(bulk_delete(&world.mem, &view, half).err());
     Ok(errors)
 }
 

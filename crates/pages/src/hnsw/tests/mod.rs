@@ -5,6 +5,7 @@ mod insert;
 mod layout;
 mod modes;
 mod scan;
+mod vacuum;
 mod world;
 
 use std::collections::BTreeMap;

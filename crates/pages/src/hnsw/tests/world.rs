@@ -19,9 +19,11 @@ use crate::hnsw::build::{Source, build};
 use crate::hnsw::check::check;
 use crate::hnsw::rows::NodeRows;
 use crate::hnsw::scan::{GraphParams, GraphScan};
+use crate::hnsw::vacuum::{self, bulk_delete};
 use crate::hnsw::{Code, Map, Meta, MetaParams, View, info};
 use crate::ivf::check::{Problem, Severity};
 use crate::ivf::scan::Found;
+use crate::ivf::vacuum::VacuumStats;
 use crate::mem::MemPages;
 use crate::tid::Tid;
 
@@ -215,6 +217,28 @@ impl<E: Element> World<E> {
         View { meta: &self.meta, grid: &self.grid, map }
     }
 
+    /// Deletes rows for which `is_dead`, checking that every row is asked about once.
+    pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
+        let map = self.map();
+        let mut asked = Vec::new();
+        let stats = bulk_delete(&self.mem, &self.view(&map), |tid| {
+            asked.push(tid);
+            is_dead(tid)
+        })
+        .unwrap();
+        asked.sort_unstable();
+        assert_eq!(asked, self.model.keys().copied().collect::<Vec<_>>());
+        let before = self.model.len();
+        self.model.retain(|tid, _| !is_dead(*tid));
+        assert_eq!(stats.live, self.model.len() as u64);
+        assert_eq!(stats.removed, (before - self.model.len()) as u64);
+        let n_writes = self.mem.n_writes();
+        let seen = vacuum::stats(&self.mem, &self.view(&map)).unwrap();
+        assert_eq!(seen, VacuumStats { removed: 0, ..stats });
+        assert_eq!(self.mem.n_writes(), n_writes);
+        stats
+    }
+
     /// The next row of a scan by the operator's distance. Without stored vectors those of `rows` decide.
     pub fn next(
         &self,
@@ -294,6 +318,14 @@ impl<E: Element> World<E> {
             found += rows.iter().filter(|row| row.distance <= worst).count();
         }
         found as f64 / (10 * n_queries) as f64
+    }
+
+    /// As [`World::verify`]; and links lead to every node.
+    pub fn verify_linked(&mut self) {
+        let mut problems = check(&self.mem);
+        problems.retain(|p| p.severity != Severity::Leak);
+        assert_eq!(problems, [], "{:?}", self.kind);
+        self.verify();
     }
 
     /// The pages are sound, what is counted is right, and a search of everything finds the model, bit for bit.

@@ -1,0 +1,114 @@
+//! Vacuum: rows of dead tuples leave the graph, nodes without rows leave it too, and those who were linked to them get
+//! other links. The order of the steps, and what a crash between them leaves, is in `README.md`.
+
+mod free;
+mod lists;
+mod mend;
+mod reach;
+mod rows;
+mod twins;
+
+use crate::error::Error;
+use crate::hnsw::nodes::{Nodes, State};
+use crate::hnsw::{INVALID_NODE, View};
+use crate::ivf::vacuum::VacuumStats;
+use crate::page::INVALID_BLKNO;
+use crate::store::Pages;
+use crate::tid::Tid;
+
+/// Asks `is_dead` about every row, once each and with no lock held, and removes those that are. Writes nothing where
+/// nothing died. Only one vacuum may run on an index at a time.
+pub fn bulk_delete<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    mut is_dead: impl FnMut(Tid) -> bool,
+) -> Result<VacuumStats, Error> {
+    view.map.refresh(pages)?;
+    let mut stats = VacuumStats::default();
+    let mut found = rows::remove(pages, view, &mut is_dead, &mut stats)?;
+    twins::unchain(pages, view, &found.twins)?;
+    found.ghosts = twins::without(pages, view, &found.ghosts)?;
+    let gone = Bits::of(&found.ghosts, view.map.n_nodes());
+    if !found.ghosts.is_empty() {
+        lists::mend_all(pages, view, &gone)?;
+        free::replace_entry(pages, view, &gone)?;
+        reach::connect(pages, view, &gone, &found.nodes)?;
+        free::records(pages, view, &gone)?;
+    }
+    let mut lanes = found.ghosts;
+    lanes.append(&mut found.twins);
+    lanes.sort_unstable();
+    stats.free_slots += free::lanes(pages, view, &lanes)?;
+    stats.pages = pages.n_blocks()?;
+    Ok(stats)
+}
+
+/// Counts rows and free lanes, changing nothing.
+pub fn stats<P: Pages>(pages: &P, view: &View<'_>) -> Result<VacuumStats, Error> {
+    let mut stats = VacuumStats::default();
+    view.map.refresh(pages)?;
+    for chunk in 0..view.map.n_chunks() {
+        for part in 0..view.meta.shape.nodes_pages {
+            let blkno = view.map.block(pages, chunk, part)?;
+            if blkno == INVALID_BLKNO {
+                continue;
+            }
+            let page = pages.read(blkno)?;
+            let nodes = Nodes::new(&page, blkno, &view.meta.shape, chunk, part)?;
+            for place in 0..nodes.n_used {
+                let lane = nodes.lane(blkno, place)?;
+                stats.live += u64::from(!lane.tid.is_free());
+                stats.free_slots += u64::from(lane.state == State::Free);
+            }
+            drop(page);
+            pages.breathe();
+        }
+    }
+    stats.pages = pages.n_blocks()?;
+    Ok(stats)
+}
+
+/// What a pass over all lanes found.
+#[derive(Default)]
+struct Found {
+    /// Nodes without a row, ascending.
+    ghosts: Vec<u32>,
+    /// Twins without a row, ascending.
+    twins: Vec<u32>,
+    /// All nodes.
+    nodes: Bits,
+}
+
+/// A set of ids.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn of(ids: &[u32], n: u32) -> Self {
+        let mut bits = Self(vec![0; (n as usize).div_ceil(64)]);
+        ids.iter().for_each(|id| bits.set(*id));
+        bits
+    }
+
+    fn set(&mut self, id: u32) {
+        let word = (id / 64) as usize;
+        if word >= self.0.len() && id != INVALID_NODE {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= 1 << (id % 64);
+        }
+    }
+
+    #[inline]
+    fn has(&self, id: u32) -> bool {
+        self.0.get((id / 64) as usize).is_some_and(|word| word & (1 << (id % 64)) != 0)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        let words = (0u32..).step_by(64).zip(&self.0).filter(|(_, word)| **word != 0);
+        words.flat_map(|(first, word)| {
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| first + bit)
+        })
+    }
+}
