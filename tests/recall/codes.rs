@@ -13,7 +13,7 @@ const OUR_NPROBES: [u32; 2] = [10, 40];
 pub const K_FACTOR: u32 = 8;
 /// Codes that are measured where `PGFAISS_FULL` does not ask for all: those that are soon trained,
 /// and fewer where the data are not on every machine.
-const USUAL: usize = 3;
+const USUAL: usize = 4;
 const USUAL_ELSEWHERE: usize = 2;
 
 /// A code under its factory string.
@@ -37,6 +37,7 @@ pub fn of(dims: usize, nlist: u32, is_always_there: bool) -> Vec<Code> {
         code("", &format!("PQ{}x4fs", dims / 2), "", ",RFlat"),
         code("RR,", "RaBitQ", ",RFlat", ",RFlat"),
         code("", "SQ8", "", ""),
+        code("RR,", "RaBitQ4", "", ""),
         code("", &format!("PQ{m}"), ",RFlat", ",RFlat"),
     ];
     if !full() {

@@ -215,7 +215,7 @@ mod tests {
         for (bad, valid) in [
             ("code = pq, nbits = 3", "Code pq has nbits from 4 to 12."),
             ("code = pqfs, nbits = 8", "Code pqfs has nbits = 4."),
-            ("code = rabitq, nbits = 4", "Code rabitq has nbits = 1."),
+            ("code = rabitq, nbits = 9", "Code rabitq has nbits from 1 to 8."),
         ] {
             let refused = refused(bad);
             assert!(refused.starts_with("22023\n") && refused.contains(valid), "{bad}: {refused}");
