@@ -6,17 +6,16 @@ use super::grid::{Codes, Grid};
 use super::levels::{level_of, links_max};
 use super::links::{Links, NONE};
 use super::repair::connect;
-use super::walk::MAX_NODES;
+use super::walk::{MAX_NODES, Near};
 use super::worker::{Site, Worker};
-use crate::parallel::Job;
+use crate::parallel::{Job, for_each_chunk};
 use crate::rng::Rng;
 
 /// Nodes that one thread links before others join: in a graph of few nodes threads would not see each other's.
 const ALONE: usize = 1000;
-/// Nodes that a thread takes at a time.
-const SHARE: usize = 16;
-/// Nodes between two words about progress.
-const REPORT: usize = 1024;
+/// Nodes that a thread takes at a time. Threads work far from each other, then: their nodes follow in an order that keeps
+/// neighbours together.
+const SHARE: usize = 256;
 
 /// What a graph is built by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,12 +109,25 @@ pub fn build(
     let site = Site { grid, of, params, links: Links::new(params.m, levels) };
     let order = insertion_order(&site.links, params.seed);
     let Some(&entry) = order.first() else { return Ok(finish(params.m, site.links, NO_NODE)) };
-    let next = AtomicUsize::new(1);
-    link(&site, order.get(..n.min(ALONE)).unwrap_or_default(), &next, job);
-    if rayon::current_thread_index().is_none() {
-        link(&site, &order, &next, job);
-    } else {
-        rayon::broadcast(|_| link(&site, &order, &next, job));
+    let Some((first, rest)) = order.get(1..).and_then(|order| order.split_at_checked(above(&site)))
+    else {
+        return Ok(finish(params.m, site.links, entry));
+    };
+    let mut done = 1;
+    for some in first.chunks(ALONE) {
+        let mut tasks: Vec<Task> = some.iter().map(|node| Task::new(*node, entry)).collect();
+        link(&site, &mut tasks, done <= ALONE, (done, job));
+        done += some.len();
+    }
+    let ranks = Ranks::new(&site.links, entry);
+    let mut rest = rest;
+    // Each round doubles the graph: within a round neighbours follow each other, and the rounds are random samples, so that
+    // links are as those of a random order (Amenta, Choi and Rote 2003).
+    while !rest.is_empty() {
+        let (some, left) = rest.split_at(done.max(ALONE).min(rest.len()));
+        let mut tasks = approach(&site, some, entry, &ranks, job);
+        link(&site, &mut tasks, done <= ALONE, (done, job));
+        (done, rest) = (done + some.len(), left);
     }
     connect(&mut Worker::new(&site), entry, job);
     if job.cancelled() { Err(Cancelled) } else { Ok(finish(params.m, site.links, entry)) }
@@ -133,28 +145,90 @@ fn insertion_order(links: &Links, seed: u64) -> Vec<u32> {
     order
 }
 
-/// Inserts the nodes of `order` from number `next` on, together with whoever else does.
-fn link(site: &Site<'_>, order: &[u32], next: &AtomicUsize, job: &Job) {
-    let Some(&entry) = order.first() else { return };
-    let mut worker = Worker::new(site);
-    loop {
-        let from = next.load(Ordering::Relaxed);
-        let to = order.len().min(from + SHARE);
-        if from >= to {
-            return;
+/// How many nodes but the entry are above level 0.
+fn above(site: &Site<'_>) -> usize {
+    let n = site.links.len() as u32;
+    (0..n).filter(|node| site.links.level(*node) > 0).count().saturating_sub(1)
+}
+
+/// A node to link, and where the search for its neighbours begins.
+struct Task {
+    node: u32,
+    from: Near,
+    rank: u32,
+}
+
+impl Task {
+    /// One whose way down is still to be found.
+    fn new(node: u32, entry: u32) -> Task {
+        Task { node, from: Near { key: f32::INFINITY, node: entry }, rank: 0 }
+    }
+}
+
+/// An order of the nodes above level 0 that keeps neighbours together.
+struct Ranks(Vec<u32>);
+
+impl Ranks {
+    /// Along the links of level 1, to the first that was not passed yet.
+    fn new(links: &Links, entry: u32) -> Ranks {
+        let mut ranks = vec![NONE; links.len()];
+        let (mut open, mut next, mut near) = (vec![entry], 0, Vec::new());
+        while let Some(node) = open.pop() {
+            let Some(rank) = ranks.get_mut(node as usize).filter(|rank| **rank == NONE) else {
+                continue;
+            };
+            *rank = next;
+            next += 1;
+            near.clear();
+            if links.level(node) > 0 {
+                links.read(node, 1, &mut near);
+            }
+            open.extend(near.iter().rev());
         }
-        if next.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            continue;
-        }
-        for node in order.get(from..to).unwrap_or_default() {
+        Ranks(ranks)
+    }
+
+    fn of(&self, node: u32) -> u32 {
+        self.0.get(node as usize).copied().unwrap_or(NONE)
+    }
+}
+
+/// Goes down to level 0 for each node, and puts them in the order of where they came to.
+fn approach(site: &Site<'_>, nodes: &[u32], entry: u32, ranks: &Ranks, job: &Job) -> Vec<Task> {
+    let mut tasks: Vec<Task> = nodes.iter().map(|node| Task::new(*node, entry)).collect();
+    for_each_chunk(&mut tasks, SHARE, |_, tasks| {
+        let mut worker = Worker::new(site);
+        for task in tasks {
             if job.cancelled() {
                 return;
             }
-            worker.insert(*node, entry);
+            worker.aim(task.node);
+            task.from = worker.descend(entry, 0);
+            task.rank = ranks.of(task.from.node);
         }
-        if from / REPORT != to / REPORT {
-            job.progress(to as u64, site.links.len() as u64);
+    });
+    tasks.sort_by_key(|task| task.rank);
+    tasks
+}
+
+/// Links nodes on the pool it is called in; `alone`: one after the other. `done`: how many were linked before.
+fn link(site: &Site<'_>, tasks: &mut [Task], alone: bool, (done, job): (usize, &Job)) {
+    let all = AtomicUsize::new(done);
+    let some = |_: usize, tasks: &mut [Task]| {
+        let mut worker = Worker::new(site);
+        for task in tasks.iter() {
+            if job.cancelled() {
+                return;
+            }
+            worker.insert(task.node, task.from);
         }
+        let done = all.fetch_add(tasks.len(), Ordering::Relaxed);
+        job.progress((done + tasks.len()) as u64, site.links.len() as u64);
+    };
+    if alone {
+        tasks.chunks_mut(SHARE).for_each(|tasks| some(0, tasks));
+    } else {
+        for_each_chunk(tasks, SHARE, some);
     }
 }
 

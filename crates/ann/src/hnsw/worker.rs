@@ -110,11 +110,13 @@ impl<'a> Worker<'a> {
         self.judge.between(self.site.grid, self.site.of, a, b)
     }
 
-    /// Links a node, which is not the entry, on all its levels.
-    pub(super) fn insert(&mut self, node: u32, entry: u32) {
+    /// Links a node, which is not the entry, on all its levels. `from`: where the search begins, as `descend` gives it, or
+    /// the entry with key +∞.
+    pub(super) fn insert(&mut self, node: u32, from: Near) {
         self.aim(node);
         let level = self.site.links.level(node);
-        let mut near = self.descend(entry, level);
+        let is_down = from.key < f32::INFINITY;
+        let mut near = if is_down { from } else { self.descend(from.node, level) };
         for level in (0..=level).rev() {
             self.search(near, level);
             // Other threads may have linked to this node already, from a level where it is done.
