@@ -6,6 +6,7 @@ pub mod coarse;
 pub mod codec;
 pub mod coded_coarse;
 pub mod element;
+pub mod exact;
 pub mod factory;
 pub mod feed;
 pub mod hnsw;
@@ -20,6 +21,7 @@ pub mod rng;
 pub mod rotation;
 pub mod rules;
 pub mod topk;
+pub mod tuning;
 
 pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};

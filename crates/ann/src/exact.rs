@@ -1,0 +1,248 @@
+//! The exact nearest rows of many queries in one pass over the rows: what recall is measured against.
+//!
+//! Rows come in batches; each worker takes some of the queries and goes through the batch in blocks that stay in
+//! its cache. Distances are the canonical ones, so a row that an index returns at the k-th distance has it bit for bit.
+
+use crate::element::Element;
+use crate::kernels::{self, RowKernel};
+use crate::metric::Metric;
+use crate::parallel::{Job, for_each_chunk};
+use crate::topk::{Hit, TopK};
+
+/// Bytes of a block of rows: with the distances to it, within a core's second-level cache.
+const BLOCK_BYTES: usize = 256 << 10;
+/// Queries that a worker takes at a time.
+const QUERIES_PER_CHUNK: usize = 16;
+
+/// Keys of rows against a query: ordered as the metric's distances are, and equal where these are equal.
+#[derive(Clone, Copy)]
+pub struct RowKeys<E: Element> {
+    metric: Metric,
+    kernel: RowKernel<E>,
+}
+
+impl<E: Element> RowKeys<E> {
+    /// For one metric.
+    pub fn new(metric: Metric) -> Self {
+        let kernel = match metric {
+            Metric::L2 => RowKernel::l2_sqr(),
+            Metric::InnerProduct | Metric::Cosine => RowKernel::dot(),
+            Metric::L1 => RowKernel::l1(),
+        };
+        Self { metric, kernel }
+    }
+
+    /// The key of one row. NaN under cosine if either has no direction.
+    pub fn key(&self, query: &[f32], row: &[E]) -> f64 {
+        let mut raw = [0.0];
+        self.kernel.distances(query, row, &mut raw);
+        let norms = match self.metric {
+            Metric::Cosine => (kernels::norm_sqr(query), kernels::norm_sqr(row)),
+            _ => (0.0, 0.0),
+        };
+        self.of_raw(raw[0], norms)
+    }
+
+    #[inline]
+    fn of_raw(&self, raw: f32, norms_sqr: (f32, f32)) -> f64 {
+        match self.metric {
+            Metric::L2 | Metric::L1 => f64::from(raw),
+            Metric::InnerProduct => -f64::from(raw),
+            Metric::Cosine => kernels::cosine_from(raw, norms_sqr.0, norms_sqr.1),
+        }
+    }
+}
+
+/// One query on its way through the rows.
+struct Query {
+    number: usize,
+    norm_sqr: f32,
+    /// The row that is the query itself, not to be counted.
+    own: Option<u64>,
+    nearest: TopK,
+}
+
+/// What the exact answer to a query is judged by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nearest {
+    /// The key of the last of the nearest rows: what is not beyond it is as good as one of them. −∞ if there is no row.
+    pub limit: f64,
+    /// The nearest rows in the order of their numbers: k, or fewer if there are not so many with a distance.
+    pub ids: Vec<u64>,
+}
+
+impl Nearest {
+    /// Whether the row is one of the nearest. One that is not may still be as near.
+    pub fn has(&self, id: u64) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+}
+
+/// A pass of `rows` under way.
+pub struct ExactSearch<E: Element> {
+    keys: RowKeys<E>,
+    dims: usize,
+    /// n × dims.
+    points: Vec<f32>,
+    queries: Vec<Query>,
+}
+
+impl<E: Element> ExactSearch<E> {
+    /// For the queries in `points` (n × dims, dims > 0), each of which is the row `own` says (empty: no query is a
+    /// row), and their `k` nearest rows.
+    pub fn new(metric: Metric, dims: usize, points: Vec<f32>, own: &[u64], k: usize) -> Self {
+        let query = |(number, point): (usize, &[f32])| Query {
+            number,
+            norm_sqr: kernels::norm_sqr(point),
+            own: own.get(number).copied(),
+            nearest: TopK::new(k),
+        };
+        let queries = points.chunks_exact(dims.max(1)).enumerate().map(query).collect();
+        Self { keys: RowKeys::new(metric), dims: dims.max(1), points, queries }
+    }
+
+    /// Bytes that the answers to come will take for each query.
+    pub fn bytes_per_query(dims: usize, k: usize) -> usize {
+        size_of::<Query>() + dims * size_of::<f32>() + 2 * k * size_of::<Hit>()
+    }
+
+    /// Looks at rows: `ids` names them, `rows` has their elements, row-major. Runs on the pool it is called in.
+    pub fn add(&mut self, ids: &[u64], rows: &[E], job: &Job) {
+        let (dims, keys, points) = (self.dims, self.keys, &self.points);
+        let norms: Vec<f32> = match keys.metric {
+            Metric::Cosine => rows.chunks_exact(dims).map(kernels::norm_sqr).collect(),
+            _ => Vec::new(),
+        };
+        let block = (BLOCK_BYTES / (dims * size_of::<E>())).max(1);
+        for_each_chunk(&mut self.queries, QUERIES_PER_CHUNK, |_, queries| {
+            let mut raw = vec![0.0; block];
+            let blocks = ids.chunks(block).zip(rows.chunks(block * dims)).enumerate();
+            for (number, (ids, rows)) in blocks {
+                if job.cancelled() {
+                    return;
+                }
+                let norms = norms.get(number * block..).unwrap_or_default();
+                for query in &mut *queries {
+                    let at = query.number * dims;
+                    let point = points.get(at..at + dims).unwrap_or_default();
+                    let Some(raw) = raw.get_mut(..ids.len()) else { continue };
+                    keys.kernel.distances(point, rows, raw);
+                    query.offer(&keys, ids, raw, norms);
+                }
+            }
+        });
+    }
+
+    /// The queries again, and what each is judged by.
+    pub fn finish(self) -> (Vec<f32>, Vec<Nearest>) {
+        let nearest = |query: Query| {
+            let hits = query.nearest.into_sorted();
+            let limit = hits.last().map_or(f64::NEG_INFINITY, |hit| hit.key);
+            let mut ids: Vec<u64> = hits.iter().map(|hit| hit.id).collect();
+            ids.sort_unstable();
+            Nearest { limit, ids }
+        };
+        (self.points, self.queries.into_iter().map(nearest).collect())
+    }
+}
+
+impl Query {
+    fn offer<E: Element>(&mut self, keys: &RowKeys<E>, ids: &[u64], raw: &[f32], norms: &[f32]) {
+        let mut norms = norms.iter();
+        for (&id, &raw) in ids.iter().zip(raw) {
+            let norm = norms.next().copied().unwrap_or_default();
+            let key = keys.of_raw(raw, (self.norm_sqr, norm));
+            // Without direction, or beyond what a float holds: nothing that can be found.
+            if key > self.nearest.threshold() || key.is_nan() || self.own == Some(id) {
+                continue;
+            }
+            self.nearest.push(Hit { key, id, at: id });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExactSearch, Nearest, RowKeys};
+    use crate::kernels;
+    use crate::metric::Metric;
+    use crate::parallel;
+    use crate::rng::Rng;
+
+    const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
+
+    fn points(n: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        // Few distinct values, so that ties are common.
+        (0..n).map(|_| rng.below(7) as f32 - 2.5).collect()
+    }
+
+    fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+        match metric {
+            Metric::L2 => f64::from(kernels::l2_sqr(a, b)),
+            Metric::InnerProduct => kernels::negative_inner_product(a, b),
+            Metric::Cosine => kernels::cosine_distance(a, b),
+            Metric::L1 => f64::from(kernels::l1(a, b)),
+        }
+    }
+
+    #[test]
+    fn equals_a_plain_scan_in_batches_of_any_size() {
+        const DIMS: usize = 19;
+        let (rows, queries) = (points(500 * DIMS, 1), points(40 * DIMS, 2));
+        for (metric, batch, k) in METRICS.into_iter().zip([500, 7, 100, 1]).map(|(m, b)| (m, b, 10))
+        {
+            let mut search = ExactSearch::<f32>::new(metric, DIMS, queries.clone(), &[], k);
+            parallel::run(
+                2,
+                |_| (),
+                |job| {
+                    let ids: Vec<u64> = (0..500).collect();
+                    for (ids, rows) in ids.chunks(batch).zip(rows.chunks(batch * DIMS)) {
+                        search.add(ids, rows, job);
+                    }
+                },
+            )
+            .unwrap();
+            let (_, found) = search.finish();
+            for (query, found) in queries.chunks(DIMS).zip(found) {
+                let mut all: Vec<f64> =
+                    rows.chunks(DIMS).map(|row| distance(metric, query, row)).collect();
+                all.sort_by(f64::total_cmp);
+                assert_eq!((found.limit, found.ids.len()), (all[k - 1], k), "{metric:?}");
+                let is_near = |&id: &u64| {
+                    let row = id as usize * DIMS;
+                    found.has(id) && distance(metric, query, &rows[row..row + DIMS]) <= found.limit
+                };
+                assert!(found.ids.iter().all(is_near), "{metric:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_row_itself_does_not_count_and_the_key_of_a_pair_is_that_of_a_batch() {
+        const DIMS: usize = 5;
+        let rows = points(60 * DIMS, 3);
+        for metric in METRICS {
+            let queries = rows[10 * DIMS..13 * DIMS].to_vec();
+            let mut search =
+                ExactSearch::<f32>::new(metric, DIMS, queries.clone(), &[10, 11, 12], 100);
+            let ids: Vec<u64> = (0..60).collect();
+            search.add(&ids, &rows, &parallel::Job::default());
+            let (_, found) = search.finish();
+            let keys = RowKeys::<f32>::new(metric);
+            for (number, (query, found)) in queries.chunks(DIMS).zip(found).enumerate() {
+                let others = rows.chunks(DIMS).enumerate().filter(|(i, _)| *i != number + 10);
+                let farthest = others.map(|(_, row)| keys.key(query, row)).fold(f64::MIN, f64::max);
+                assert_eq!((found.limit, found.ids.len()), (farthest, 59), "{metric:?}");
+                assert!(!found.has(number as u64 + 10));
+            }
+        }
+    }
+
+    #[test]
+    fn without_rows_there_is_nothing_to_find() {
+        let search = ExactSearch::<f32>::new(Metric::L2, 2, vec![1.0, 2.0], &[], 3);
+        assert_eq!(search.finish().1, [Nearest { limit: f64::NEG_INFINITY, ids: vec![] }]);
+    }
+}
