@@ -65,9 +65,14 @@ impl SearchSetting {
     /// the index's own option, else what the configuration file or the default says.
     fn or_option(&self, option: Option<u32>) -> u32 {
         match option {
-            Some(option) if self.source.get() < pg_sys::GucSource::PGC_S_DATABASE => option,
+            Some(option) if !self.is_explicit() => option,
             _ => self.value.get().unsigned_abs(),
         }
+    }
+
+    /// Whether it was set for this database, role, connection, session or transaction.
+    fn is_explicit(&self) -> bool {
+        self.source.get() >= pg_sys::GucSource::PGC_S_DATABASE
     }
 
     /// # Safety
@@ -95,6 +100,21 @@ pub fn ef_search_for(options: &IvfOptions) -> u32 {
 pub fn k_factor_for(options: &IvfOptions) -> Option<u32> {
     let k_factor = K_FACTOR.or_option(options.k_factor);
     (k_factor != K_FACTOR_AUTOMATIC.unsigned_abs()).then_some(k_factor)
+}
+
+/// Whether `faiss.nprobe` wins over an index's option now.
+pub fn nprobe_is_explicit() -> bool {
+    NPROBE.is_explicit()
+}
+
+/// Whether `faiss.k_factor` wins over an index's option now.
+pub fn k_factor_is_explicit() -> bool {
+    K_FACTOR.is_explicit()
+}
+
+/// Whether `faiss.efSearch` wins over an index's option now.
+pub fn ef_search_is_explicit() -> bool {
+    EF_SEARCH.is_explicit()
 }
 
 /// `faiss.iterative_scan`.

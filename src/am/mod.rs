@@ -12,6 +12,8 @@ mod handler;
 mod heap_scan;
 mod insert;
 pub mod interrupts;
+mod left_out;
+pub mod measure;
 pub mod method;
 pub mod models;
 pub mod opclass;

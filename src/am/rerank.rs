@@ -25,6 +25,7 @@ pub struct CodedSearch {
     rows: HeapRows,
     tids: Vec<Tid>,
     query: Option<(ExactQuery, ElementType)>,
+    left_out: Option<Tid>,
 }
 
 impl CodedSearch {
@@ -35,7 +36,7 @@ impl CodedSearch {
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
         // SAFETY: the caller's promise; the element type is the operator class's.
         let rows = unsafe { HeapRows::new(scan) };
-        Self { scan: CodedScan::new(), rows, tids: Vec::new(), query: None }
+        Self { scan: CodedScan::new(), rows, tids: Vec::new(), query: None, left_out: None }
     }
 
     /// Starts over with the elements of a query.
@@ -52,6 +53,11 @@ impl CodedSearch {
         let SearchParams { nprobe, iterative, max_scan_tuples, .. } = params;
         self.scan.begin(&point, RerankParams { nprobe, iterative, max_scan_tuples, k_factor });
         self.query = Some((ExactQuery::new(ivf.meta.metric, query), element));
+    }
+
+    /// Treats a row as if it were gone, or again none.
+    pub fn leave_out(&mut self, row: Option<Tid>) {
+        self.left_out = row;
     }
 
     /// The next row.
@@ -71,7 +77,16 @@ impl CodedSearch {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
         let (rows, tids, dims) = (&mut self.rows, &mut self.tids, ivf.meta.dims);
         let mut table = TableRows::<E>::new(rows, tids, query, dims);
-        next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut table)
+        let Some(left_out) = self.left_out else {
+            return next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut table);
+        };
+        if !matches!(code.stored, Stored::Flat) {
+            let mut others = Others { rows: &mut table, left_out };
+            return next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut others);
+        }
+        let mut stored = StoredRows::new(pages, &ivf.meta, |row: &[E]| query.key(row))?;
+        let mut others = Others { rows: &mut stored, left_out };
+        self.scan.next(pages, &ivf.view(), None, &mut others)
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.
@@ -143,5 +158,22 @@ impl<E: Element> Exact for TableRows<'_, E> {
         // No pin may outlast the call of the executor.
         self.rows.rest();
         Ok(())
+    }
+}
+
+/// Exact keys of all candidates but one.
+struct Others<'a> {
+    rows: &'a mut dyn Exact,
+    left_out: Tid,
+}
+
+impl Exact for Others<'_> {
+    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
+        let left_out = self.left_out.to_u64();
+        self.rows.keys(candidates, &mut |i, key| {
+            if candidates.get(i).is_some_and(|hit| hit.id != left_out) {
+                each(i, key);
+            }
+        })
     }
 }

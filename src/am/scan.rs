@@ -13,6 +13,7 @@ use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
 use super::guc;
+use super::left_out;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
@@ -193,7 +194,9 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
         if let Some(code) = &ivf.code {
             let automatic = code.coded.params.kind.k_factor(dims);
             let k_factor = guc::k_factor_for(&options).map_or(automatic, |k| k as usize);
-            coded_search(scan, state).begin(&ivf, element, &query, params, k_factor);
+            let search = coded_search(scan, state);
+            search.begin(&ivf, element, &query, params, k_factor);
+            search.leave_out(left_out::row_of(index));
             return ivf;
         }
         match (element, &mut state.search) {

@@ -16,10 +16,12 @@
 //! | `models` | how does a trained model come and go? |
 //! | `search`, `rows` | many queries at once; how do rows go back? |
 //! | `advise` | which index to build, and when to build it anew? |
+//! | `measure`, `apply` | how good does an index answer, and how are its search defaults set? |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
 mod advise;
 mod aggregate;
+mod apply;
 mod arithmetic;
 mod array;
 mod binary;
@@ -31,6 +33,7 @@ mod error;
 mod fmgr;
 mod functions;
 mod inspect;
+mod measure;
 mod models;
 mod open_index;
 mod rows;

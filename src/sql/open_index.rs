@@ -85,6 +85,33 @@ impl Drop for OpenIndex {
     }
 }
 
+/// A table, open until dropped and locked until the transaction ends.
+pub struct OpenTable {
+    pub rel: pg_sys::Relation,
+}
+
+impl OpenTable {
+    /// Opens the table of `index` if the caller may read it, all of its rows; `why` is the detail and the hint for who may
+    /// not. What may not be read is not locked either. To be opened before the index, as every query locks them.
+    pub fn of(index: pg_sys::Oid, why: (&str, &str)) -> Self {
+        let table = table_of(index);
+        require_privilege(table);
+        require_every_row(table, why);
+        // SAFETY: raises an error for what is no table any more.
+        let rel = unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+        Self { rel }
+    }
+}
+
+impl Drop for OpenTable {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened by us; the lock is kept until the end of the transaction, as a query's is.
+            unsafe { pg_sys::table_close(self.rel, pg_sys::NoLock as pg_sys::LOCKMODE) };
+        }
+    }
+}
+
 /// The table of an index. Raises 42P01 if there is no such relation, 42809 if it is no index.
 pub fn table_of(index: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: answers InvalidOid for what is no index.
@@ -120,8 +147,8 @@ pub fn require_privilege(table: pg_sys::Oid) {
     }
 }
 
-/// Raises 42501 if row-level security of `table` applies to the caller.
-pub fn require_every_row(table: pg_sys::Oid) {
+/// Raises 42501 if row-level security of `table` applies to the caller, with a detail and a hint.
+fn require_every_row(table: pg_sys::Oid, (detail, hint): (&str, &str)) {
     // SAFETY: looks up catalogs only; with no_error it does not raise one about row_security = off.
     let applies = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
     if applies != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
@@ -132,8 +159,8 @@ pub fn require_every_row(table: pg_sys::Oid) {
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         format!("row-level security of table {name} applies to the caller"),
     )
-    .detail("The places and distances of rows would show that its policies hide.")
-    .hint("Search with ORDER BY and LIMIT, which respect the policies.")
+    .detail(detail)
+    .hint(hint)
     .error()
 }
 

@@ -8,7 +8,7 @@ use super::array::FlatArray;
 use super::element::SqlElement;
 use super::error::SqlError;
 use super::fmgr::{Arguments, export};
-use super::open_index::{OpenIndex, require_every_row, require_privilege, table_of};
+use super::open_index::{OpenIndex, OpenTable};
 use super::rows::RowStore;
 use crate::am::batch::{self, K_MAX, Wanted};
 use crate::am::rel;
@@ -20,27 +20,11 @@ const K: usize = 2;
 const NPROBE: usize = 3;
 const K_FACTOR: usize = 4;
 
-/// A table, open and locked until dropped.
-struct OpenTable(pg_sys::Relation);
-
-impl OpenTable {
-    /// Opens a table whose rows the caller may see, all of them. What may not be read is not locked either.
-    fn new(oid: pg_sys::Oid) -> Self {
-        require_privilege(oid);
-        require_every_row(oid);
-        // SAFETY: table_open raises an error for anything but a table.
-        Self(unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE) })
-    }
-}
-
-impl Drop for OpenTable {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: opened by us; the lock is kept until the end of the transaction, as a query's is.
-            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock as pg_sys::LOCKMODE) };
-        }
-    }
-}
+/// Why whoever sees some rows only may not search, and what to do instead.
+const WHY_EVERY_ROW: (&str, &str) = (
+    "The places and distances of rows would show that its policies hide.",
+    "Search with ORDER BY and LIMIT, which respect the policies.",
+);
 
 /// `faiss.search(index regclass, queries E[], k int, nprobe int, k_factor int)`.
 fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
@@ -50,8 +34,7 @@ fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError>
             null_argument(name);
         }
     }
-    // The table before its index, as every query locks them.
-    let table = OpenTable::new(table_of(arguments.oid(INDEX)));
+    let table = OpenTable::of(arguments.oid(INDEX), WHY_EVERY_ROW);
     let index = OpenIndex::new(arguments.oid(INDEX), pg_sys::AccessShareLock);
     let k = arguments.int32(K);
     let Ok(k) = usize::try_from(k) else { batch::out_of_range("k", k.into(), (1, K_MAX)) };
@@ -66,7 +49,7 @@ fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError>
     };
     let mut emit = |number: usize, row: Found| put(&mut rows, number, row);
     // SAFETY: both are open and locked, the array lives as long as the call, and a query runs with an active snapshot.
-    unsafe { batch::search::<E>(table.0, index.rel, &queries, wanted, &mut emit) };
+    unsafe { batch::search::<E>(table.rel, index.rel, &queries, wanted, &mut emit) };
     Ok(None)
 }
 

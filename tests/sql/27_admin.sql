@@ -9,7 +9,7 @@ CREATE INDEX p_v ON p USING faissivf (v) WITH (nlist = 4);
 CREATE VIEW w AS SELECT * FROM t;
 \a
 SELECT oid::regprocedure, provolatile, proparallel, proisstrict, prosecdef, obj_description(oid) IS NOT NULL AS described
-FROM pg_proc WHERE pronamespace = 'faiss'::regnamespace AND prorettype <> 'internal'::regtype ORDER BY proname;
+FROM pg_proc WHERE pronamespace = 'faiss'::regnamespace AND prorettype <> 'internal'::regtype ORDER BY oid::regprocedure::text COLLATE "C";
 \a
 -- SQLSTATE, message, detail and hint of whatever a statement is refused with.
 CREATE FUNCTION refusal(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$

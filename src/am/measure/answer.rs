@@ -1,0 +1,95 @@
+//! What the index answers: real scans of this index and no other, as the executor runs them.
+
+use ann::element::Element;
+use pages::tid::Tid;
+use pgrx::pg_sys;
+
+use super::clock::{self, Clock};
+use super::rows::IndexedRows;
+use crate::am::datum::VarlenaBuf;
+use crate::am::interrupts::check_for_interrupts;
+use crate::am::left_out::LeftOut;
+use crate::am::opclass::ORDER_STRATEGY;
+use crate::am::rel;
+
+/// A scan of the index, begun anew for each query.
+pub struct IndexScan {
+    scan: pg_sys::IndexScanDesc,
+    slot: *mut pg_sys::TupleTableSlot,
+}
+
+impl IndexScan {
+    /// # Safety
+    /// Table, index, snapshot and the current memory context must outlive the result.
+    pub unsafe fn new(rows: &IndexedRows) -> Self {
+        let (heap, index, snapshot) = (rows.heap, rows.index, rows.snapshot);
+        // SAFETY: the caller's promise.
+        unsafe {
+            #[cfg(not(feature = "pg18"))]
+            let scan = pg_sys::index_beginscan(heap, index, snapshot, 0, 1);
+            #[cfg(feature = "pg18")]
+            let scan = pg_sys::index_beginscan(heap, index, snapshot, std::ptr::null_mut(), 0, 1);
+            Self { scan, slot: pg_sys::table_slot_create(heap, std::ptr::null_mut()) }
+        }
+    }
+
+    /// Replaces `tids` by the first `k` rows that the index returns for ORDER BY distance, without row `own`; returns the
+    /// time it took.
+    ///
+    /// # Safety
+    /// The operator class must be over vectors of `E`.
+    pub unsafe fn ask<E: Element>(
+        &mut self,
+        point: &[f32],
+        k: usize,
+        own: Option<Tid>,
+        tids: &mut Vec<Tid>,
+    ) -> Clock {
+        tids.clear();
+        let value = VarlenaBuf::<E>::from_elements(point.iter().map(|&x| E::from_f32(x)));
+        let argument = value.into_datum();
+        let mut order = pg_sys::ScanKeyData {
+            sk_attno: 1,
+            sk_strategy: ORDER_STRATEGY,
+            sk_argument: argument,
+            ..Default::default()
+        };
+        // SAFETY: an open index.
+        let relid = unsafe { (*(*self.scan).indexRelation).rd_id };
+        let _left_out = own.map(|own| LeftOut::new(relid, own));
+        let before = clock::of_thread();
+        // SAFETY: the key is copied; its argument outlives the scan's use of it, which ends with the next rescan
+        // at the latest, and no row is asked for after this loop. The slot is of the table's kind.
+        unsafe {
+            pg_sys::index_rescan(self.scan, std::ptr::null_mut(), 0, &raw mut order, 1);
+            let forward = pg_sys::ScanDirection::ForwardScanDirection;
+            while tids.len() < k && pg_sys::index_getnext_slot(self.scan, forward, self.slot) {
+                check_for_interrupts();
+                let tid = rel::tid_of(&raw mut (*self.slot).tts_tid);
+                // An exact search has it first; one that skips it knows an updated row by another tid.
+                if Some(tid) != own {
+                    tids.push(tid);
+                }
+            }
+        }
+        let taken = clock::of_thread() - before;
+        // SAFETY: allocated by VarlenaBuf.
+        unsafe {
+            pg_sys::ExecClearTuple(self.slot);
+            pg_sys::pfree(argument.cast_mut_ptr());
+        }
+        taken
+    }
+}
+
+impl Drop for IndexScan {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: made in `new`.
+            unsafe {
+                pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+                pg_sys::index_endscan(self.scan);
+            }
+        }
+    }
+}

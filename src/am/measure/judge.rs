@@ -1,0 +1,174 @@
+//! The index's answers held against the exact ones, setting by setting.
+
+use ann::element::Element;
+use ann::exact::RowKeys;
+use ann::rng::Rng;
+use ann::tuning::{Point, Tally};
+use pages::tid::Tid;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::answer::IndexScan;
+use super::clock::Clock;
+use super::rows::IndexedRows;
+use super::settings::{self, IndexSetting};
+use super::truth::{self, Queries, Truth};
+use super::{QuerySource, Request, clock};
+use crate::am::opclass::opclass_of;
+use crate::am::rel;
+use crate::am::report::Report;
+
+/// Queries asked before the first that counts.
+const WARM_UP: usize = 100;
+
+/// Queries with their exact answers, and the scan that is held against them.
+pub struct Judge<E: Element> {
+    rows: IndexedRows,
+    scan: IndexScan,
+    keys: RowKeys<E>,
+    dims: usize,
+    pub truth: Truth,
+    /// Rows asked for.
+    k: usize,
+    /// Queries in the order in which they are asked: a part of them is a sample, too.
+    order: Vec<u32>,
+}
+
+impl<E: Element> Judge<E> {
+    /// # Safety
+    /// As [`super::recall`]; the operator class must be over vectors of `E`.
+    pub unsafe fn new(heap: pg_sys::Relation, index: pg_sys::Relation, request: Request) -> Self {
+        let metric = opclass_of(index).metric;
+        let dims = rel::declared_dims(index).unwrap_or(1);
+        let Request { k, queries, seed } = request;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut rows = IndexedRows::new(heap, index, pg_sys::GetActiveSnapshot(), dims);
+            let queries = match queries {
+                QuerySource::Given(points) => Queries { points, own: Vec::new() },
+                QuerySource::Sample { n, exclude_self } => {
+                    truth::require_room(n, dims, k);
+                    let mut sample = Queries::sample::<E>(&mut rows, n, seed);
+                    if !exclude_self {
+                        sample.own = Vec::new();
+                    }
+                    sample
+                }
+            };
+            let n = queries.points.len() / dims;
+            truth::require_room(n, dims, k);
+            let truth = truth::truth::<E>(&mut rows, metric, dims, queries, k);
+            if truth.nearest.iter().all(|nearest| nearest.ids.is_empty()) {
+                nothing_to_measure(index);
+            }
+            say(format!("exact answers to {n} queries: {:.3} ms each, alone", truth.ms));
+            let order = Rng::new(seed).permutation(n as u32);
+            let scan = IndexScan::new(&rows);
+            let mut judge = Self { rows, scan, keys: RowKeys::new(metric), dims, truth, k, order };
+            judge.warm_up();
+            judge
+        }
+    }
+
+    /// Measures settings: all queries, or with a target until it is clear on which side of it they are.
+    ///
+    /// # Safety
+    /// As [`Judge::new`].
+    pub unsafe fn measure(
+        &mut self,
+        settings: &[IndexSetting],
+        values: &[u32],
+        target: Option<f64>,
+    ) -> Point {
+        for (index, &value) in settings.iter().zip(values) {
+            index.setting.set(value);
+        }
+        let mut tally = Tally::default();
+        let (mut asked, mut ms) = (0u32, 0.0);
+        let mut tids = Vec::new();
+        for i in 0..self.order.len() {
+            let number = self.order[i] as usize;
+            // SAFETY: the caller's promise.
+            let taken = unsafe { self.ask(number, &mut tids) };
+            ms += clock::ms(taken);
+            asked += 1;
+            // SAFETY: the caller's promise.
+            let (found, wanted) = unsafe { self.judge(number, &tids) };
+            tally.add(found, wanted);
+            if target.is_some_and(|target| tally.is_decided(target)) {
+                break;
+            }
+        }
+        let point = Point { values: values.to_vec(), tally, ms: ms / f64::from(asked.max(1)) };
+        let text = settings::text(settings.iter().zip(values.iter().copied()));
+        say(format!(
+            "{text}: recall {:.4} by {} queries, {:.3} ms",
+            point.recall(),
+            tally.queries(),
+            point.ms
+        ));
+        point
+    }
+
+    /// Asks some queries whose time does not count: the first of a session read the trained parameters.
+    ///
+    /// # Safety
+    /// As [`Judge::new`].
+    unsafe fn warm_up(&mut self) {
+        let mut tids = Vec::new();
+        for i in 0..self.order.len().min(WARM_UP) {
+            // SAFETY: the caller's promise.
+            unsafe { self.ask(self.order[i] as usize, &mut tids) };
+        }
+    }
+
+    /// The index's answer to a query, and the time it took.
+    ///
+    /// # Safety
+    /// As [`Judge::new`].
+    unsafe fn ask(&mut self, number: usize, tids: &mut Vec<Tid>) -> Clock {
+        let own = self.truth.queries.own.get(number).copied();
+        let point = point(&self.truth.queries.points, number, self.dims);
+        // SAFETY: the caller's promise.
+        unsafe { self.scan.ask::<E>(point, self.k, own, tids) }
+    }
+
+    /// How many of the rows that a query wants are among `tids`, and how many it wants.
+    ///
+    /// # Safety
+    /// As [`Judge::new`].
+    unsafe fn judge(&mut self, number: usize, tids: &[Tid]) -> (usize, usize) {
+        let Some(nearest) = self.truth.nearest.get(number) else { return (0, 0) };
+        let point = point(&self.truth.queries.points, number, self.dims);
+        let (keys, wanted) = (self.keys, nearest.ids.len());
+        let mut found = 0;
+        for &tid in tids.iter().take(wanted) {
+            if nearest.has(tid.to_u64()) {
+                found += 1;
+                continue;
+            }
+            let judge =
+                |elements: &[E]| found += usize::from(keys.key(point, elements) <= nearest.limit);
+            // SAFETY: the caller's promise.
+            unsafe { self.rows.fetch(tid, judge) };
+        }
+        (found, wanted)
+    }
+}
+
+/// One of n points of `dims` components.
+fn point(points: &[f32], number: usize, dims: usize) -> &[f32] {
+    points.get(number * dims..(number + 1) * dims).unwrap_or_default()
+}
+
+fn say(what: String) {
+    Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, what).debug();
+}
+
+fn nothing_to_measure(index: pg_sys::Relation) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("index \"{}\" has no rows to measure recall by", rel::name(index)),
+    )
+    .detail("It takes at least two rows, or one and a query, that have a distance to each other.")
+    .error()
+}

@@ -1,0 +1,139 @@
+//! The rows that belong into an index, as a snapshot sees them: a pass over the table, and single rows by tid.
+
+use ann::Metric;
+use ann::element::Element;
+use pages::tid::Tid;
+use pgrx::pg_sys;
+
+use crate::am::datum::Varlena;
+use crate::am::insert::Placed;
+use crate::am::interrupts::check_for_interrupts;
+use crate::am::opclass::opclass_of;
+use crate::am::rel;
+use crate::am::report::wrong_dimensions;
+
+/// The table below an index, opened for reading. An ERROR unwinds past it: then abort frees what it holds.
+pub struct IndexedRows {
+    pub heap: pg_sys::Relation,
+    pub index: pg_sys::Relation,
+    pub snapshot: pg_sys::Snapshot,
+    metric: Metric,
+    dims: usize,
+    slot: *mut pg_sys::TupleTableSlot,
+    info: *mut pg_sys::IndexInfo,
+    estate: *mut pg_sys::EState,
+    row: *mut pg_sys::ExprContext,
+    /// Null: every row belongs into the index.
+    predicate: *mut pg_sys::ExprState,
+}
+
+impl IndexedRows {
+    /// # Safety
+    /// `heap` and `index` must be open, the latter one of ours on the former with `dims` dimensions, and `snapshot` an
+    /// MVCC snapshot; all of them must outlive the result. The current memory context must, too.
+    pub unsafe fn new(
+        heap: pg_sys::Relation,
+        index: pg_sys::Relation,
+        snapshot: pg_sys::Snapshot,
+        dims: usize,
+    ) -> Self {
+        let metric = opclass_of(index).metric;
+        // SAFETY: the caller's promise; what is made here is freed on drop. The predicate's list lives in the
+        // executor state's memory as long as its compiled form.
+        unsafe {
+            let estate = pg_sys::CreateExecutorState();
+            let caller = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+            let info = pg_sys::BuildIndexInfo(index);
+            let predicate = pg_sys::ExecPrepareQual((*info).ii_Predicate, estate);
+            let row = pg_sys::MakePerTupleExprContext(estate);
+            pg_sys::MemoryContextSwitchTo(caller);
+            let slot = pg_sys::table_slot_create(heap, std::ptr::null_mut());
+            (*row).ecxt_scantuple = slot;
+            Self { heap, index, snapshot, metric, dims, slot, info, estate, row, predicate }
+        }
+    }
+
+    /// Calls `each` with every row of the index: visible, within its predicate, neither NULL nor, under cosine, without
+    /// direction. In the table's order; `each` sees the elements during the call only. Answers interrupts.
+    ///
+    /// Errors: 22000 for a vector of other dimensions; what the index's expressions raise.
+    ///
+    /// # Safety
+    /// The operator class must be over vectors of `E`.
+    pub unsafe fn scan<E: Element>(&mut self, mut each: impl FnMut(Tid, &[E])) {
+        // SAFETY: open table and snapshot; no keys. Not synchronised with other scans: the order must not vary.
+        let scan = unsafe {
+            let no_keys = std::ptr::null_mut();
+            pg_sys::table_beginscan_strat(self.heap, self.snapshot, 0, no_keys, true, false)
+        };
+        let forward = pg_sys::ScanDirection::ForwardScanDirection;
+        // SAFETY: the slot is of this table's kind.
+        while unsafe { pg_sys::table_scan_getnextslot(scan, forward, self.slot) } {
+            check_for_interrupts();
+            // SAFETY: the slot holds a row; the caller's promise.
+            unsafe { self.look(&mut each) };
+        }
+        // SAFETY: begun above; the slot's pin is dropped before the scan's.
+        unsafe {
+            pg_sys::ExecClearTuple(self.slot);
+            pg_sys::table_endscan(scan);
+        }
+    }
+
+    /// Looks at the version of a row that a scan by this snapshot has found at `tid`; nothing if there is none.
+    ///
+    /// # Safety
+    /// As [`IndexedRows::scan`].
+    pub unsafe fn fetch<E: Element>(&mut self, tid: Tid, mut look: impl FnMut(&[E])) {
+        let mut pointer = rel::pointer_of(tid);
+        // SAFETY: an open table, a pointer of ours, a slot of the table's kind; the caller's promise.
+        unsafe {
+            let (heap, snapshot, slot) = (self.heap, self.snapshot, self.slot);
+            if pg_sys::table_tuple_fetch_row_version(heap, &raw mut pointer, snapshot, slot) {
+                self.look(&mut |_, elements| look(elements));
+                pg_sys::ExecClearTuple(slot);
+            }
+        }
+    }
+
+    /// Passes the row in the slot on if it belongs into the index.
+    ///
+    /// # Safety
+    /// The slot must hold a row; the operator class must be over vectors of `E`.
+    unsafe fn look<E: Element>(&mut self, each: &mut impl FnMut(Tid, &[E])) {
+        // SAFETY: the row's memory is reset before its next use; values and flags have room for every column that an
+        // index of ours can have, which is one.
+        unsafe {
+            let memory = (*self.row).ecxt_per_tuple_memory;
+            pg_sys::MemoryContextReset(memory);
+            if !pg_sys::ExecQual(self.predicate, self.row) {
+                return;
+            }
+            let caller = pg_sys::MemoryContextSwitchTo(memory);
+            let (mut value, mut is_null) = (pg_sys::Datum::null(), false);
+            pg_sys::FormIndexDatum(self.info, self.slot, self.estate, &mut value, &mut is_null);
+            if !is_null {
+                let vector = Varlena::<E>::from_datum(value);
+                if vector.dims() != self.dims {
+                    wrong_dimensions(self.dims, vector.dims());
+                }
+                if let Some(placed) = Placed::new(self.metric, vector.elements()) {
+                    each(rel::tid_of(&raw mut (*self.slot).tts_tid), placed.elements);
+                }
+            }
+            pg_sys::MemoryContextSwitchTo(caller);
+        }
+    }
+}
+
+impl Drop for IndexedRows {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: made in `new`; the executor state takes the row's memory and the predicate with it.
+            unsafe {
+                pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+                pg_sys::FreeExecutorState(self.estate);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which search settings an index has, which values are worth trying, and how to set them for a moment.
+
+use std::ffi::{CStr, CString};
+
+use ann::tuning::Axis;
+use pgrx::pg_sys;
+
+use super::rights::set_for_level;
+use crate::am::guc;
+use crate::am::method::method_of;
+use crate::am::options::IvfOptions;
+use crate::am::pages::PgPages;
+use crate::am::relation::ivf_index;
+
+/// The largest `k_factor` tried, above which reading candidates from the table takes longer than any scan of codes.
+const K_FACTOR_TRIED: u32 = 256;
+
+/// The values of `efSearch` tried first.
+const EF_SEARCH_TRIED: [u32; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1000];
+
+/// A setting that trades recall for time, also an option of the index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SearchSetting {
+    /// Lists searched.
+    Nprobe,
+    /// Candidates re-ranked per row.
+    KFactor,
+    /// Nodes of a graph kept in sight.
+    EfSearch,
+}
+
+impl SearchSetting {
+    /// The option's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nprobe => "nprobe",
+            Self::KFactor => "k_factor",
+            Self::EfSearch => "efsearch",
+        }
+    }
+
+    /// The setting's name.
+    pub fn guc(self) -> &'static CStr {
+        match self {
+            Self::Nprobe => c"faiss.nprobe",
+            Self::KFactor => c"faiss.k_factor",
+            Self::EfSearch => c"faiss.efSearch",
+        }
+    }
+
+    /// Whether the setting wins over the index's option now.
+    pub fn is_explicit(self) -> bool {
+        match self {
+            Self::Nprobe => guc::nprobe_is_explicit(),
+            Self::KFactor => guc::k_factor_is_explicit(),
+            Self::EfSearch => guc::ef_search_is_explicit(),
+        }
+    }
+
+    /// Gives it a value, as SET LOCAL would, until the measurement ends.
+    pub fn set(self, value: u32) {
+        if let Ok(value) = CString::new(value.to_string()) {
+            set_for_level(self.guc(), &value);
+        }
+    }
+}
+
+/// A setting that an index has.
+pub struct IndexSetting {
+    pub setting: SearchSetting,
+    /// The values worth trying.
+    pub axis: Axis,
+    /// What a scan would use now.
+    pub now: u32,
+}
+
+/// The settings of `index`, an open index of ours, what is searched first. None where there is nothing to choose: every row
+/// is compared exactly.
+pub fn settings_of(index: pg_sys::Relation) -> Vec<IndexSetting> {
+    let options = IvfOptions::of(index);
+    let method = method_of(index);
+    if method.is_some_and(|method| method.is_graph) {
+        let axis = Axis { ladder: EF_SEARCH_TRIED.to_vec(), start: 0 };
+        let now = guc::ef_search_for(&options);
+        return vec![IndexSetting { setting: SearchSetting::EfSearch, axis, now }];
+    }
+    // SAFETY: the index stays open during the call.
+    let pages = unsafe { PgPages::new(index) };
+    let ivf = ivf_index(index, &pages);
+    let has_lists = method.is_some_and(|method| method.has_lists);
+    let nlist = ivf.meta.nlist as u32;
+    let lists = (has_lists && ivf.meta.is_trained).then(|| IndexSetting {
+        setting: SearchSetting::Nprobe,
+        axis: doubling(nlist, 1),
+        now: guc::nprobe_for(&options).min(nlist),
+    });
+    let code = ivf.code.as_ref().map(|code| {
+        let automatic = code.coded.params.kind.k_factor(ivf.meta.dims) as u32;
+        IndexSetting {
+            setting: SearchSetting::KFactor,
+            axis: doubling(K_FACTOR_TRIED, automatic),
+            now: guc::k_factor_for(&options).unwrap_or(automatic),
+        }
+    });
+    lists.into_iter().chain(code).collect()
+}
+
+/// 1, 2, 4 … `last`, and `usual` among them.
+fn doubling(last: u32, usual: u32) -> Axis {
+    let mut ladder: Vec<u32> = (0..31).map(|i| 1 << i).take_while(|&value| value < last).collect();
+    ladder.extend([last, usual.clamp(1, last)]);
+    ladder.sort_unstable();
+    ladder.dedup();
+    let start = ladder.iter().position(|&value| value >= usual).unwrap_or(0);
+    Axis { ladder, start }
+}
+
+/// As FAISS writes settings: `nprobe=16,k_factor=4`.
+pub fn text<'a>(settings: impl Iterator<Item = (&'a IndexSetting, u32)>) -> String {
+    let texts: Vec<String> =
+        settings.map(|(index, value)| format!("{}={value}", index.setting.name())).collect();
+    texts.join(",")
+}
