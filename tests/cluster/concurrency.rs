@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use checks::agreement::assert_sound;
+use checks::agreement::{Indexed, assert_sound};
 use checks::kinds;
 use checks::random::Random;
 use checks::watch::{Watchdog, assert_never_crashed};
@@ -117,8 +117,16 @@ fn bystanders(
         });
         (what, thread)
     };
+    let batch = queries.to_owned();
     let queries = queries.to_owned();
     vec![
+        again(
+            "batch compared",
+            Box::new(move |client, n| {
+                let kinds = kinds::of("t");
+                batch_is_exact(client, &kinds[n as usize % kinds.len()], &batch);
+            }),
+        ),
         again("VACUUM", Box::new(|client, _| run(client, "VACUUM t"))),
         again("rebuild", Box::new(rebuild)),
         again("known row", Box::new(move |client, n| find_anchor(client, dims, n))),
@@ -165,4 +173,29 @@ fn find_anchor(client: &mut Client, dims: usize, n: u64) {
     assert_eq!(row.len(), 1);
     assert_eq!(row[0].get::<_, i64>(0), key, "a row that was always there was not found");
     run(client, "DEALLOCATE nearest");
+}
+
+/// With every list probed and many candidates a batch gives, in its statement's snapshot, the distances of a sort, each that of
+/// the row at its tid.
+fn batch_is_exact(client: &mut Client, index: &Indexed, queries: &[String]) {
+    let Indexed { index, operator, .. } = index;
+    let queries = queries.join(", ");
+    let sql = format!(
+        "WITH q AS MATERIALIZED (SELECT no, v FROM unnest(ARRAY[{queries}]) WITH ORDINALITY u(v, no)),
+         found AS (
+             SELECT q.no, s.distance, t.v {operator} q.v AS real, row_number() OVER (PARTITION BY q.no ORDER BY s.distance) AS rank
+             FROM faiss.search('{index}', ARRAY[{queries}], 10, 65536, 1024) s LEFT JOIN t ON t.ctid = s.tid JOIN q ON q.no = s.query_no),
+         exact AS (
+             SELECT q.no, e.distance, row_number() OVER (PARTITION BY q.no ORDER BY e.distance) AS rank
+             FROM q, LATERAL (SELECT t.v {operator} q.v AS distance FROM t ORDER BY 1 LIMIT 10) e)
+         SELECT count(*) FROM found FULL JOIN exact USING (no, rank)
+         WHERE found.distance IS DISTINCT FROM exact.distance OR found.distance IS DISTINCT FROM found.real"
+    );
+    run(client, "SET enable_indexscan = off");
+    match client.query_one(&sql, &[]) {
+        Ok(row) => assert_eq!(row.get::<_, i64>(0), 0, "{index}: a batch differs"),
+        // REINDEX CONCURRENTLY has dropped the index that the name stood for when the statement was read.
+        Err(e) if describe(&e).contains("relation with OID") => {}
+        Err(e) => panic!("{index}: {}", describe(&e)),
+    }
 }
