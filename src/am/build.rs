@@ -13,6 +13,7 @@ use pages::meta::{CodeParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
+use super::graph;
 use super::heap_scan::Heap;
 use super::method::{FAISSIVF, Method, method_of};
 use super::models;
@@ -41,7 +42,7 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    fn of(index: pg_sys::Relation, metric: Metric) -> Self {
+    pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
         let (method, options) = (method_of(index).unwrap_or(&FAISSIVF), IvfOptions::of(index));
         let Some(dims) = rel::declared_dims(index) else {
             Report::new(
@@ -86,7 +87,7 @@ impl Frozen {
         self.method.has_lists || self.code.is_some()
     }
 
-    fn params<E: Element>(&self, trained: &Trained) -> MetaParams {
+    pub fn params<E: Element>(&self, trained: &Trained) -> MetaParams {
         MetaParams {
             element: E::TAG,
             metric: self.metric,
@@ -163,6 +164,9 @@ pub unsafe extern "C-unwind" fn ambuild(
 }
 
 fn build<E: Element>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f64, u64) {
+    if let Some(options) = IvfOptions::of(heap.index()).graph {
+        return graph::build::<E>(heap, frozen, &options);
+    }
     let trained = model.unwrap_or_else(|| {
         if !frozen.is_to_be_trained() {
             return Trained::untrained();

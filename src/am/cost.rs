@@ -15,7 +15,7 @@ use super::guc;
 use super::method::method_by_oid;
 use super::options::IvfOptions;
 use super::pages::PgPages;
-use super::relation::ivf_index;
+use super::relation::{Index, IvfIndex, frozen_index};
 
 /// Instead of infinity, which turns into NaN when the planner interpolates: more than any real
 /// plan.
@@ -234,7 +234,13 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
         Frozen::guess(nlist, guc::nprobe_for(&options))
     } else {
         // SAFETY: the planner's lock is enough, so none is taken.
-        unsafe { Frozen::of(index.indexoid) }
+        match unsafe { look_into(index.indexoid) } {
+            (Index::Lists(ivf), options) => Frozen::of(&ivf, &options),
+            (Index::Graph(graph), options) => {
+                let pages = f64::from(index.pages).max(1.0);
+                return Shape::Graph(graph::Shape::of(&graph.meta, &options, tuples, pages));
+            }
+        }
     };
     Shape::Lists(ListShape {
         tuples,
@@ -263,34 +269,38 @@ impl Frozen {
         Self { nlist, nprobe, dims: DIMS_UNKNOWN, reranked: 0.0, kept_pages: 0.0 }
     }
 
-    /// # Safety
-    /// The planner holds a lock on the index.
-    unsafe fn of(index: pg_sys::Oid) -> Self {
-        let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
-        // SAFETY: the caller's promise; the relation outlives `pages`.
-        unsafe {
-            let rel = pg_sys::index_open(index, no_lock);
-            let options = IvfOptions::of(rel);
-            let nprobe = guc::nprobe_for(&options);
-            let ivf = ivf_index(rel, &PgPages::new(rel));
-            pg_sys::index_close(rel, no_lock);
-            let meta = &ivf.meta;
-            let mut kept = 1 + meta.centroid_pages() + meta.directory_pages();
-            let mut reranked = 0.0;
-            if let Some(coded) = &meta.coded {
-                kept += model::n_pages(coded.model_len(meta.dims));
-                let automatic = coded.params.kind.k_factor(meta.dims) as u32;
-                let k_factor = guc::k_factor_for(&options).unwrap_or(automatic);
-                reranked = ROWS_FIRST * f64::from(k_factor);
-            }
-            Self {
-                nlist: meta.nlist as f64,
-                nprobe: nprobe.into(),
-                dims: meta.dims as f64,
-                reranked,
-                kept_pages: kept as f64,
-            }
+    fn of(ivf: &IvfIndex, options: &IvfOptions) -> Self {
+        let meta = &ivf.meta;
+        let mut kept = 1 + meta.centroid_pages() + meta.directory_pages();
+        let mut reranked = 0.0;
+        if let Some(coded) = &meta.coded {
+            kept += model::n_pages(coded.model_len(meta.dims));
+            let automatic = coded.params.kind.k_factor(meta.dims) as u32;
+            let k_factor = guc::k_factor_for(options).unwrap_or(automatic);
+            reranked = ROWS_FIRST * f64::from(k_factor);
         }
+        Self {
+            nlist: meta.nlist as f64,
+            nprobe: guc::nprobe_for(options).into(),
+            dims: meta.dims as f64,
+            reranked,
+            kept_pages: kept as f64,
+        }
+    }
+}
+
+/// What an index is made of, and its options.
+///
+/// # Safety
+/// The planner holds a lock on the index.
+unsafe fn look_into(index: pg_sys::Oid) -> (Index, IvfOptions) {
+    let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+    // SAFETY: the caller's promise; the relation outlives its pages.
+    unsafe {
+        let rel = pg_sys::index_open(index, no_lock);
+        let found = (frozen_index(rel, &PgPages::new(rel)), IvfOptions::of(rel));
+        pg_sys::index_close(rel, no_lock);
+        found
     }
 }
 

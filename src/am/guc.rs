@@ -306,7 +306,8 @@ mod tests {
     use pgrx::pg_test;
 
     use super::{
-        IterativeScan, build_threads, iterative_scan, k_factor_for, max_scan_tuples, nprobe_for,
+        IterativeScan, build_threads, ef_search_for, iterative_scan, k_factor_for, max_scan_tuples,
+        nprobe_for,
     };
     use crate::am::options::IvfOptions;
     use crate::am::testing::{refusal, run};
@@ -342,6 +343,16 @@ mod tests {
     }
 
     #[pg_test]
+    fn pgtest_only_an_explicit_ef_search_wins_over_the_index() {
+        let of = |ef_search| ef_search_for(&IvfOptions { ef_search, ..IvfOptions::default() });
+        assert_eq!((of(None), of(Some(7))), (32, 7));
+        run("SET faiss.efSearch = 50");
+        assert_eq!((of(None), of(Some(7))), (50, 50));
+        run("RESET faiss.efsearch");
+        assert_eq!((of(None), of(Some(7))), (32, 7));
+    }
+
+    #[pg_test]
     fn pgtest_nprobe_forgets_what_was_rolled_back() {
         let raised = refusal("DO $$ BEGIN SET LOCAL faiss.nprobe = 33; RAISE 'undo'; END $$");
         assert!(raised.contains("undo"), "{raised}");
@@ -363,6 +374,8 @@ mod tests {
             "nprobe = 65537",
             "k_factor = -1",
             "k_factor = 1025",
+            "efSearch = 0",
+            "efSearch = 65537",
             "iterative_scan = maybe",
             "max_scan_tuples = 0",
         ] {

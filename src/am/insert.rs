@@ -1,6 +1,4 @@
-//! `aminsert`: one row, coded if the index has a code, into the list of its nearest centroid.
-
-use std::rc::Rc;
+//! `aminsert`: one row, coded if the index has a code, into the list of its nearest centroid, or into a graph.
 
 use ann::codec::Coding;
 use ann::element::Element;
@@ -13,10 +11,12 @@ use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
 use super::datum::Varlena;
+use super::graph;
+use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::pages::PgPages;
 use super::rel::tid_of;
-use super::relation::{IvfIndex, TrainedCode, ivf_index};
+use super::relation::{Index, IvfIndex, TrainedCode, frozen_index};
 use super::report::{checked, wrong_dimensions};
 
 /// A row's vector with what the list needs to know of it. Under cosine a vector without direction
@@ -53,33 +53,43 @@ pub unsafe extern "C-unwind" fn aminsert(
             return false;
         }
         let tid = tid_of(heap_tid);
-        let mut pages = PgPages::new(index);
-        let ivf = ivf_index(index, &pages);
-        pages.remember(Rc::clone(&ivf.recent));
         match opclass_of(index).element {
-            ElementType::F16 => insert::<f16>(index, &pages, &ivf, tid, *values),
-            ElementType::F32 => insert::<f32>(index, &pages, &ivf, tid, *values),
+            ElementType::F16 => insert::<f16>(index, tid, *values),
+            ElementType::F32 => insert::<f32>(index, tid, *values),
         }
     }
     false
 }
 
 /// # Safety
-/// `value` must be a vector of element type `E`.
-unsafe fn insert<E: Element>(
+/// `index` must be open and `value` a vector of element type `E`.
+unsafe fn insert<E: Element>(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
+    // SAFETY: the caller's promise.
+    let (mut pages, vector) = unsafe { (PgPages::new(index), Varlena::<E>::from_datum(value)) };
+    let frozen = frozen_index(index, &pages);
+    pages.remember(frozen.recent());
+    let (metric, dims) = frozen.metric_and_dims();
+    if vector.dims() != dims {
+        wrong_dimensions(dims, vector.dims());
+    }
+    let Some(row) = Placed::new(metric, vector.elements()) else { return };
+    match frozen {
+        Index::Graph(graph) => graph::insert(index, &pages, &graph, tid, &row),
+        Index::Lists(_) if method_of(index).is_some_and(|method| method.is_graph) => {
+            graph::insert_into_list(index, &pages, tid, &row);
+        }
+        Index::Lists(lists) => insert_into_lists(index, &pages, &lists, tid, &row),
+    }
+}
+
+/// Adds a row to the list of its nearest centroid.
+pub fn insert_into_lists<E: Element>(
     index: pg_sys::Relation,
     pages: &PgPages,
     ivf: &IvfIndex,
     tid: Tid,
-    value: pg_sys::Datum,
+    row: &Placed<'_, E>,
 ) {
-    // SAFETY: the operator class says the column holds vectors of E.
-    let vector = unsafe { Varlena::<E>::from_datum(value) };
-    let dims = ivf.meta.dims;
-    if vector.dims() != dims {
-        wrong_dimensions(dims, vector.dims());
-    }
-    let Some(row) = Placed::new(ivf.meta.metric, vector.elements()) else { return };
     if let Some(code) = &ivf.code {
         insert_coded(index, pages, ivf, code, tid, row.elements);
         return;

@@ -6,6 +6,7 @@
 //! calling the server while it unwinds is not allowed.
 
 pub mod ahead;
+mod append;
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -22,6 +23,8 @@ use pgrx::pg_sys::ForkNumber::Type as Fork;
 use super::interrupts::check_for_interrupts;
 use super::recent::RecentBuffers;
 use super::rel::{self, INVALID_SUBXID};
+
+pub use append::PgAppend;
 
 const _: () = assert!(PAGE_SIZE == pg_sys::BLCKSZ as usize);
 const _: () = assert!(INVALID_BLKNO == pg_sys::InvalidBlockNumber);
@@ -352,7 +355,10 @@ impl Pages for PgPages {
     }
 
     fn prefetch(&self, blkno: Blkno) {
-        if self.cold.get() > 0 {
+        let recent = self.recent.as_ref().and_then(|recent| recent.peek(blkno));
+        if let Some(buffer) = recent {
+            ahead::ask_for_descriptor(buffer);
+        } else if self.cold.get() > 0 {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
             // SAFETY: the relation is open; a block past the end is harmless here.
             unsafe { pg_sys::PrefetchBuffer(self.rel, fork, blkno) };

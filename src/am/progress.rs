@@ -24,6 +24,12 @@ pub enum Phase {
     AssigningRows,
     /// Merging the rows by list and writing the index's pages.
     WritingPages,
+    /// Second heap pass of a graph: coding every row.
+    CodingRows,
+    /// Linking the rows of a graph; as many are done and to do as the row counts say.
+    BuildingGraph,
+    /// Rows for which memory had no room go into the graph one by one.
+    InsertingRows,
 }
 
 /// What the server sets before the build begins.
@@ -42,6 +48,9 @@ impl Phase {
             Self::WritingPages => 4,
             Self::TrainingRotation => 5,
             Self::TrainingCodes => 6,
+            Self::CodingRows => 7,
+            Self::BuildingGraph => 8,
+            Self::InsertingRows => 9,
             Self::KMeans { iteration, n_iter } => {
                 KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
             }
@@ -57,6 +66,9 @@ impl Phase {
             4 => "writing pages",
             5 => "training rotation",
             6 => "training codes",
+            7 => "coding rows",
+            8 => "building graph",
+            9 => "inserting rows",
             KMEANS.. => {
                 let (n_iter, i) =
                     ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);

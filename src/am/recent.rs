@@ -32,6 +32,11 @@ impl RecentBuffers {
         self.buffers.borrow().get(blkno as usize).copied().filter(|&buffer| buffer != 0)
     }
 
+    /// Where `blkno` was last, to be looked at and no more.
+    pub fn peek(&self, blkno: Blkno) -> Option<pg_sys::Buffer> {
+        self.buffers.borrow().get(blkno as usize).copied().filter(|&buffer| buffer != 0)
+    }
+
     /// Remembers that `blkno` is in `buffer`.
     pub fn set(&self, blkno: Blkno, buffer: pg_sys::Buffer) {
         let at = blkno as usize;

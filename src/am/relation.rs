@@ -1,13 +1,14 @@
 //! What every callback needs of an index and must not decode each time: its metapage, its centroids
-//! and its trained code, kept once per backend and storage.
+//! and its trained code, or its grid, kept once per backend and storage.
 //!
 //! All are written at build and never change afterwards, so an entry is right as long as the
 //! relation keeps its file. The relcache callback drops entries of relations that changed; a
-//! running scan keeps its own reference.
+//! running scan keeps its own reference. One thing can happen: a list of few rows becomes a graph.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
+use ann::Metric;
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Space, Stored};
 use ann::coded_coarse::{CODED_NLIST_MIN, CodedCoarse};
@@ -15,17 +16,21 @@ use ann::parallel::{self, Job};
 use ann::rotation::Rotation;
 use pages::Error;
 use pages::coded::model;
+use pages::hnsw;
 use pages::ivf::centroids::read_centroids;
 use pages::ivf::lists::View;
-use pages::meta::{Coded, Meta};
-use pgrx::{pg_guard, pg_sys};
+use pages::meta::{Coded, META_BLKNO, Meta};
+use pages::store::Pages;
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 
+use super::graph::HnswIndex;
 use super::interrupts::check_for_interrupts;
+use super::method::method_of;
 use super::pages::PgPages;
 use super::quantizers::parts;
 use super::recent::RecentBuffers;
 use super::rel;
-use super::report::checked;
+use super::report::{Report, checked};
 use super::transform::Transform;
 
 /// How many indexes a backend remembers, and how many bytes of centroids and codebooks.
@@ -118,10 +123,55 @@ impl IvfIndex {
     }
 }
 
+/// The frozen part of an index of any kind.
+#[derive(Clone)]
+pub enum Index {
+    /// Inverted lists, or a single one: also a graph that has too few rows yet.
+    Lists(Rc<IvfIndex>),
+    Graph(Rc<HnswIndex>),
+}
+
+impl Index {
+    fn read(pages: &PgPages) -> Result<Self, Error> {
+        Ok(match is_graph(pages)? {
+            true => Self::Graph(Rc::new(HnswIndex::read(pages)?)),
+            false => Self::Lists(Rc::new(IvfIndex::read(pages)?)),
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Lists(index) => index.bytes(),
+            Self::Graph(index) => index.bytes(),
+        }
+    }
+
+    /// How nearness is measured, and the elements of a vector.
+    pub fn metric_and_dims(&self) -> (Metric, usize) {
+        match self {
+            Self::Lists(index) => (index.meta.metric, index.meta.dims),
+            Self::Graph(index) => (index.meta.params.metric, index.meta.params.dims),
+        }
+    }
+
+    /// Where its blocks were last found in shared buffers.
+    pub fn recent(&self) -> Rc<RecentBuffers> {
+        Rc::clone(match self {
+            Self::Lists(index) => &index.recent,
+            Self::Graph(index) => &index.recent,
+        })
+    }
+}
+
+/// Whether the metapage is that of a graph.
+fn is_graph(pages: &PgPages) -> Result<bool, Error> {
+    Ok(hnsw::Meta::is_graph(&*pages.read(META_BLKNO)?))
+}
+
 struct Entry {
     relid: pg_sys::Oid,
     file_number: u32,
-    index: Rc<IvfIndex>,
+    index: Index,
 }
 
 thread_local! {
@@ -130,8 +180,20 @@ thread_local! {
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The frozen part of the open index `rel`, from the cache or from its pages.
+/// The frozen part of an index that is no graph. Raises 0A000 for a graph.
 pub fn ivf_index(rel: pg_sys::Relation, pages: &PgPages) -> Rc<IvfIndex> {
+    match frozen_index(rel, pages) {
+        Index::Lists(index) => index,
+        Index::Graph(_) => Report::new(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!("index \"{}\" is a graph and has no inverted lists", rel::name(rel)),
+        )
+        .error(),
+    }
+}
+
+/// The frozen part of the open index `rel`, from the cache or from its pages.
+pub fn frozen_index(rel: pg_sys::Relation, pages: &PgPages) -> Index {
     // SAFETY: an open relation.
     let relid = unsafe { (*rel).rd_id };
     let file_number = rel::file_number(rel);
@@ -139,16 +201,16 @@ pub fn ivf_index(rel: pg_sys::Relation, pages: &PgPages) -> Rc<IvfIndex> {
         let at = cache.iter().rposition(|e| e.relid == relid && e.file_number == file_number)?;
         let last = cache.len() - 1;
         cache.swap(at, last);
-        cache.last().map(|e| Rc::clone(&e.index))
+        cache.last().map(|e| e.index.clone())
     });
-    if let Some(index) = hit {
+    if let Some(index) = hit.filter(|index| !has_become_graph(rel, pages, index)) {
         return index;
     }
     register();
-    let index = Rc::new(checked(rel, IvfIndex::read(pages)));
+    let index = checked(rel, Index::read(pages));
     CACHE.with_borrow_mut(|cache| {
         cache.retain(|e| e.relid != relid);
-        cache.push(Entry { relid, file_number, index: Rc::clone(&index) });
+        cache.push(Entry { relid, file_number, index: index.clone() });
         while cache.len() > ENTRIES_MAX
             || cache.len() > 1 && cache.iter().map(|e| e.index.bytes()).sum::<usize>() > BYTES_MAX
         {
@@ -156,6 +218,12 @@ pub fn ivf_index(rel: pg_sys::Relation, pages: &PgPages) -> Rc<IvfIndex> {
         }
     });
     index
+}
+
+/// Whether somebody made a graph of the list that this backend knows.
+fn has_become_graph(rel: pg_sys::Relation, pages: &PgPages, known: &Index) -> bool {
+    let is_list = matches!(known, Index::Lists(_));
+    is_list && method_of(rel).is_some_and(|m| m.is_graph) && checked(rel, is_graph(pages))
 }
 
 fn register() {

@@ -162,9 +162,9 @@ impl<E: Element> Exact for TableRows<'_, E> {
 }
 
 /// Exact keys of all candidates but one.
-struct Others<'a> {
-    rows: &'a mut dyn Exact,
-    left_out: Tid,
+pub struct Others<'a> {
+    pub rows: &'a mut dyn Exact,
+    pub left_out: Tid,
 }
 
 impl Exact for Others<'_> {

@@ -3,8 +3,6 @@
 //! The scan's state belongs to the memory context of the scan and is dropped with it. Between two
 //! calls it holds no lock and no pin: everything it keeps is its own copy.
 
-use std::rc::Rc;
-
 use ann::element::Element;
 use half::f16;
 use pages::ivf::probe::Probe;
@@ -12,6 +10,7 @@ use pages::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
+use super::graph::GraphSearch;
 use super::guc;
 use super::left_out;
 use super::method::method_of;
@@ -19,7 +18,7 @@ use super::opclass::{ElementType, opclass_of};
 use super::options::IvfOptions;
 use super::pages::PgPages;
 use super::rel;
-use super::relation::{IvfIndex, ivf_index};
+use super::relation::{Index, frozen_index};
 use super::report::{Report, checked};
 use super::rerank::CodedSearch;
 use super::table_end::TableEnd;
@@ -29,6 +28,27 @@ enum Search {
     F32(Scan<Probe<f32>>),
     F16(Scan<Probe<f16>>),
     Coded(Box<CodedSearch>),
+    Graph(Box<GraphSearch>),
+}
+
+impl Search {
+    /// Lets go of what must not be held while the scan waits to be started over.
+    fn rest(&mut self) {
+        match self {
+            Self::F32(_) | Self::F16(_) => {}
+            Self::Coded(search) => search.rest(),
+            Self::Graph(search) => search.rest(),
+        }
+    }
+
+    /// Frees what the server knows of.
+    fn end(&mut self) {
+        match self {
+            Self::F32(_) | Self::F16(_) => {}
+            Self::Coded(search) => search.end(),
+            Self::Graph(search) => search.end(),
+        }
+    }
 }
 
 /// What hangs on `IndexScanDesc.opaque`.
@@ -36,7 +56,7 @@ struct ScanState {
     pages: PgPages,
     search: Search,
     /// None until the first row of a (re)scan is asked for.
-    running: Option<Rc<IvfIndex>>,
+    running: Option<Index>,
     end: TableEnd,
 }
 
@@ -76,9 +96,7 @@ pub unsafe extern "C-unwind" fn amrescan(
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
-        if let Search::Coded(search) = &mut state.search {
-            search.rest();
-        }
+        state.search.rest();
         let n = norderbys.min((*scan).numberOfOrderBys).max(0) as usize;
         if !orderbys.is_null() && n > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, n);
@@ -103,11 +121,16 @@ pub unsafe extern "C-unwind" fn amgettuple(
             state.running = Some(start(scan, state));
             rel::count_scan(index);
         }
-        let Some(ivf) = state.running.clone() else { return false };
-        let found = match &mut state.search {
-            Search::F32(search) => search.next(&state.pages, &ivf.view()),
-            Search::F16(search) => search.next(&state.pages, &ivf.view()),
-            Search::Coded(search) => search.next(&state.pages, &ivf),
+        let found = match (state.running.clone(), &mut state.search) {
+            (Some(Index::Lists(ivf)), Search::F32(search)) => {
+                search.next(&state.pages, &ivf.view())
+            }
+            (Some(Index::Lists(ivf)), Search::F16(search)) => {
+                search.next(&state.pages, &ivf.view())
+            }
+            (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&state.pages, &ivf),
+            (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&state.pages, &graph),
+            _ => Ok(None),
         };
         let Some(found) = checked(index, found) else { return false };
         state.end.require(scan, found.tid);
@@ -126,9 +149,7 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
-        if let Search::Coded(search) = &mut state.search {
-            search.end();
-        }
+        state.search.end();
         state.search = Search::F32(Scan::new());
     }
 }
@@ -160,7 +181,7 @@ fn method_name(index: pg_sys::Relation) -> &'static str {
 }
 
 /// Freezes query and search parameters for the rows to come.
-unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfIndex> {
+unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
     // SAFETY: the caller's scan; without an ORDER BY the cost estimate keeps the planner away.
     unsafe {
         let index = (*scan).indexRelation;
@@ -174,8 +195,8 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
             )
             .error();
         }
-        let ivf = ivf_index(index, &state.pages);
-        state.pages.remember(Rc::clone(&ivf.recent));
+        let frozen = frozen_index(index, &state.pages);
+        state.pages.remember(frozen.recent());
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = IvfOptions::of(index);
@@ -186,18 +207,29 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
             tranche: TRANCHE_FIRST,
         };
         let element = opclass_of(index).element;
-        let dims = ivf.meta.dims;
+        let (_, dims) = frozen.metric_and_dims();
         let (query, params) = match element {
             ElementType::F32 => query_of::<f32>(dims, value, params),
             ElementType::F16 => query_of::<f16>(dims, value, params),
         };
-        if let Some(code) = &ivf.code {
-            let automatic = code.coded.params.kind.k_factor(dims);
-            let k_factor = guc::k_factor_for(&options).map_or(automatic, |k| k as usize);
-            let search = coded_search(scan, state);
-            search.begin(&ivf, element, &query, params, k_factor);
-            search.leave_out(left_out::row_of(index));
-            return ivf;
+        match &frozen {
+            Index::Graph(graph) => {
+                let ef = guc::ef_search_for(&options) as usize;
+                let search = graph_search(scan, state);
+                search.begin(graph, element, &query, params, ef);
+                search.leave_out(left_out::row_of(index));
+                return frozen;
+            }
+            Index::Lists(ivf) => {
+                if let Some(code) = &ivf.code {
+                    let automatic = code.coded.params.kind.k_factor(dims);
+                    let k_factor = guc::k_factor_for(&options).map_or(automatic, |k| k as usize);
+                    let search = coded_search(scan, state);
+                    search.begin(ivf, element, &query, params, k_factor);
+                    search.leave_out(left_out::row_of(index));
+                    return frozen;
+                }
+            }
         }
         match (element, &mut state.search) {
             (ElementType::F32, Search::F32(search)) => search.begin(&query, params),
@@ -213,7 +245,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Rc<IvfInd
                 *other = Search::F16(search);
             }
         }
-        ivf
+        frozen
     }
 }
 
@@ -227,6 +259,20 @@ unsafe fn coded_search(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> &m
             Search::Coded(ref mut search) => return search,
             // SAFETY: the state does not outlive the scan.
             _ => state.search = Search::Coded(Box::new(unsafe { CodedSearch::new(scan) })),
+        }
+    }
+}
+
+/// The scan's search of a graph, made when it is first needed.
+///
+/// # Safety
+/// As [`amgettuple`].
+unsafe fn graph_search(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> &mut GraphSearch {
+    loop {
+        match state.search {
+            Search::Graph(ref mut search) => return search,
+            // SAFETY: the state does not outlive the scan.
+            _ => state.search = Search::Graph(Box::new(unsafe { GraphSearch::new(scan) })),
         }
     }
 }

@@ -21,41 +21,68 @@ impl TempRuns {
 
 impl Runs for TempRuns {
     fn create(&mut self) -> Result<(), Error> {
-        // SAFETY: closed on drop, or by the resource owner when the transaction aborts.
-        self.0.push(TempFile(unsafe { pg_sys::BufFileCreateTemp(false) }));
+        self.0.push(TempFile::new());
         Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        check_for_interrupts();
-        let file = self.file(self.0.len().wrapping_sub(1))?;
-        // SAFETY: an open file; the server only reads the bytes.
-        unsafe {
-            let from = bytes.as_ptr().cast::<c_void>();
-            #[cfg(any(feature = "pg14", feature = "pg15"))]
-            pg_sys::BufFileWrite(file.0, from.cast_mut(), bytes.len());
-            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-            pg_sys::BufFileWrite(file.0, from, bytes.len());
-        }
-        Ok(())
+        self.file(self.0.len().wrapping_sub(1))?.append(bytes)
     }
 
     fn rewind(&mut self, run: usize) -> Result<(), Error> {
-        // SAFETY: an open file.
-        let failed = unsafe { pg_sys::BufFileSeek(self.file(run)?.0, 0, 0, libc::SEEK_SET) };
-        if failed == 0 { Ok(()) } else { Err(Error::Spill("could not rewind it".into())) }
+        self.file(run)?.seek(0)
     }
 
     fn read(&mut self, run: usize, out: &mut [u8]) -> Result<usize, Error> {
-        check_for_interrupts();
-        let file = self.file(run)?;
-        // SAFETY: an open file and a buffer of that length.
-        Ok(unsafe { pg_sys::BufFileRead(file.0, out.as_mut_ptr().cast(), out.len()) })
+        self.file(run)?.read(out)
     }
 }
 
 /// A temporary file, written, then read.
-struct TempFile(*mut pg_sys::BufFile);
+pub struct TempFile(*mut pg_sys::BufFile);
+
+impl TempFile {
+    pub fn new() -> Self {
+        // SAFETY: closed on drop, or by the resource owner when the transaction aborts.
+        Self(unsafe { pg_sys::BufFileCreateTemp(false) })
+    }
+
+    /// Writes where the file is at: at its end, unless it was read.
+    pub fn append(&self, bytes: &[u8]) -> Result<(), Error> {
+        check_for_interrupts();
+        // SAFETY: an open file; the server only reads the bytes.
+        unsafe {
+            let from = bytes.as_ptr().cast::<c_void>();
+            #[cfg(any(feature = "pg14", feature = "pg15"))]
+            pg_sys::BufFileWrite(self.0, from.cast_mut(), bytes.len());
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            pg_sys::BufFileWrite(self.0, from, bytes.len());
+        }
+        Ok(())
+    }
+
+    fn seek(&self, offset: i64) -> Result<(), Error> {
+        // SAFETY: an open file; the server finds the segment of an offset beyond the first.
+        let failed = unsafe { pg_sys::BufFileSeek(self.0, 0, offset, libc::SEEK_SET) };
+        if failed == 0 { Ok(()) } else { Err(Error::Spill("could not go to a place in it".into())) }
+    }
+
+    /// Fewer bytes than asked for only at the end.
+    fn read(&self, out: &mut [u8]) -> Result<usize, Error> {
+        check_for_interrupts();
+        // SAFETY: an open file and a buffer of that length.
+        Ok(unsafe { pg_sys::BufFileRead(self.0, out.as_mut_ptr().cast(), out.len()) })
+    }
+
+    /// Fills `out` with what was written from `offset` on.
+    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.seek(offset as i64)?;
+        match self.read(out)? {
+            n if n == out.len() => Ok(()),
+            n => Err(Error::Spill(format!("it ends {} bytes early", out.len() - n))),
+        }
+    }
+}
 
 impl Drop for TempFile {
     fn drop(&mut self) {

@@ -21,7 +21,7 @@ use super::quantizers::{OPQ_ROWS, Trained, phase_of, quantizers};
 use super::rel;
 use super::report::Report;
 
-/// Rows drawn where there are no lists to train: enough for a mean, and for the ranges of stored vectors.
+/// Rows drawn where there are no lists to train: enough for a mean, for the ranges of stored vectors, and for a grid.
 const ROWS_WITHOUT_LISTS: usize = 16_384;
 
 /// Whose rows are trained on, and what for.
@@ -79,6 +79,35 @@ pub struct Sample {
     pub rows: u64,
     /// Whether memory, not the table, set the size of the sample.
     cut_by_memory: bool,
+}
+
+impl Sample {
+    /// A sample drawn elsewhere, n × dims.
+    pub fn of(points: Vec<f32>, dims: usize) -> Self {
+        let n = points.len() / dims.max(1);
+        Self { points, n, rows: n as u64, cut_by_memory: false }
+    }
+
+    /// Rows drawn for the grid of a graph at most.
+    pub fn rows_max_of_graph(dims: usize) -> usize {
+        let vectors = memory_bytes_max() / (dims.max(1) * size_of::<f32>());
+        vectors.clamp(1, ROWS_WITHOUT_LISTS)
+    }
+
+    /// Rows drawn.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Rows that can be indexed, seen by the pass.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// n × dims, as the column has them.
+    pub fn into_points(self) -> Vec<f32> {
+        self.points
+    }
 }
 
 /// How much training may take: what maintenance_work_mem has room for, in vectors of 32-bit floats.
@@ -215,6 +244,9 @@ impl Sample {
 
 /// Rows that training the code or its rotation would like to have.
 fn code_rows(frozen: &Frozen) -> usize {
+    if frozen.method.is_graph {
+        return ROWS_WITHOUT_LISTS;
+    }
     frozen.code.map_or(0, |code| {
         let opq = matches!(code.rotation, RotationKind::Opq { .. });
         let rows = code.kind.training_rows().max(if opq { OPQ_ROWS } else { 0 });

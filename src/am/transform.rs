@@ -20,6 +20,11 @@ impl<'a> Transform<'a> {
         Self { normalize: params.normalize || metric == Metric::Cosine, rotation }
     }
 
+    /// Division by the norm at most.
+    pub fn unit_length(normalize: bool) -> Self {
+        Self { normalize, rotation: None }
+    }
+
     /// One vector, into `out`.
     pub fn apply<E: Element>(&self, elements: &[E], out: &mut Vec<f32>) {
         let mut widened: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();

@@ -2,12 +2,14 @@
 //! is not written.
 
 use pages::tid::Tid;
-use pages::{coded, ivf};
+use pages::{coded, hnsw, ivf};
 use pgrx::{PgBox, pg_guard, pg_sys};
 
+use super::graph::ListLock;
+use super::method::method_of;
 use super::pages::PgPages;
 use super::rel::pointer_of;
-use super::relation::ivf_index;
+use super::relation::{Index, frozen_index};
 use super::report::checked;
 
 /// # Safety
@@ -23,7 +25,6 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
     unsafe {
         let index = (*info).index;
         let pages = PgPages::for_vacuum(index, (*info).strategy);
-        let opened = ivf_index(index, &pages);
         let is_dead = |tid: Tid| {
             let mut pointer = pointer_of(tid);
             // The server's function may raise an error, which must unwind through us.
@@ -31,9 +32,16 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
                 pg_sys::ffi::pg_guard_ffi_boundary(|| f(&raw mut pointer, callback_state))
             })
         };
-        let done = match opened.meta.coded {
-            Some(_) => coded::vacuum::bulk_delete(&pages, &opened.meta, is_dead),
-            None => ivf::vacuum::bulk_delete(&pages, &opened.meta, is_dead),
+        let lock = list_lock(index);
+        let done = match frozen_index(index, &pages) {
+            Index::Graph(graph) => {
+                drop(lock);
+                hnsw::vacuum::bulk_delete(&pages, &graph.view(), is_dead)
+            }
+            Index::Lists(lists) if lists.meta.coded.is_some() => {
+                coded::vacuum::bulk_delete(&pages, &lists.meta, is_dead)
+            }
+            Index::Lists(lists) => ivf::vacuum::bulk_delete(&pages, &lists.meta, is_dead),
         };
         let done = checked(index, done);
         let stats = allocated(stats);
@@ -67,10 +75,12 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
                 pg_sys::IndexFreeSpaceMapVacuum(index);
             }
         } else {
-            let opened = ivf_index(index, &pages);
-            let found = match opened.meta.coded {
-                Some(_) => coded::vacuum::stats(&pages, &opened.meta),
-                None => ivf::vacuum::stats(&pages, &opened.meta),
+            let found = match frozen_index(index, &pages) {
+                Index::Graph(graph) => hnsw::vacuum::stats(&pages, &graph.view()),
+                Index::Lists(lists) if lists.meta.coded.is_some() => {
+                    coded::vacuum::stats(&pages, &lists.meta)
+                }
+                Index::Lists(lists) => ivf::vacuum::stats(&pages, &lists.meta),
             };
             let found = checked(index, found);
             (*stats).num_index_tuples = found.live as f64;
@@ -78,6 +88,11 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
         (*stats).num_pages = checked(index, pages::store::Pages::n_blocks(&pages));
         stats
     }
+}
+
+/// Keeps the list of a method of graphs a list.
+fn list_lock(index: pg_sys::Relation) -> Option<ListLock> {
+    method_of(index).filter(|method| method.is_graph).map(|_| ListLock::shared(index))
 }
 
 /// The statistics handed from call to call, allocated by the first.

@@ -66,8 +66,9 @@ impl OpenIndex {
 
     /// As of FAISS's IndexFlat: without lists only a code is trained, if one is asked for.
     pub fn has_nothing_to_train(&self) -> bool {
-        let options = IvfOptions::of(self.rel);
-        !self.method.has_lists && options.code.is_none() && options.model.is_none()
+        let (method, options) = (self.method, IvfOptions::of(self.rel));
+        let has_parts = method.has_lists || method.is_graph;
+        !has_parts && options.code.is_none() && options.model.is_none()
     }
 
     pub fn pages(&self) -> PgPages {

@@ -157,12 +157,13 @@ fn rebuild(client: &mut Client, n: u64) {
     );
     assert_sound(client, "other");
     run(client, "DROP INDEX CONCURRENTLY other");
+    run(client, "REINDEX INDEX CONCURRENTLY t_g");
 }
 
-/// The row nearest to an anchor's own vector is the anchor; under cosine, too.
+/// The row nearest to an anchor's own vector is the anchor; under cosine and in a graph, too.
 fn find_anchor(client: &mut Client, dims: usize, n: u64) {
     let key = FIRST_ANCHOR + (n % ANCHORS as u64) as i64;
-    let operator = ["<->", "<=>"][(n % 2) as usize];
+    let operator = ["<->", "<=>", "<+>"][(n % 3) as usize];
     let sql = format!(
         "SET enable_seqscan = off; SET faiss.nprobe = 8;
          PREPARE nearest AS SELECT id FROM t ORDER BY v {operator} made({key}, {dims}) LIMIT 1"

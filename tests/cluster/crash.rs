@@ -20,8 +20,8 @@ const WRITERS: usize = 3;
 const BESIDE: [&[&str]; 6] = [
     &["CHECKPOINT"],
     &["VACUUM t"],
-    &["REINDEX INDEX t_v", "REINDEX INDEX t_fs", "REINDEX INDEX t_rb"],
-    &["REINDEX INDEX CONCURRENTLY t_rb", "VACUUM t", "REINDEX INDEX CONCURRENTLY t_v"],
+    &["REINDEX INDEX t_v", "REINDEX INDEX t_fs", "REINDEX INDEX t_rb", "REINDEX INDEX t_g"],
+    &["REINDEX INDEX CONCURRENTLY t_rb", "VACUUM t", "REINDEX INDEX CONCURRENTLY t_g"],
     &[
         "CREATE INDEX other ON t USING faissivf (v) WITH (nlist = 5, code = sq8)",
         "DROP INDEX other",
@@ -220,6 +220,8 @@ fn killed_during_a_build() {
         ("assigning rows", BUILD_CODED),
         ("writing pages", BUILD_FLAT),
         ("writing pages", BUILD_CODED),
+        ("building graph", BUILD_GRAPH),
+        ("writing pages", BUILD_GRAPH),
     ];
     for round in 0..rounds(phases.len() as u64) {
         let (phase, build) = phases[round as usize % phases.len()];
@@ -243,6 +245,11 @@ const BUILD_FLAT: &[&str] =
     &["CREATE INDEX built ON t USING faissivf (v) WITH (nlist = 100)", "DROP INDEX built"];
 const BUILD_CODED: &[&str] = &[
     "CREATE INDEX built ON t USING faissivf (v) WITH (factory = 'OPQ16,IVF100,PQ16x4fs,RFlat')",
+    "DROP INDEX built",
+];
+
+const BUILD_GRAPH: &[&str] = &[
+    "CREATE INDEX built ON t USING faisshnsw (v) WITH (m = 8, efConstruction = 20)",
     "DROP INDEX built",
 ];
 

@@ -15,7 +15,7 @@ use postgres::Client;
 use xtask::cluster::{Cluster, Shutdown};
 
 const DATABASE: &str = "damage";
-const VICTIMS: u64 = 120;
+const VICTIMS: u64 = 160;
 const PAGE: usize = 8192;
 const HEADER: usize = 24;
 /// The end of a page: kind, owner, version.
@@ -24,7 +24,11 @@ const OPAQUE: usize = PAGE - 16;
 const FLAT_KINDS: &[u16] = &[1, 2, 3, 4, 5, 6];
 /// The same where codes are stored; vectors, too, if the index itself refines.
 const CODED_KINDS: &[u16] = &[1, 2, 3, 7, 8, 9, 5, 6];
-const LAST_KIND: u16 = 9;
+/// Those of a graph.
+const GRAPH_KINDS: &[u16] = &[1, 5, 9, 10, 11, 12, 13, 14];
+const LAST_KIND: u16 = 14;
+/// One victim in so many is a graph.
+const GRAPH_EVERY: u64 = 4;
 
 /// An index to be damaged, and what of it was.
 struct Victim {
@@ -73,18 +77,29 @@ fn damaged_pages_end_in_a_result_or_in_xx002() {
 }
 
 impl Victim {
-    /// Every third has vectors over several pages, two in four hold codes; all have pages that
-    /// VACUUM freed.
+    /// Every third has vectors over several pages, two in four hold codes, every fourth is a graph;
+    /// all have places that VACUUM freed.
     fn create(cluster: &Cluster, client: &mut Client, no: u64) -> Self {
         let table = format!("d{no}");
-        let (dims, rows) = if no % 3 == 2 { (5000, 24) } else { (16, 400) };
-        let (operator, class, code) = [
-            ("<->", "vector_l2_ops", "flat".to_owned()),
-            ("<->", "vector_l2_ops", format!("pqfs, m = {}", dims / 2)),
-            ("<=>", "vector_cosine_ops", "flat".to_owned()),
-            ("<#>", "vector_ip_ops", "rabitq, refine = flat".to_owned()),
-        ][(no % 4) as usize]
-            .clone();
+        let is_graph = no % GRAPH_EVERY == GRAPH_EVERY - 1;
+        let (dims, rows) = match no % 3 {
+            2 if is_graph => (700, 1200),
+            _ if is_graph => (16, 1200),
+            2 => (5000, 24),
+            _ => (16, 400),
+        };
+        let lists = |code: &str| format!("nlist = 3, code = {code}");
+        let (operator, on, options) = match no % 7 {
+            0 if is_graph => ("<->", "faisshnsw (v vector_l2_ops)", "m = 4, code = sq8".to_owned()),
+            n if is_graph && n < 4 => ("<+>", "faisshnsw (v vector_l1_ops)", "m = 4".to_owned()),
+            _ if is_graph => ("<=>", "faisshnsw (v vector_cosine_ops)", "m = 4".to_owned()),
+            0 | 1 => ("<->", "faissivf (v vector_l2_ops)", lists("flat")),
+            2 | 3 => {
+                ("<->", "faissivf (v vector_l2_ops)", lists(&format!("pqfs, m = {}", dims / 2)))
+            }
+            4 => ("<=>", "faissivf (v vector_cosine_ops)", lists("flat")),
+            _ => ("<#>", "faissivf (v vector_ip_ops)", lists("rabitq, refine = flat")),
+        };
         let kept = rows / 4;
         let last = 500 + kept * (no % 2);
         for statement in [
@@ -92,10 +107,7 @@ impl Victim {
             format!(
                 "INSERT INTO {table} SELECT i, made(i, {dims}) FROM generate_series(1, {rows}) i"
             ),
-            format!(
-                "CREATE INDEX {table}_v ON {table} USING faissivf (v {class})
-                 WITH (nlist = 3, code = {code})"
-            ),
+            format!("CREATE INDEX {table}_v ON {table} USING {on} WITH ({options})"),
             // The places of the codes that were there at build are full: these get a shelf.
             format!(
                 "INSERT INTO {table} SELECT i, made(i, {dims}) FROM generate_series(501, {last}) i"
@@ -118,8 +130,13 @@ impl Victim {
     fn harm(&mut self, no: usize, random: &mut Random) -> u16 {
         let bytes = fs::read(&self.file).unwrap();
         let kinds: Vec<u16> = bytes.chunks_exact(PAGE).map(|page| u16_at(page, OPAQUE)).collect();
-        let among = if no.is_multiple_of(2) { FLAT_KINDS } else { CODED_KINDS };
-        let wanted = among[no / 2 % among.len()];
+        let among = match kinds.contains(&3) {
+            // A directory is what all but graphs have.
+            true if kinds.contains(&7) => CODED_KINDS,
+            true => FLAT_KINDS,
+            false => GRAPH_KINDS,
+        };
+        let wanted = among[no / 4 % among.len()];
         let of_kind: Vec<usize> = (0..kinds.len()).filter(|&b| kinds[b] == wanted).collect();
         let all: Vec<usize> = (0..kinds.len()).collect();
         let blkno = *random.pick(if of_kind.is_empty() { &all } else { &of_kind });
@@ -184,7 +201,8 @@ impl Victim {
         let (t, dims, operator) = (&self.table, self.dims, self.operator);
         let search = |limit: &str| {
             format!(
-                "SET enable_seqscan = off; SET enable_sort = off; SET faiss.nprobe = 3;
+                "SET enable_seqscan = off; SET enable_sort = off;
+                 SET faiss.nprobe = 3; SET faiss.efSearch = 400;
                  SELECT id FROM {t} ORDER BY v {operator} made(-1, {dims}) {limit}"
             )
         };

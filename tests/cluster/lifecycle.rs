@@ -62,7 +62,7 @@ fn dump_and_restore() {
         client.query(definitions, &[]).unwrap().iter().map(|row| row.get(0)).collect()
     };
     assert_eq!(of(&mut client), of(&mut restored));
-    assert_eq!(of(&mut client).len(), 5);
+    assert_eq!(of(&mut client).len(), 6);
 }
 
 #[test]
@@ -279,6 +279,6 @@ fn a_build_in_little_memory() {
         // Codes beside stored vectors are kept in a file of their own in any case.
         assert_eq!(files > 1, spills, "{files} files with {memory}");
         fine(&mut client, &queries);
-        run(&mut client, "DROP INDEX t_v, t_fs, t_rb");
+        run(&mut client, "DROP INDEX t_v, t_fs, t_rb, t_g");
     }
 }

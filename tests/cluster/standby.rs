@@ -81,6 +81,7 @@ fn a_standby_answers_equally_and_takes_over() {
             "REINDEX TABLE t",
             &format!("ALTER INDEX {kind} SET (nlist = {lists})"),
             &format!("REINDEX INDEX CONCURRENTLY {kind}"),
+            "REINDEX INDEX CONCURRENTLY t_g",
         ] {
             client.batch_execute(statement).unwrap();
             pair.assert_equal(&queries);

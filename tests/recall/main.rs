@@ -8,6 +8,7 @@
 mod baselines;
 mod codes;
 mod faiss;
+mod graphs;
 
 use std::path::PathBuf;
 
@@ -106,10 +107,12 @@ fn measure(name: &str, set: &Dataset) {
     create_index(&mut client, set.metric);
     let nlist = nlist(&mut client);
     let codes = codes::of(set.base.dims(), nlist, name == "dictionary");
+    // The first, without a code, is trained and gives its centroids to the others.
     let mut theirs = faiss::Theirs {
+        script: "ivf_recall.py",
         factories: vec![format!("IVF{nlist},Flat")],
-        k_factor: codes::K_FACTOR,
-        nprobes: NPROBES.to_vec(),
+        number: codes::K_FACTOR,
+        settings: NPROBES.to_vec(),
     };
     theirs.factories.extend(codes.iter().map(|code| code.theirs.clone()));
     let bounds = faiss::recalls(set, &truth, &theirs);
@@ -134,6 +137,7 @@ fn measure(name: &str, set: &Dataset) {
     for (code, bounds) in codes.iter().zip(&bounds[1..]) {
         codes::measure(&mut client, (name, set), &truth, code, bounds);
     }
+    graphs::measure(&mut client, (name, set), &truth);
 }
 
 fn exact_with_every_list(client: &mut Client, set: &Dataset, truth: &Truth, nlist: u32) {

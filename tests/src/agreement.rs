@@ -10,7 +10,7 @@ pub struct Indexed {
     pub column: String,
     pub operator: String,
     pub index: String,
-    /// Whether the index may hold lossy codes.
+    /// Whether the index goes by lossy codes, as a graph does.
     pub is_coded: bool,
 }
 
@@ -105,11 +105,14 @@ pub fn assert_sound(client: &mut Client, index: &str) {
     assert!(problems.is_empty(), "{index} is broken:\n{}", problems.join("\n"));
 }
 
-/// The largest settings stand for all lists, and for as many candidates of a lossy code as can be
-/// had. To ask the index for their number would name it by an OID
+/// The largest settings stand for all lists, for as many candidates of a lossy code as can be had, and
+/// for all nodes of a graph. To ask the index for their number would name it by an OID
 /// that REINDEX CONCURRENTLY may drop meanwhile.
 fn use_every_list(transaction: &mut Transaction) -> Result<(), postgres::Error> {
-    transaction.batch_execute("SET LOCAL faiss.nprobe = 65536; SET LOCAL faiss.k_factor = 1024")
+    transaction.batch_execute(
+        "SET LOCAL faiss.nprobe = 65536; SET LOCAL faiss.k_factor = 1024; \
+         SET LOCAL faiss.efSearch = 65536",
+    )
 }
 
 /// Runs `sql` through the index (which the plan must then show) or past it.

@@ -1,19 +1,20 @@
 //! Indexes of several kinds on one table, each for an operator of its own, so that a query names its
-//! index: vectors as they are, and lossy codes with the real distances from the table and from the
-//! index itself.
+//! index: vectors as they are, lossy codes with the real distances from the table and from the
+//! index itself, and a graph.
 
 use postgres::Client;
 
 use crate::agreement::Indexed;
 
-/// Suffix of the index's name, operator, operator class.
-const KINDS: [(&str, &str, &str); 3] = [
-    ("v", "<->", "vector_l2_ops"),
-    ("fs", "<=>", "vector_cosine_ops"),
-    ("rb", "<#>", "vector_ip_ops"),
+/// Suffix of the index's name, operator, method and operator class.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("v", "<->", "faissivf (v vector_l2_ops)"),
+    ("fs", "<=>", "faissivf (v vector_cosine_ops)"),
+    ("rb", "<#>", "faissivf (v vector_ip_ops)"),
+    ("g", "<+>", "faisshnsw (v vector_l1_ops)"),
 ];
 
-/// The indexes of `table`: `TABLE_v`, `TABLE_fs` and `TABLE_rb`.
+/// The indexes of `table`: `TABLE_v`, `TABLE_fs`, `TABLE_rb` and `TABLE_g`.
 pub fn of(table: &str) -> Vec<Indexed> {
     KINDS.iter().map(|(suffix, operator, _)| named(table, suffix, operator)).collect()
 }
@@ -28,20 +29,19 @@ fn named(table: &str, suffix: &str, operator: &str) -> Indexed {
 }
 
 /// What `WITH` says of each, in the order of [`of`]. `dims` is even.
-pub fn options(dims: usize, nlist: u32) -> [String; 3] {
+pub fn options(dims: usize, nlist: u32) -> [String; 4] {
     [
         format!("nlist = {nlist}"),
         format!("nlist = {nlist}, code = pqfs, m = {}", dims / 2),
         format!("nlist = {nlist}, code = rabitq, refine = flat"),
+        "m = 8, efConstruction = 40".to_owned(),
     ]
 }
 
 /// Builds them all on `table (v vector(dims))`.
 pub fn create(client: &mut Client, table: &str, dims: usize, nlist: u32) {
-    for ((suffix, _, class), options) in KINDS.iter().zip(options(dims, nlist)) {
-        let sql = format!(
-            "CREATE INDEX {table}_{suffix} ON {table} USING faissivf (v {class}) WITH ({options})"
-        );
+    for ((suffix, _, on), options) in KINDS.iter().zip(options(dims, nlist)) {
+        let sql = format!("CREATE INDEX {table}_{suffix} ON {table} USING {on} WITH ({options})");
         client.batch_execute(&sql).unwrap_or_else(|e| panic!("{sql}: {}", crate::describe(&e)));
     }
 }

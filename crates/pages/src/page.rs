@@ -158,6 +158,11 @@ impl Page {
         self.put_u16(PAGE_ID, PAGE_ID_VALUE);
     }
 
+    /// Makes it `other`, but for the fields that are the store's: `pd_lsn`, `pd_checksum` and `pd_flags`.
+    pub fn copy_from(&mut self, other: &Page) {
+        self.0[PD_LOWER..].copy_from_slice(&other.0[PD_LOWER..]);
+    }
+
     /// The kind, if this is a page of this extension.
     pub fn kind(&self) -> Option<PageKind> {
         if self.u16_at(PAGE_ID) != PAGE_ID_VALUE || self.u16_at(VERSION) != OPAQUE_VERSION {

@@ -1,5 +1,7 @@
 //! What a scan of a graph costs: a walk whose length depends on `efSearch` and hardly on the number of rows.
 
+use pages::hnsw::Meta;
+
 use super::{CODE_SHARE, CONTINUATION, DIMS_UNKNOWN, Prices, exact_distance};
 use crate::am::guc;
 use crate::am::options::IvfOptions;
@@ -8,6 +10,8 @@ use crate::am::options::IvfOptions;
 const NEW_NEIGHBOURS: f64 = 0.3;
 /// Pages that a step of the walk reads: its links, and where its neighbours' codes lie.
 const PAGES_PER_STEP: f64 = 3.0;
+/// What a step takes beside that, in operator calls: locks, and keeping the nodes in sight in order.
+const OPERATORS_PER_STEP: f64 = 20.0;
 /// Links of an imagined graph.
 const LINKS_UNKNOWN: f64 = 32.0;
 
@@ -23,6 +27,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    pub fn of(meta: &Meta, options: &IvfOptions, tuples: f64, pages: f64) -> Self {
+        let (dims, m) = (meta.params.dims as f64, meta.params.m as f64);
+        Self { tuples, pages, dims, m, ef: guc::ef_search_for(options).into() }
+    }
+
     /// For an index that an advisor only imagines.
     pub fn guess(tuples: f64, pages: f64) -> Self {
         let ef = guc::ef_search_for(&IvfOptions::default()).into();
@@ -51,12 +60,12 @@ pub fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f
     let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
     let candidates = shape.ef.min(shape.tuples);
     let startup = shape.judged() * exact * CODE_SHARE
-        + candidates * (exact + prices.index_tuple)
+        + candidates * (exact + prices.index_tuple + OPERATORS_PER_STEP * prices.operator)
         + measure * reread * prices.read(first, first, shape.pages);
     // Every row that comes later has been a candidate, and the walk comes to all pages again and again.
     let rest = (shape.tuples - candidates).max(0.0);
     let going_on = rest * CONTINUATION * (exact + exact * CODE_SHARE * shape.m)
         + prices.read(shape.pages - first, shape.pages - first, shape.pages)
-        + rest * PAGES_PER_STEP * prices.operator;
+        + rest * CONTINUATION * OPERATORS_PER_STEP * prices.operator;
     (startup, startup + going_on + shape.tuples * prices.index_tuple)
 }

@@ -399,7 +399,9 @@ pub unsafe extern "C-unwind" fn faisshnsw_options(
 pub fn given(index: pg_sys::Relation) -> Given {
     let Some(method) = method_of(index) else { return Given::default() };
     // SAFETY: rd_options of our indexes is what amoptions returned, or null when there are none.
-    unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() }
+    match unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() } {
         // SAFETY: as above: made by build_reloptions.
-        .map_or_else(Given::default, |raw| unsafe { raw.given(method) })
+        Some(raw) => unsafe { raw.given(method) },
+        None => Given { is_graph: method.is_graph, ..Given::default() },
+    }
 }

@@ -122,7 +122,6 @@ impl Given {
             ("nbits", self.nbits.is_some()),
             ("opq", self.opq.is_some()),
             ("refine", self.refine.is_some()),
-            ("efconstruction", self.ef_construction.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, is_given)| is_given.then_some(name))

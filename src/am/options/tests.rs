@@ -10,7 +10,7 @@ mod tests {
     use pgrx::{pg_sys, pg_test};
 
     use crate::am::options::resolve::{CODE_WORDS, REFINE_WORDS};
-    use crate::am::options::{IvfOptions, require_divides};
+    use crate::am::options::{GraphOptions, IvfOptions, require_divides};
     use crate::am::testing::{refusal, run, with_index};
 
     fn index_with(options: &str) -> IvfOptions {
@@ -120,6 +120,32 @@ mod tests {
             let refused = refusal(&format!("CREATE INDEX ON t USING faissflat (v) WITH ({bad})"));
             assert!(refused.starts_with("22023\n") && refused.contains(said), "{bad}: {refused}");
         }
+    }
+
+    #[pg_test]
+    fn pgtest_faisshnsw_has_options_of_its_own() {
+        for (options, m, ef_construction, code, ef_search) in [
+            ("", 32, 200, None, None),
+            ("WITH (m = 2, efConstruction = 4, efSearch = 9)", 2, 4, None, Some(9)),
+            ("WITH (m = 100, code = SQFP16)", 100, 200, Some(CodeKind::SqFp16), None),
+            ("WITH (code = sq8, efConstruction = 2000)", 32, 2000, Some(CodeKind::Sq8), None),
+            (
+                "WITH (factory = 'HNSW16_SQ8', efConstruction = 40)",
+                16,
+                40,
+                Some(CodeKind::Sq8),
+                None,
+            ),
+            ("WITH (factory = 'HNSW')", 32, 200, None, None),
+        ] {
+            run("DROP TABLE IF EXISTS t; CREATE TABLE t (v vector(3)) PARTITION BY RANGE (v)");
+            run(&format!("CREATE INDEX i ON t USING faisshnsw (v) {options}"));
+            let graph = Some(GraphOptions { m, ef_construction, code });
+            let expected = IvfOptions { graph, ef_search, ..IvfOptions::default() };
+            assert_eq!(with_index("i", IvfOptions::of), expected, "{options}");
+        }
+        run("ALTER INDEX i SET (efSearch = 77)");
+        assert_eq!(with_index("i", IvfOptions::of).ef_search, Some(77));
     }
 
     #[pg_test]

@@ -11,6 +11,19 @@ const ROW_BYTES: u32 = 1024;
 /// lp_flags of a line pointer that points to another one.
 const LP_REDIRECT: u32 = 2;
 
+/// Asks for what pinning a buffer looks at.
+#[inline]
+pub fn ask_for_descriptor(buffer: pg_sys::Buffer) {
+    // Buffers of temporary tables, which are numbered from -1 down, are pinned otherwise.
+    if buffer > 0 {
+        // SAFETY: the server's variable; the address is asked for only, whatever is there.
+        let first: *const u8 = unsafe { pg_sys::BufferDescriptors }.cast_const().cast();
+        let size = size_of::<pg_sys::BufferDescPadded>();
+        let descriptor = first.wrapping_add((buffer as usize - 1) * size);
+        prefetch_at(descriptor..descriptor.wrapping_add(1));
+    }
+}
+
 /// Where the page of a row is thought to be. Not pinned: by the time it is used another page may lie
 /// there, so what is read here decides about nothing but which addresses are asked for.
 #[derive(Clone, Copy)]

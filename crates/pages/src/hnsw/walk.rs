@@ -15,7 +15,7 @@ use crate::store::Pages;
 
 /// Pages pinned before they are read: about as many cache misses as a core can wait for at a time, and as many pins as
 /// the server keeps track of without a hash table.
-const AHEAD: usize = 8;
+const AHEAD: usize = 6;
 
 /// Memory of a walk that outlives it.
 #[derive(Debug, Default)]
@@ -257,6 +257,7 @@ pub(super) fn each_page<'p, P: Pages>(
     let blkno_of = |group: &[u64]| group.first().map_or(INVALID_BLKNO, |e| (e >> 32) as Blkno);
     let mut coming = order.chunk_by(same_page);
     ring.clear();
+    order.chunk_by(same_page).for_each(|group| pages.prefetch(blkno_of(group)));
     for group in order.chunk_by(same_page) {
         while ring.len() < AHEAD {
             let Some(next) = coming.next() else { break };

@@ -10,6 +10,7 @@ pub mod list;
 pub mod lists;
 mod part;
 pub mod probe;
+pub mod rows;
 pub mod scan;
 pub mod sort;
 pub mod vacuum;

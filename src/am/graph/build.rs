@@ -1,0 +1,235 @@
+//! `ambuild` of a graph: sample → grid → one pass that codes every row in batches on worker threads → graph in memory on all
+//! threads → every page once, neighbours close together.
+//!
+//! Codes and links must fit into maintenance_work_mem. Once they do not, what was read so far is built and written, and the
+//! rest of the rows is inserted one by one.
+
+use std::rc::Rc;
+
+use ann::element::Element;
+use ann::hnsw::Grid;
+use ann::parallel;
+use pages::hnsw::{Code, MetaParams};
+use pages::tid::Tid;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::GRAPH_MIN;
+use super::coder::{self, Coder};
+use super::index::HnswIndex;
+use super::insert;
+use super::memory::Memory;
+use super::rows::Rows;
+use super::vectors::Vectors;
+use super::write::write_new;
+use crate::am::assign;
+use crate::am::build::Frozen;
+use crate::am::guc;
+use crate::am::heap_scan::Heap;
+use crate::am::insert::Placed;
+use crate::am::interrupts::check_for_interrupts;
+use crate::am::options::GraphOptions;
+use crate::am::pages::{PgBulk, PgPages};
+use crate::am::progress::{self, Phase};
+use crate::am::quantizers::Trained;
+use crate::am::rel;
+use crate::am::report::{Report, checked};
+use crate::am::train::{self, Sample};
+
+/// Builds a graph, or a list of what is too little for one; returns live heap rows and indexed rows.
+pub fn build<E: Element>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
+    progress::set_phase(Phase::SamplingRows);
+    let sample = train::sample::<E>(heap, frozen);
+    if sample.rows() < GRAPH_MIN {
+        let untrained = Trained::untrained();
+        // SAFETY: the index is new, empty and locked by this command.
+        let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
+        let params = frozen.params::<E>(&untrained);
+        return assign::assign_and_write::<E>(heap, frozen, &params, &untrained, sink);
+    }
+    let rows = sample.rows();
+    let params = graph_params::<E>(frozen, options, sample.n());
+    let grid = train_grid(&params, sample);
+    progress::set_phase(Phase::CodingRows);
+    let mut loader = Loader::<E>::new(heap, params, &grid, rows);
+    let heap_tuples = heap.scan(
+        |tid, value| {
+            // SAFETY: the operator class says that the column holds vectors of E.
+            let vector = unsafe { Heap::vector::<E>(value, frozen.dims) };
+            if let Some(row) = Placed::new(frozen.metric, vector.elements()) {
+                loader.add(tid, &row);
+            }
+        },
+        true,
+    );
+    (heap_tuples, loader.finish())
+}
+
+/// What the metapage of a graph of these options says.
+pub fn graph_params<E: Element>(
+    frozen: &Frozen,
+    options: &GraphOptions,
+    trained_rows: usize,
+) -> MetaParams {
+    let number = options.code.map_or(Code::Flat.to_u8(), |code| code.to_numbers().0);
+    MetaParams {
+        element: E::TAG,
+        metric: frozen.metric,
+        dims: frozen.dims,
+        m: options.m.into(),
+        ef_construction: options.ef_construction as usize,
+        code: Code::from_u8(number).unwrap_or(Code::Flat),
+        seed: frozen.seed,
+        trained_rows: trained_rows as u64,
+    }
+}
+
+/// The grid for rows like those of a sample.
+pub fn train_grid(params: &MetaParams, sample: Sample) -> Grid {
+    let (metric, dims) = (params.metric, params.dims);
+    let trained = parallel::run(
+        1,
+        |_job| check_for_interrupts(),
+        |job| {
+            let points = sample.into_points();
+            let points = coder::transform(metric).apply_batch(&points, dims, job);
+            Grid::train(metric, dims, &points)
+        },
+    );
+    trained.unwrap_or_else(|e| no_workers(&e))
+}
+
+/// Raises 53000: the system gave no threads.
+pub fn no_workers(error: &parallel::WorkerError) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        format!("could not build the graph: {error}"),
+    )
+    .error()
+}
+
+/// Collects rows and codes them; once memory is full it writes the graph, and inserts.
+struct Loader<'a, E> {
+    heap: &'a Heap,
+    params: MetaParams,
+    grid: &'a Grid,
+    coder: Coder<'a>,
+    memory: Memory,
+    /// Rows of the table that can be indexed, as the first pass counted them.
+    expected: u64,
+    batch: Batch<E>,
+    rows: Rows,
+    /// Once the graph is written.
+    written: Option<Written>,
+    n: u64,
+}
+
+/// Rows waiting to be coded.
+struct Batch<E> {
+    tids: Vec<Tid>,
+    /// n × dims.
+    elements: Vec<E>,
+}
+
+/// A graph that takes rows one by one.
+struct Written {
+    pages: PgPages,
+    graph: HnswIndex,
+}
+
+impl<'a, E: Element> Loader<'a, E> {
+    fn new(heap: &'a Heap, params: MetaParams, grid: &'a Grid, expected: u64) -> Self {
+        let coder = Coder::new(&params, grid);
+        let code_bytes = Grid::code_bytes(params.dims);
+        let memory = Memory::new(&params, code_bytes, size_of::<E>());
+        let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(expected));
+        let rows = Rows::new(code_bytes, vectors);
+        let batch = Batch { tids: Vec::new(), elements: Vec::new() };
+        Self { heap, params, grid, coder, memory, expected, batch, rows, written: None, n: 0 }
+    }
+
+    fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
+        self.n += 1;
+        if let Some(Written { pages, graph }) = &self.written {
+            check_for_interrupts();
+            insert::insert(self.heap.index(), pages, graph, tid, row);
+            return;
+        }
+        let collected = self.rows.len() + self.batch.tids.len();
+        if collected == self.memory.rows_max {
+            self.write_first(collected);
+            self.n -= 1;
+            return self.add(tid, row);
+        }
+        self.batch.tids.push(tid);
+        self.batch.elements.extend_from_slice(row.elements);
+        if self.batch.tids.len() == self.memory.batch_rows {
+            self.code_batch();
+        }
+    }
+
+    fn code_batch(&mut self) {
+        if self.batch.tids.is_empty() {
+            return;
+        }
+        let elements = &self.batch.elements;
+        let coded = parallel::run(
+            guc::build_threads(),
+            |_job| check_for_interrupts(),
+            |job| self.coder.code_batch(elements, job),
+        );
+        let (codes, biases) = coded.unwrap_or_else(|e| no_workers(&e));
+        let mut stored = Vec::new();
+        self.coder.store(elements, &mut stored);
+        let rows_max = self.memory.rows_max;
+        let added = self.rows.add(&self.batch.tids, (&codes, &biases), &stored, rows_max);
+        checked(self.heap.index(), added);
+        self.batch.tids.clear();
+        self.batch.elements.clear();
+    }
+
+    /// Writes the graph of the rows so far, which will take the others one by one.
+    fn write_first(&mut self, n: usize) {
+        say_memory(self.heap.index(), n, self.expected, &self.memory);
+        self.write();
+        // SAFETY: the index stays open as long as the build runs.
+        let mut pages = unsafe { PgPages::new(self.heap.index()) };
+        let graph = checked(self.heap.index(), HnswIndex::read(&pages));
+        pages.remember(Rc::clone(&graph.recent));
+        progress::set_phase(Phase::InsertingRows);
+        self.written = Some(Written { pages, graph });
+    }
+
+    fn write(&mut self) {
+        self.code_batch();
+        let rows = std::mem::replace(&mut self.rows, Rows::new(0, Vectors::new(0, 0)));
+        let index = self.heap.index();
+        // SAFETY: the index is new, empty and locked by this command.
+        let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::MAIN_FORKNUM) };
+        let threads = guc::build_threads();
+        checked(index, write_new(&self.params, self.grid, rows, threads, sink));
+    }
+
+    fn finish(mut self) -> u64 {
+        if self.written.is_none() {
+            self.batch.elements.shrink_to_fit();
+            self.write();
+        }
+        self.n
+    }
+}
+
+fn say_memory(index: pg_sys::Relation, n: usize, expected: u64, memory: &Memory) {
+    let megabytes = crate::am::build::memory_bytes_max() >> 20;
+    Report::new(
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        format!("index \"{}\" takes its rows beyond the first {n} one by one", rel::name(index)),
+    )
+    .detail(format!(
+        "maintenance_work_mem, {megabytes} MB, has no room for a graph of all {expected} rows."
+    ))
+    .hint(format!(
+        "Increase maintenance_work_mem to {} MB to have it built faster.",
+        memory.megabytes_for(expected)
+    ))
+    .notice();
+}

@@ -1,0 +1,89 @@
+//! From the rows of a table to what a graph stores of them.
+
+use ann::codec::Stored;
+use ann::element::Element;
+use ann::hnsw::Grid;
+use ann::metric::Metric;
+use ann::parallel::{self, Job};
+use pages::hnsw::{Code, MetaParams};
+
+use crate::am::transform::Transform;
+
+/// Vectors that one worker codes at a time.
+const CHUNK_ROWS: usize = 64;
+
+/// How rows are coded and stored.
+pub struct Coder<'a> {
+    grid: &'a Grid,
+    dims: usize,
+    transform: Transform<'static>,
+    stored: Stored,
+}
+
+impl<'a> Coder<'a> {
+    pub fn new(params: &MetaParams, grid: &'a Grid) -> Self {
+        let stored = match params.code {
+            Code::Flat => Stored::Flat,
+            Code::SqFp16 => Stored::SqFp16,
+            Code::Sq8 => Stored::None,
+        };
+        Self { grid, dims: params.dims, transform: transform(params.metric), stored }
+    }
+
+    /// The vector as the graph sees it: of length 1 under cosine.
+    pub fn point<E: Element>(&self, elements: &[E]) -> Vec<f32> {
+        let mut point = Vec::new();
+        self.transform.apply(elements, &mut point);
+        point
+    }
+
+    /// Codes and biases of vectors, on the pool it is called in.
+    pub fn code_batch<E: Element>(&self, elements: &[E], job: &Job) -> (Vec<u8>, Vec<f32>) {
+        let points = self.transform.apply_batch(elements, self.dims, job);
+        let size = Grid::code_bytes(self.dims);
+        let n = points.len() / self.dims.max(1);
+        let mut coded = vec![0; n * (size + size_of::<f32>())];
+        // Each code with its bias behind, so that one pass cuts both into chunks.
+        let record = size + size_of::<f32>();
+        parallel::for_each_chunk(&mut coded, CHUNK_ROWS * record, |chunk, records| {
+            let points = points.chunks_exact(self.dims).skip(chunk * CHUNK_ROWS);
+            for (record, point) in records.chunks_exact_mut(record).zip(points) {
+                let (code, bias) = record.split_at_mut(size);
+                bias.copy_from_slice(&self.grid.encode(point, code).to_le_bytes());
+            }
+        });
+        let (mut codes, mut biases) = (Vec::with_capacity(n * size), Vec::with_capacity(n));
+        for record in coded.chunks_exact(record) {
+            let (code, bias) = record.split_at(size);
+            codes.extend_from_slice(code);
+            biases.push(bias.first_chunk().map_or(0.0, |bytes| f32::from_le_bytes(*bytes)));
+        }
+        (codes, biases)
+    }
+
+    /// Bytes that are stored of a vector of these elements.
+    pub fn stored_size<E: Element>(&self) -> usize {
+        match self.stored {
+            Stored::Flat => self.dims * size_of::<E>(),
+            Stored::SqFp16 => self.dims * size_of::<half::f16>(),
+            _ => 0,
+        }
+    }
+
+    /// Writes what is stored of each vector, one after the other.
+    pub fn store<E: Element>(&self, elements: &[E], out: &mut Vec<u8>) {
+        let size = self.stored_size::<E>();
+        out.clear();
+        out.resize(elements.len() / self.dims.max(1) * size, 0);
+        if size > 0 {
+            for (vector, to) in elements.chunks_exact(self.dims).zip(out.chunks_exact_mut(size)) {
+                self.stored.put(vector, to);
+            }
+        }
+    }
+}
+
+/// What happens to a vector before it is coded.
+pub fn transform(metric: Metric) -> Transform<'static> {
+    Transform::unit_length(metric == Metric::Cosine)
+}

@@ -1,0 +1,97 @@
+//! A list that has grown becomes a graph: in memory, then behind the pages of the list, and last with one change of the
+//! metapage.
+
+use std::rc::Rc;
+
+use ann::element::Element;
+use pages::Error;
+use pages::ivf;
+use pages::tid::Tid;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::GRAPH_MIN;
+use super::build::{graph_params, train_grid};
+use super::coder::Coder;
+use super::list_lock::ListLock;
+use super::memory::Memory;
+use super::rows::Rows;
+use super::vectors::Vectors;
+use super::write::write_behind;
+use crate::am::build::Frozen;
+use crate::am::opclass::opclass_of;
+use crate::am::options::IvfOptions;
+use crate::am::pages::{PgAppend, PgPages};
+use crate::am::rel;
+use crate::am::relation::{Index, IvfIndex, frozen_index};
+use crate::am::report::{Report, checked};
+use crate::am::train::Sample;
+
+/// Makes a graph of a list of enough rows, unless somebody is at work on the list: then a later insert will.
+pub fn make_graph<E: Element>(index: pg_sys::Relation, pages: &PgPages, list: &Rc<IvfIndex>) {
+    let stats = checked(index, ivf::vacuum::stats(pages, &list.meta));
+    if stats.live < GRAPH_MIN {
+        return;
+    }
+    let Some(lock) = ListLock::alone(index) else { return };
+    // Somebody may have been faster.
+    if let Index::Lists(list) = frozen_index(index, pages) {
+        checked(index, convert::<E>(index, pages, &list, stats.live));
+        Report::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("index \"{}\" has become a graph of {} rows", rel::name(index), stats.live),
+        )
+        .debug();
+    }
+    drop(lock);
+}
+
+fn convert<E: Element>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    list: &IvfIndex,
+    n: u64,
+) -> Result<(), Error> {
+    let Some(options) = IvfOptions::of(index).graph else { return Ok(()) };
+    let frozen = Frozen::of(index, opclass_of(index).metric);
+    let sample = sample::<E>(pages, list, n)?;
+    let params = graph_params::<E>(&frozen, &options, sample.n());
+    let grid = train_grid(&params, sample);
+    let coder = Coder::new(&params, &grid);
+    let code_bytes = ann::hnsw::Grid::code_bytes(params.dims);
+    let memory = Memory::new(&params, code_bytes, size_of::<E>());
+    let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(n));
+    let mut rows = Rows::new(code_bytes, vectors);
+    let (mut code, mut stored) = (vec![0; code_bytes], Vec::new());
+    ivf::rows::for_each_row(pages, &list.meta, |tid: Tid, bytes| {
+        let elements = elements_of::<E>(bytes);
+        let bias = grid.encode(&coder.point(&elements), &mut code);
+        coder.store(&elements, &mut stored);
+        rows.add(&[tid], (&code, &[bias]), &stored, n as usize)
+    })?;
+    // SAFETY: the index is open, and the lock on its metapage keeps everybody off who could add pages.
+    let sink = unsafe { PgAppend::new(index) };
+    write_behind(&params, &grid, rows, sink)
+}
+
+/// Rows of the list, spread over it evenly, as far as memory has room.
+fn sample<E: Element>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample, Error> {
+    let dims = list.meta.dims;
+    let wanted = Sample::rows_max_of_graph(dims) as u64;
+    let every = n.div_ceil(wanted).max(1);
+    let mut points = Vec::new();
+    let mut i = 0;
+    ivf::rows::for_each_row(pages, &list.meta, |_tid, bytes| {
+        if i % every == 0 {
+            let elements = elements_of::<E>(bytes);
+            points.extend(elements.iter().map(|x| x.to_f32()));
+        }
+        i += 1;
+        Ok(())
+    })?;
+    Ok(Sample::of(points, dims))
+}
+
+/// Elements as a page has them, where they need not be aligned.
+fn elements_of<E: Element>(bytes: &[u8]) -> Vec<E> {
+    bytes.chunks_exact(size_of::<E>()).map(bytemuck::pod_read_unaligned).collect()
+}

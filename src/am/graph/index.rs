@@ -1,0 +1,50 @@
+//! What every callback needs of a graph: its metapage, its grid and where its pages are.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use ann::hnsw::Grid;
+use pages::Error;
+use pages::hnsw::insert::{Inserter, Row};
+use pages::hnsw::{Map, Meta, View};
+
+use crate::am::pages::PgPages;
+use crate::am::recent::RecentBuffers;
+
+/// The frozen part of a graph, and its map, which only grows.
+pub struct HnswIndex {
+    pub meta: Meta,
+    grid: Grid,
+    map: Map,
+    /// What inserts look by; taken while one is on its way.
+    inserter: Cell<Inserter>,
+    /// Where its blocks were last found in shared buffers.
+    pub recent: Rc<RecentBuffers>,
+}
+
+impl HnswIndex {
+    pub fn read(pages: &PgPages) -> Result<Self, Error> {
+        let meta = Meta::read(pages)?;
+        let (grid, map) = (meta.read_grid(pages)?, Map::read(pages, &meta)?);
+        Ok(Self { meta, grid, map, inserter: Cell::default(), recent: Rc::default() })
+    }
+
+    /// What a verb of the pages works by.
+    pub fn view(&self) -> View<'_> {
+        View { meta: &self.meta, grid: &self.grid, map: &self.map }
+    }
+
+    /// Adds a row.
+    pub fn insert(&self, pages: &PgPages, row: &Row<'_>) -> Result<(), Error> {
+        let mut inserter = self.inserter.take();
+        let inserted = inserter.insert(pages, &self.view(), row);
+        self.inserter.set(inserter);
+        inserted
+    }
+
+    /// About what it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let map = self.map.n_chunks() as usize * self.meta.shape.pages() * size_of::<u32>();
+        size_of::<Self>() + Grid::params_len(self.meta.params.dims) * size_of::<f32>() + map
+    }
+}

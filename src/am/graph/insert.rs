@@ -1,0 +1,51 @@
+//! `aminsert` of a graph, and of a list that is to become one.
+
+use ann::element::Element;
+use pages::hnsw::insert::Row;
+use pages::tid::Tid;
+use pgrx::pg_sys;
+
+use super::coder::Coder;
+use super::convert::make_graph;
+use super::index::HnswIndex;
+use super::list_lock::ListLock;
+use crate::am::insert::{Placed, insert_into_lists};
+use crate::am::pages::PgPages;
+use crate::am::relation::{Index, frozen_index};
+use crate::am::report::checked;
+
+/// Adds a row to a graph.
+pub fn insert<E: Element>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    graph: &HnswIndex,
+    tid: Tid,
+    row: &Placed<'_, E>,
+) {
+    let coder = Coder::new(&graph.meta.params, graph.view().grid);
+    let (point, mut stored) = (coder.point(row.elements), Vec::new());
+    coder.store(row.elements, &mut stored);
+    let row = Row { tid, point: &point, stored: &stored };
+    checked(index, graph.insert(pages, &row));
+}
+
+/// Adds a row to a list, unless it has become a graph meanwhile, and makes a graph of the list if it is long enough.
+pub fn insert_into_list<E: Element>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    tid: Tid,
+    row: &Placed<'_, E>,
+) {
+    let lock = ListLock::shared(index);
+    match frozen_index(index, pages) {
+        Index::Graph(graph) => {
+            drop(lock);
+            insert(index, pages, &graph, tid, row);
+        }
+        Index::Lists(list) => {
+            insert_into_lists(index, pages, &list, tid, row);
+            drop(lock);
+            make_graph::<E>(index, pages, &list);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Who writes to a list that may become a graph, and who makes the graph, keep out of each other's way.
+
+use pages::meta::META_BLKNO;
+use pgrx::pg_sys;
+
+/// The server's lock on the metapage of a list: inserts and VACUUM share it while they work on the list, who makes a graph
+/// of it holds it alone. Scans do not need it: the pages of the list stay.
+pub struct ListLock {
+    index: pg_sys::Relation,
+    mode: pg_sys::LOCKMODE,
+}
+
+impl ListLock {
+    /// Waits until nobody makes a graph of the open index.
+    pub fn shared(index: pg_sys::Relation) -> Self {
+        let mode = pg_sys::ShareLock as pg_sys::LOCKMODE;
+        // SAFETY: an open index; the lock is given back on drop, or when the transaction aborts.
+        unsafe { pg_sys::LockPage(index, META_BLKNO, mode) };
+        Self { index, mode }
+    }
+
+    /// None if somebody else is at work: there will be another insert to make the graph.
+    pub fn alone(index: pg_sys::Relation) -> Option<Self> {
+        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: as above.
+        let locked = unsafe { pg_sys::ConditionalLockPage(index, META_BLKNO, mode) };
+        locked.then_some(Self { index, mode })
+    }
+}
+
+impl Drop for ListLock {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: taken in the constructor, and no transaction is being aborted.
+            unsafe { pg_sys::UnlockPage(self.index, META_BLKNO, self.mode) };
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Graphs: what the callbacks do with an index of `faisshnsw`.
+//!
+//! An index of few rows is a list, as an untrained one of the other methods, and its callbacks go their way. Once it holds
+//! [`GRAPH_MIN`] rows the insert that notices makes a graph of it.
+
+mod build;
+mod coder;
+mod convert;
+mod index;
+mod insert;
+mod list_lock;
+mod memory;
+mod rows;
+mod scan;
+mod vectors;
+mod write;
+
+pub use build::build;
+pub use index::HnswIndex;
+pub use insert::{insert, insert_into_list};
+pub use list_lock::ListLock;
+pub use scan::GraphSearch;
+
+/// Rows from which on an index is a graph. A list of fewer is scanned whole as fast, and exactly.
+pub const GRAPH_MIN: u64 = 1000;

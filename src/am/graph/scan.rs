@@ -1,0 +1,111 @@
+//! Searching a graph: candidates from the walk, real distances from the vectors that the graph stores or from the table's
+//! rows.
+
+use ann::element::Element;
+use half::f16;
+use pages::Error;
+use pages::coded::exact::ExactQuery;
+use pages::coded::rerank::Exact;
+use pages::hnsw::Code;
+use pages::hnsw::rows::NodeRows;
+use pages::hnsw::scan::{GraphParams, GraphScan};
+use pages::ivf::scan::{Found, SearchParams};
+use pages::tid::Tid;
+use pgrx::pg_sys;
+
+use super::coder;
+use super::index::HnswIndex;
+use crate::am::opclass::ElementType;
+use crate::am::pages::PgPages;
+use crate::am::refetch::HeapRows;
+use crate::am::rerank::{Others, TableRows};
+
+/// A search of a graph; its memory is reused from query to query.
+pub struct GraphSearch {
+    scan: GraphScan,
+    rows: HeapRows,
+    tids: Vec<Tid>,
+    query: Option<(ExactQuery, ElementType)>,
+    left_out: Option<Tid>,
+}
+
+impl GraphSearch {
+    /// A search without a query.
+    ///
+    /// # Safety
+    /// `scan` must outlive the result.
+    pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
+        // SAFETY: the caller's promise; the element type is the operator class's.
+        let rows = unsafe { HeapRows::new(scan) };
+        Self { scan: GraphScan::new(), rows, tids: Vec::new(), query: None, left_out: None }
+    }
+
+    /// Starts over with the elements of a query; `ef` nodes are kept in sight.
+    pub fn begin(
+        &mut self,
+        graph: &HnswIndex,
+        element: ElementType,
+        query: &[f32],
+        params: SearchParams,
+        ef: usize,
+    ) {
+        let SearchParams { iterative, max_scan_tuples, .. } = params;
+        let metric = graph.meta.params.metric;
+        let mut point = Vec::new();
+        coder::transform(metric).apply(query, &mut point);
+        self.scan.begin(&point, GraphParams { ef, iterative, max_scan_tuples });
+        self.query = Some((ExactQuery::new(metric, query), element));
+    }
+
+    /// Treats a row as if it were gone, or again none.
+    pub fn leave_out(&mut self, row: Option<Tid>) {
+        self.left_out = row;
+    }
+
+    /// The next row.
+    pub fn next(&mut self, pages: &PgPages, graph: &HnswIndex) -> Result<Option<Found>, Error> {
+        match &self.query {
+            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, graph),
+            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph),
+            None => Ok(None),
+        }
+    }
+
+    fn next_of<E: Element>(
+        &mut self,
+        pages: &PgPages,
+        graph: &HnswIndex,
+    ) -> Result<Option<Found>, Error> {
+        let Some((query, _)) = &self.query else { return Ok(None) };
+        let (view, dims) = (graph.view(), graph.meta.params.dims);
+        let (rows, tids) = (&mut self.rows, &mut self.tids);
+        let mut table = TableRows::<E>::new(rows, tids, query, dims);
+        let (scan, left_out) = (&mut self.scan, self.left_out);
+        let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| match left_out {
+            Some(left_out) => scan.next(pages, &view, narrow, &mut Others { rows, left_out }),
+            None => scan.next(pages, &view, narrow, rows),
+        };
+        match graph.meta.params.code {
+            Code::Sq8 => next(None, &mut table),
+            // What is stored is what the column has.
+            Code::SqFp16 if E::TAG != f16::TAG => {
+                let mut stored = NodeRows::of_nodes(pages, view, |row: &[f16]| query.key(row))?;
+                next(Some(&mut stored), &mut table)
+            }
+            Code::Flat | Code::SqFp16 => {
+                let mut stored = NodeRows::of_nodes(pages, view, |row: &[E]| query.key(row))?;
+                next(None, &mut stored)
+            }
+        }
+    }
+
+    /// Lets go of what must not be held while the scan waits to be started over.
+    pub fn rest(&mut self) {
+        self.rows.rest();
+    }
+
+    /// Frees what the server knows of.
+    pub fn end(&mut self) {
+        self.rows.end();
+    }
+}

@@ -1,0 +1,125 @@
+//! From the rows of a build to the pages of a graph.
+
+use ann::hnsw::{self, BuiltGraph, Grid, HnswParams};
+use ann::parallel;
+use pages::Error;
+use pages::hnsw::build::Source;
+use pages::hnsw::{MetaParams, build};
+use pages::meta::META_BLKNO;
+use pages::store::BulkPages;
+use pages::tid::Tid;
+
+use super::build::no_workers;
+use super::rows::{Nodes, Rows};
+use crate::am::interrupts::check_for_interrupts;
+use crate::am::pages::{PgAppend, PgBulk};
+use crate::am::progress::{self, Phase};
+
+/// Builds a graph and writes it into an index without pages.
+pub fn write_new(
+    params: &MetaParams,
+    grid: &Grid,
+    rows: Rows,
+    threads: usize,
+    sink: PgBulk,
+) -> Result<(), Error> {
+    let (mut made, order) = Made::new(params, grid, rows, threads)?;
+    progress::set_phase(Phase::WritingPages);
+    build::build(sink, params, grid, &order, &mut made)?;
+    Ok(())
+}
+
+/// Builds a graph and writes it behind the pages of an index, whose metapage then becomes the graph's.
+pub fn write_behind(
+    params: &MetaParams,
+    grid: &Grid,
+    rows: Rows,
+    mut sink: PgAppend,
+) -> Result<(), Error> {
+    let (mut made, order) = Made::new(params, grid, rows, 1)?;
+    let meta = build::append(&mut sink, params, grid, &order, &mut made)?;
+    sink.replace(META_BLKNO, &meta.to_page())
+}
+
+/// A graph in memory with what belongs to its nodes.
+struct Made {
+    rows: Rows,
+    nodes: Nodes,
+    graph: BuiltGraph,
+    /// The vector asked for last.
+    vector: Vec<u8>,
+}
+
+impl Made {
+    /// Builds the graph on so many worker threads; one makes the same graph of the same rows. Also the order of its nodes
+    /// in pages.
+    fn new(
+        params: &MetaParams,
+        grid: &Grid,
+        mut rows: Rows,
+        threads: usize,
+    ) -> Result<(Self, Vec<u32>), Error> {
+        let nodes = rows.nodes()?;
+        let hnsw =
+            HnswParams { m: params.m, ef_construction: params.ef_construction, seed: params.seed };
+        progress::set_phase(Phase::BuildingGraph);
+        progress::set_tuples_total(nodes.rows.len() as u64);
+        let (codes, biases) = (&rows.codes, &rows.biases);
+        let built = parallel::run(
+            threads,
+            |job| {
+                check_for_interrupts();
+                progress::set_tuples_done(job.step());
+            },
+            |job| {
+                let graph = hnsw::build(grid, codes, biases, &hnsw, job).ok()?;
+                let order = hnsw::order(&graph);
+                Some((graph, order))
+            },
+        );
+        let built = built.unwrap_or_else(|e| no_workers(&e));
+        // Cancelled only while an interrupt unwinds this thread.
+        let (graph, order) = built.ok_or_else(|| Error::Spill("the build was cancelled".into()))?;
+        Ok((Self { rows, nodes, graph, vector: Vec::new() }, order))
+    }
+
+    fn row(&self, node: u32) -> u32 {
+        self.nodes.rows.get(node as usize).copied().unwrap_or_default()
+    }
+
+    fn tid(&self, row: u32) -> Tid {
+        self.rows.tids.get(row as usize).copied().unwrap_or(Tid::FREE)
+    }
+}
+
+impl Source for Made {
+    fn entry(&self) -> Option<u32> {
+        (!self.graph.is_empty()).then_some(self.graph.entry)
+    }
+
+    fn level(&self, node: u32) -> u8 {
+        self.graph.levels.get(node as usize).copied().unwrap_or_default()
+    }
+
+    fn links(&self, node: u32, level: usize, out: &mut Vec<u32>) {
+        out.extend_from_slice(self.graph.links(node, level));
+    }
+
+    fn code(&self, node: u32) -> (&[u8], f32) {
+        (self.rows.code(node), self.rows.bias(node))
+    }
+
+    fn n_rows(&self, node: u32) -> usize {
+        1 + self.nodes.twins_of(node).count()
+    }
+
+    fn tids(&self, node: u32, out: &mut Vec<Tid>) {
+        out.push(self.tid(self.row(node)));
+        out.extend(self.nodes.twins_of(node).map(|row| self.tid(row)));
+    }
+
+    fn vector(&mut self, node: u32) -> Result<&[u8], Error> {
+        self.rows.vectors.read(self.row(node), &mut self.vector)?;
+        Ok(&self.vector)
+    }
+}
