@@ -1,7 +1,7 @@
 //! Insert one row: its neighbours are searched and selected without a lock, then it gets a lane, then its neighbours link
 //! back to it, each in a record of its own. Locks and order are in `README.md`.
 
-mod back;
+pub(super) mod back;
 mod place;
 mod records;
 mod twin;

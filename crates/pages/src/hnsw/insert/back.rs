@@ -40,16 +40,16 @@ pub(super) struct Buffers {
 
 /// Where the links of a node on a level are.
 #[derive(Debug, Clone, Copy)]
-struct ListAt {
+pub(in crate::hnsw) struct ListAt {
     node: u32,
     level: usize,
-    blkno: Blkno,
+    pub(in crate::hnsw) blkno: Blkno,
     slot: usize,
 }
 
 /// The list of a node on a level; None if it has none any more. Reads what lies below the level under one share lock after
 /// the other.
-fn locate<P: Pages>(
+pub(in crate::hnsw) fn locate<P: Pages>(
     pages: &P,
     view: &View<'_>,
     node: u32,
@@ -85,7 +85,12 @@ fn above(page: &Page, view: &View<'_>, at: &ListAt) -> Result<Option<UpperAt>, E
 }
 
 /// The links of a list; false if it is another node's by now.
-fn read(page: &Page, view: &View<'_>, at: &ListAt, out: &mut Vec<u32>) -> Result<bool, Error> {
+pub(in crate::hnsw) fn read(
+    page: &Page,
+    view: &View<'_>,
+    at: &ListAt,
+    out: &mut Vec<u32>,
+) -> Result<bool, Error> {
     let shape = &view.meta.shape;
     out.clear();
     if above(page, view, at)?.is_none() {
@@ -102,7 +107,7 @@ fn read(page: &Page, view: &View<'_>, at: &ListAt, out: &mut Vec<u32>) -> Result
 }
 
 /// Writes a list, inside an edit.
-fn put(page: &mut Page, shape: &Shape, at: &ListAt, ids: &[u32]) {
+pub(in crate::hnsw) fn put(page: &mut Page, shape: &Shape, at: &ListAt, ids: &[u32]) {
     match at.level {
         0 => links::put_links(page, shape, at.slot, ids),
         _ => upper::put_links(page, shape, at.slot, ids),

@@ -20,7 +20,7 @@ use crate::ivf::check::Severity;
 use crate::mem::MemPages;
 use crate::tid::Tid;
 
-fn put<E: Element>(
+pub fn put<E: Element>(
     inserter: &mut Inserter,
     mem: &MemPages,
     view: &View<'_>,
@@ -34,7 +34,7 @@ fn put<E: Element>(
 
 impl<E: Element> World<E> {
     /// Inserts random rows, one in `twins` with the vector of the row before.
-    fn grow(&mut self, n: usize) {
+    pub fn grow(&mut self, n: usize) {
         let mut rows = Vec::new();
         let mut last = random_vector::<E>(&mut self.rng, self.kind.dims);
         for _ in 0..n {
@@ -66,7 +66,7 @@ impl<E: Element> World<E> {
     }
 
     /// Nodes that no link leads to.
-    fn unreachable(&self) -> usize {
+    pub fn unreachable(&self) -> usize {
         let problems = check(&self.mem);
         problems.iter().filter(|p| p.severity == Severity::Unreachable).count()
     }

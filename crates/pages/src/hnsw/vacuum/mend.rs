@@ -9,22 +9,25 @@ use crate::hnsw::gather::Gathered;
 use crate::hnsw::walk::links_at;
 use crate::store::Pages;
 
-/// Candidates that are compared for one list.
+/// Candidates that are compared for one list, but at least some for each link that is gone.
 const CANDIDATES_MAX: usize = 128;
-/// Nodes that are gone whose links are looked at for one list.
-const EXPANDED_MAX: usize = 48;
+const CANDIDATES_MIN: usize = 8;
+/// Where nothing that a gone node was linked to is left, the links of so many of these are looked at.
+const EXPANDED_MAX: usize = 8;
 
 /// Memory for list after list.
 pub(super) struct Mender {
     judge: Judge,
     around: Gathered,
-    /// Nodes that are gone, in the order they were met; their links are the candidates.
-    met: Vec<u32>,
     buffer: Vec<u32>,
+    /// For each link that is gone what may take its place, one after the other, and where each ends.
+    named: Vec<u32>,
+    ends: Vec<usize>,
+    /// All candidates, each once, ascending.
     candidates: Vec<u32>,
     numbers: Vec<u32>,
     keys: Vec<f32>,
-    /// What stays or is taken, and what is left over, nearest first; as numbers among `around`.
+    /// The links so far, nearest first, and candidates; as numbers among `around`.
     kept: Vec<Near>,
     spare: Vec<Near>,
 }
@@ -34,8 +37,9 @@ impl Mender {
         Self {
             judge: Judge::new(view.grid),
             around: Gathered::default(),
-            met: Vec::new(),
             buffer: Vec::new(),
+            named: Vec::new(),
+            ends: Vec::new(),
             candidates: Vec::new(),
             numbers: Vec::new(),
             keys: Vec::new(),
@@ -44,9 +48,9 @@ impl Mender {
         }
     }
 
-    /// The links that `node` is to have on a level instead of `links`, some of which are gone: those left, and for each of
-    /// the gone one of what these were linked to; first those that the rule of the build takes, then the nearest (a list
-    /// that only the rule fills gets shorter with every vacuum, and recall falls). No lock is held.
+    /// The links that `node` is to have on a level instead of `links`, some of which are gone: in the place of each of
+    /// these one of its own links, so that what it led to is still led to: the nearest that the rule of the build takes, or
+    /// else the nearest (a list that only the rule fills gets shorter with every vacuum, and recall falls). No lock is held.
     pub(super) fn mend<P: Pages>(
         &mut self,
         pages: &P,
@@ -56,56 +60,48 @@ impl Mender {
         links: &[u32],
     ) -> Result<Vec<u32>, Error> {
         let kept: Vec<u32> = links.iter().copied().filter(|id| !gone.has(*id)).collect();
-        self.gather(pages, view, gone, (node, level), links, &kept)?;
+        self.named.clear();
+        self.ends.clear();
+        for link in links.iter().filter(|id| gone.has(**id)) {
+            self.gather(pages, view, gone, *link, level)?;
+            let start = self.ends.last().copied().unwrap_or(0);
+            let most = (CANDIDATES_MAX / (links.len() - kept.len())).max(CANDIDATES_MIN);
+            self.named.truncate(start + most);
+            self.ends.push(self.named.len());
+        }
+        self.candidates.clear();
+        self.candidates.extend(&self.named);
+        self.candidates.sort_unstable();
+        self.candidates.dedup();
+        self.candidates.retain(|id| *id != node && !kept.contains(id));
         let all = [node].into_iter().chain(kept.iter().chain(&self.candidates).copied());
         self.around.read(pages, view, all)?;
         self.measure(view, kept.len());
-        self.choose(view, links.len());
+        self.choose(view, kept.len(), view.meta.shape.links_max(level), links.len());
         let near = self.kept.iter().map(|near| near.node as usize);
         Ok(near.filter_map(|i| self.around.nodes().get(i)).copied().collect())
     }
 
-    /// Collects candidates: links of the gone, and where these are few, links of the gone that they lead to.
+    /// Adds what a node that is gone was linked to; where all that is gone, too, what these were linked to.
     fn gather<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
         gone: &Bits,
-        (node, level): (u32, usize),
-        links: &[u32],
-        kept: &[u32],
+        from: u32,
+        level: usize,
     ) -> Result<(), Error> {
-        self.candidates.clear();
-        self.met.clear();
-        self.met.extend(links.iter().copied().filter(|id| gone.has(*id)));
-        let wanted = self.met.len();
-        let mut at = 0;
-        while let Some(from) = self.met.get(at).copied().filter(|_| at < EXPANDED_MAX) {
-            at += 1;
-            self.buffer.clear();
-            links_at(pages, view, from, level, &mut self.buffer)?;
-            for id in &self.buffer {
-                if !gone.has(*id) {
-                    if *id != node && !kept.contains(id) {
-                        self.candidates.push(*id);
-                    }
-                } else if self.met.len() < EXPANDED_MAX && !self.met.contains(id) {
-                    self.met.push(*id);
-                }
+        let start = self.named.len();
+        self.buffer.clear();
+        links_at(pages, view, from, level, &mut self.buffer)?;
+        self.named.extend(self.buffer.iter().filter(|id| !gone.has(**id)));
+        if self.named.len() == start {
+            let next: Vec<u32> = self.buffer.iter().take(EXPANDED_MAX).copied().collect();
+            for from in next {
+                self.buffer.clear();
+                links_at(pages, view, from, level, &mut self.buffer)?;
+                self.named.extend(self.buffer.iter().filter(|id| !gone.has(**id)));
             }
-            if at >= wanted && self.candidates.len() >= 2 * wanted {
-                break;
-            }
-        }
-        self.candidates.sort_unstable();
-        self.candidates.dedup();
-        let step = self.candidates.len().div_ceil(CANDIDATES_MAX).max(1);
-        if step > 1 {
-            let mut i = 0;
-            self.candidates.retain(|_| {
-                i += 1;
-                i % step == 0
-            });
         }
         Ok(())
     }
@@ -119,38 +115,39 @@ impl Mender {
         self.judge.forget();
         let of = self.around.codes(view.grid.size());
         self.judge.keys(view.grid, of, 0, &self.numbers, &mut self.keys);
-        let near = |(node, key): (&u32, &f32)| Near { key: *key, node: *node };
-        let mut all = self.numbers.iter().zip(&self.keys).map(near);
         self.kept.clear();
-        self.kept.extend(all.by_ref().take(n_kept));
-        self.spare.clear();
-        // A ghost that its twins keep is no candidate: it will be gone one day.
-        self.spare.extend(all.filter(|near| self.around.is_live(near.node as usize)));
-        let nearest_first = |a: &Near, b: &Near| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node));
+        let all = self.numbers.iter().zip(&self.keys).take(n_kept);
+        self.kept.extend(all.map(|(node, key)| Near { key: *key, node: *node }));
         self.kept.sort_unstable_by(nearest_first);
-        self.spare.sort_unstable_by(nearest_first);
     }
 
-    /// Moves spare ones to the kept until there are `wanted`: those that no nearer kept one is nearer to than the node is,
-    /// then any.
-    fn choose(&mut self, view: &View<'_>, wanted: usize) {
-        let Self { judge, around, kept, spare, .. } = self;
+    /// Takes all candidates that no nearer link is nearer to than the node is, as far as there is room for `most`; then the
+    /// nearest of the others until there are `least`.
+    fn choose(&mut self, view: &View<'_>, n_kept: usize, most: usize, least: usize) {
+        let Self { judge, around, keys, kept, spare, .. } = self;
         let of = around.codes(view.grid.size());
+        spare.clear();
+        let candidates = (0u32..).zip(&*keys).skip(n_kept);
+        spare.extend(candidates.map(|(i, key)| Near { key: *key, node: i + 1 }));
+        // A ghost that its twins keep will be gone one day.
+        spare.retain(|near| around.is_live(near.node as usize));
+        spare.sort_unstable_by(nearest_first);
         spare.retain(|candidate| {
-            if kept.len() >= wanted {
-                return true;
-            }
             let place = kept.partition_point(|k| k.key <= candidate.key);
-            let nearer = kept.get(..place).unwrap_or_default();
-            let is_hidden = nearer
-                .iter()
-                .any(|k| judge.between(view.grid, of, candidate.node, k.node) < candidate.key);
-            if !is_hidden {
+            let mut nearer = kept.get(..place).unwrap_or_default().iter();
+            let is_open = kept.len() < most
+                && nearer
+                    .all(|k| judge.between(view.grid, of, candidate.node, k.node) >= candidate.key);
+            if is_open {
                 kept.insert(place, *candidate);
             }
-            is_hidden
+            !is_open
         });
-        let missing = wanted.saturating_sub(kept.len());
+        let missing = least.saturating_sub(kept.len());
         kept.extend(spare.iter().take(missing));
     }
+}
+
+fn nearest_first(a: &Near, b: &Near) -> std::cmp::Ordering {
+    a.key.total_cmp(&b.key).then(a.node.cmp(&b.node))
 }

@@ -1,0 +1,211 @@
+//! Inserts, vacuums and scans, one after the other, cut off anywhere, and beside each other.
+
+use std::collections::BTreeSet;
+
+use ann::element::Element;
+use ann::metric::Metric;
+use ann::rng::Rng;
+use half::f16;
+
+use super::insert::put;
+use super::world::{damage, operator};
+use super::{ALL, Kind, Model, World, random_vector};
+use crate::coded::exact::ExactQuery;
+use crate::hnsw::Code;
+use crate::hnsw::insert::Inserter;
+use crate::hnsw::scan::GraphScan;
+use crate::hnsw::vacuum::bulk_delete;
+use crate::store::Pages;
+use crate::tid::Tid;
+
+fn random_verbs<E: Element>(kind: Kind, seed: u64) {
+    let mut world = World::<E>::new(kind, seed);
+    world.verify();
+    for _ in 0..10 {
+        match world.rng.below(4) {
+            0 | 1 => {
+                let n = world.rng.below(80) as usize;
+                world.grow(n);
+            }
+            2 => {
+                let keep = u64::from(world.rng.below(10)) + 1;
+                world.vacuum(|tid| tid.to_u64() % 11 >= keep);
+            }
+            _ => {
+                let first = world.rng.below(8);
+                world.vacuum(|tid| (first..first + 3).contains(&tid.blkno));
+            }
+        }
+        world.verify();
+    }
+}
+
+#[test]
+fn random_verbs_keep_the_model() {
+    use Metric::{Cosine, InnerProduct, L1, L2};
+    for seed in 0..3 {
+        random_verbs::<f32>(Kind::new(L2, 1, 4, 200), seed);
+        random_verbs::<f32>(Kind::new(L2, 40, 2, 100).twins(2), seed);
+        random_verbs::<f16>(Kind::new(Cosine, 64, 8, 200).twins(4), seed);
+        random_verbs::<f32>(Kind::new(InnerProduct, 20, 6, 100).code(Code::Sq8).twins(4), seed);
+        random_verbs::<f32>(Kind::new(L1, 20, 5, 0).code(Code::SqFp16), seed);
+    }
+    random_verbs::<f32>(Kind::new(L2, 4100, 4, 60).twins(5), 7);
+}
+
+/// Lanes are used again, and what is found hardly gets worse, though few links lead from one of these clusters to another.
+#[test]
+fn rows_come_and_go() {
+    let kind = Kind::new(Metric::L2, 16, 8, 1500);
+    let mut world = World::<f32>::new(kind, 2);
+    let mut rng = Rng::new(23);
+    for _ in 0..10 {
+        let dead: BTreeSet<Tid> =
+            world.model.keys().filter(|_| rng.below(10) < 3).copied().collect();
+        world.vacuum(|tid| dead.contains(&tid));
+        world.grow(dead.len());
+    }
+    world.verify();
+    let fresh = World::over(kind, world.model.clone(), Rng::new(2));
+    let pages = |world: &World<f32>| f64::from(world.mem.n_blocks().unwrap());
+    assert!(pages(&world) <= 1.3 * pages(&fresh), "{} {}", pages(&world), pages(&fresh));
+    let recall = |world: &World<f32>| [10, 20, 40].map(|ef| world.recall(ef, 200) / 3.0);
+    let (used, fresh) = (recall(&world), recall(&fresh));
+    let loss = fresh.iter().sum::<f64>() - used.iter().sum::<f64>();
+    assert!(loss <= 0.02, "{used:?}, fresh {fresh:?}");
+}
+
+/// What must be, and what may be, in the index while an operation runs.
+struct Step {
+    journal_end: usize,
+    before: Model<f32>,
+    after: Model<f32>,
+}
+
+fn crash_everywhere(kind: Kind, n_steps: usize) {
+    let mut world = World::<f32>::new(kind, kind.dims as u64);
+    world.mem.start_journal();
+    let mut steps = Vec::new();
+    for i in 0..n_steps {
+        let before = world.model.clone();
+        if i % 10 == 7 {
+            world.vacuum(|tid| tid.to_u64() % 4 == i as u64 / 10 % 4);
+        } else {
+            world.grow(1);
+        }
+        let after = world.model.clone();
+        steps.push(Step { journal_end: world.mem.journal_len(), before, after });
+    }
+    for n in 0..=world.mem.journal_len() {
+        let step = steps.iter().find(|step| n <= step.journal_end).unwrap();
+        let image = world.mem.crash_image(n);
+        assert_eq!(damage(&image), [], "after record {n}");
+        let mut all = step.before.clone();
+        all.extend(step.after.clone());
+        let crashed = world.on(image, all);
+        let (rows, _) = crashed.search(&vec![0.1; kind.dims], ALL);
+        let found: BTreeSet<Tid> = rows.iter().map(|row| row.tid).collect();
+        assert_eq!(found.len(), rows.len());
+        let sure = step.before.keys().filter(|tid| step.after.contains_key(tid));
+        assert!(sure.copied().all(|tid| found.contains(&tid)), "lost a row after record {n}");
+        let model = crashed.model.clone().into_iter().filter(|(t, _)| found.contains(t)).collect();
+        let mut world = world.on(crashed.mem, model);
+        world.grow(2);
+        world.vacuum(|tid| tid.to_u64() % 5 == 0);
+        world.grow(1);
+        world.verify();
+    }
+}
+
+#[test]
+fn a_crash_after_any_record_loses_nothing() {
+    crash_everywhere(Kind::new(Metric::L2, 12, 2, 40).twins(3), 40);
+    crash_everywhere(Kind::new(Metric::Cosine, 20, 3, 0).twins(2), 40);
+    crash_everywhere(Kind::new(Metric::L1, 9000, 2, 8), 20);
+}
+
+fn one_in_two(tid: Tid) -> bool {
+    tid.blkno < 100 && tid.to_u64().is_multiple_of(2)
+}
+
+/// Scans that may meet rows of inserters at work: no row twice, none of those that are there all the time left out, every
+/// distance that of its row.
+fn scan(world: &World<f32>, all: &Model<f32>, seed: u64) {
+    let mut rng = Rng::new(seed);
+    let map = world.map();
+    for _ in 0..3 {
+        let query = random_vector::<f32>(&mut rng, world.kind.dims);
+        let exact = ExactQuery::new(world.kind.metric, &query);
+        let mut scan = GraphScan::new();
+        scan.begin_for(&query, ALL, 1);
+        let mut found = BTreeSet::new();
+        while let Some(row) = world.next(&mut scan, world.view(&map), &exact, all).unwrap() {
+            let vector = all.get(&row.tid).expect("a tid nobody inserted");
+            // What is computed for a dead row is nobody's concern.
+            if !one_in_two(row.tid) {
+                let distance = operator(world.kind.metric, &query, vector);
+                assert_eq!(row.distance.to_bits(), distance.to_bits(), "{}", row.tid);
+                assert!(found.insert(row.tid), "{} came twice", row.tid);
+            }
+        }
+        let mut must = world.model.keys().filter(|tid| !one_in_two(**tid));
+        assert!(must.all(|tid| found.contains(tid)), "lost a row");
+    }
+}
+
+#[test]
+fn actors_do_not_disturb_each_other() {
+    for seed in 0..60 {
+        let kind = Kind::new(Metric::L2, 8, 3, [40, 90][seed as usize % 2]).twins(3);
+        let mut world = World::<f32>::new(kind, seed);
+        // Some lanes are free from the start.
+        world.vacuum(|tid| tid.to_u64().is_multiple_of(7));
+        let same = world.model.values().next().unwrap().clone();
+        let news = [1u32, 2].map(|actor| {
+            let rows = (0..15u16).map(|i| {
+                let vector = match i % 4 {
+                    0 => same.clone(),
+                    _ => random_vector(&mut world.rng, 8),
+                };
+                (Tid::new(1000 * actor, i + 1), vector)
+            });
+            rows.collect::<Model<f32>>()
+        });
+        let mut all = world.model.clone();
+        all.extend(news.iter().flatten().map(|(tid, vector)| (*tid, vector.clone())));
+        {
+            let (world, all) = (&world, &all);
+            let insert = |rows: &Model<f32>| {
+                let rows = rows.clone();
+                move || {
+                    let (mut inserter, map) = (Inserter::new(), world.map());
+                    for (tid, vector) in &rows {
+                        put(&mut inserter, &world.mem, &world.view(&map), *tid, vector);
+                    }
+                }
+            };
+            let vacuum = move || {
+                let map = world.map();
+                for _ in 0..2 {
+                    let asked = |tid| {
+                        assert!(all.contains_key(&tid), "asks about {tid}, which nobody inserted");
+                        one_in_two(tid)
+                    };
+                    bulk_delete(&world.mem, &world.view(&map), asked).unwrap();
+                }
+            };
+            world.mem.interleave(
+                seed,
+                vec![
+                    Box::new(insert(&news[0])),
+                    Box::new(insert(&news[1])),
+                    Box::new(vacuum),
+                    Box::new(move || scan(world, all, seed)),
+                ],
+            );
+        }
+        world.model = all;
+        world.model.retain(|tid, _| !one_in_two(*tid));
+        world.verify();
+    }
+}
