@@ -68,6 +68,13 @@ SELECT settings FROM faiss.recall('t_pq', queries => 1);
 SELECT count(*) > 0 AS tuned FROM faiss.tune('t_pq', 0.9, apply => true);
 SELECT count(*) FROM pg_class, unnest(reloptions) o WHERE relname = 't_pq' AND o ~ '^(nprobe|k_factor)=\d+$';
 DROP INDEX t_pq;
+-- A graph: how many nodes are kept in sight.
+CREATE INDEX t_graph ON t USING faisshnsw (v) WITH (m = 4, efconstruction = 8);
+SELECT count(*) FILTER (WHERE is_chosen) AS chosen, min(recall) FILTER (WHERE is_chosen) >= 0.9 AS reaches, bool_and(settings = 'efsearch=' || ef_search AND nprobe IS NULL) AS named,
+    min(ef_search) < max(ef_search) AS climbed FROM faiss.tune('t_graph', 0.9, apply => true);
+SELECT reloptions[3] ~ '^efsearch=\d+$' AS stored FROM pg_class WHERE relname = 't_graph';
+SELECT recall > 0.85 AS reaches FROM faiss.recall('t_graph', queries => 500, seed => 99);
+DROP INDEX t_graph;
 -- No lists: candidates only; no code: nothing to choose.
 CREATE INDEX t_flat ON t USING faissflat (v) WITH (code = rabitq);
 SELECT bool_or(is_chosen) AS chosen, bool_and(settings = 'k_factor=' || k_factor AND nprobe IS NULL) AS named FROM faiss.tune('t_flat', 0.9);
