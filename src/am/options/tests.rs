@@ -144,6 +144,7 @@ mod tests {
             let expected = IvfOptions { graph, ef_search, ..IvfOptions::default() };
             assert_eq!(with_index("i", IvfOptions::of), expected, "{options}");
         }
+        run("DROP TABLE t; CREATE TABLE t (v vector(3)); CREATE INDEX i ON t USING faisshnsw (v)");
         run("ALTER INDEX i SET (efSearch = 77)");
         assert_eq!(with_index("i", IvfOptions::of).ef_search, Some(77));
     }
@@ -297,7 +298,7 @@ mod tests {
                 pg_sys::AlterTableGetRelOptionsLockLevel(list)
             }
         };
-        for search in [c"nprobe", c"k_factor"] {
+        for search in [c"nprobe", c"k_factor", c"efsearch"] {
             assert_eq!(lock_of(search), pg_sys::ShareUpdateExclusiveLock as i32, "{search:?}");
         }
         for structural in
