@@ -19,6 +19,7 @@ pub use build::build;
 pub use index::HnswIndex;
 pub use insert::{insert, insert_into_list};
 pub use list_lock::ListLock;
+pub use memory::Memory;
 pub use scan::GraphSearch;
 
 /// Rows from which on an index is a graph. A list of fewer is scanned whole as fast, and exactly.

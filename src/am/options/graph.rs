@@ -9,7 +9,7 @@ use crate::am::report::Report;
 /// Smallest and largest `efConstruction`.
 pub const EF_CONSTRUCTION_RANGE: (i32, i32) = (4, 2000);
 /// `efConstruction` when it is not given.
-const EF_CONSTRUCTION_DEFAULT: u32 = 200;
+pub const EF_CONSTRUCTION_DEFAULT: u32 = 200;
 
 /// What a graph is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

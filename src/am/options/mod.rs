@@ -19,7 +19,7 @@ use super::method::Method;
 use super::report::Report;
 use resolve::Given;
 
-pub use graph::GraphOptions;
+pub use graph::{EF_CONSTRUCTION_DEFAULT, GraphOptions};
 pub use registry::{faissflat_options, faisshnsw_options, faissivf_options, register};
 pub use resolve::model_name;
 

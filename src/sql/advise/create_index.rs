@@ -13,6 +13,7 @@ use super::column::Column;
 pub struct Search {
     pub nprobe: Option<u32>,
     pub k_factor: Option<u32>,
+    pub ef_search: Option<u32>,
 }
 
 /// The statement, its names quoted and found whatever the search path.
@@ -25,6 +26,7 @@ pub fn create_index(
     let mut options = structure(&candidate.factory);
     options.extend(search.nprobe.map(|n| format!("nprobe = {n}")));
     options.extend(search.k_factor.map(|k| format!("k_factor = {k}")));
+    options.extend(search.ef_search.map(|ef| format!("efSearch = {ef}")));
     let mut sql = format!(
         "CREATE INDEX ON {} USING {} ({} {opclass})",
         column.relation, candidate.method.name, column.key

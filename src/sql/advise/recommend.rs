@@ -6,9 +6,12 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, name, pg_sys};
 
-use super::choice::{Choice, FLAT_ROWS, Merit, PARTITION_ROWS, Wish, choose, nprobe};
-use super::column::{Column, c_name};
+use super::choice::{
+    Choice, FLAT_ROWS, Merit, PARTITION_ROWS, Wish, choose, ef_search, graph_params, nprobe,
+};
+use super::column::{Column, c_name, element_bytes};
 use super::create_index::{Search, create_index};
+use crate::am::graph::Memory;
 use crate::am::method::FAISSFLAT;
 use crate::am::opclass::ElementType;
 use crate::am::report::Report;
@@ -129,20 +132,29 @@ fn search_defaults(choice: &Choice, wish: &Wish) -> Search {
     let candidate = &choice.candidate;
     let nprobe = candidate.method.has_lists.then(|| nprobe(wish.target_recall, wish.nlist));
     let k_factor = candidate.factory.code.map(|code| 2 * code.k_factor(wish.dims) as u32);
-    Search { nprobe, k_factor: k_factor.filter(|_| wish.target_recall > MANY_CANDIDATES_RECALL) }
+    let ef_search = candidate.method.is_graph.then(|| ef_search(wish.target_recall));
+    let k_factor = k_factor.filter(|_| wish.target_recall > MANY_CANDIDATES_RECALL);
+    Search { nprobe, k_factor, ef_search }
 }
 
 /// The reasons, as sentences.
 fn why(column: &Column, wish: &Wish, choice: &Choice, search: Search, is_given: bool) -> String {
-    let mut why = vec![rule(wish), merit(wish, choice)];
+    let mut why = vec![rule(wish, choice), merit(wish, choice)];
     why.push(memory(wish, choice, is_given));
     if let Some((smaller, bytes)) = &choice.smaller {
         why.push(format!("With less memory: {}, {}.", smaller.factory, size(*bytes)));
     }
-    if let Some(nprobe) = search.nprobe {
+    let nprobe = search.nprobe.map(|n| format!("nprobe = {n}"));
+    if let Some(start) = nprobe.or_else(|| search.ef_search.map(|n| format!("efSearch = {n}"))) {
         why.push(format!(
-            "nprobe = {nprobe} is a start for a recall of {}; faiss.tune measures what these data take.",
+            "{start} is a start for a recall of {}; faiss.tune measures what these data take.",
             wish.target_recall
+        ));
+    }
+    if let Some(params) = graph_params(wish).filter(|_| choice.candidate.method.is_graph) {
+        why.push(format!(
+            "Build it with a maintenance_work_mem of {} MB or more: rows for which there is no room are inserted one by one, several times slower.",
+            graph_megabytes(&params, wish)
         ));
     }
     if choice.candidate.method.has_lists && wish.nlist < ann::optimal_nlist(wish.rows) {
@@ -167,8 +179,14 @@ fn why(column: &Column, wish: &Wish, choice: &Choice, search: Search, is_given: 
     why.join(" ")
 }
 
+/// maintenance_work_mem that the graph of a partition is built in.
+fn graph_megabytes(params: &pages::hnsw::MetaParams, wish: &Wish) -> u64 {
+    let code_bytes = ann::hnsw::Grid::code_bytes(wish.dims);
+    Memory::new(params, code_bytes, element_bytes(wish.element)).megabytes_for(wish.rows)
+}
+
 /// What the number of rows says.
-fn rule(wish: &Wish) -> String {
+fn rule(wish: &Wish, choice: &Choice) -> String {
     let rows = match wish.partitions {
         1 => format!("{} rows", wish.rows),
         n => format!("{n} partitions of about {} rows", wish.rows),
@@ -182,9 +200,12 @@ fn rule(wish: &Wish) -> String {
                 "{rows} of {dims} dimensions are few enough to compare a query with all of them."
             )
         }
+        _ if choice.candidate.method.is_graph => {
+            format!("{rows} of {dims} dimensions become the nodes of a graph{each}.")
+        }
         _ if wish.metric == Metric::L1 => {
             format!(
-                "{rows} of {dims} dimensions; taxicab distance has no centroids and no codes, so every row is compared."
+                "{rows} of {dims} dimensions; taxicab distance has no centroids and no codes, so without a graph every row is compared."
             )
         }
         _ if wish.target_recall >= 1.0 => {
@@ -207,6 +228,9 @@ fn merit(wish: &Wish, choice: &Choice) -> String {
     let what = match choice.candidate.merit {
         Merit::Exact => {
             "Flat is exact, with nothing to train or to set; every query reads all of it."
+        }
+        Merit::Graph => {
+            "A walk over a graph sees a few thousand rows however many there are: the fastest search where recall is high or rows are many. It takes longer to build and to insert into than lists, and should fit in memory."
         }
         Merit::Plain => "Vectors stay as they are: recall depends on nprobe alone.",
         Merit::Fastest => {

@@ -1,6 +1,6 @@
 //! A graph (HNSW) in pages: nodes are judged by 8-bit codes that lie densely on pages of their own, apart from links and
 //! from exact vectors. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`]; then the
-//! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`].
+//! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`]; [`size`] foretells how large a graph will be.
 
 pub mod build;
 pub mod check;
@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod rows;
 pub mod scan;
 pub mod shape;
+pub mod size;
 mod twins;
 pub mod upper;
 pub mod vacuum;

@@ -6,6 +6,7 @@ mod insert;
 mod layout;
 mod modes;
 mod scan;
+mod sizes;
 mod vacuum;
 mod world;
 
