@@ -239,6 +239,6 @@ mod tests {
         })
         .unwrap();
         // Two elements, then the codes: PQ8 wants dimensions divisible by eight.
-        assert_eq!(records.len(), 1 + 2 * 6 * 2 * 2 + (6 + 5) * 2);
+        assert_eq!(records.len(), 1 + 2 * 6 * 2 * 2 + (7 + 6) * 2);
     }
 }
