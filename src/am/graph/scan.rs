@@ -2,6 +2,7 @@
 //! rows.
 
 use ann::element::Element;
+use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::exact::ExactQuery;
@@ -15,6 +16,7 @@ use pgrx::pg_sys;
 
 use super::coder;
 use super::index::HnswIndex;
+use crate::am::left_out;
 use crate::am::opclass::ElementType;
 use crate::am::pages::PgPages;
 use crate::am::refetch::HeapRows;
@@ -57,9 +59,10 @@ impl GraphSearch {
         self.query = Some((ExactQuery::new(metric, query), element));
     }
 
-    /// Treats a row as if it were gone, or again none.
+    /// Treats a row as if it were gone, or again none; and its node, if it is known.
     pub fn leave_out(&mut self, row: Option<Tid>) {
         self.left_out = row;
+        self.scan.candidates().leave_out(row.and_then(|_| left_out::node()));
     }
 
     /// The next row.
@@ -82,7 +85,7 @@ impl GraphSearch {
         let mut table = TableRows::<E>::new(rows, tids, query, dims);
         let (scan, left_out) = (&mut self.scan, self.left_out);
         let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| match left_out {
-            Some(left_out) => scan.next(pages, &view, narrow, &mut Others { rows, left_out }),
+            Some(left_out) => scan.next(pages, &view, narrow, &mut OtherNodes { rows, left_out }),
             None => scan.next(pages, &view, narrow, rows),
         };
         match graph.meta.params.code {
@@ -107,5 +110,19 @@ impl GraphSearch {
     /// Frees what the server knows of.
     pub fn end(&mut self) {
         self.rows.end();
+    }
+}
+
+/// Exact keys of all candidates but one, whose node is remembered.
+struct OtherNodes<'a> {
+    rows: &'a mut dyn Exact,
+    left_out: Tid,
+}
+
+impl Exact for OtherNodes<'_> {
+    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
+        left_out::note_node(candidates);
+        let Self { rows, left_out } = self;
+        Others { rows: &mut **rows, left_out: *left_out }.keys(candidates, each)
     }
 }

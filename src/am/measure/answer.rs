@@ -12,6 +12,14 @@ use crate::am::left_out::LeftOut;
 use crate::am::opclass::ORDER_STRATEGY;
 use crate::am::rel;
 
+/// The row that a query is.
+#[derive(Clone, Copy)]
+pub struct Own {
+    pub tid: Tid,
+    /// Its node in a graph, if it is known.
+    pub node: Option<u32>,
+}
+
 /// A scan of the index, begun anew for each query.
 pub struct IndexScan {
     scan: pg_sys::IndexScanDesc,
@@ -42,7 +50,7 @@ impl IndexScan {
         &mut self,
         point: &[f32],
         k: usize,
-        own: Option<Tid>,
+        own: Option<Own>,
         tids: &mut Vec<Tid>,
     ) -> Clock {
         tids.clear();
@@ -56,7 +64,7 @@ impl IndexScan {
         };
         // SAFETY: an open index.
         let relid = unsafe { (*(*self.scan).indexRelation).rd_id };
-        let _left_out = own.map(|own| LeftOut::new(relid, own));
+        let _left_out = own.map(|own| LeftOut::new(relid, own.tid, own.node));
         let before = clock::of_thread();
         // SAFETY: the key is copied; its argument outlives the scan's use of it, which ends with the next rescan
         // at the latest, and no row is asked for after this loop. The slot is of the table's kind.
@@ -67,7 +75,7 @@ impl IndexScan {
                 check_for_interrupts();
                 let tid = rel::tid_of(&raw mut (*self.slot).tts_tid);
                 // An exact search has it first; one that skips it knows an updated row by another tid.
-                if Some(tid) != own {
+                if own.is_none_or(|own| own.tid != tid) {
                     tids.push(tid);
                 }
             }
@@ -79,6 +87,22 @@ impl IndexScan {
             pg_sys::pfree(argument.cast_mut_ptr());
         }
         taken
+    }
+}
+
+impl IndexScan {
+    /// The node of a row in a graph: None if a search for the row itself does not come upon it, or if it has the node in
+    /// common with others. One row is asked for.
+    ///
+    /// # Safety
+    /// As [`IndexScan::ask`].
+    pub unsafe fn node_of<E: Element>(&mut self, point: &[f32], tid: Tid) -> Option<u32> {
+        // SAFETY: an open index.
+        let relid = unsafe { (*(*self.scan).indexRelation).rd_id };
+        let left_out = LeftOut::new(relid, tid, None);
+        // SAFETY: the caller's promise.
+        unsafe { self.ask::<E>(point, 1, None, &mut Vec::new()) };
+        left_out.node()
     }
 }
 

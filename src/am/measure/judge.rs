@@ -7,12 +7,13 @@ use ann::tuning::{Point, Tally};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::answer::IndexScan;
+use super::answer::{IndexScan, Own};
 use super::clock::Clock;
 use super::rows::IndexedRows;
 use super::settings::{self, IndexSetting};
 use super::truth::{self, Queries, Truth};
 use super::{QuerySource, Request, clock};
+use crate::am::method::method_of;
 use crate::am::opclass::opclass_of;
 use crate::am::rel;
 use crate::am::report::Report;
@@ -29,6 +30,8 @@ pub struct Judge<E: Element> {
     pub truth: Truth,
     /// Rows asked for.
     k: usize,
+    /// The nodes of a graph that the queries are, where known; empty if the index is none.
+    nodes: Vec<Option<u32>>,
     /// Queries in the order in which they are asked: a part of them is a sample, too.
     order: Vec<u32>,
 }
@@ -63,7 +66,11 @@ impl<E: Element> Judge<E> {
             say(format!("exact answers to {n} queries: {:.3} ms each, alone", truth.ms));
             let order = Rng::new(seed).permutation(n as u32);
             let scan = IndexScan::new(&rows);
-            let mut judge = Self { rows, scan, keys: RowKeys::new(metric), dims, truth, k, order };
+            let (keys, nodes) = (RowKeys::new(metric), Vec::new());
+            let mut judge = Self { rows, scan, keys, dims, truth, k, nodes, order };
+            if method_of(index).is_some_and(|method| method.is_graph) {
+                judge.find_nodes();
+            }
             judge.warm_up();
             judge
         }
@@ -109,6 +116,18 @@ impl<E: Element> Judge<E> {
         point
     }
 
+    /// Finds the nodes that the queries are: a search without them is measured. Their links would lead to what is asked for.
+    ///
+    /// # Safety
+    /// As [`Judge::new`].
+    unsafe fn find_nodes(&mut self) {
+        for (number, &tid) in self.truth.queries.own.iter().enumerate() {
+            let point = point(&self.truth.queries.points, number, self.dims);
+            // SAFETY: the caller's promise.
+            self.nodes.push(unsafe { self.scan.node_of::<E>(point, tid) });
+        }
+    }
+
     /// Asks some queries whose time does not count: the first of a session read the trained parameters.
     ///
     /// # Safety
@@ -126,7 +145,8 @@ impl<E: Element> Judge<E> {
     /// # Safety
     /// As [`Judge::new`].
     unsafe fn ask(&mut self, number: usize, tids: &mut Vec<Tid>) -> Clock {
-        let own = self.truth.queries.own.get(number).copied();
+        let node = self.nodes.get(number).copied().flatten();
+        let own = self.truth.queries.own.get(number).map(|&tid| Own { tid, node });
         let point = point(&self.truth.queries.points, number, self.dims);
         // SAFETY: the caller's promise.
         unsafe { self.scan.ask::<E>(point, self.k, own, tids) }

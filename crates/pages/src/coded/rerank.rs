@@ -222,6 +222,11 @@ impl<C: Candidates> RerankScan<C> {
         }
     }
 
+    /// Where the candidates come from.
+    pub fn candidates(&mut self) -> &mut C {
+        &mut self.scan
+    }
+
     /// Rows that a strict order had to leave out.
     pub fn left_out(&self) -> u64 {
         self.left_out

@@ -42,6 +42,8 @@ pub struct GraphParams {
 pub struct HnswScan {
     query: Vec<f32>,
     params: GraphParams,
+    /// The node that the search is without.
+    without: Option<u32>,
     stage: Stage,
     has_direction: bool,
     coded: Option<GridQuery>,
@@ -73,6 +75,7 @@ impl Candidates for HnswScan {
         Self {
             query: Vec::new(),
             params: GraphParams { ef: 1, iterative: Iterative::Off, max_scan_tuples: 0 },
+            without: None,
             stage: Stage::Ended,
             has_direction: true,
             coded: None,
@@ -92,6 +95,7 @@ impl Candidates for HnswScan {
         self.query.clear();
         self.query.extend_from_slice(query);
         self.params = GraphParams { ef: params.ef.max(rows), ..*params };
+        self.without = None;
         self.stage = Stage::Begun;
         self.ready.clear();
         self.given = 0;
@@ -142,6 +146,12 @@ impl Candidates for HnswScan {
 }
 
 impl HnswScan {
+    /// Searches as if the graph were without that node, until the next query begins: what a query that is a row of the index
+    /// would find if it were not. Its links lead to just what it looks for. To be called before the first tranche.
+    pub fn leave_out(&mut self, node: Option<u32>) {
+        self.without = node;
+    }
+
     fn may_go_on(&self) -> bool {
         let beyond = self.beam.visited() - self.first_visited.min(self.beam.visited());
         self.params.iterative != Iterative::Off && beyond < self.params.max_scan_tuples
@@ -155,6 +165,10 @@ impl HnswScan {
         }
         self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
         self.beam.begin(view.map.n_nodes() as usize);
+        self.without = self.without.filter(|node| *node < view.map.n_nodes());
+        if let Some(without) = self.without {
+            self.beam.mark(without);
+        }
         let query = self.coded.insert(view.grid.query(&self.query));
         for _ in 0..if self.has_direction { ENTRIES_MAX } else { 0 } {
             let entry = Entry::read(pages, view.meta)?;
@@ -162,7 +176,8 @@ impl HnswScan {
                 break;
             }
             check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
-            let mut walk = Walk::new(pages, *view, query, &mut self.buffers);
+            let mut walk =
+                Walk::new(pages, *view, query, &mut self.buffers).without(self.without)?;
             let near = descend(&mut walk, entry.node, usize::from(entry.level), 0)?;
             // Vacuum may have freed it since ENTRY was read: another one has taken its place then.
             if near.key < f32::INFINITY {
@@ -184,7 +199,8 @@ impl HnswScan {
         self.near.clear();
         let Some(query) = &self.coded else { return Ok(()) };
         if self.sweep.is_none() {
-            let mut walk = Walk::new(pages, *view, query, &mut self.buffers);
+            let mut walk =
+                Walk::new(pages, *view, query, &mut self.buffers).without(self.without)?;
             self.beam.tranche(&mut walk, 0, wanted, &mut self.near)?;
             if self.near.len() >= wanted {
                 return Ok(());

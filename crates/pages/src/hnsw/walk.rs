@@ -33,6 +33,8 @@ pub struct Walk<'s, 'p, P: Pages> {
     ring: VecDeque<P::Pin<'p>>,
     /// The LINKS page that will probably be read next.
     hinted: Option<(Blkno, P::Pin<'p>)>,
+    /// The node that is treated as stale, and its links of level 0.
+    without: Option<(u32, Vec<u32>)>,
 }
 
 impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
@@ -44,7 +46,18 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
         buffers: &'s mut WalkBuffers,
     ) -> Self {
         let ring = VecDeque::with_capacity(AHEAD);
-        Self { pages, view, query, buffers, ring, hinted: None }
+        Self { pages, view, query, buffers, ring, hinted: None, without: None }
+    }
+
+    /// The same walk as if the graph had been built without that node: it is neither found nor passed through. Whoever has
+    /// a link to it would have had another one instead, and has one of the node's own here.
+    pub fn without(mut self, node: Option<u32>) -> Result<Self, Error> {
+        if let Some(node) = node {
+            let mut links = Vec::new();
+            self.links(node, 0, &mut links)?;
+            self.without = Some((node, links));
+        }
+        Ok(self)
     }
 
     /// The links of level 0.
@@ -74,6 +87,13 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
             0 => self.base_links(node, out)?,
             _ => upper_links(self.pages, &self.view, node, level, out)?,
         };
+        if let (0, Some((without, links))) = (level, &self.without) {
+            let own = out.iter_mut().skip(start).find(|link| **link == *without);
+            let other = links.get(node as usize % links.len().max(1));
+            if let (Some(own), Some(other)) = (own, other) {
+                *own = *other;
+            }
+        }
         let most = out.get(start..).unwrap_or_default().iter().copied().max();
         check_ids(self.pages, &self.view, most, by)
     }
@@ -110,7 +130,12 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
                 }
             }
             Ok(())
-        })
+        })?;
+        if let Some((without, _)) = &self.without {
+            let same = asked.iter().zip(keys).filter(|(node, _)| *node == without);
+            same.for_each(|(_, key)| *key = f32::INFINITY);
+        }
+        Ok(())
     }
 
     fn hint(&mut self, node: u32, level: usize) {

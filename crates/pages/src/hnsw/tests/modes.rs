@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use ann::metric::Metric;
 
 use super::{ALL, Kind, World};
-use crate::hnsw::scan::GraphParams;
+use crate::coded::rerank::Candidates;
+use crate::hnsw::scan::{GraphParams, HnswScan};
 use crate::ivf::scan::Iterative;
 use crate::tid::Tid;
 
@@ -101,4 +102,34 @@ fn a_query_without_direction_finds_all_rows_in_order_of_tid() {
     let (rows, _) = world.search(&[0.0; 12], ALL);
     let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
     assert_eq!(found, world.expected(&[0.0; 12]));
+}
+
+#[test]
+fn a_search_without_a_node_finds_all_the_others() {
+    let mut world = world(800);
+    let query = world.random_query();
+    let map = world.map();
+    let candidates = |without: Option<u32>| {
+        let mut scan = HnswScan::new();
+        scan.begin(&query, &ALL, 1);
+        scan.leave_out(without);
+        let mut hits = Vec::new();
+        loop {
+            let tranche = scan.tranche(&world.mem, &world.view(&map)).unwrap();
+            if tranche.is_empty() {
+                return hits;
+            }
+            hits.extend(tranche.iter().map(|hit| (hit.at, hit.id)));
+        }
+    };
+    let every = candidates(None);
+    assert_eq!(every.len(), 800);
+    for (node, _) in [every[0], every[1], every[400], every[799]] {
+        let mut found = candidates(u32::try_from(node).ok());
+        let mut others = every.clone();
+        others.retain(|(at, _)| *at != node);
+        found.sort_unstable();
+        others.sort_unstable();
+        assert_eq!(found, others);
+    }
 }
