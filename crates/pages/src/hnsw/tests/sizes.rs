@@ -22,6 +22,9 @@ fn sizes_are_foretold() {
         let foretold = built_bytes(&world.meta.params, n_rows as u64).unwrap() as f64;
         let built = world.mem.n_blocks().unwrap() as f64 * PAGE_SIZE as f64;
         let allowed = (0.03 * built).max(2.0 * PAGE_SIZE as f64);
-        assert!((foretold - built).abs() <= allowed, "{kind:?}: {foretold} foretold, {built} built");
+        assert!(
+            (foretold - built).abs() <= allowed,
+            "{kind:?}: {foretold} foretold, {built} built"
+        );
     }
 }
