@@ -33,6 +33,8 @@ pub struct HeapRows {
     order: Vec<(Tid, u32)>,
     /// The visible versions found elsewhere in their HOT chains than the candidate's tid, if these are kept.
     moved: Option<HashMap<Tid, Tid>>,
+    /// The candidate looked up last and its visible version, which the slot holds. None after [`HeapRows::rest`].
+    last: Option<(Tid, Option<Tid>)>,
     end: TableEnd,
 }
 
@@ -61,7 +63,14 @@ impl HeapRows {
     /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        Self { scan, open: None, order: Vec::new(), moved: None, end: TableEnd::default() }
+        Self {
+            scan,
+            open: None,
+            order: Vec::new(),
+            moved: None,
+            last: None,
+            end: TableEnd::default(),
+        }
     }
 
     /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
@@ -119,12 +128,16 @@ impl HeapRows {
     /// The visible version of the row at `tid`, which the slot then holds.
     fn visible(&mut self, tid: Tid) -> Option<Tid> {
         let scan = self.scan;
+        let last = self.last.filter(|(candidate, _)| *candidate == tid);
         let open = self.open();
         // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
         let found = unsafe {
             open.forget_row();
-            open.find(tid, (*scan).xs_snapshot)
-        }?;
+            // Queries that are near to each other share candidates.
+            last.map_or_else(|| open.find(tid, (*scan).xs_snapshot), |(_, found)| found)
+        };
+        self.last = Some((tid, found));
+        let found = found?;
         if let Some(moved) = self.moved.as_mut().filter(|_| found != tid) {
             moved.insert(tid, found);
         }
@@ -175,6 +188,7 @@ impl HeapRows {
     /// Lets go of what must not be held between two calls of the executor: the pins. To be called
     /// at the end of each callback that read rows.
     pub fn rest(&mut self) {
+        self.last = None;
         let Some(open) = &self.open else { return };
         // SAFETY: made in Open::new and not yet ended; nobody looks at a row any more.
         unsafe {
@@ -187,6 +201,7 @@ impl HeapRows {
     /// Frees everything, for `amendscan`. A rescan needs no more than [`HeapRows::rest`], but may
     /// call this: the next row opens anew.
     pub fn end(&mut self) {
+        self.last = None;
         self.order = Vec::new();
         if let Some(open) = self.open.take() {
             // SAFETY: made in Open::new and taken out, so that nobody uses it again.
@@ -226,12 +241,19 @@ impl Open {
     /// Asks disk and memory for rows that are read next.
     fn read_ahead(&self, rows: &[(Tid, u32)]) {
         let mut hints = [PageHint::NONE; ROWS_AHEAD];
+        let mut last = None;
         for (hint, &(tid, _)) in hints.iter_mut().zip(rows) {
             if tid.blkno == pg_sys::InvalidBlockNumber {
                 continue;
             }
+            // The rows come in the table's order: several of a page follow each other.
+            if let Some((_, page)) = last.filter(|(blkno, _)| *blkno == tid.blkno) {
+                *hint = page;
+                continue;
+            }
             // SAFETY: the table is open.
             *hint = unsafe { PageHint::new(self.heap, tid) };
+            last = Some((tid.blkno, *hint));
         }
         for (hint, &(tid, _)) in hints.iter().zip(rows) {
             hint.row(tid.offset);

@@ -20,21 +20,18 @@ use crate::am::rerank::{TableRows, next_row};
 const ROWS_MIN: usize = 10;
 
 impl Batch {
-    /// What a query takes until its rows are out: candidates being collected (twice as many as kept), kept, judged and put in
-    /// order, what is known of each, its lists, and its tables.
+    /// What a query takes until its rows are out: its lists and tables, its candidates, and what is known of each once they
+    /// are collected.
     pub(super) fn coded_query_bytes(&self) -> usize {
         let meta = &self.ivf.meta;
         let candidates = self.k.max(ROWS_MIN) * self.k_factor;
         let known = size_of::<Option<f64>>() + 3 * size_of::<Tid>() + size_of::<u32>();
+        let each = size_of::<Hit>() + known.max(size_of::<Hit>());
         let lists = self.params.nprobe.min(meta.nlist) * 24;
         let code = self.ivf.code.as_ref();
         let tables = code.map_or(0, |code| code.coded.params.kind.query_bytes(meta.dims));
         let query = 3 * meta.dims * size_of::<f32>();
-        candidates * (5 * size_of::<Hit>() + known)
-            + lists
-            + tables
-            + query
-            + size_of::<CodedScan>()
+        candidates * each + lists + tables + query + size_of::<CodedScan>()
     }
 
     pub(super) fn coded_chunk<E: Element>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {

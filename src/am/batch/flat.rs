@@ -12,10 +12,10 @@ use super::{Batch, Emit};
 use crate::am::report::checked;
 
 impl Batch {
-    /// What a query takes until its rows are out: hits being collected (twice as many as kept) and kept, its lists, and
+    /// What a query takes until its rows are out: hits being collected, twice as many as kept, its lists, and
     /// the rows looked up.
     pub(super) fn flat_query_bytes<E: Element>(&self) -> usize {
-        let hits = 3 * self.params.tranche * size_of::<Hit>();
+        let hits = 2 * self.params.tranche * size_of::<Hit>();
         let lists = self.params.nprobe.min(self.ivf.meta.nlist) * 24;
         let rows = self.k * 4 * size_of::<Tid>();
         let query = 2 * self.ivf.meta.dims * size_of::<f32>();

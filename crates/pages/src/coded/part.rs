@@ -37,7 +37,8 @@ impl Blocks {
         self.places.clear();
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes of the blocks.
+    pub fn bytes(&self) -> usize {
         self.units.len() * UNIT
     }
 

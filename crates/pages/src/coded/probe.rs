@@ -148,6 +148,10 @@ impl Lists for CodedProbe {
         part::copy_list(pages, view, list_no, room, part, give)
     }
 
+    fn part_bytes(part: &Blocks) -> usize {
+        part.bytes()
+    }
+
     fn scan_part(&mut self, view: &View<'_>, list: Probed, part: &Blocks, top: &mut TopK) -> u64 {
         let Ok((coded, mut list_scan)) = self.enter(view, list, None, top) else { return 0 };
         for (units, at) in part.iter(&coded.layout) {

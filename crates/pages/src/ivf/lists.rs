@@ -76,6 +76,8 @@ pub trait Lists {
         part: &mut Self::Part,
         give: &mut dyn FnMut(&mut Self::Part),
     ) -> Result<(), Error>;
+    /// Bytes of a part, about.
+    fn part_bytes(part: &Self::Part) -> usize;
     /// Offers every row of a part of a list to `top`, with the keys of [`Lists::scan_list`]. Returns their number.
     fn scan_part(
         &mut self,

@@ -128,6 +128,10 @@ impl<E: Element> Lists for Probe<E> {
         part::copy_list(pages, view.meta, list_no, room, part, give)
     }
 
+    fn part_bytes(part: &Rows<E>) -> usize {
+        size_of_val(part.rows.as_slice())
+    }
+
     fn scan_part(
         &mut self,
         _view: &View<'_>,

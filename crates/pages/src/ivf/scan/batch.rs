@@ -20,8 +20,10 @@ const GROUP: usize = 16;
 /// Bytes of rows that are scanned together: they stay in a core's second-level cache for all queries.
 const PART_MAX: usize = 256 * 1024;
 const PART_MIN: usize = 16 * 1024;
-/// Parts that exist at a time for each worker: being copied, waiting, being scanned, with some to spare.
-const PARTS: usize = 6;
+/// Parts of full size that exist at a time for each worker: being copied, waiting, being scanned, with some to spare.
+const PARTS: usize = 8;
+/// Short lists are handed out together until so many queries are to see one: a worker that wakes for less is not worth it.
+const VISITS_MIN: usize = 128;
 
 /// What a batch may take.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +68,11 @@ pub fn first_tranches<L: Lists + Send, P: Pages>(
         params.threads,
         || pages.breathe(),
         |give| copy_lists::<L, P>(pages, view, &visits, room, &spare, give),
-        |job, task: Task<'_, L>| {
-            scan_part(view, &scans, &task, job);
-            locked(&spare).push(task.part);
+        |job, tasks: Vec<Task<'_, L>>| {
+            for task in tasks {
+                scan_part(view, &scans, &task, job);
+                locked(&spare).push(task.part);
+            }
         },
     );
     fed.map_err(no_workers)??;
@@ -159,22 +163,30 @@ fn copy_lists<'v, L: Lists, P: Pages>(
     visits: &'v [Visit],
     room: usize,
     spare: &Mutex<Vec<L::Part>>,
-    give: &mut dyn FnMut(Task<'v, L>),
+    give: &mut dyn FnMut(Vec<Task<'v, L>>),
 ) -> Result<(), Error> {
     let mut start = 0usize;
     let mut part = L::Part::default();
+    let mut tasks: Vec<Task<'v, L>> = Vec::new();
+    let (mut n_visits, mut bytes) = (0, 0);
     for visits in visits.chunk_by(|a, b| a.list_no == b.list_no) {
         let Some(first) = visits.first() else { continue };
         L::copy_list(pages, view, first.list_no, room, &mut part, &mut |part| {
-            let empty = locked(spare).pop().unwrap_or_default();
+            n_visits += visits.len();
+            bytes += L::part_bytes(part);
             start = start.wrapping_add(visits.len() / 2 + 1);
-            give(Task {
-                part: std::mem::replace(part, empty),
-                visits,
-                start: start % visits.len(),
-            });
+            let empty = locked(spare).pop().unwrap_or_default();
+            let part = std::mem::replace(part, empty);
+            tasks.push(Task { part, visits, start: start % visits.len() });
+            if n_visits >= VISITS_MIN || bytes >= room {
+                give(std::mem::take(&mut tasks));
+                (n_visits, bytes) = (0, 0);
+            }
         })?;
         pages.breathe();
+    }
+    if !tasks.is_empty() {
+        give(tasks);
     }
     Ok(())
 }
