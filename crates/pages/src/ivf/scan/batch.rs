@@ -59,7 +59,7 @@ pub fn first_tranches<L: Lists + Send, P: Pages>(
     params: BatchParams,
 ) -> Result<(), Error> {
     find_lists(pages, view, scans, params.threads)?;
-    let visits = visits(view, scans);
+    let visits = visits(pages, view, scans);
     let scans: Vec<Mutex<&mut Scan<L>>> =
         scans.iter_mut().map(|scan| Mutex::new(&mut **scan)).collect();
     let spare = Mutex::new(Vec::new());
@@ -78,6 +78,7 @@ pub fn first_tranches<L: Lists + Send, P: Pages>(
     fed.map_err(no_workers)??;
     for scan in scans {
         scan.into_inner().unwrap_or_else(PoisonError::into_inner).end_first(view);
+        pages.breathe();
     }
     Ok(())
 }
@@ -141,18 +142,44 @@ fn start_group<L: Lists>(view: &View<'_>, group: &mut [&mut Scan<L>]) -> Result<
     Ok(())
 }
 
-/// Who probes which list, in the order of the lists, which is about that of their pages.
-fn visits<L: Lists>(view: &View<'_>, scans: &mut [&mut Scan<L>]) -> Vec<Visit> {
-    let mut visits = Vec::new();
-    for (scan, number) in scans.iter_mut().zip(0..) {
+/// Who probes which list, in the order of the lists, which is about that of their pages. There may be millions: they are
+/// counted and put in their places, a scan at a time.
+fn visits<L: Lists, P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    scans: &mut [&mut Scan<L>],
+) -> Vec<Visit> {
+    let mut places = vec![0; view.meta.nlist + 1];
+    for scan in scans.iter_mut() {
         for at in 0..scan.n_first(view.meta) {
-            if let (Some(list_no), Some(distance)) = (scan.probes.get(at), scan.probes.distance(at))
-            {
-                visits.push(Visit { list_no, scan: number, distance });
+            let list_no = scan.probes.get(at).map_or(usize::MAX, |list_no| list_no as usize);
+            if let Some(count) = places.get_mut(list_no.saturating_add(1)) {
+                *count += 1;
             }
         }
+        pages.breathe();
     }
-    visits.sort_unstable_by_key(|visit| (visit.list_no, visit.scan));
+    let mut end = 0;
+    for place in &mut places {
+        end += *place;
+        *place = end;
+    }
+    let mut visits = vec![Visit { list_no: 0, scan: 0, distance: 0.0 }; end];
+    for (scan, number) in scans.iter_mut().zip(0..) {
+        for at in 0..scan.n_first(view.meta) {
+            let (Some(list_no), Some(distance)) = (scan.probes.get(at), scan.probes.distance(at))
+            else {
+                break;
+            };
+            if let Some(place) = places.get_mut(list_no as usize) {
+                if let Some(visit) = visits.get_mut(*place) {
+                    *visit = Visit { list_no, scan: number, distance };
+                }
+                *place += 1;
+            }
+        }
+        pages.breathe();
+    }
     visits
 }
 
