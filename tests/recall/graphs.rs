@@ -10,8 +10,10 @@ use super::{K, faiss, recall, run};
 const M: u32 = 16;
 const EF_CONSTRUCTION: u32 = 64;
 const EF_SEARCHES: [u32; 4] = [16, 32, 64, 128];
-/// How far below FAISS is a failure.
-const FAISS_SLACK: f64 = 0.01;
+/// How far below FAISS is a failure. Builds on several threads differ from each other by about a hundredth at the smallest
+/// efSearch, and a graph that rows left and came back to loses up to another one; program `graph` holds builds on one thread
+/// against FAISS more closely.
+const FAISS_SLACK: f64 = 0.03;
 /// Rows of the table that go into the graph one by one are one in so many.
 const INSERTED: u32 = 10;
 
