@@ -230,7 +230,7 @@ fn merit(wish: &Wish, choice: &Choice) -> String {
             "Flat is exact, with nothing to train or to set; every query reads all of it."
         }
         Merit::Graph => {
-            "A walk over a graph sees a few thousand rows however many there are: the fastest search where recall is high or rows are many. It takes longer to build and to insert into than lists, and should fit in memory."
+            "A walk over a graph sees a few thousand rows however many there are: a fast search also where recall is high or rows are many. It takes longer to build and to insert into than lists, and should fit in memory."
         }
         Merit::Plain => "Vectors stay as they are: recall depends on nprobe alone.",
         Merit::Fastest => {
