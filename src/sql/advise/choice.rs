@@ -17,7 +17,8 @@ use crate::am::options::EF_CONSTRUCTION_DEFAULT;
 pub const FLAT_ROWS: u64 = 100_000;
 /// Vectors of so many bytes are compared one by one in some 5 ms; of more, their codes are.
 const FLAT_BYTES: u64 = 64 << 20;
-/// From so many rows on a graph is tried first: its cost grows like their logarithm, that of lists like their square root.
+/// From so many rows on a graph is tried first: its cost grows like their logarithm, that of lists like their square
+/// root.
 pub const GRAPH_ROWS: u64 = 1_000_000;
 /// Above this many rows the build of a graph takes too long.
 const GRAPH_ROWS_MAX: u64 = 10_000_000;
