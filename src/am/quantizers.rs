@@ -12,7 +12,8 @@ use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
 use pages::blob::TrainedModel;
-use pages::meta::{CodeParams, Fit};
+use pages::coded::model::parts;
+use pages::meta::Fit;
 
 use super::build::Frozen;
 use super::progress::Phase;
@@ -70,29 +71,6 @@ pub struct Trained {
     /// Of a model: how well the rows that it was trained on fit; none of its other numbers is known.
     pub fit: Option<Fit>,
     pub took: Took,
-}
-
-/// The rotation, the code and how vectors are stored, as `CodeParams::model_len` floats have them; None if they make none.
-pub fn parts(
-    space: Space,
-    params: &CodeParams,
-    mut floats: Vec<f32>,
-) -> Option<(Option<Rotation>, Codec, Stored)> {
-    let dims = space.dims;
-    if floats.len() != params.model_len(dims) {
-        return None;
-    }
-    let rotation = match params.rotation {
-        RotationKind::None => None,
-        _ => {
-            let rest = floats.split_off(dims * dims);
-            let matrix = std::mem::replace(&mut floats, rest);
-            Some(Rotation::from_matrix(dims, matrix)?)
-        }
-    };
-    let stored = floats.split_off(params.kind.params_len(dims).min(floats.len()));
-    let stored = Stored::from_params(params.refine, dims, stored)?;
-    Some((rotation, Codec::from_params(params.kind, space, floats)?, stored))
 }
 
 impl Trained {

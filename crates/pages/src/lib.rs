@@ -8,12 +8,14 @@ mod ahead;
 pub mod blob;
 mod bytes;
 pub mod coded;
+#[cfg(any(test, feature = "damage"))]
+pub mod damage;
 pub mod error;
 pub mod geometry;
 pub mod hnsw;
 pub mod ivf;
-#[cfg(test)]
-mod mem;
+#[cfg(any(test, feature = "damage"))]
+pub mod mem;
 pub mod meta;
 pub mod model_name;
 pub mod page;

@@ -1,4 +1,4 @@
-//! Pages in memory, for tests: every lock is tracked, every edit is journalled so that the state a
+//! Pages in memory, for tests and fuzz targets: every lock is tracked, every edit is journalled so that the state a
 //! crash leaves after it can be looked at, and threads can be interleaved by a seed.
 
 use std::cell::Cell;
@@ -34,6 +34,8 @@ struct State {
     journal: Vec<Vec<(Blkno, Arc<Page>)>>,
     is_journalled: bool,
     n_writes: usize,
+    n_locks: usize,
+    n_locks_max: Option<usize>,
     turnstile: Option<Turnstile>,
 }
 
@@ -82,6 +84,41 @@ impl MemPages {
             state.locks = vec![Lock::default(); state.pages.len()];
         }
         mem
+    }
+
+    /// A store with the same pages that changes by itself.
+    pub fn fork(&self) -> Self {
+        let fork = Self::default();
+        {
+            let mut state = fork.lock_state();
+            state.pages = self.lock_state().pages.clone();
+            state.locks = vec![Lock::default(); state.pages.len()];
+        }
+        fork
+    }
+
+    /// From now on more locks than these are a panic: whoever takes so many never ends.
+    pub fn limit_locks(&self, most: usize) {
+        let mut state = self.lock_state();
+        state.n_locks = 0;
+        state.n_locks_max = Some(most);
+    }
+
+    /// A copy of a page.
+    pub fn page(&self, blkno: Blkno) -> Page {
+        *self.lock_state().pages[blkno as usize]
+    }
+
+    /// Puts another page in the place of one.
+    pub fn put_page(&self, blkno: Blkno, page: Page) {
+        self.damage(blkno, |place| *place = page);
+    }
+
+    /// Ends the file after `n` blocks.
+    pub fn truncate(&self, n: Blkno) {
+        let mut state = self.lock_state();
+        state.pages.truncate(n as usize);
+        state.locks.truncate(n as usize);
     }
 
     /// A copy of all pages.
@@ -178,6 +215,9 @@ impl MemPages {
         self.point();
         let me = ACTOR.get();
         let mut state = self.lock_state();
+        state.n_locks += 1;
+        let is_endless = state.n_locks_max.is_some_and(|most| state.n_locks > most);
+        assert!(!is_endless, "{} locks and no end", state.n_locks);
         loop {
             let Some(lock) = state.locks.get_mut(blkno as usize) else {
                 return Err(Error::corrupted(blkno, "is beyond the end"));
@@ -191,7 +231,9 @@ impl MemPages {
                 }
                 return Ok(state.pages[blkno as usize].clone());
             }
-            let turnstile = state.turnstile.as_mut().expect("a lock is held outside of actors");
+            let Some(turnstile) = state.turnstile.as_mut() else {
+                unreachable!("block {blkno} is locked outside of actors");
+            };
             turnstile.actors[me] = Actor::Waiting;
             turnstile.draw();
             self.turn.notify_all();

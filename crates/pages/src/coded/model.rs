@@ -1,6 +1,11 @@
 //! MODEL: the trained parameters of a code, a run of pages full of floats, written at build and never changed.
 
+use ann::codec::{Codec, Space, Stored};
+use ann::factory::RotationKind;
+use ann::rotation::Rotation;
+
 use crate::error::Error;
+use crate::meta::CodeParams;
 use crate::page::{BODY_SIZE, Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::{BulkPages, Pages};
 
@@ -46,4 +51,27 @@ pub fn read<P: Pages>(pages: &P, first: Blkno, len: usize) -> Result<Vec<f32>, E
         return Err(Error::corrupted(first, "a trained parameter is not finite"));
     }
     Ok(floats)
+}
+
+/// The rotation, the code and how vectors are stored, as [`CodeParams::model_len`] floats have them; None if they make none.
+pub fn parts(
+    space: Space,
+    params: &CodeParams,
+    mut floats: Vec<f32>,
+) -> Option<(Option<Rotation>, Codec, Stored)> {
+    let dims = space.dims;
+    if floats.len() != params.model_len(dims) {
+        return None;
+    }
+    let rotation = match params.rotation {
+        RotationKind::None => None,
+        _ => {
+            let rest = floats.split_off(dims * dims);
+            let matrix = std::mem::replace(&mut floats, rest);
+            Some(Rotation::from_matrix(dims, matrix)?)
+        }
+    };
+    let stored = floats.split_off(params.kind.params_len(dims).min(floats.len()));
+    let stored = Stored::from_params(params.refine, dims, stored)?;
+    Some((rotation, Codec::from_params(params.kind, space, floats)?, stored))
 }

@@ -2,7 +2,6 @@
 
 mod batch;
 mod crash;
-mod damage;
 mod estimates;
 mod exact;
 mod interleave;

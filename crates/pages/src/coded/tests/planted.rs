@@ -3,12 +3,12 @@
 use ann::codec::CodeKind;
 use ann::metric::Metric;
 
-use super::damage::{all_verbs, opened};
 use super::world::damage;
 use super::{Shape, World};
 use crate::bytes::{put_u16, put_u32, u32_at};
 use crate::coded::directory;
 use crate::coded::layout::{UNITS_START, factor_place, tid_places};
+use crate::damage::ask;
 use crate::mem::MemPages;
 use crate::page::{BODY_END, Page, PageKind};
 
@@ -36,10 +36,9 @@ fn large() -> World<f32> {
 fn found(world: &World<f32>, blkno: u32, change: impl FnOnce(&mut Page)) -> String {
     let mut pages = world.mem.to_pages();
     change(&mut pages[blkno as usize]);
-    let problems = damage(&MemPages::from_pages(pages.clone()));
-    if let Ok(Some(opened)) = opened(world, pages) {
-        all_verbs(&opened);
-    }
+    let pages = MemPages::from_pages(pages);
+    let problems = damage(&pages);
+    ask(&pages, None);
     problems.iter().map(|p| format!("{}: {}\n", p.blkno, p.what)).collect()
 }
 

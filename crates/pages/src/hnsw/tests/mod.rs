@@ -1,7 +1,6 @@
 //! The verbs of a graph together, on pages in memory, against a model: a map from tid to vector.
 
 mod churn;
-mod damage;
 mod insert;
 mod layout;
 mod modes;

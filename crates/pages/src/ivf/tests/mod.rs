@@ -2,9 +2,9 @@
 
 mod batch;
 mod crash;
-mod damage;
 mod exact;
 mod interleave;
+mod meta;
 mod modes;
 mod random;
 mod sizes;

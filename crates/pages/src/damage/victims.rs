@@ -1,0 +1,366 @@
+//! Small indexes, one of every kind: with and without lists, of every code, of short vectors and of such as go over
+//! several pages. Each was built, grown and vacuumed, and kept as it was in between.
+
+use ann::coarse::Coarse;
+use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
+use ann::element::Element;
+use ann::factory::{Refine, RotationKind};
+use ann::hnsw::Grid;
+use ann::kernels::norm_sqr;
+use ann::kmeans::TrainError;
+use ann::metric::Metric;
+use ann::parallel::Job;
+use ann::rotation::Rotation;
+use half::f16;
+
+use super::opened::{Code, Lists, Opened, unit};
+use super::rows::{fill, tid_no, vector_of};
+use super::verbs;
+use crate::coded::build::CodedBuilder;
+use crate::error::Error;
+use crate::hnsw::build::{Source, build};
+use crate::hnsw::{Code as GraphCode, MetaParams as GraphParams};
+use crate::ivf::build::{Builder, Entry};
+use crate::ivf::sort::Runs;
+use crate::mem::MemPages;
+use crate::meta::{CodeParams, Fit, META_BLKNO, Meta, MetaParams};
+use crate::tid::Tid;
+
+/// An index to be damaged.
+pub struct Victim {
+    /// What it is, in a word.
+    pub name: &'static str,
+    /// Its pages.
+    pub pages: MemPages,
+    /// Its pages as they were before, oldest first.
+    pub earlier: Vec<MemPages>,
+    /// Its rows.
+    pub n_rows: usize,
+}
+
+/// What an index is made of.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    element: u8,
+    metric: Metric,
+    dims: usize,
+    /// 0: untrained. A graph has none.
+    nlist: usize,
+    n_rows: u32,
+    structure: Structure,
+}
+
+#[derive(Clone, Copy)]
+enum Structure {
+    Flat,
+    Coded(CodeKind, Refine, RotationKind),
+    /// Links and code.
+    Graph(usize, GraphCode),
+}
+
+const F32: u8 = f32::TAG;
+const F16: u8 = f16::TAG;
+
+const fn kind(
+    name: &'static str,
+    (element, metric, dims): (u8, Metric, usize),
+    (nlist, n_rows): (usize, u32),
+    structure: Structure,
+) -> Kind {
+    Kind { name, element, metric, dims, nlist, n_rows, structure }
+}
+
+const fn coded(kind: CodeKind, refine: Refine) -> Structure {
+    Structure::Coded(kind, refine, RotationKind::None)
+}
+
+const KINDS: [Kind; 18] = [
+    kind("flat", (F32, Metric::L2, 16), (3, 300), Structure::Flat),
+    kind("flat, long", (F32, Metric::Cosine, 3000), (2, 16), Structure::Flat),
+    kind("flat, one list", (F16, Metric::L1, 24), (0, 600), Structure::Flat),
+    kind("sqfp16", (F32, Metric::L2, 24), (3, 200), coded(CodeKind::SqFp16, Refine::Heap)),
+    kind("sq8, sq8", (F32, Metric::InnerProduct, 100), (3, 150), coded(CodeKind::Sq8, Refine::Sq8)),
+    kind("sq4, long", (F32, Metric::L2, 3000), (2, 40), coded(CodeKind::Sq4, Refine::Flat)),
+    kind(
+        "pq, sqfp16",
+        (F32, Metric::L2, 40),
+        (3, 200),
+        coded(CodeKind::Pq { m: 10, nbits: 5 }, Refine::SqFp16),
+    ),
+    kind(
+        "pq of 9 bits",
+        (F16, Metric::Cosine, 6),
+        (2, 150),
+        coded(CodeKind::Pq { m: 3, nbits: 9 }, Refine::Heap),
+    ),
+    kind("pqfs", (F16, Metric::L2, 16), (3, 300), coded(CodeKind::PqFs { m: 8 }, Refine::Flat)),
+    kind(
+        "pqfs, rotated",
+        (F32, Metric::InnerProduct, 60),
+        (2, 200),
+        Structure::Coded(CodeKind::PqFs { m: 20 }, Refine::Heap, RotationKind::Random),
+    ),
+    kind(
+        "rabitq",
+        (F32, Metric::Cosine, 300),
+        (2, 100),
+        coded(CodeKind::RaBitQ { nbits: 1 }, Refine::Flat),
+    ),
+    kind(
+        "rabitq of 4 bits",
+        (F32, Metric::L2, 64),
+        (3, 200),
+        coded(CodeKind::RaBitQ { nbits: 4 }, Refine::Heap),
+    ),
+    kind(
+        "rabitq, long",
+        (F16, Metric::L2, 5000),
+        (1, 40),
+        coded(CodeKind::RaBitQ { nbits: 8 }, Refine::Sq8),
+    ),
+    kind("graph", (F32, Metric::L2, 16), (0, 250), Structure::Graph(4, GraphCode::Flat)),
+    kind(
+        "graph, sqfp16",
+        (F32, Metric::Cosine, 30),
+        (0, 150),
+        Structure::Graph(3, GraphCode::SqFp16),
+    ),
+    kind("graph, sq8", (F16, Metric::L2, 16), (0, 250), Structure::Graph(2, GraphCode::Sq8)),
+    kind("graph, l1", (F16, Metric::L1, 600), (0, 80), Structure::Graph(3, GraphCode::Flat)),
+    kind(
+        "graph, long",
+        (F32, Metric::InnerProduct, 3000),
+        (0, 50),
+        Structure::Graph(2, GraphCode::Flat),
+    ),
+];
+
+/// One index of every kind.
+pub fn victims() -> Result<Vec<Victim>, Error> {
+    KINDS.iter().map(Victim::new).collect()
+}
+
+/// The name of every kind, in the order of [`victims`].
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name)
+}
+
+/// The index of one kind.
+pub fn victim(no: usize) -> Result<Victim, Error> {
+    let kind = KINDS.get(no % KINDS.len());
+    Victim::new(kind.ok_or_else(|| Error::corrupted(META_BLKNO, "there is no such kind"))?)
+}
+
+impl Victim {
+    fn new(kind: &Kind) -> Result<Self, Error> {
+        let pages = kind.built()?;
+        let index = Opened::read(&pages)?;
+        let mut earlier = vec![pages.fork()];
+        let n = kind.n_rows;
+        verbs::insert(&index, &pages, n, n / 2)?;
+        earlier.push(pages.fork());
+        verbs::vacuum(&index, &pages, |tid| tid.to_u64().is_multiple_of(3))?;
+        earlier.push(pages.fork());
+        verbs::insert(&index, &pages, 2 * n, n / 8)?;
+        let kept = (0..n + n / 2).filter(|i| !tid_no(*i).to_u64().is_multiple_of(3)).count();
+        Ok(Self { name: kind.name, pages, earlier, n_rows: kept + n as usize / 8 })
+    }
+}
+
+fn untrained(error: TrainError) -> Error {
+    Error::Workers(error.to_string())
+}
+
+impl Kind {
+    fn built(&self) -> Result<MemPages, Error> {
+        match (self.structure, self.element) {
+            (Structure::Flat, F16) => self.flat::<f16>(),
+            (Structure::Flat, _) => self.flat::<f32>(),
+            (Structure::Coded(code, ..), F16) => self.coded::<f16>(code),
+            (Structure::Coded(code, ..), _) => self.coded::<f32>(code),
+            (Structure::Graph(m, code), _) => self.graph(m, code),
+        }
+    }
+
+    fn params(&self) -> MetaParams {
+        MetaParams {
+            element: self.element,
+            metric: self.metric,
+            dims: self.dims,
+            nlist_option: self.nlist as u32,
+            seed: 1,
+            trained_rows: 0,
+            code: match self.structure {
+                Structure::Coded(kind, refine, rotation) => {
+                    let normalize = self.metric == Metric::Cosine;
+                    Some(CodeParams { kind, refine, rotation, normalize })
+                }
+                _ => None,
+            },
+            fit: Fit::default(),
+            model: None,
+        }
+    }
+
+    /// Numbers that no row has, as the coarse quantizer and the codes see vectors.
+    fn points(&self, n: usize) -> Vec<f32> {
+        let mut points = vec![0.0; n * self.dims];
+        for (i, point) in points.chunks_exact_mut(self.dims).enumerate() {
+            fill(1 << 40 | i as u64, point);
+            point.copy_from_slice(&unit(self.metric == Metric::Cosine, point));
+        }
+        points
+    }
+
+    /// The rows in order of their lists, as `index` codes them.
+    fn rows<E: Element>(&self, index: &Lists) -> Vec<(super::opened::Coded, Tid, f32)> {
+        let row = |i| {
+            let vector = vector_of::<E>(tid_no(i), self.dims);
+            (index.coded(&vector), tid_no(i), norm_sqr(&vector))
+        };
+        let mut rows: Vec<_> = (0..self.n_rows).map(row).collect();
+        rows.sort_by_key(|(row, tid, _)| (row.list_no, *tid));
+        rows
+    }
+
+    fn flat<E: Element>(&self) -> Result<MemPages, Error> {
+        let (params, centroids) = (self.params(), self.points(self.nlist));
+        let mut builder = Builder::new(MemPages::default(), &params, &centroids)?;
+        let meta = Meta::new(&params, self.nlist);
+        let meta = meta.ok_or_else(|| Error::corrupted(META_BLKNO, "has no such shape"))?;
+        let index = Lists { meta, centroids, code: None };
+        for (row, tid, norm_sqr) in self.rows::<E>(&index) {
+            let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
+            let vector = &row.vector;
+            builder.add(&Entry { list_no, tid, norm_sqr, coarse_distance, vector })?;
+        }
+        Ok(builder.finish()?.0)
+    }
+
+    fn coded<E: Element>(&self, kind: CodeKind) -> Result<MemPages, Error> {
+        let (params, centroids) = (self.params(), self.points(self.nlist));
+        let code = self.code(kind, &centroids)?;
+        let rotation = code.rotation.as_ref().map_or(&[][..], |rotation| rotation.matrix());
+        let model = [rotation, code.codec.params(), code.stored.params()].concat();
+        let codec: Codec = code.codec.clone();
+        let mut builder = CodedBuilder::new(
+            MemPages::default(),
+            Spool::default(),
+            &params,
+            &centroids,
+            &model,
+            &codec,
+        )?;
+        let meta = Meta::new(&params, self.nlist);
+        let meta = meta.ok_or_else(|| Error::corrupted(META_BLKNO, "has no such shape"))?;
+        let index = Lists { meta, centroids, code: Some(code) };
+        for (row, tid, norm_sqr) in self.rows::<E>(&index) {
+            let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
+            let factors: &[u8] = bytemuck::cast_slice(&row.factors);
+            let vector = &[&row.code, factors, &row.vector].concat();
+            builder.add(&Entry { list_no, tid, norm_sqr, coarse_distance, vector })?;
+        }
+        Ok(builder.finish()?.0)
+    }
+
+    fn code(&self, kind: CodeKind, centroids: &[f32]) -> Result<Code, Error> {
+        let CodeParams { refine, rotation, .. } = self.params().code.unwrap_or(CodeParams {
+            kind,
+            refine: Refine::Heap,
+            rotation: RotationKind::None,
+            normalize: false,
+        });
+        let job = Job::default();
+        let coarse = Coarse { metric: self.metric, dims: self.dims, centroids };
+        let mut points = self.points(kind.rows_min().max(64));
+        let stored = Stored::train(refine, self.dims, &points).map_err(untrained)?;
+        let rotation = match rotation {
+            RotationKind::None => None,
+            _ => Some(Rotation::random(self.dims, 1, &job).map_err(untrained)?),
+        };
+        if kind.by_residual() {
+            let lists: Vec<u32> =
+                points.chunks(self.dims).map(|point| coarse.assign(point).0).collect();
+            take_residuals(&coarse, &mut points, &lists);
+        }
+        let space = Space { dims: self.dims, metric: self.metric };
+        let codec = codec::train(kind, space, &points, 1, &job).map_err(untrained)?;
+        Ok(Code { codec, stored, rotation })
+    }
+
+    /// A graph that grew from nothing.
+    fn graph(&self, m: usize, code: GraphCode) -> Result<MemPages, Error> {
+        let params = GraphParams {
+            element: self.element,
+            metric: self.metric,
+            dims: self.dims,
+            m,
+            ef_construction: 16,
+            code,
+            seed: 1,
+            trained_rows: 100,
+        };
+        let grid = Grid::train(self.metric, self.dims, &self.points(100));
+        let (pages, _) = build(MemPages::default(), &params, &grid, &[], &mut Nothing)?;
+        let index = Opened::read(&pages)?;
+        verbs::insert(&index, &pages, 0, self.n_rows)?;
+        Ok(pages)
+    }
+}
+
+/// Spooled pages, in memory.
+#[derive(Default)]
+struct Spool(Vec<u8>, usize);
+
+impl Runs for Spool {
+    fn create(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn rewind(&mut self, _run: usize) -> Result<(), Error> {
+        self.1 = 0;
+        Ok(())
+    }
+
+    fn read(&mut self, _run: usize, out: &mut [u8]) -> Result<usize, Error> {
+        let n = out.len().min(self.0.len() - self.1);
+        out[..n].copy_from_slice(&self.0[self.1..self.1 + n]);
+        self.1 += n;
+        Ok(n)
+    }
+}
+
+/// A graph without nodes.
+struct Nothing;
+
+impl Source for Nothing {
+    fn entry(&self) -> Option<u32> {
+        None
+    }
+
+    fn level(&self, _node: u32) -> u8 {
+        0
+    }
+
+    fn links(&self, _node: u32, _level: usize, _out: &mut Vec<u32>) {}
+
+    fn code(&self, _node: u32) -> (&[u8], f32) {
+        (&[], 0.0)
+    }
+
+    fn n_rows(&self, _node: u32) -> usize {
+        0
+    }
+
+    fn tids(&self, _node: u32, _out: &mut Vec<Tid>) {}
+
+    fn vector(&mut self, _node: u32) -> Result<&[u8], Error> {
+        Ok(&[])
+    }
+}
