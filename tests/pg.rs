@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use checks::describe;
+use checks::{Followed, describe};
 use libtest_mimic::{Arguments, Failed, Trial};
 use object::Object;
 use xtask::cluster::Cluster;
@@ -18,15 +18,18 @@ fn main() {
     let (cluster, names) = prepare().unwrap_or_else(|e| panic!("{e:#}"));
     // Lives as long as the program; the guardian of the cluster ends it after that.
     let cluster: &'static Cluster = Box::leak(Box::new(cluster));
+    let standby = Followed::new(cluster);
     let trials =
         names.into_iter().map(|name| Trial::test(name.clone(), move || run(cluster, &name)));
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    standby.assert_replayed();
+    conclusion.exit();
 }
 
 fn prepare() -> Result<(Cluster, Vec<String>)> {
     let pg = checks::pg_test();
     let names = tests_in(&fs::read(xtask::install::library_path(pg))?)?;
-    let cluster = Cluster::new(pg)?;
+    let cluster = Followed::prepared(Cluster::builder(pg)).start()?;
     checks::create_database(&cluster, DATABASE);
     let mut client = cluster.connect(DATABASE)?;
     client.batch_execute("CREATE SCHEMA tests")?;

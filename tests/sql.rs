@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use checks::Database;
+use checks::{Database, Followed};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -23,8 +23,11 @@ fn main() {
     });
     // One after the other: a session that is just connecting, to whatever database, holds back for a
     // moment which rows count as dead for all, and a build indexes rows that are not dead for all.
+    let standby = Followed::new(checks::shared());
     let args = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    libtest_mimic::run(&args, trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&args, trials.collect());
+    standby.assert_replayed();
+    conclusion.exit();
 }
 
 fn check(story: &Path, name: &str) -> Result<(), Failed> {

@@ -241,8 +241,10 @@ fn check(
     // standby cannot lock replay out: there damage counts only if it stays.
     // SAFETY: asks a flag of the server.
     let standby = unsafe { pg_sys::RecoveryInProgress() };
-    let lock = if standby { pg_sys::AccessShareLock } else { pg_sys::ShareLock };
-    let open = OpenIndex::new(index, lock);
+    let open = match standby {
+        true => OpenIndex::new(index, pg_sys::AccessShareLock),
+        false => OpenIndex::without_writers(index),
+    };
     let pages = open.pages();
     let mut found = damage(&pages);
     for _ in 1..if standby { STANDBY_ROUNDS } else { 1 } {

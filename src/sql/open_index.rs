@@ -29,6 +29,28 @@ impl OpenIndex {
         index
     }
 
+    /// The same, with inserts and VACUUM locked out. REINDEX CONCURRENTLY of the index waits for the caller's snapshot to end, so the
+    /// caller must not wait for it: raises 55P03 instead.
+    pub fn without_writers(oid: pg_sys::Oid) -> Self {
+        require_privilege(table_of(oid));
+        let probe = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: locks need no open relation; given back below, or when the transaction aborts.
+        if !unsafe { pg_sys::ConditionalLockRelationOid(oid, probe) } {
+            let name = relation_name(oid).unwrap_or_default();
+            Report::new(
+                PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+                format!("could not obtain lock on index \"{name}\""),
+            )
+            .detail("Another session rebuilds or alters it.")
+            .hint("Try again when that is done.")
+            .error();
+        }
+        let index = Self::new(oid, pg_sys::ShareLock);
+        // SAFETY: taken above. The lock held now keeps the same sessions out.
+        unsafe { pg_sys::UnlockRelationOid(oid, probe) };
+        index
+    }
+
     fn require_ours(&self) -> &'static Method {
         let name = rel::name(self.rel);
         // SAFETY: an open relation.

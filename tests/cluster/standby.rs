@@ -1,4 +1,5 @@
-//! A streaming standby: equal pages give equal answers, also while they change.
+//! Scans on a streaming standby while replay changes the pages under them. Load, crashes and promotion are in
+//! `tests/torture/standby.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,6 @@ use checks::random::Random;
 use checks::watch::{Watchdog, assert_never_crashed};
 use checks::workload::{self, Writer};
 use checks::{create_database, describe, rounds};
-use postgres::Client;
 use xtask::cluster::Cluster;
 
 const DATABASE: &str = "standby";
@@ -58,53 +58,6 @@ impl Pair {
         }
         kinds::assert_fine(&mut there, "t", queries);
     }
-}
-
-#[test]
-fn a_standby_answers_equally_and_takes_over() {
-    let mut random = Random::for_test("a_standby_answers_equally_and_takes_over", 11);
-    let pair = Pair::start();
-    let _watchdog = Watchdog::new(&pair.primary, Duration::from_secs(600 * rounds(1)));
-    let mut client = pair.primary.connect(DATABASE).unwrap();
-    let queries = workload::queries(&mut client, DIMS, 3);
-    let mut writer = Writer::new("t", DIMS, 1, 30, &mut random);
-    for round in 0..rounds(4) {
-        for _ in 0..40 {
-            writer.step(&mut client).unwrap();
-        }
-        pair.assert_equal(&queries);
-        let lists = round % 3 + 5;
-        let kind = ["t_v", "t_fs", "t_rb"][round as usize % 3];
-        for statement in [
-            "DELETE FROM t WHERE id % 3 = 0 AND id < 1000000",
-            "VACUUM t",
-            "REINDEX TABLE t",
-            &format!("ALTER INDEX {kind} SET (nlist = {lists})"),
-            &format!("REINDEX INDEX CONCURRENTLY {kind}"),
-            "REINDEX INDEX CONCURRENTLY t_g",
-        ] {
-            client.batch_execute(statement).unwrap();
-            pair.assert_equal(&queries);
-        }
-        writer.settle(&mut client);
-    }
-    let mut there = pair.standby.connect(DATABASE).unwrap();
-    promoted(&pair, &mut there);
-    writer.settle(&mut there);
-    for _ in 0..60 {
-        writer.step(&mut there).unwrap();
-    }
-    there.batch_execute("VACUUM t").unwrap();
-    writer.settle(&mut there);
-    kinds::assert_fine(&mut there, "t", &queries);
-    assert_never_crashed(&pair.primary);
-    assert_never_crashed(&pair.standby);
-}
-
-fn promoted(pair: &Pair, there: &mut Client) {
-    pair.primary.wait_for_replay(&pair.standby).unwrap();
-    let done: bool = there.query_one("SELECT pg_promote(true, 300)", &[]).unwrap().get(0);
-    assert!(done, "the standby was not promoted");
 }
 
 /// Replay changes pages under running scans; each must still see exactly its snapshot.

@@ -9,7 +9,9 @@
 //! A test that crashes its server, or adds a standby, starts a cluster of its own: [`cluster`].
 
 pub mod agreement;
+pub mod catalogue;
 pub mod kinds;
+pub mod pressure;
 pub mod random;
 pub mod watch;
 pub mod workload;
@@ -51,7 +53,46 @@ pub fn cluster() -> Builder {
 /// The cluster that the tests of this program share.
 pub fn shared() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| cluster().start().unwrap_or_else(|e| panic!("{e:#}")))
+    CLUSTER
+        .get_or_init(|| Followed::prepared(cluster()).start().unwrap_or_else(|e| panic!("{e:#}")))
+}
+
+/// With `PGFAISS_FOLLOWED=1` a standby of the server that tests share. Every page that generic WAL changes is logged whole beside
+/// the change, and compared with it when the standby replays it.
+pub struct Followed(Option<(&'static Cluster, Cluster)>);
+
+impl Followed {
+    fn is_wanted() -> bool {
+        std::env::var_os("PGFAISS_FOLLOWED").is_some_and(|v| v == "1")
+    }
+
+    /// What a server that may be followed needs.
+    pub fn prepared(builder: Builder) -> Builder {
+        match Self::is_wanted() {
+            true => with_images(builder),
+            false => builder,
+        }
+    }
+
+    /// From now on, if that is wanted.
+    pub fn new(cluster: &'static Cluster) -> Self {
+        let standby = || cluster.standby().unwrap_or_else(|e| panic!("{e:#}"));
+        Self(Self::is_wanted().then(|| (cluster, standby())))
+    }
+
+    /// Fails if replay came upon a page that is not what its image says, or broke off.
+    pub fn assert_replayed(&self) {
+        if let Some((cluster, standby)) = &self.0 {
+            cluster.wait_for_replay(standby).unwrap_or_else(|e| panic!("{e:#}"));
+            watch::assert_calm(standby);
+            eprintln!("a standby has replayed it all, page by page");
+        }
+    }
+}
+
+/// Has every page that generic WAL changes logged whole beside the change, and WAL kept until a standby has replayed it.
+pub fn with_images(builder: Builder) -> Builder {
+    builder.set("wal_consistency_checking", "generic").set("wal_keep_size", "2GB")
 }
 
 /// A fresh database of the shared cluster, with the extension in it.

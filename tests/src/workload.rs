@@ -1,6 +1,7 @@
 //! A table whose content is known by its keys, and sessions that change it at random.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use postgres::Client;
 
@@ -36,6 +37,8 @@ pub fn queries(client: &mut Client, dims: usize, n: i64) -> Vec<String> {
 #[derive(Clone, Debug)]
 enum Change {
     Insert(Vec<i64>),
+    /// The same by COPY.
+    Copy(Vec<i64>),
     Delete(Vec<i64>),
     Update(Vec<i64>),
 }
@@ -49,6 +52,10 @@ pub struct Writer {
     first: i64,
     next: i64,
     batch: u64,
+    /// So many rows one after the other have the same vector, until they are updated.
+    twins: i64,
+    /// With more rows than this, most statements delete.
+    many: usize,
     random: Random,
     /// Committed rows and their versions.
     rows: BTreeMap<i64, i32>,
@@ -66,39 +73,67 @@ impl Writer {
             first,
             next: first,
             batch,
+            twins: 1,
+            many: usize::MAX,
             random: Random::new(random.bits()),
             rows: BTreeMap::new(),
             pending: None,
         }
     }
 
+    /// So many rows one after the other have the same vector.
+    pub fn twins(self, twins: i64) -> Self {
+        Self { twins, ..self }
+    }
+
+    /// Keeps the number of rows near `many`.
+    pub fn at_most(self, many: usize) -> Self {
+        Self { many, ..self }
+    }
+
     /// Creates the table, without rows.
     pub fn create_table(client: &mut Client, table: &str, dims: usize) {
-        let sql =
-            format!("CREATE TABLE {table} (id bigint PRIMARY KEY, version int, v vector({dims}))");
+        Self::create_table_of(client, table, &format!("vector({dims})"));
+    }
+
+    /// Creates the table, without rows, with a column of type `column`.
+    pub fn create_table_of(client: &mut Client, table: &str, column: &str) {
+        let sql = format!("CREATE TABLE {table} (id bigint PRIMARY KEY, version int, v {column})");
         client.batch_execute(&sql).unwrap_or_else(|e| panic!("{}", crate::describe(&e)));
     }
 
     /// Inserts `n` rows at once.
     pub fn insert(&mut self, client: &mut Client, n: u64) -> Result<(), postgres::Error> {
-        let keys: Vec<i64> = (self.next..self.next + n as i64).collect();
+        let keys = self.next_keys(n);
         self.run(client, Change::Insert(keys))
+    }
+
+    fn next_keys(&self, n: u64) -> Vec<i64> {
+        (self.next..self.next + n as i64).collect()
+    }
+
+    fn delete(&mut self, client: &mut Client, n: u64) -> Result<(), postgres::Error> {
+        let keys = self.some_rows(n);
+        self.run(client, Change::Delete(keys))
     }
 
     /// One random statement: mostly inserts, some deletes and updates, some rolled back.
     pub fn step(&mut self, client: &mut Client) -> Result<(), postgres::Error> {
         let n = self.random.between(1, self.batch);
+        let too_many = self.rows.len() > self.many;
         match self.random.below(10) {
-            0 | 1 => {
-                let keys = self.some_rows(n);
-                self.run(client, Change::Delete(keys))
+            4..=8 if too_many => self.delete(client, 2 * n),
+            0 | 1 => self.delete(client, n),
+            4 => {
+                let keys = self.next_keys(n);
+                self.run(client, Change::Copy(keys))
             }
             2 => {
                 let keys = self.some_rows(n);
                 self.run(client, Change::Update(keys))
             }
             3 => {
-                let undone = Change::Insert((self.next..self.next + n as i64).collect());
+                let undone = Change::Insert(self.next_keys(n));
                 client.batch_execute(&format!("BEGIN; {}; ROLLBACK", self.statement(&undone)))
             }
             _ => self.insert(client, n),
@@ -118,31 +153,38 @@ impl Writer {
 
     fn run(&mut self, client: &mut Client, change: Change) -> Result<(), postgres::Error> {
         let sql = self.statement(&change);
-        if let Change::Insert(keys) = &change {
+        if let Change::Insert(keys) | Change::Copy(keys) = &change {
             self.next += keys.len() as i64;
         }
         self.pending = Some(change.clone());
-        client.batch_execute(&sql)?;
+        match &change {
+            Change::Copy(_) => copy(client, &self.table, &sql)?,
+            _ => client.batch_execute(&sql)?,
+        }
         self.pending = None;
         self.rows = applied(&self.rows, &change);
         Ok(())
     }
 
     fn statement(&self, change: &Change) -> String {
-        let (table, dims) = (&self.table, self.dims);
+        let Self { table, dims, twins, .. } = self;
         let list = |keys: &[i64]| {
             let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
             format!("'{{{}}}'::bigint[]", keys.join(","))
         };
         match change {
             Change::Insert(keys) => format!(
-                "INSERT INTO {table} SELECT k, 0, made(k * 1000, {dims}) FROM unnest({}) k",
+                "INSERT INTO {table} SELECT k, 0, made(k / {twins} * {twins} * 1000, {dims}) FROM unnest({}) k",
+                list(keys)
+            ),
+            Change::Copy(keys) => format!(
+                "SELECT k || E'\\t0\\t' || made(k / {twins} * {twins} * 1000, {dims})::text FROM unnest({}) k",
                 list(keys)
             ),
             Change::Delete(keys) => format!("DELETE FROM {table} WHERE id = ANY ({})", list(keys)),
             Change::Update(keys) => format!(
                 "UPDATE {table} SET version = version + 1, \
-                 v = made(id * 1000 + version + 1, {dims}) WHERE id = ANY ({})",
+                 v = made(id / {twins} * {twins} * 1000 + version + 1, {dims}) WHERE id = ANY ({})",
                 list(keys)
             ),
         }
@@ -151,9 +193,9 @@ impl Writer {
     /// Fails unless the table holds exactly what was committed; what was sent last and never
     /// answered may have happened whole or not at all.
     pub fn settle(&mut self, client: &mut Client) {
-        let (table, dims) = (&self.table, self.dims);
+        let Self { table, dims, twins, .. } = self;
         let sql = format!(
-            "SELECT id, version, v = made(id * 1000 + version, {dims}) \
+            "SELECT id, version, v = made(id / {twins} * {twins} * 1000 + version, {dims}) \
              FROM {table} WHERE id >= $1 AND id < $2"
         );
         let last = self.first + KEYS_PER_WRITER;
@@ -182,10 +224,24 @@ impl Writer {
     }
 }
 
+/// Copies the lines that `select` gives into the table.
+fn copy(client: &mut Client, table: &str, select: &str) -> Result<(), postgres::Error> {
+    let mut lines = String::new();
+    for row in client.query(select, &[])? {
+        lines.push_str(row.get(0));
+        lines.push('\n');
+    }
+    let mut sink = client.copy_in(&format!("COPY {table} (id, version, v) FROM STDIN"))?;
+    // What goes wrong on the way the end of it says.
+    let _ = sink.write_all(lines.as_bytes());
+    sink.finish()?;
+    Ok(())
+}
+
 fn applied(rows: &BTreeMap<i64, i32>, change: &Change) -> BTreeMap<i64, i32> {
     let mut rows = rows.clone();
     match change {
-        Change::Insert(keys) => rows.extend(keys.iter().map(|&key| (key, 0))),
+        Change::Insert(keys) | Change::Copy(keys) => rows.extend(keys.iter().map(|&key| (key, 0))),
         Change::Delete(keys) => keys.iter().for_each(|key| {
             rows.remove(key);
         }),

@@ -20,6 +20,7 @@ use postgres::{Client, NoTls};
 use crate::account::Account;
 use crate::pg::PgConfig;
 use guardian::Guardian;
+pub use standby::ARCHIVE_COMMAND;
 
 const PORT: u16 = 5432;
 /// A crashed server may have much WAL to replay before it answers.
@@ -40,6 +41,8 @@ pub struct Builder {
     dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
     detached: bool,
+    checksums: bool,
+    evidence: Option<PathBuf>,
 }
 
 impl Builder {
@@ -68,12 +71,25 @@ impl Builder {
         self
     }
 
+    /// Every page has a checksum.
+    pub fn checksums(mut self) -> Self {
+        self.checksums = true;
+        self
+    }
+
+    /// If a test panics, its files are left in `dir` instead of being removed.
+    pub fn evidence(mut self, dir: &Path) -> Self {
+        self.evidence = Some(dir.to_owned());
+        self
+    }
+
     /// Makes the cluster and starts its server.
     pub fn start(self) -> Result<Cluster> {
         let mut cluster = Cluster::prepare(self.pg, self.dir)?;
         cluster.detached = self.detached;
+        cluster.evidence = self.evidence;
         if !cluster.data_dir().join("PG_VERSION").exists() {
-            cluster.initdb()?;
+            cluster.initdb(self.checksums)?;
         }
         cluster.configure(&self.settings)?;
         cluster.start()?;
@@ -94,6 +110,7 @@ pub struct Cluster {
     server: Option<Child>,
     /// Ends the server and removes the files even if this process is killed.
     guardian: Option<Guardian>,
+    evidence: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -112,6 +129,8 @@ impl Cluster {
             pg: pg.clone(),
             dir: None,
             detached: false,
+            checksums: false,
+            evidence: None,
             settings: settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
         }
     }
@@ -149,11 +168,15 @@ impl Cluster {
             detached: false,
             server: None,
             guardian,
+            evidence: None,
         })
     }
 
-    fn initdb(&self) -> Result<()> {
+    fn initdb(&self, checksums: bool) -> Result<()> {
         let mut initdb = self.tool("initdb");
+        if checksums {
+            initdb.arg("--data-checksums");
+        }
         initdb.arg("--pgdata").arg(self.data_dir());
         initdb.args(["-N", "-A", "trust", "--locale=C", "--encoding=UTF8"]);
         initdb.arg("-U").arg(&self.account.name);
@@ -187,6 +210,18 @@ impl Cluster {
 
     /// Starts the server and waits until it takes connections.
     pub fn start(&mut self) -> Result<()> {
+        self.launch()?;
+        self.wait_until_ready()
+    }
+
+    /// Starts the server and kills it, as [`Cluster::crash`] does, a moment later: in the middle of its recovery, or just after.
+    pub fn start_and_crash(&mut self, moment: Duration) -> Result<()> {
+        self.launch()?;
+        std::thread::sleep(moment);
+        self.crash()
+    }
+
+    fn launch(&mut self) -> Result<()> {
         if self.server.is_some() {
             bail!("the server in {} runs already", self.dir.display());
         }
@@ -199,7 +234,7 @@ impl Cluster {
             postgres.process_group(0);
         }
         self.server = Some(postgres.spawn().context("could not start postgres")?);
-        self.wait_until_ready()
+        Ok(())
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
@@ -354,6 +389,12 @@ impl Cluster {
         format!("--- end of {} ---\n{tail}", self.log_path().display())
     }
 
+    /// Copies the files of a stopped server.
+    fn leave_in(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir)?;
+        run_quietly(Command::new("cp").arg("-a").arg(self.dir.join(".")).arg(dir))
+    }
+
     /// Leaves the server running when this value and this process end.
     pub fn leave_running(mut self) {
         self.server = None;
@@ -372,6 +413,12 @@ impl Drop for Cluster {
         let how = if self.temporary { Shutdown::Immediate } else { Shutdown::Fast };
         if let Err(e) = self.stop(how) {
             eprintln!("could not stop the server in {}: {e:#}", self.dir.display());
+        }
+        if let Some(evidence) = self.evidence.take().filter(|_| std::thread::panicking()) {
+            match self.leave_in(&evidence) {
+                Ok(()) => eprintln!("the files of the server are in {}", evidence.display()),
+                Err(e) => eprintln!("could not keep {}: {e:#}", self.dir.display()),
+            }
         }
         if self.temporary {
             // What cannot be removed now the guardian tries again.

@@ -16,4 +16,5 @@ pub mod python;
 pub mod servers;
 pub mod setup;
 pub mod suite;
+pub mod torture;
 pub mod vector;

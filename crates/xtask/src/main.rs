@@ -35,6 +35,8 @@ enum Task {
     Test { parts: Vec<String> },
     /// Run the tests of the pure crates: seconds, no server
     Unit,
+    /// Kill, copy, restore and crowd servers for as long as you like, and count what is lost
+    Torture(xtask::torture::Options),
     /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
     Bench(Box<xtask::bench::Options>),
     /// Build the extension and install it into a PostgreSQL
@@ -75,6 +77,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { parts } => Ok(exit(suite::run(&parts)?)),
         Task::Unit => Ok(exit(suite::unit().failed == 0)),
+        Task::Torture(options) => Ok(exit(xtask::torture::main(&options)?)),
         Task::Bench(options) => {
             xtask::bench::main(&options)?;
             Ok(ExitCode::SUCCESS)
