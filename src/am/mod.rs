@@ -28,6 +28,7 @@ pub mod rel;
 pub mod relation;
 pub mod report;
 mod rerank;
+pub mod rights;
 mod scan;
 mod spill;
 mod table_end;

@@ -66,6 +66,12 @@ pub fn key_column(index: pg_sys::Relation) -> Option<pg_sys::AttrNumber> {
     (column != 0).then_some(column)
 }
 
+/// Whether what goes into the index, or whether a row does, is the result of an expression.
+pub fn is_computed(index: pg_sys::Relation) -> bool {
+    // SAFETY: an open index; the list of its predicate is a copy, empty where there is none.
+    key_column(index).is_none() || !unsafe { pg_sys::RelationGetIndexPredicate(index) }.is_null()
+}
+
 /// Whether another backend could read or extend the relation: false for temporary relations and for
 /// those made in this transaction.
 pub fn is_shared(rel: pg_sys::Relation) -> bool {

@@ -26,6 +26,7 @@ use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{IvfIndex, ivf_index};
 use super::report::Report;
+use super::rights;
 use super::scan::different_dimensions;
 
 /// The most rows of a query.
@@ -63,6 +64,25 @@ pub unsafe fn search<E: Element>(
     check_wanted(index, &wanted);
     check_type::<E>(index);
     check_usable(index);
+    let mut find = || {
+        // SAFETY: the caller's promise.
+        unsafe { find::<E>(table, index, queries, wanted, emit) }
+    };
+    // The distances of a coded index come from the table's rows, by way of the index's expression.
+    if rel::key_column(index).is_none() { rights::as_owner(table, find) } else { find() }
+}
+
+/// Finds them with the rights of whoever is in place.
+///
+/// # Safety
+/// As [`search`].
+unsafe fn find<E: Element>(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    queries: &[pg_sys::Datum],
+    wanted: Wanted,
+    emit: Emit<'_>,
+) {
     // SAFETY: the caller's promise; an MVCC snapshot is active whenever a query calls a function. The scan's memory and
     // pins go with the caller's memory context and resource owner if an error unwinds.
     unsafe {

@@ -2,7 +2,7 @@
 //! enough of them.
 //!
 //! `rows.rs` the rows that belong into the index · `truth.rs` the exact answers · `answer.rs` the index's answers ·
-//! `judge.rs` the one against the other · `settings.rs` what can be set · `rights.rs` on whose behalf · `clock.rs` CPU time.
+//! `judge.rs` the one against the other · `settings.rs` what can be set · `clock.rs` CPU time.
 //!
 //! A row that the index returns is right if its distance is not beyond that of the k-th nearest row: of rows equally far
 //! any will do. A sampled row that asks for its neighbours is not among them, neither in the exact answer nor in the index's.
@@ -10,7 +10,6 @@
 mod answer;
 mod clock;
 mod judge;
-mod rights;
 mod rows;
 mod settings;
 mod truth;
@@ -20,6 +19,7 @@ use half::f16;
 use pgrx::pg_sys;
 
 use super::opclass::{ElementType, opclass_of};
+use super::rights;
 use judge::Judge;
 use settings::{IndexSetting, settings_of};
 

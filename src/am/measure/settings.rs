@@ -5,12 +5,12 @@ use std::ffi::{CStr, CString};
 use ann::tuning::Axis;
 use pgrx::pg_sys;
 
-use super::rights::set_for_level;
 use crate::am::guc;
 use crate::am::method::method_of;
 use crate::am::options::IvfOptions;
 use crate::am::pages::PgPages;
 use crate::am::relation::ivf_index;
+use crate::am::rights::set_for_level;
 
 /// The largest `k_factor` tried, above which reading candidates from the table takes longer than any scan of codes.
 const K_FACTOR_TRIED: u32 = 256;

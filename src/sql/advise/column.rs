@@ -10,6 +10,7 @@ use crate::am::datum::{MAX_DIMS, Varlena};
 use crate::am::method::Method;
 use crate::am::opclass::{ElementType, OpclassInfo, said_by};
 use crate::am::report::Report;
+use crate::am::rights::with_safe_search_path;
 use crate::sql::open_index::relation_name;
 
 /// The length from which on the server moves values out of line (TOAST_TUPLE_THRESHOLD, on 8 kB pages).
@@ -81,7 +82,9 @@ impl Column {
             WHERE i.indrelid = $1 AND i.indkey[0] = $2 ORDER BY i.indexrelid LIMIT 1";
         let methods: Vec<&str> = crate::am::method::METHODS.iter().map(|m| m.name).collect();
         let arguments = [self.attribute.relid.into(), self.attribute.number.into(), methods.into()];
-        let class = Spi::get_one_with_args::<pg_sys::Oid>(sql, &arguments).ok().flatten();
+        let class =
+            with_safe_search_path(|| Spi::get_one_with_args::<pg_sys::Oid>(sql, &arguments));
+        let class = class.ok().flatten();
         class.and_then(said_by).map_or(Metric::L2, |info| info.metric)
     }
 
@@ -140,7 +143,9 @@ impl Attribute {
 fn storage_of(relid: pg_sys::Oid, number: pg_sys::AttrNumber) -> u8 {
     let sql =
         "SELECT attstorage::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum = $2";
-    let storage = Spi::get_one_with_args::<String>(sql, &[relid.into(), number.into()]);
+    let storage = with_safe_search_path(|| {
+        Spi::get_one_with_args::<String>(sql, &[relid.into(), number.into()])
+    });
     storage.ok().flatten().and_then(|s| s.bytes().next()).unwrap_or(b'p')
 }
 
@@ -191,17 +196,20 @@ fn require_select(relid: pg_sys::Oid, number: pg_sys::AttrNumber) {
 fn opclasses(type_oid: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
     let sql = "SELECT o.oid, m.amname::text FROM pg_catalog.pg_opclass o
         JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod WHERE o.opcintype = $1 ORDER BY o.oid";
-    Spi::connect(|client| {
-        let table = client.select(sql, None, &[type_oid.into()])?;
-        table
-            .map(|row| Ok(row.get::<pg_sys::Oid>(1)?.zip(row.get::<String>(2)?)))
-            .filter_map(Result::transpose)
-            .collect::<pgrx::spi::SpiResult<Vec<_>>>()
-    })
-    .unwrap_or_else(|e| unreadable(&e.to_string()))
-    .into_iter()
-    .filter(|(_, method)| crate::am::method::METHODS.iter().any(|m| m.name == method))
-    .collect()
+    let found = with_safe_search_path(|| {
+        Spi::connect(|client| {
+            let table = client.select(sql, None, &[type_oid.into()])?;
+            table
+                .map(|row| Ok(row.get::<pg_sys::Oid>(1)?.zip(row.get::<String>(2)?)))
+                .filter_map(Result::transpose)
+                .collect::<pgrx::spi::SpiResult<Vec<_>>>()
+        })
+    });
+    found
+        .unwrap_or_else(|e| unreadable(&e.to_string()))
+        .into_iter()
+        .filter(|(_, method)| crate::am::method::METHODS.iter().any(|m| m.name == method))
+        .collect()
 }
 
 fn element_of(type_oid: pg_sys::Oid) -> Option<ElementType> {
@@ -209,10 +217,11 @@ fn element_of(type_oid: pg_sys::Oid) -> Option<ElementType> {
 }
 
 fn opclass_name(class: pg_sys::Oid) -> String {
+    // Visible to the caller, so in the caller's search_path.
     let sql = "SELECT pg_catalog.quote_ident(o.opcname), pg_catalog.quote_ident(n.nspname),
             pg_catalog.pg_opclass_is_visible(o.oid)
-        FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace
-        WHERE o.oid = $1";
+        FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.opcnamespace
+        WHERE o.oid OPERATOR(pg_catalog.=) $1";
     let found = Spi::get_three_with_args::<String, String, bool>(sql, &[class.into()]);
     match found.unwrap_or_else(|e| unreadable(&e.to_string())) {
         (Some(name), _, Some(true)) => name,

@@ -2,6 +2,8 @@
 
 use pgrx::{Spi, pg_sys};
 
+use crate::am::rights::with_safe_search_path;
+
 /// Blocks that are read of tables that were never analyzed.
 const SAMPLE_BLOCKS: f64 = 2000.0;
 
@@ -50,25 +52,27 @@ fn leaves(relid: pg_sys::Oid) -> Vec<Leaf> {
         FROM pg_catalog.pg_class c
         WHERE c.relkind IN ('r', 'm')
           AND (c.oid = $1 OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) t WHERE t.isleaf))";
-    Spi::connect(|client| {
-        let table = client.select(sql, None, &[relid.into()])?;
-        table
-            .map(|row| {
-                let blocks = row.get::<i64>(1)?.unwrap_or_default() as f64;
-                let analyzed_blocks = row.get::<i64>(2)?.unwrap_or_default() as f64;
-                let analyzed_rows = row.get::<f64>(3)?.unwrap_or(-1.0);
-                Ok(Leaf { blocks, analyzed_blocks, analyzed_rows })
-            })
-            .collect::<pgrx::spi::SpiResult<Vec<_>>>()
-    })
-    .unwrap_or_else(|e| super::column::unreadable(&e.to_string()))
+    let found = with_safe_search_path(|| {
+        Spi::connect(|client| {
+            let table = client.select(sql, None, &[relid.into()])?;
+            table
+                .map(|row| {
+                    let blocks = row.get::<i64>(1)?.unwrap_or_default() as f64;
+                    let analyzed_blocks = row.get::<i64>(2)?.unwrap_or_default() as f64;
+                    let analyzed_rows = row.get::<f64>(3)?.unwrap_or(-1.0);
+                    Ok(Leaf { blocks, analyzed_blocks, analyzed_rows })
+                })
+                .collect::<pgrx::spi::SpiResult<Vec<_>>>()
+        })
+    });
+    found.unwrap_or_else(|e| super::column::unreadable(&e.to_string()))
 }
 
 /// The rows with a value, by some blocks out of all.
 fn sampled(relation: &str, column: &str, blocks: f64) -> f64 {
     let percent = (100.0 * SAMPLE_BLOCKS / blocks.max(1.0)).min(100.0);
     let sql = format!(
-        "SELECT pg_catalog.count({column}) FROM {relation} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1234)"
+        "SELECT pg_catalog.count({column}) FROM {relation} TABLESAMPLE pg_catalog.system ({percent}) REPEATABLE (1234)"
     );
     let n = Spi::get_one::<i64>(&sql);
     let n = n.unwrap_or_else(|e| super::column::unreadable(&e.to_string()));

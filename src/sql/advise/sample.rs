@@ -9,6 +9,7 @@ use super::column::unreadable;
 use crate::am::datum::Varlena;
 use crate::am::fit::spread;
 use crate::am::rel;
+use crate::am::rights;
 
 /// Places in the table that rows are drawn from.
 const BLOCKS: usize = 128;
@@ -25,83 +26,58 @@ pub struct Sample {
 
 /// Draws up to `n` rows: from the blocks beyond `table_blocks` alone, which the table did not have at the build, if enough
 /// of them are there, else from all. Rows without a direction are left out under cosine by the caller.
+///
+/// What the index computes from rows is computed as the table's owner; mere columns are read as the caller.
 pub fn sample<E: Element>(
     index: pg_sys::Relation,
     dims: usize,
     table_blocks: u32,
     n: usize,
 ) -> Sample {
-    let source = Source::of(index);
-    let young = source.draw::<E>(table_blocks..source.n_blocks, dims, n);
-    if table_blocks > 0 && young.len() >= ROWS_MIN * dims {
-        return Sample { points: young, is_young: true };
-    }
-    let points = source.draw::<E>(0..source.n_blocks, dims, n);
-    Sample { points, is_young: false }
+    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // SAFETY: the table of an open index exists; the lock stays until the end of the transaction.
+    let table = unsafe { pg_sys::table_open((*(*index).rd_index).indrelid, lock) };
+    let draw = || {
+        let source = Source::of(index, table);
+        let young = source.draw::<E>(table_blocks..source.n_blocks, dims, n);
+        if table_blocks > 0 && young.len() >= ROWS_MIN * dims {
+            return Sample { points: young, is_young: true };
+        }
+        let points = source.draw::<E>(0..source.n_blocks, dims, n);
+        Sample { points, is_young: false }
+    };
+    let sample = if rel::is_computed(index) { rights::as_owner(table, draw) } else { draw() };
+    // SAFETY: opened above.
+    unsafe { pg_sys::table_close(table, pg_sys::NoLock as pg_sys::LOCKMODE) };
+    sample
 }
 
 /// Where the rows of an index come from.
 struct Source {
     sql: String,
     n_blocks: u32,
-    /// The table's owner, who answers for what an expression or predicate of the index does.
-    owner: Option<pg_sys::Oid>,
-}
-
-/// Another role in the place of the caller, as the server itself evaluates index expressions. An error ends it, too.
-struct InPlace {
-    role: pg_sys::Oid,
-    context: std::ffi::c_int,
-}
-
-impl InPlace {
-    fn of(owner: pg_sys::Oid) -> Self {
-        let (mut role, mut context) = (pg_sys::InvalidOid, 0);
-        // SAFETY: two out-parameters; a role there is.
-        unsafe {
-            pg_sys::GetUserIdAndSecContext(&mut role, &mut context);
-            let restricted = pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
-            pg_sys::SetUserIdAndSecContext(owner, context | restricted);
-        }
-        Self { role, context }
-    }
-}
-
-impl Drop for InPlace {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: what GetUserIdAndSecContext gave.
-            unsafe { pg_sys::SetUserIdAndSecContext(self.role, self.context) };
-        }
-    }
 }
 
 impl Source {
-    fn of(rel: pg_sys::Relation) -> Self {
+    fn of(index: pg_sys::Relation, table: pg_sys::Relation) -> Self {
         // SAFETY: an open index.
-        let (index, table) = unsafe { ((*rel).rd_id, (*(*rel).rd_index).indrelid) };
+        let oid = unsafe { (*index).rd_id };
         let sql =
             "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
                 pg_catalog.pg_get_indexdef(i.indexrelid, 1, false),
                 coalesce(' AND (' || pg_catalog.pg_get_expr(i.indpred, i.indrelid) || ')', '')
             FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE i.indexrelid = $1";
-        let found = Spi::get_three_with_args::<String, String, String>(sql, &[index.into()]);
+        let found = rights::with_safe_search_path(|| {
+            Spi::get_three_with_args::<String, String, String>(sql, &[oid.into()])
+        });
         let (relation, key, predicate) = found.unwrap_or_else(|e| unreadable(&e.to_string()));
         let [relation, key, predicate] = [relation, key, predicate].map(Option::unwrap_or_default);
-        let is_computed = !predicate.is_empty() || rel::key_column(rel).is_none();
         let sql = format!(
-            "SELECT {key} FROM ONLY {relation} WHERE ctid >= $1 AND ctid < $2 AND {key} IS NOT NULL{predicate} LIMIT $3"
+            "SELECT {key} FROM ONLY {relation} WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2
+                AND {key} IS NOT NULL{predicate} LIMIT $3"
         );
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        // SAFETY: the table of an open index exists; the lock stays until the end of the transaction.
-        let (n_blocks, owner) = unsafe {
-            let table = pg_sys::table_open(table, lock);
-            let (n_blocks, owner) = (rel::n_blocks(table), (*(*table).rd_rel).relowner);
-            pg_sys::table_close(table, pg_sys::NoLock as pg_sys::LOCKMODE);
-            (n_blocks, owner)
-        };
-        Self { sql, n_blocks, owner: is_computed.then_some(owner) }
+        Self { sql, n_blocks: rel::n_blocks(table) }
     }
 
     /// Reads some rows at each of some random places, in the order of the table.
@@ -109,7 +85,6 @@ impl Source {
         let mut points = Vec::new();
         let places = places(&blocks);
         let per_block = n.div_ceil(places.len().max(1)) as i64;
-        let _owner = self.owner.map(InPlace::of);
         let drawn: pgrx::spi::SpiResult<()> = Spi::connect(|client| {
             let tid = PgBuiltInOids::TIDOID.oid();
             let types = [tid, tid, PgBuiltInOids::INT8OID.oid()];
