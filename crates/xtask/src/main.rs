@@ -32,7 +32,12 @@ enum Task {
     /// Install what this machine lacks: PostgreSQL, its headers, libclang, Python
     Setup,
     /// Run every test, or the named parts (sql, pg, unit, lint, ...)
-    Test { parts: Vec<String> },
+    Test {
+        parts: Vec<String>,
+        /// The pg_config of the PostgreSQL to test with [default: the newest that is complete]
+        #[arg(long, value_name = "PATH")]
+        pg_config: Option<PathBuf>,
+    },
     /// Run the tests of the pure crates: seconds, no server
     Unit,
     /// Kill, copy, restore and crowd servers for as long as you like, and count what is lost
@@ -75,7 +80,7 @@ fn run(task: Task) -> Result<ExitCode> {
             println!("everything is there: {} ({})", pg.version, pg.program.display());
             Ok(ExitCode::SUCCESS)
         }
-        Task::Test { parts } => Ok(exit(suite::run(&parts)?)),
+        Task::Test { parts, pg_config } => Ok(exit(suite::run(&parts, pg_config.as_deref())?)),
         Task::Unit => Ok(exit(suite::unit().failed == 0)),
         Task::Torture(options) => Ok(exit(xtask::torture::main(&options)?)),
         Task::Bench(options) => {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test of the project, the cheapest first, and one line of totals.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,13 +35,16 @@ pub fn parts() -> Result<Vec<String>> {
 }
 
 /// Runs the chosen parts (all of them if none is named) and prints what came of each. True when
-/// nothing failed.
-pub fn run(chosen: &[String]) -> Result<bool> {
+/// nothing failed. `pg_config` names the PostgreSQL to test with; else one is found, or installed.
+pub fn run(chosen: &[String], pg_config: Option<&Path>) -> Result<bool> {
     let known = parts()?;
     if let Some(stranger) = chosen.iter().find(|c| !known.contains(c)) {
         bail!("no part of the tests is called \"{stranger}\"; there are {}", known.join(", "));
     }
-    let pg = setup::ensure(Extra::Python)?;
+    let pg = match pg_config {
+        Some(program) => PgConfig::locate(Some(&std::path::absolute(program)?))?,
+        None => setup::ensure(Extra::Python)?,
+    };
     println!("testing with {}", pg.version);
     let mut results = Vec::new();
     for part in known {
@@ -71,22 +75,22 @@ fn run_part(part: &str, pg: &PgConfig) -> Tally {
     match part {
         "lint" => lint(pg),
         "unit" => unit(),
-        "xtask" => tests(&["--package", "xtask", "--package", "gauge", "--lib"]),
-        "tidy" => tests(&["--package", "checks", "--test", "tidy"]),
+        "xtask" => tests(&["--package", "xtask", "--package", "gauge", "--lib"], Some(pg)),
+        "tidy" => tests(&["--package", "checks", "--test", "tidy"], Some(pg)),
         program => {
             let flavor = if program == "pg" { Flavor::PgTest } else { Flavor::Release };
             if let Err(e) = servers::with_extension(pg, flavor) {
                 println!("{e:#}");
                 return Tally { passed: 0, failed: 1 };
             }
-            tests(&["--package", "checks", "--test", program])
+            tests(&["--package", "checks", "--test", program], Some(pg))
         }
     }
 }
 
 /// The tests of the pure crates: no server, no bindings.
 pub fn unit() -> Tally {
-    tests(&["--package", "ann", "--package", "pages"])
+    tests(&["--package", "ann", "--package", "pages"], None)
 }
 
 /// Formatting, lints and spelling; each tool counts as one test.
@@ -131,9 +135,10 @@ fn typos() -> Result<Command> {
     Ok(command)
 }
 
-/// Runs `cargo test` with the given arguments and counts what the test programs report.
-fn tests(arguments: &[&str]) -> Tally {
+/// Runs `cargo test` with the given arguments and counts what the test programs report. They find `pg` as we did.
+fn tests(arguments: &[&str], pg: Option<&PgConfig>) -> Tally {
     let mut command = cargo();
+    command.envs(pg.map(|pg| ("PGRX_PG_CONFIG_PATH", &pg.program)));
     command.args(["test", "--locked", "--no-fail-fast"]).args(arguments);
     counted(&mut command).unwrap_or_else(|e| {
         println!("{e:#}");
