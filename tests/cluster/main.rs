@@ -2,9 +2,13 @@
 //! files, and everything PostgreSQL does to indexes besides. `PGFAISS_ROUNDS=20` repeats the
 //! randomised ones longer, `PGFAISS_SEED` chooses other random numbers.
 
+mod cancel;
 mod concurrency;
 mod crash;
 mod damage;
+mod leaks;
 mod lifecycle;
 mod models;
+mod room;
 mod standby;
+mod upgrade;

@@ -53,3 +53,52 @@ pub fn assert_fine(client: &mut Client, table: &str, queries: &[String]) {
         index.assert_exact(client, queries);
     }
 }
+
+/// An index for a table of its own, ordered by `<->`.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Also the name of its table; the index is `NAME_v`.
+    pub name: &'static str,
+    pub method: &'static str,
+    /// What `WITH` says, for 16 dimensions.
+    pub options: &'static str,
+}
+
+/// Every access method, and the ways to keep vectors that differ in how pages are read and written.
+pub const EACH: [Kind; 5] = [
+    Kind { name: "flat", method: "faissflat", options: "code = flat" },
+    Kind { name: "ivf", method: "faissivf", options: "nlist = 8" },
+    Kind { name: "pqfs", method: "faissivf", options: "nlist = 8, code = pqfs, m = 8" },
+    Kind { name: "rabitq", method: "faissivf", options: "nlist = 8, code = rabitq, refine = flat" },
+    Kind { name: "hnsw", method: "faisshnsw", options: "m = 8, efConstruction = 40" },
+];
+
+impl Kind {
+    pub const DIMS: usize = 16;
+
+    /// CREATE INDEX, with `more` behind it.
+    pub fn create_index(&self, more: &str) -> String {
+        let Self { name, method, options } = self;
+        format!("CREATE INDEX {name}_v ON {name} USING {method} (v) WITH ({options}){more}")
+    }
+
+    /// The table with `n` rows of [`crate::workload::install`]'s `made`, without the index.
+    pub fn create_table(&self, client: &mut Client, n: u32) {
+        let (name, dims) = (self.name, Self::DIMS);
+        let sql = format!(
+            "CREATE TABLE {name} (id bigint, v vector({dims}));
+             INSERT INTO {name} SELECT i, made(i, {dims}) FROM generate_series(1, {n}) i"
+        );
+        client.batch_execute(&sql).unwrap_or_else(|e| panic!("{sql}: {}", crate::describe(&e)));
+    }
+
+    pub fn indexed(&self) -> Indexed {
+        Indexed { is_coded: !["flat", "ivf"].contains(&self.name), ..Indexed::l2(self.name) }
+    }
+
+    /// Fails unless the index is sound and answers as the table does.
+    pub fn assert_fine(&self, client: &mut Client, queries: &[String]) {
+        self.indexed().assert_sound(client);
+        self.indexed().assert_exact(client, queries);
+    }
+}
