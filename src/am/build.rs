@@ -18,7 +18,7 @@ use super::heap_scan::Heap;
 use super::method::{FAISSIVF, Method, method_of};
 use super::models;
 use super::opclass::{ElementType, opclass_of};
-use super::options::IvfOptions;
+use super::options::{IvfOptions, options_of, require_dims};
 use super::pages::PgBulk;
 use super::progress::{self, Phase};
 use super::quantizers::Trained;
@@ -43,7 +43,7 @@ pub struct Frozen {
 
 impl Frozen {
     pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
-        let (method, options) = (method_of(index).unwrap_or(&FAISSIVF), IvfOptions::of(index));
+        let (method, options) = (method_of(index).unwrap_or(&FAISSIVF), options_of(index));
         let Some(dims) = rel::declared_dims(index) else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -57,7 +57,7 @@ impl Frozen {
 
     /// What these options mean for vectors of `dims` elements. Raises 22023 if there is no such index.
     pub fn new(method: &'static Method, options: &IvfOptions, metric: Metric, dims: usize) -> Self {
-        options.require_dims(dims);
+        require_dims(options, dims);
         refuse_unbuilt(method, options);
         if metric == Metric::L1 {
             refuse_unfit_for_l1(method, options);
@@ -164,7 +164,7 @@ pub unsafe extern "C-unwind" fn ambuild(
 }
 
 fn build<E: Element>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f64, u64) {
-    if let Some(options) = IvfOptions::of(heap.index()).graph {
+    if let Some(options) = options_of(heap.index()).graph {
         return graph::build::<E>(heap, frozen, &options);
     }
     let trained = model.unwrap_or_else(|| {

@@ -13,7 +13,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::guc;
 use super::method::method_by_oid;
-use super::options::IvfOptions;
+use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
 use super::relation::{Index, IvfIndex, frozen_index};
 
@@ -298,7 +298,7 @@ unsafe fn look_into(index: pg_sys::Oid) -> (Index, IvfOptions) {
     // SAFETY: the caller's promise; the relation outlives its pages.
     unsafe {
         let rel = pg_sys::index_open(index, no_lock);
-        let found = (frozen_index(rel, &PgPages::new(rel)), IvfOptions::of(rel));
+        let found = (frozen_index(rel, &PgPages::new(rel)), options_of(rel));
         pg_sys::index_close(rel, no_lock);
         found
     }

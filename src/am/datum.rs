@@ -19,7 +19,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::report::Report;
 
 /// The most dimensions a value of either type can have.
-pub const MAX_DIMS: usize = 16_000;
+pub const MAX_DIMS: usize = grammar::DIMS_MAX;
 
 #[repr(C)]
 struct Header {

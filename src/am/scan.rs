@@ -15,7 +15,7 @@ use super::guc;
 use super::left_out;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
-use super::options::IvfOptions;
+use super::options::options_of;
 use super::pages::PgPages;
 use super::rel;
 use super::relation::{Index, frozen_index};
@@ -199,7 +199,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         state.pages.remember(frozen.recent());
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
-        let options = IvfOptions::of(index);
+        let options = options_of(index);
         let params = SearchParams {
             nprobe: guc::nprobe_for(&options) as usize,
             iterative: guc::iterative(),

@@ -1,6 +1,7 @@
 //! `avg`: the state is `double precision[]`, a count followed by one sum per dimension; `{0}` at
 //! the start. (`sum` folds with `+` and needs nothing here.)
 
+use grammar::ValueError;
 use pgrx::pg_sys::{self, Datum};
 
 use super::array::{FlatArray, zeroed};
@@ -95,7 +96,7 @@ fn accumulate<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
         state = State::new(value.dims());
         state.add(count, std::iter::empty())?;
     } else if state.dims() != value.dims() {
-        return Err(SqlError::DimsExpected { expected: state.dims(), dims: value.dims() });
+        return Err(ValueError::DimsExpected { expected: state.dims(), dims: value.dims() }.into());
     }
     state.mutable |= args.in_aggregate();
     let mut state = state.into_mutable();
@@ -112,7 +113,7 @@ fn combine(args: &Arguments) -> Result<Datum, SqlError> {
         // Only the first state belongs to the running aggregate.
         std::mem::swap(&mut left, &mut right);
     } else if right.dims() != 0 && left.dims() != right.dims() {
-        return Err(SqlError::DimsExpected { expected: left.dims(), dims: right.dims() });
+        return Err(ValueError::DimsExpected { expected: left.dims(), dims: right.dims() }.into());
     }
     let mut left = left.into_mutable();
     if let Some((count, sums)) = right.numbers().split_first() {

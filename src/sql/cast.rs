@@ -1,11 +1,12 @@
 //! Casts: the two types, arrays of numbers, and the type modifier. All have the arguments
 //! `(value, typmod integer, explicit boolean)`.
 
+use grammar::typmod;
 use half::f16;
 use pgrx::pg_sys::{self, Datum};
 
 use super::array::{FlatArray, zeroed};
-use super::element::{SqlElement, check_typmod};
+use super::element::SqlElement;
 use super::error::SqlError;
 use super::fmgr::{Arguments, export, export_for_both_types};
 use crate::am::datum::VarlenaBuf;
@@ -23,14 +24,14 @@ export! {
 
 /// Checks the type modifier; the value stays as it is.
 fn to_itself<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
-    check_typmod(args.int32(1), args.vector::<E>(0).dims())?;
+    typmod::check(args.int32(1), args.vector::<E>(0).dims())?;
     Ok(args.datum(0))
 }
 
 /// Between the types. Errors: 22000 by the type modifier, 22003 too large for the target.
 fn convert<From: SqlElement, To: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<To>, SqlError> {
     let value = args.vector::<From>(0);
-    check_typmod(args.int32(1), value.dims())?;
+    typmod::check(args.int32(1), value.dims())?;
     let mut numbers = vec![0.0; value.dims()];
     From::widen_all(value.elements(), &mut numbers);
     narrowed(&numbers)
@@ -44,7 +45,7 @@ fn from_array<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError
     // SAFETY: the DDL declares argument 0 as an array.
     let array = unsafe { FlatArray::from_datum(args.datum(0)) }?;
     E::check_dims(array.len())?;
-    check_typmod(args.int32(1), array.len())?;
+    typmod::check(args.int32(1), array.len())?;
     // SAFETY: each slice has the Rust form of the element type it was chosen for.
     let numbers: Vec<f32> = unsafe {
         match array.element_type() {

@@ -15,7 +15,7 @@ use pgrx::{name, pg_sys};
 
 use super::open_index::OpenIndex;
 use crate::am::graph::HnswIndex;
-use crate::am::options::IvfOptions;
+use crate::am::options::options_of;
 use crate::am::pages::PgPages;
 use crate::am::relation::{Index, frozen_index};
 use crate::am::report::checked;
@@ -161,7 +161,7 @@ fn lists_of(open: &OpenIndex, pages: &PgPages, meta: &Meta) -> Vec<ListInfo> {
 
 /// The canonical factory string of what was built; of a list that is to be a graph, of what it is to be.
 fn factory_of(open: &OpenIndex, meta: &Meta) -> Factory {
-    if let Some(graph) = IvfOptions::of(open.rel).graph {
+    if let Some(graph) = options_of(open.rel).graph {
         return graph_factory(graph.m, graph.code);
     }
     let params = meta.coded.map(|coded| coded.params);

@@ -58,7 +58,7 @@ fn drop_model(name: Option<String>) {
 
 fn name_of(name: Option<String>) -> ModelName {
     let name = name.unwrap_or_else(|| is_null("name"));
-    model_name(&name).unwrap_or_else(|report| report.error())
+    model_name(&name).unwrap_or_else(|refusal| Report::from(refusal).error())
 }
 
 fn metric_of(word: &str) -> Metric {

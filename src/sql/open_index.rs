@@ -4,7 +4,7 @@
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::am::method::{FAISSIVF, Method, method_of};
-use crate::am::options::IvfOptions;
+use crate::am::options::options_of;
 use crate::am::pages::PgPages;
 use crate::am::rel;
 use crate::am::report::Report;
@@ -88,7 +88,7 @@ impl OpenIndex {
 
     /// As of FAISS's IndexFlat: without lists only a code is trained, if one is asked for.
     pub fn has_nothing_to_train(&self) -> bool {
-        let (method, options) = (self.method, IvfOptions::of(self.rel));
+        let (method, options) = (self.method, options_of(self.rel));
         let has_parts = method.has_lists || method.is_graph;
         !has_parts && options.code.is_none() && options.model.is_none()
     }

@@ -20,7 +20,7 @@ use super::datum::Varlena;
 use super::guc::{self, K_FACTOR_MAX, NPROBE_RANGE};
 use super::method::method_of;
 use super::opclass::opclass_of;
-use super::options::IvfOptions;
+use super::options::options_of;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
 use super::rel;
@@ -127,7 +127,7 @@ impl Batch {
         };
         let ivf = ivf_index(index, &pages);
         pages.remember(Rc::clone(&ivf.recent));
-        let options = IvfOptions::of(index);
+        let options = options_of(index);
         let nprobe = wanted.nprobe.map_or(guc::nprobe_for(&options), i32::unsigned_abs);
         let tranche = wanted.k + wanted.k / 4 + SPARE_MIN;
         let k_factor = match wanted.k_factor {

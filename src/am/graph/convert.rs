@@ -19,7 +19,7 @@ use super::vectors::Vectors;
 use super::write::write_behind;
 use crate::am::build::Frozen;
 use crate::am::opclass::opclass_of;
-use crate::am::options::IvfOptions;
+use crate::am::options::options_of;
 use crate::am::pages::{PgAppend, PgPages};
 use crate::am::rel;
 use crate::am::relation::{Index, IvfIndex, frozen_index};
@@ -51,7 +51,7 @@ fn convert<E: Element>(
     list: &IvfIndex,
     n: u64,
 ) -> Result<(), Error> {
-    let Some(options) = IvfOptions::of(index).graph else { return Ok(()) };
+    let Some(options) = options_of(index).graph else { return Ok(()) };
     let frozen = Frozen::of(index, opclass_of(index).metric);
     let sample = sample::<E>(pages, list, n)?;
     let params = graph_params::<E>(&frozen, &options, sample.n());

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 
 use crate::am::guc;
 use crate::am::method::method_of;
-use crate::am::options::IvfOptions;
+use crate::am::options::options_of;
 use crate::am::pages::PgPages;
 use crate::am::relation::ivf_index;
 use crate::am::rights::set_for_level;
@@ -77,7 +77,7 @@ pub struct IndexSetting {
 /// The settings of `index`, an open index of ours, what is searched first. None where there is nothing to choose: every row
 /// is compared exactly.
 pub fn settings_of(index: pg_sys::Relation) -> Vec<IndexSetting> {
-    let options = IvfOptions::of(index);
+    let options = options_of(index);
     let method = method_of(index);
     if method.is_some_and(|method| method.is_graph) {
         let axis = Axis { ladder: EF_SEARCH_TRIED.to_vec(), start: 0 };

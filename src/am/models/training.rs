@@ -175,8 +175,8 @@ fn plan(request: &Request, dims: usize) -> Frozen {
         Some(Factory { nlist: None, .. }) => &FAISSFLAT,
         _ => &FAISSIVF,
     };
-    let options = IvfOptions::parse(method, request.factory.clone(), request.seed)
-        .unwrap_or_else(|report| report.error());
+    let options = IvfOptions::parse(&method.family(), request.factory.clone(), request.seed)
+        .unwrap_or_else(|refusal| Report::from(refusal).error());
     let frozen = Frozen::new(method, &options, request.metric, dims);
     if !frozen.is_to_be_trained() {
         Report::new(

@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering;
 
 use ann::codec::{M_RANGE, PQ_NBITS};
 use ann::factory::LINKS_RANGE;
+use grammar::options::{
+    CODE_WORDS, EF_CONSTRUCTION_RANGE, GRAPH_CODE_WORDS, Given, NLIST_MAX, ON_OFF_WORDS,
+    REFINE_WORDS, SEED_DEFAULT,
+};
 use pgrx::pg_sys;
 
-use super::graph::EF_CONSTRUCTION_RANGE;
-use super::resolve::{CODE_WORDS, GRAPH_CODE_WORDS, Given, ON_OFF_WORDS, REFINE_WORDS};
-use super::{NLIST_MAX, SEED_DEFAULT};
 use crate::am::guc::{EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
 use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, METHODS, Method, method_of};
+use crate::am::report::Report;
 
 /// An option that was not given. Outside every option's range, so nobody can write it.
 const UNSET: c_int = -1;
@@ -343,8 +345,8 @@ impl Method {
         if let Some(raw) = unsafe { parsed.cast::<RawOptions>().as_ref() }.filter(|_| validate) {
             // SAFETY: as above.
             let given = unsafe { raw.given(self) };
-            if let Err(report) = given.check(self) {
-                report.error();
+            if let Err(refusal) = given.check(&self.family()) {
+                Report::from(refusal).error();
             }
         }
         parsed.cast()

@@ -3,8 +3,8 @@
 use ann::codec::{self, CodeKind};
 use ann::factory::{Factory, LINKS_DEFAULT};
 
+use super::Refusal;
 use super::resolve::{Given, bad_factory};
-use crate::am::report::Report;
 
 /// Smallest and largest `efConstruction`.
 pub const EF_CONSTRUCTION_RANGE: (i32, i32) = (4, 2000);
@@ -24,7 +24,7 @@ pub struct GraphOptions {
 
 impl Given {
     /// What a graph with these options is made of; `None` if the method has no graphs.
-    pub fn graph_options(&self) -> Result<Option<GraphOptions>, Report> {
+    pub fn graph_options(&self) -> Result<Option<GraphOptions>, Refusal> {
         if !self.is_graph {
             return Ok(None);
         }

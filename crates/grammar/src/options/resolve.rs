@@ -6,11 +6,8 @@ use std::ffi::{CStr, c_int};
 use ann::codec::{self, CodeKind, PQ_NBITS, RABITQ_NBITS};
 use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
 use pages::ModelName;
-use pgrx::PgSqlErrorCode;
 
-use super::{IvfOptions, SEED_DEFAULT};
-use crate::am::method::Method;
-use crate::am::report::Report;
+use super::{Family, IvfOptions, Refusal, SEED_DEFAULT};
 
 /// The lossy codes with the `m` and `nbits` they have when these are not given.
 const CODES: [CodeKind; 6] = [
@@ -74,10 +71,10 @@ pub struct Given {
 
 impl Given {
     /// Whether an index of this method can be had with these options.
-    pub fn check(&self, method: &Method) -> Result<(), Report> {
+    pub fn check(&self, family: &Family) -> Result<(), Refusal> {
         if let Some(text) = &self.factory {
             let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
-            check_structure(method, text, &factory)?;
+            check_structure(family, text, &factory)?;
         }
         self.check_alone()?;
         self.resolve().map(|_| ())
@@ -85,7 +82,7 @@ impl Given {
 
     /// What an index with these options is made of. The factory string decides alone where there is
     /// one.
-    pub fn resolve(&self) -> Result<IvfOptions, Report> {
+    pub fn resolve(&self) -> Result<IvfOptions, Refusal> {
         let structure = match &self.factory {
             // Until a graph has the rows it takes, it is a list of vectors as they are.
             _ if self.is_graph => Given::default().structure()?,
@@ -108,7 +105,7 @@ impl Given {
     }
 
     /// A model, or a factory string, already says what the other structural options would say.
-    fn check_alone(&self) -> Result<(), Report> {
+    fn check_alone(&self) -> Result<(), Refusal> {
         let (alone, what) = match (&self.model, &self.factory) {
             (Some(_), _) => ("model", "model"),
             (None, Some(_)) => ("factory", "factory string"),
@@ -130,13 +127,13 @@ impl Given {
         let message = format!("options \"{alone}\" and \"{first}\" cannot be used together");
         let other =
             if *first == "factory" { "the factory string" } else { "the structural options" };
-        Err(invalid(message)
+        Err(Refusal::new(message)
             .detail(format!("The {what} already determines {}.", listed(&given)))
             .hint(format!("Leave out either the {what} or {other}.")))
     }
 
     /// What the structural options say in place of a factory string.
-    fn structure(&self) -> Result<Factory, Report> {
+    fn structure(&self) -> Result<Factory, Refusal> {
         let code = self.code_kind()?;
         let word = code.map_or("flat", CodeKind::name);
         let m = code.and_then(CodeKind::m);
@@ -163,7 +160,7 @@ impl Given {
         Ok(Factory { normalize: false, rotation, graph: None, nlist: self.nlist, code, refine })
     }
 
-    fn code_kind(&self) -> Result<Option<CodeKind>, Report> {
+    fn code_kind(&self) -> Result<Option<CodeKind>, Refusal> {
         let number = self.code.unwrap_or(codec::FLAT);
         let default = CODES.into_iter().find(|code| code.to_numbers().0 == number);
         if let Some(nbits) = self.nbits {
@@ -180,7 +177,7 @@ impl Given {
     }
 }
 
-fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Report> {
+fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Refusal> {
     let word = code.map_or("flat", CodeKind::name);
     let bits = match code {
         Some(CodeKind::Pq { .. }) => PQ_NBITS,
@@ -199,32 +196,32 @@ fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Report> {
         (least, most) if least == most => format!("Code {word} has nbits = {least}."),
         (least, most) => format!("Code {word} has nbits from {least} to {most}."),
     };
-    Err(invalid(format!("value {nbits} of option \"nbits\" does not fit code \"{word}\""))
+    Err(Refusal::new(format!("value {nbits} of option \"nbits\" does not fit code \"{word}\""))
         .detail(valid)
         .hint("Leave out \"nbits\" for the default."))
 }
 
 /// The string must have inverted lists, or a graph, if the method has.
-fn check_structure(method: &Method, text: &str, factory: &Factory) -> Result<(), Report> {
-    let name = method.name;
-    match (method.is_graph, factory.graph) {
+fn check_structure(family: &Family, text: &str, factory: &Factory) -> Result<(), Refusal> {
+    let name = family.name;
+    match (family.is_graph, factory.graph) {
         (true, None) => {
-            return Err(invalid(format!("factory string \"{text}\" has no graph"))
+            return Err(Refusal::new(format!("factory string \"{text}\" has no graph"))
                 .detail(format!("Indexes of access method \"{name}\" are graphs."))
                 .hint("Write HNSW and the number of links, as in HNSW32,Flat, or use access method faissivf."));
         }
         (false, Some(_)) => {
-            return Err(invalid(format!("factory string \"{text}\" has a graph"))
+            return Err(Refusal::new(format!("factory string \"{text}\" has a graph"))
                 .detail(format!("Indexes of access method \"{name}\" have none."))
                 .hint("Use access method faisshnsw."));
         }
         _ => {}
     }
-    match (method.has_lists, factory.nlist) {
-        (true, None) => Err(invalid(format!("factory string \"{text}\" has no inverted lists"))
+    match (family.has_lists, factory.nlist) {
+        (true, None) => Err(Refusal::new(format!("factory string \"{text}\" has no inverted lists"))
             .detail(format!("Indexes of access method \"{name}\" have inverted lists."))
             .hint("Put IVFn and a comma before the code, as in IVF1024,Flat, or use access method faissflat.")),
-        (false, Some(_)) => Err(invalid(format!("factory string \"{text}\" has inverted lists"))
+        (false, Some(_)) => Err(Refusal::new(format!("factory string \"{text}\" has inverted lists"))
             .detail(format!("Indexes of access method \"{name}\" have none."))
             .hint("Leave out IVFn, or use access method faissivf.")),
         _ => Ok(()),
@@ -232,23 +229,19 @@ fn check_structure(method: &Method, text: &str, factory: &Factory) -> Result<(),
 }
 
 /// A model's name as an option or an argument has it.
-pub fn model_name(text: &str) -> Result<ModelName, Report> {
+pub fn model_name(text: &str) -> Result<ModelName, Refusal> {
     ModelName::new(text).ok_or_else(|| {
-        invalid(format!("\"{text}\" is no name for a model"))
+        Refusal::new(format!("\"{text}\" is no name for a model"))
             .detail(format!("A name has 1 to {} bytes.", ModelName::SIZE - 1))
     })
 }
 
-fn invalid(message: String) -> Report {
-    Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
+fn unfit(option: &str, code: &str) -> Refusal {
+    Refusal::new(format!("option \"{option}\" cannot be used with code \"{code}\""))
 }
 
-fn unfit(option: &str, code: &str) -> Report {
-    invalid(format!("option \"{option}\" cannot be used with code \"{code}\""))
-}
-
-pub fn bad_factory(e: &FactoryError) -> Report {
-    let report = invalid(e.to_string()).hint(format!("Supported: {}.", factory::SUPPORTED));
+pub fn bad_factory(e: &FactoryError) -> Refusal {
+    let report = Refusal::new(e.to_string()).hint(format!("Supported: {}.", factory::SUPPORTED));
     match e.why() {
         Some(why) => report.detail(why),
         None => report,

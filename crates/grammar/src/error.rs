@@ -1,0 +1,63 @@
+//! Why something is no value of the types. Messages are those that clients of pgvector know; `src/sql/error.rs` gives each
+//! its SQLSTATE.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::number::{DIMS_MAX, Number};
+
+/// A value, or a type modifier, that there is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueError {
+    DimsExpected { expected: usize, dims: usize },
+    NoDims { type_name: &'static str },
+    TooManyDims { type_name: &'static str, dims: usize },
+    NotANumber { type_name: &'static str },
+    Infinite { type_name: &'static str },
+    Syntax { type_name: &'static str, text: String, detail: Option<&'static str> },
+    OutOfRange { type_name: &'static str, text: String },
+    Binary { type_name: &'static str, detail: String },
+    Typmod { message: String },
+}
+
+impl ValueError {
+    /// A number, as text, that the element cannot hold.
+    pub fn out_of_range<E: Number>(text: &str) -> Self {
+        Self::OutOfRange { type_name: E::TYPE_NAME, text: text.to_owned() }
+    }
+
+    /// The numbers behind the message, as a sentence.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::TooManyDims { dims, .. } => Some(format!("The value has {dims} dimensions.")),
+            Self::Syntax { detail, .. } => detail.map(str::to_owned),
+            Self::Binary { detail, .. } => Some(detail.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Display for ValueError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DimsExpected { expected, dims } => {
+                write!(f, "expected {expected} dimensions, not {dims}")
+            }
+            Self::NoDims { type_name } => write!(f, "{type_name} must have at least 1 dimension"),
+            Self::TooManyDims { type_name, .. } => {
+                write!(f, "{type_name} cannot have more than {DIMS_MAX} dimensions")
+            }
+            Self::NotANumber { type_name } => write!(f, "NaN not allowed in {type_name}"),
+            Self::Infinite { type_name } => write!(f, "infinite value not allowed in {type_name}"),
+            Self::Syntax { type_name, text, .. } => {
+                write!(f, "invalid input syntax for type {type_name}: \"{text}\"")
+            }
+            Self::OutOfRange { type_name, text } => {
+                write!(f, "\"{text}\" is out of range for type {type_name}")
+            }
+            Self::Binary { type_name, .. } => {
+                write!(f, "invalid binary representation of type {type_name}")
+            }
+            Self::Typmod { message } => f.write_str(message),
+        }
+    }
+}
