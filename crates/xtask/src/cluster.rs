@@ -176,6 +176,9 @@ impl Cluster {
         let mut initdb = self.tool("initdb");
         if checksums {
             initdb.arg("--data-checksums");
+        } else if self.pg.major >= 18 {
+            // There they are the default.
+            initdb.arg("--no-data-checksums");
         }
         initdb.arg("--pgdata").arg(self.data_dir());
         initdb.args(["-N", "-A", "trust", "--locale=C", "--encoding=UTF8"]);
@@ -336,6 +339,7 @@ impl Cluster {
     /// A program of this PostgreSQL, run as the account of the server.
     pub fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(self.pg.program(name));
+        command.envs(self.pg.libraries.as_ref().map(|dir| ("LD_LIBRARY_PATH", dir)));
         self.account.apply(&mut command);
         command
     }

@@ -23,6 +23,8 @@ pub struct PgConfig {
     pub pkglibdir: PathBuf,
     pub sharedir: PathBuf,
     pub includedir_server: PathBuf,
+    /// Libraries that the programs need and the system does not have: a Python wheel brings them along.
+    pub libraries: Option<PathBuf>,
 }
 
 impl PgConfig {
@@ -49,11 +51,13 @@ impl PgConfig {
         let version = value("VERSION")?;
         let major = major_of(&version)
             .with_context(|| format!("could not read a version number from \"{version}\""))?;
+        let bindir = PathBuf::from(value("BINDIR")?);
         Ok(Self {
             program: program.to_owned(),
             major,
             version,
-            bindir: value("BINDIR")?.into(),
+            libraries: libraries_of_wheel(&bindir),
+            bindir,
             pkglibdir: value("PKGLIBDIR")?.into(),
             sharedir: value("SHAREDIR")?.into(),
             includedir_server: value("INCLUDEDIR-SERVER")?.into(),
@@ -124,6 +128,7 @@ impl PgConfig {
             bindir: moved(&self.bindir),
             pkglibdir: moved(&self.pkglibdir),
             sharedir: moved(&self.sharedir),
+            libraries: self.libraries.as_ref().map(|_| root.join("libraries")),
             ..self.clone()
         };
         let stamp = root.join("version");
@@ -140,6 +145,9 @@ impl PgConfig {
             (&self.pkglibdir, &copy.pkglibdir),
             (&self.sharedir, &copy.sharedir),
         ] {
+            copy_tree(from, to)?;
+        }
+        if let Some((from, to)) = self.libraries.as_ref().zip(copy.libraries.as_ref()) {
             copy_tree(from, to)?;
         }
         fs::write(&stamp, wanted)?;
@@ -176,6 +184,15 @@ fn common_ancestor(paths: &[&Path]) -> PathBuf {
         .find(|dir| paths.iter().all(|p| p.starts_with(dir)))
         .unwrap_or(Path::new("/"))
         .to_owned()
+}
+
+/// Where wheels have their libraries: `NAME.libs` beside `NAME`, which the programs find by their place in it. A copy of
+/// the programs does not.
+fn libraries_of_wheel(bindir: &Path) -> Option<PathBuf> {
+    let package = bindir.ancestors().nth(2)?;
+    let name = package.file_name()?.to_str()?;
+    let dir = package.with_file_name(format!("{name}.libs"));
+    dir.is_dir().then_some(dir)
 }
 
 /// Copies a directory. Bitcode (for just-in-time inlining) and the build system of extensions are
