@@ -143,6 +143,7 @@ CREATE DOMAIN pg_temp.name AS pg_catalog.name CHECK (pg_temp.trap());
 CREATE DOMAIN pg_temp.regclass AS pg_catalog.regclass CHECK (pg_temp.trap());
 CREATE TEMP TABLE models (name pg_catalog.text, owner pg_catalog.text);
 CREATE TEMP TABLE pg_class (oid oid);
+\set VERBOSITY terse
 SELECT '1'::int8;
 SELECT factory FROM faiss.recommend('t', 'v');
 SELECT retrain FROM faiss.health('t_near');
