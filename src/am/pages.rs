@@ -8,7 +8,7 @@
 pub mod ahead;
 mod append;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
@@ -54,6 +54,8 @@ pub struct PgPages {
     cold: Cell<u32>,
     /// Where this backend last found the blocks.
     recent: Option<Rc<RecentBuffers>>,
+    /// Blocks that are locked exclusively by guards of this store: the server would wait for itself.
+    written: RefCell<Vec<Blkno>>,
 }
 
 // Called once or twice for every page of a scan, where pgrx's guard against errors costs as much as
@@ -76,6 +78,7 @@ impl PgPages {
             n_blocks: Cell::new(0),
             cold: Cell::new(0),
             recent: None,
+            written: RefCell::default(),
         }
     }
 
@@ -102,6 +105,21 @@ impl PgPages {
         }
         let n = self.n_blocks.get();
         Err(Error::corrupted(blkno, format!("block {blkno} lies past the end ({n} blocks)")))
+    }
+
+    /// An error for a block that is locked exclusively already.
+    #[inline]
+    fn not_written(&self, blkno: Blkno) -> Result<(), Error> {
+        let is_written = self.written.borrow().contains(&blkno);
+        if is_written { Err(Error::locked_already(blkno)) } else { Ok(()) }
+    }
+
+    /// The guard of an exclusive lock just taken.
+    fn write_page(&self, buffer: pg_sys::Buffer, fresh: bool) -> WritePage<'_> {
+        // SAFETY: the caller's pin.
+        let blkno = unsafe { pg_sys::BufferGetBlockNumber(buffer) };
+        self.written.borrow_mut().push(blkno);
+        WritePage { pages: self, blkno, guard: Guard::new(buffer), fresh }
     }
 
     /// Pins `blkno`.
@@ -166,7 +184,7 @@ impl PgPages {
                 unsafe { pg_sys::ReleaseBuffer(buffer) };
                 continue;
             }
-            let page = WritePage { guard: Guard::new(buffer), fresh: true };
+            let page = self.write_page(buffer, true);
             if page.is_new() || page.kind() == Some(PageKind::Free) {
                 return Some(page);
             }
@@ -190,7 +208,7 @@ impl PgPages {
             if shared {
                 pg_sys::UnlockRelationForExtension(self.rel, mode);
             }
-            Ok(WritePage { guard: Guard::new(buffer), fresh: true })
+            Ok(self.write_page(buffer, true))
         }
     }
 }
@@ -254,6 +272,8 @@ impl Deref for ReadPage<'_> {
 
 /// A page under an exclusive lock.
 pub struct WritePage<'a> {
+    pages: &'a PgPages,
+    blkno: Blkno,
     guard: Guard<'a>,
     /// Not referred to by anything yet: its first edit is logged as a full image.
     fresh: bool,
@@ -263,6 +283,12 @@ impl Deref for WritePage<'_> {
     type Target = Page;
     fn deref(&self) -> &Page {
         self.guard.page()
+    }
+}
+
+impl Drop for WritePage<'_> {
+    fn drop(&mut self) {
+        self.pages.written.borrow_mut().retain(|blkno| *blkno != self.blkno);
     }
 }
 
@@ -281,6 +307,7 @@ impl Pages for PgPages {
 
     fn read(&self, blkno: Blkno) -> Result<ReadPage<'_>, Error> {
         self.exists(blkno)?;
+        self.not_written(blkno)?;
         Ok(ReadPage(Guard::new(self.pin_and_lock(blkno, pg_sys::BUFFER_LOCK_SHARE))))
     }
 
@@ -291,6 +318,10 @@ impl Pages for PgPages {
     }
 
     fn share<'a>(&'a self, pin: PinnedPage<'a>) -> Result<ReadPage<'a>, Error> {
+        if !self.written.borrow().is_empty() {
+            // SAFETY: the guard's pin.
+            self.not_written(unsafe { pg_sys::BufferGetBlockNumber(pin.buffer) })?;
+        }
         // SAFETY: the guard's pin.
         unsafe { LockBuffer(pin.buffer, pg_sys::BUFFER_LOCK_SHARE as c_int) };
         let buffer = std::mem::ManuallyDrop::new(pin).buffer;
@@ -305,8 +336,8 @@ impl Pages for PgPages {
 
     fn lock(&self, blkno: Blkno) -> Result<WritePage<'_>, Error> {
         self.exists(blkno)?;
-        let buffer = self.pin_and_lock(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE);
-        Ok(WritePage { guard: Guard::new(buffer), fresh: false })
+        self.not_written(blkno)?;
+        Ok(self.write_page(self.pin_and_lock(blkno, pg_sys::BUFFER_LOCK_EXCLUSIVE), false))
     }
 
     fn allocate(&self) -> Result<WritePage<'_>, Error> {
@@ -314,8 +345,7 @@ impl Pages for PgPages {
     }
 
     fn blkno(&self, page: &WritePage<'_>) -> Blkno {
-        // SAFETY: the guard's pin.
-        unsafe { pg_sys::BufferGetBlockNumber(page.guard.buffer) }
+        page.blkno
     }
 
     fn edit(

@@ -172,13 +172,7 @@ impl TrainedModel {
         };
         let body = bincode::serde::encode_to_vec(&body, CONFIG)
             .map_err(|_| BlobError::Damaged("it cannot be written"))?;
-        let mut out = Vec::with_capacity(HEADER + body.len());
-        out.extend_from_slice(&MAGIC.to_le_bytes());
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&checksum(&body).to_le_bytes());
-        out.extend_from_slice(&body);
-        Ok(out)
+        Ok(sealed(&body))
     }
 
     /// The model that `to_bytes` made these bytes of. Whatever they are: a model that makes sense, or an error.
@@ -252,6 +246,17 @@ impl Body<'_> {
             normalize: self.normalize,
         }))
     }
+}
+
+/// A body behind its header.
+pub(crate) fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + body.len());
+    out.extend_from_slice(&MAGIC.to_le_bytes());
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&checksum(body).to_le_bytes());
+    out.extend_from_slice(body);
+    out
 }
 
 /// FNV-1a: no single changed byte goes unnoticed.

@@ -23,6 +23,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Block `blkno` is asked for by somebody who has locked it: something names it in the place of another one.
+    pub fn locked_already(blkno: Blkno) -> Self {
+        Self::corrupted(blkno, "is named where another page belongs")
+    }
+
     /// A broken invariant of block `blkno`.
     pub fn corrupted(blkno: Blkno, what: impl Into<String>) -> Self {
         Self::Corrupted { blkno, what: what.into() }

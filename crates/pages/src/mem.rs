@@ -222,8 +222,11 @@ impl MemPages {
             let Some(lock) = state.locks.get_mut(blkno as usize) else {
                 return Err(Error::corrupted(blkno, "is beyond the end"));
             };
-            let is_mine = lock.writer == Some(me) || lock.readers.contains(&me);
-            assert!(!is_mine, "block {blkno} is locked twice by one actor");
+            if lock.writer == Some(me) {
+                return Err(Error::locked_already(blkno));
+            }
+            let is_mine = lock.readers.contains(&me);
+            assert!(!(is_mine && is_write), "block {blkno} is locked twice by one actor");
             if lock.writer.is_none() && (!is_write || lock.readers.is_empty()) {
                 match is_write {
                     true => lock.writer = Some(me),
@@ -248,7 +251,11 @@ impl MemPages {
             let lock = &mut state.locks[blkno as usize];
             match is_write {
                 true => lock.writer = None,
-                false => lock.readers.retain(|reader| *reader != me),
+                false => {
+                    if let Some(at) = lock.readers.iter().position(|reader| *reader == me) {
+                        lock.readers.swap_remove(at);
+                    }
+                }
             }
             if let Some(turnstile) = &mut state.turnstile {
                 for actor in turnstile.actors.iter_mut().filter(|a| **a == Actor::Waiting) {

@@ -10,8 +10,9 @@ use crate::page::{Blkno, Page};
 /// The most pages one atomic edit can change (generic WAL's limit).
 pub const EDIT_PAGES_MAX: usize = 4;
 
-/// Pages of one index. Guards hold a pin and a content lock until dropped; taking a second guard on
-/// a page whose lock this caller already holds is a bug (it would wait for itself).
+/// Pages of one index. Guards hold a pin and a content lock until dropped. Only numbers in damaged pages lead back to a page
+/// that this caller has locked exclusively: asking for it again is [`Error::Corrupted`], and no wait for itself. To lock a
+/// page exclusively that it has share-locked is a bug.
 pub trait Pages {
     /// A page that stays in memory where it is, not locked.
     type Pin<'a>

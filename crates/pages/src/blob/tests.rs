@@ -6,6 +6,7 @@ use ann::factory::{Refine, RotationKind};
 use ann::rng::Rng;
 
 use super::{BlobError, HEADER, TrainedModel, checksum};
+use crate::damage::models::ask;
 use crate::meta::CodeParams;
 
 fn model(metric: Metric, nlist: Option<usize>, code: Option<CodeParams>) -> TrainedModel {
@@ -115,7 +116,9 @@ fn bytes_with_a_right_checksum_make_sense_or_an_error() {
             if rng.below(4) == 0 {
                 changed.truncate(rng.below(changed.len() as u32) as usize);
             }
-            if let Ok(model) = TrainedModel::from_bytes(&signed(changed)) {
+            let changed = signed(changed);
+            drop(ask(&changed));
+            if let Ok(model) = TrainedModel::from_bytes(&changed) {
                 let nlist = model.nlist();
                 assert!(nlist > 0 && nlist * model.dims == model.centroids.len());
                 let len = model.code.map_or(0, |code| code.model_len(model.dims));

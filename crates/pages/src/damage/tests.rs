@@ -9,6 +9,7 @@ use ann::rng::Rng;
 
 use super::verbs;
 use super::{Fault, Opened, Outcome, Victim, ask, damage_of, victims};
+use crate::hnsw::{Map, map};
 use crate::ivf::scan::Iterative;
 use crate::store::Pages;
 
@@ -121,6 +122,29 @@ fn exchanged_pages_are_noticed() {
                 pages.put_page(b, one);
                 assert_ne!(damage_of(&pages), [], "{}: blocks {a} and {b}", victim.name);
             }
+        }
+    }
+}
+
+/// A map that names one page for two parts of a chunk: an insert must not wait for itself.
+#[test]
+fn a_page_with_two_places_is_no_deadlock() {
+    for victim in each() {
+        let index = Opened::read(&victim.pages).unwrap();
+        let Opened::Graph(graph) = &index else { continue };
+        let shape = &graph.meta.shape;
+        // The first pages of NODES, LINKS and DATA, and the second of DATA.
+        let (links, data) = (shape.links_place(0).0, shape.data_place(0).map_or(0, |(at, _)| at));
+        let parts = [0, links, data, data + 1];
+        for (one, other) in parts.iter().flat_map(|one| parts.map(|other| (*one, other))) {
+            let pages = victim.pages.fork();
+            let last = Map::read(&pages, &graph.meta).unwrap();
+            let (blkno, entry) = last.place(last.n_chunks() - 1);
+            pages.damage(blkno, |page| {
+                let named = map::block(page, shape, entry, one);
+                map::set_block(page, shape, entry, other, named);
+            });
+            ask(&pages, Some(&index));
         }
     }
 }

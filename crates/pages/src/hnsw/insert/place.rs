@@ -112,10 +112,6 @@ fn fill<P: Pages>(
     if let (Some((first, lane)), Some(g)) = (shape.data_place(room.lane), shape.vectors) {
         for j in 0..g.block_pages {
             let blkno = view.map.cached(room.chunk, first + j);
-            if blkno == room.nodes || blkno == room.links {
-                let map = view.map.place(room.chunk).0;
-                return Err(Error::corrupted(map, "MAP names a page twice"));
-            }
             let page = pages.lock(blkno)?;
             page.check(blkno, PageKind::Data, room.chunk)?;
             data.push(page);

@@ -118,6 +118,9 @@ fn attach_at<P: Pages>(
         return Ok(Some(false));
     }
     let [first, second] = [primary_links, room.links];
+    if [first, second].contains(&primary_nodes) {
+        return Err(Error::locked_already(primary_nodes));
+    }
     let mut low = pages.lock(first.min(second))?;
     let mut high = if first == second { None } else { Some(pages.lock(first.max(second))?) };
     let (held, primary_slot) = {
