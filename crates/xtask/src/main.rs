@@ -44,6 +44,10 @@ enum Task {
     Torture(xtask::torture::Options),
     /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
     Bench(Box<xtask::bench::Options>),
+    /// Look for inputs that break something, with cargo-fuzz on a nightly compiler
+    Fuzz(xtask::fuzz::Options),
+    /// Run the unsafe code of the pure crates under Miri, an interpreter that sees what memory it touches
+    Miri,
     /// Build the extension and install it into a PostgreSQL
     Install {
         /// The pg_config of that PostgreSQL [default: the newest that is complete]
@@ -85,6 +89,14 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Torture(options) => Ok(exit(xtask::torture::main(&options)?)),
         Task::Bench(options) => {
             xtask::bench::main(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Fuzz(options) => {
+            xtask::fuzz::main(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Miri => {
+            xtask::miri::main()?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Install { pg_config, debug } => {

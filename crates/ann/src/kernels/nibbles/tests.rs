@@ -3,6 +3,7 @@
 use super::super::isa::Isa;
 use super::{Factored, Floats, Integers, Linear, NibbleKernel, Tables, Unit, at_most};
 use crate::codec::{LANES, UNIT};
+use crate::kernels::tests::few;
 use crate::rng::Rng;
 
 fn tables(n: usize, rng: &mut Rng) -> Vec<Tables> {
@@ -33,7 +34,8 @@ fn reference(tables: &[Unit], units: &[Unit], v: usize) -> u64 {
 #[test]
 fn sums_equal_the_plain_loop_however_a_block_is_cut() {
     let mut rng = Rng::new(7);
-    for n in (0..=20).chain([32, 48, 96, 128]) {
+    let sizes: Vec<usize> = (0..=20).chain([32, 48, 96, 128]).collect();
+    for n in few(&sizes, &[0, 1, 5, 16]) {
         let (tables, units) = (tables(n, &mut rng), units(n, &mut rng));
         let tables = Tables::of_units(&tables);
         let expected: Integers =
