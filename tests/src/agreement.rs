@@ -89,6 +89,39 @@ impl Indexed {
         answers().unwrap_or_else(|e| panic!("{}: {}", self.index, crate::describe(&e)))
     }
 
+    /// With every list probed, or every node in sight, and many candidates a batch gives, in its statement's snapshot, the distances of a
+    /// sort, each that of the row at its tid. Fails if not; nothing is said of an index that has gone meanwhile.
+    pub fn assert_batch_exact(&self, client: &mut Client, queries: &[String]) {
+        let Self { table, column, index, operator, .. } = self;
+        let queries = queries.join(", ");
+        let sql = format!(
+            "WITH q AS MATERIALIZED (SELECT no, v FROM unnest(ARRAY[{queries}]) WITH ORDINALITY u(v, no)),
+             found AS (
+                 SELECT q.no, s.distance, t.{column} {operator} q.v AS real,
+                     row_number() OVER (PARTITION BY q.no ORDER BY s.distance) AS rank
+                 FROM faiss.search('{index}', ARRAY[{queries}], 10) s
+                     LEFT JOIN {table} t ON t.ctid = s.tid JOIN q ON q.no = s.query_no),
+             exact AS (
+                 SELECT q.no, e.distance, row_number() OVER (PARTITION BY q.no ORDER BY e.distance) AS rank
+                 FROM q, LATERAL (SELECT t.{column} {operator} q.v AS distance FROM {table} t ORDER BY 1 LIMIT 10) e)
+             SELECT count(*) FROM found FULL JOIN exact USING (no, rank)
+             WHERE found.distance IS DISTINCT FROM exact.distance OR found.distance IS DISTINCT FROM found.real"
+        );
+        let outcome = || -> Result<i64, postgres::Error> {
+            let mut transaction = client.transaction()?;
+            // As settings: an argument that the access method has no use for is an error.
+            use_every_list(&mut transaction)?;
+            transaction.batch_execute("SET LOCAL enable_indexscan = off")?;
+            Ok(transaction.query_one(&sql, &[])?.get(0))
+        };
+        let mut outcome = outcome;
+        match outcome() {
+            Ok(differ) => assert_eq!(differ, 0, "{index}: a batch differs"),
+            Err(e) if is_gone(&e) => {}
+            Err(e) => panic!("{index}: {}", crate::describe(&e)),
+        }
+    }
+
     /// Fails if `faiss.check` finds anything.
     pub fn assert_sound(&self, client: &mut Client) {
         assert_sound(client, &self.index);
@@ -103,6 +136,11 @@ pub fn assert_sound(client: &mut Client, index: &str) {
     let problems: Vec<String> =
         rows.iter().map(|r| format!("{}: {}", r.get::<_, i64>(0), r.get::<_, String>(1))).collect();
     assert!(problems.is_empty(), "{index} is broken:\n{}", problems.join("\n"));
+}
+
+/// REINDEX CONCURRENTLY has dropped the index that the name stood for when the statement was read.
+pub fn is_gone(error: &postgres::Error) -> bool {
+    crate::describe(error).contains("relation with OID")
 }
 
 /// The largest settings stand for all lists, for as many candidates of a lossy code as can be had, and

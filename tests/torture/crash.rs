@@ -36,7 +36,7 @@ pub fn run(turn: &Turn, account: &mut Account) {
         random: Random::new(turn.seed),
     };
     account.begin("server killed", &world.deal);
-    let _watchdog = Watchdog::new(&world.cluster, Duration::from_secs(300 + 120 * turn.cycles));
+    let _watchdog = Watchdog::new(&world.cluster, turn.limit);
     let mut writers = world.prepare();
     for cycle in 0..turn.cycles {
         let fault = *world.random.pick(&FAULTS);
@@ -56,7 +56,11 @@ pub fn run(turn: &Turn, account: &mut Account) {
 
 /// Writes much WAL between checkpoints that come often; recovery compares every page that it makes with an image of it.
 fn server(turn: &Turn) -> Cluster {
+    // What a transaction has made itself is then not logged, but written when it commits.
+    let is_minimal = turn.seed % 5 == 4;
     let cluster = checks::cluster()
+        .set("wal_level", if is_minimal { "minimal" } else { "replica" })
+        .set("max_wal_senders", if is_minimal { "0" } else { "4" })
         .set("wal_consistency_checking", "generic")
         .set("synchronous_commit", "on")
         .set("full_page_writes", "on")
@@ -64,6 +68,9 @@ fn server(turn: &Turn) -> Cluster {
         .set("shared_buffers", "3MB")
         .set("maintenance_work_mem", "4MB")
         .set("bgwriter_delay", "10ms")
+        .set("min_parallel_index_scan_size", "0")
+        .set("autovacuum", if turn.seed.is_multiple_of(2) { "off" } else { "on" })
+        .set("autovacuum_naptime", "1s")
         .checksums()
         .evidence(&turn.evidence)
         .start();
@@ -105,7 +112,7 @@ impl World {
     fn beside(&mut self) -> [Vec<String>; 2] {
         let other = &self.random.pick(&self.deal.kinds).definition;
         let index = self.deal.any(&mut self.random);
-        let builds = match self.random.below(6) {
+        let builds = match self.random.below(8) {
             0 => vec![format!("REINDEX INDEX {index}")],
             1 | 2 => vec![format!("REINDEX INDEX CONCURRENTLY {index}")],
             3 => vec![
@@ -116,6 +123,8 @@ impl World {
                 format!("CREATE INDEX CONCURRENTLY other ON t {other} WHERE id >= 0"),
                 "DROP INDEX CONCURRENTLY other".to_owned(),
             ],
+            5 => vec!["VACUUM FULL t".to_owned(), "SELECT pg_sleep(0.1)".to_owned()],
+            6 => vec!["VACUUM (PARALLEL 2, TRUNCATE off) t".to_owned()],
             _ => vec!["VACUUM t".to_owned()],
         };
         let quiet: &[&str] = match self.random.below(4) {

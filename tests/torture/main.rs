@@ -25,6 +25,8 @@ pub struct Turn {
     pub cycles: u64,
     /// The sessions of a soak run so long.
     pub lasting: Duration,
+    /// Beyond this two wait for each other, however busy the machine.
+    pub limit: Duration,
     /// Where the files of a server go that has failed.
     pub evidence: PathBuf,
 }
@@ -82,6 +84,7 @@ fn short(name: &str, fault: Fault, cycles: u64, usual: u64) {
         seed,
         cycles: checks::rounds(cycles),
         lasting: SHORT_SOAK,
+        limit: Duration::from_secs(900) * cycles as u32,
         evidence: evidence(name, seed),
     };
     let mut account = Account::default();
@@ -138,6 +141,7 @@ impl Long {
                     seed,
                     cycles: at_once.min(cycles - done),
                     lasting: SOAK.min(left),
+                    limit: Duration::from_secs(4 * 3600),
                     evidence: evidence(name, seed),
                 };
                 suffered(name, fault, &turn, &mut account);

@@ -25,7 +25,7 @@ pub fn run(turn: &Turn, account: &mut Account) {
     let deal = Deal::new(turn.seed, "t", turn.dims());
     account.begin(FAULT, &deal);
     let primary = server(turn);
-    let _watchdog = Watchdog::new(&primary, Duration::from_secs(600 + 300 * turn.cycles));
+    let _watchdog = Watchdog::new(&primary, turn.limit);
     create_database(&primary, DATABASE);
     let mut client = connect(&primary);
     workload::install(&mut client);

@@ -5,9 +5,8 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use checks::agreement::{Indexed, assert_sound};
+use checks::agreement::{Indexed, assert_sound, is_gone};
 use checks::catalogue::{Deal, Kind};
 use checks::pressure::{Pressure, drop_remains, joined};
 use checks::random::Random;
@@ -33,12 +32,15 @@ pub fn run(turn: &Turn, account: &mut Account) {
     let deal = Deal::new(turn.seed, "t", turn.dims());
     account.begin("minutes with 8 sessions", &deal);
     let cluster = server(turn);
-    let _watchdog = Watchdog::new(&cluster, Duration::from_secs(600) + 3 * turn.lasting);
+    let _watchdog = Watchdog::new(&cluster, turn.limit);
     let (mut client, writers) = prepare(&cluster, &deal, &mut random);
     let queries = workload::queries(&mut client, deal.dims, 2);
     let over = Arc::new(AtomicBool::new(false));
     let others = bystanders(&cluster, &over, &deal, &queries);
-    let load = Pressure::start(&cluster, DATABASE, writers, &[vec!["VACUUM t".to_owned()]]);
+    // No ANALYZE: it and CREATE INDEX CONCURRENTLY wait for each other, whatever the index.
+    let vacuum = ["VACUUM t", "VACUUM (PARALLEL 2, TRUNCATE off) t"];
+    let vacuum = vacuum.map(str::to_owned).to_vec();
+    let load = Pressure::start(&cluster, DATABASE, writers, &[vacuum]);
     load.wait_for(u64::MAX / 2, turn.lasting);
     let commits = load.commits();
     let mut writers = load.end();
@@ -76,6 +78,9 @@ fn server(turn: &Turn) -> Cluster {
         .set("lock_timeout", "180s")
         .set("statement_timeout", "400s")
         .set("log_lock_waits", "on")
+        .set("min_parallel_index_scan_size", "0")
+        .set("autovacuum", if turn.seed.is_multiple_of(2) { "off" } else { "on" })
+        .set("autovacuum_naptime", "1s")
         .set("max_wal_size", "256MB")
         .checksums()
         .evidence(&turn.evidence)
@@ -140,7 +145,7 @@ fn bystanders(
                 let index = &kinds[n as usize / 3 % kinds.len()].indexed;
                 match n % 3 {
                     0 => index.assert_exact(client, &queries),
-                    1 => batch_is_exact(client, index, &queries),
+                    1 => index.assert_batch_exact(client, &queries),
                     _ => sound_unless_gone(client, index),
                 }
                 true
@@ -190,34 +195,6 @@ fn find_anchor(client: &mut Client, deal: &Deal, n: u64) -> bool {
     is_found
 }
 
-/// With every list probed, or every node in sight, and many candidates a batch gives, in its statement's snapshot, the distances of
-/// a sort, each that of the row at its tid.
-fn batch_is_exact(client: &mut Client, index: &Indexed, queries: &[String]) {
-    let Indexed { index, operator, .. } = index;
-    let queries = queries.join(", ");
-    let sql = format!(
-        "WITH q AS MATERIALIZED (SELECT no, v FROM unnest(ARRAY[{queries}]) WITH ORDINALITY u(v, no)),
-         found AS (
-             SELECT q.no, s.distance, t.v {operator} q.v AS real, row_number() OVER (PARTITION BY q.no ORDER BY s.distance) AS rank
-             FROM faiss.search('{index}', ARRAY[{queries}], 10) s LEFT JOIN t ON t.ctid = s.tid JOIN q ON q.no = s.query_no),
-         exact AS (
-             SELECT q.no, e.distance, row_number() OVER (PARTITION BY q.no ORDER BY e.distance) AS rank
-             FROM q, LATERAL (SELECT t.v {operator} q.v AS distance FROM t ORDER BY 1 LIMIT 10) e)
-         SELECT count(*) FROM found FULL JOIN exact USING (no, rank)
-         WHERE found.distance IS DISTINCT FROM exact.distance OR found.distance IS DISTINCT FROM found.real"
-    );
-    // As settings: an argument that the access method has no use for is an error.
-    run_one(
-        client,
-        "SET enable_indexscan = off; SET faiss.nprobe = 65536; SET faiss.k_factor = 1024; SET faiss.efSearch = 65536",
-    );
-    match client.query_one(&sql, &[]) {
-        Ok(row) => assert_eq!(row.get::<_, i64>(0), 0, "{index}: a batch differs"),
-        Err(e) if is_gone(&e) => {}
-        Err(e) => panic!("{index}: {}", describe(&e)),
-    }
-}
-
 fn sound_unless_gone(client: &mut Client, Indexed { index, .. }: &Indexed) {
     let sql = format!("SELECT blkno || ': ' || problem FROM faiss.check('{index}')");
     match client.query(&sql, &[]) {
@@ -229,11 +206,6 @@ fn sound_unless_gone(client: &mut Client, Indexed { index, .. }: &Indexed) {
         Err(e) if is_gone(&e) || e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
         Err(e) => panic!("{index}: {}", describe(&e)),
     }
-}
-
-/// REINDEX CONCURRENTLY has dropped the index that the name stood for when the statement was read.
-fn is_gone(error: &postgres::Error) -> bool {
-    describe(error).contains("relation with OID")
 }
 
 /// Counts who waited for a lock for more than a second; fails at a deadlock.

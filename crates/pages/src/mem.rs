@@ -17,6 +17,12 @@ thread_local! {
     static ACTOR: Cell<usize> = const { Cell::new(0) };
 }
 
+/// The seeds of a test with interleavings: `usual` of them, or `PGFAISS_ROUNDS` times as many.
+pub fn seeds(usual: u64) -> Range<u64> {
+    let rounds = std::env::var("PGFAISS_ROUNDS").ok().and_then(|text| text.parse().ok());
+    0..usual * rounds.unwrap_or(1)
+}
+
 /// Pages in memory.
 #[derive(Default)]
 pub struct MemPages {

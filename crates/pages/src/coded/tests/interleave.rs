@@ -15,6 +15,7 @@ use crate::coded::rerank::{CodedScan, Exact, RerankParams};
 use crate::coded::vacuum::bulk_delete;
 use crate::error::Error;
 use crate::ivf::scan::Iterative;
+use crate::mem::seeds;
 use crate::tid::Tid;
 
 /// Which rows die.
@@ -126,7 +127,7 @@ fn actors_do_not_disturb_each_other() {
     use CodeKind::{Pq, PqFs, RaBitQ, Sq4, Sq8, SqFp16};
     use Metric::{Cosine, InnerProduct, L2};
     let run = |shape, n_new, seed| interleave(shape, seed, two_in_three, rows(n_new));
-    for seed in 0..30 {
+    for seed in seeds(30) {
         run(Shape::new(Sq8, L2, 100, 3, 70), 10, seed);
         run(Shape::new(RaBitQ { nbits: 4 }, Cosine, 64, 2, 40).flat(), 10, seed);
         run(Shape::new(SqFp16, L2, 700, 2, 30).flat(), 6, seed);
@@ -138,7 +139,7 @@ fn actors_do_not_disturb_each_other() {
 
 #[test]
 fn inserters_race_for_the_first_shelf_of_a_list() {
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let shape = Shape::new(CodeKind::Sq8, Metric::L2, 300, 1, 0);
         let shape = Shape { refine: [Refine::Heap, Refine::Flat][seed as usize % 2], ..shape };
         interleave(shape, seed, two_in_three, rows(2));
@@ -147,7 +148,7 @@ fn inserters_race_for_the_first_shelf_of_a_list() {
 
 #[test]
 fn inserters_race_for_the_last_lane_and_the_next_shelf() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         // A block is a shelf: two lanes left for six rows, then 32 for 64.
         let shape = Shape::new(CodeKind::Sq8, Metric::Cosine, 200, 1, 30);
         interleave(shape, seed, two_in_three, rows(3));
@@ -159,7 +160,7 @@ fn inserters_race_for_the_last_lane_and_the_next_shelf() {
 #[test]
 fn tids_cut_by_the_end_of_a_page_are_read_at_once() {
     for units in [248, 249, 250, 251, 252] {
-        for seed in 0..40 {
+        for seed in seeds(40) {
             // The second block begins this far from the start of the page. Half of it is free, half will be.
             let shape = Shape::new(CodeKind::Sq8, Metric::L2, units - 6, 1, 64);
             let is_dead = |tid: Tid| tid.blkno == 1 && !tid.offset.is_multiple_of(3);
@@ -174,7 +175,7 @@ fn tids_cut_by_the_end_of_a_page_are_read_at_once() {
 /// Rows of two blocks, of which one begins on the other's last page, share a block of exact vectors.
 #[test]
 fn inserters_meet_on_a_data_page() {
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let shape = Shape::new(CodeKind::Sq8, Metric::L2, 700, 2, 50).flat();
         interleave(shape, seed, two_in_three, |world| {
             // List 0 has its last two lanes left, list 1 the first ones.

@@ -15,6 +15,7 @@ use crate::hnsw::Code;
 use crate::hnsw::insert::Inserter;
 use crate::hnsw::scan::GraphScan;
 use crate::hnsw::vacuum::bulk_delete;
+use crate::mem::seeds;
 use crate::store::Pages;
 use crate::tid::Tid;
 
@@ -163,7 +164,7 @@ fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
 
 #[test]
 fn actors_do_not_disturb_each_other() {
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let kind = Kind::new(Metric::L2, 8, 3, [40, 90][seed as usize % 2]).twins(3);
         actors(kind, one_in_two, seed);
     }
@@ -171,7 +172,7 @@ fn actors_do_not_disturb_each_other() {
 
 #[test]
 fn actors_do_not_miss_an_entry_that_goes() {
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let code = [Code::Flat, Code::Sq8][seed as usize / 2 % 2];
         let kind = Kind::new(Metric::L2, 8, 3, [3, 30][seed as usize % 2]).twins(3).code(code);
         actors(kind, all_of_them, seed);

@@ -17,7 +17,7 @@ use crate::hnsw::rows::NodeRows;
 use crate::hnsw::scan::GraphScan;
 use crate::hnsw::{Code, View};
 use crate::ivf::check::Severity;
-use crate::mem::MemPages;
+use crate::mem::{MemPages, seeds};
 use crate::tid::Tid;
 
 pub fn put<E: Element>(
@@ -207,7 +207,7 @@ fn a_crash_loses_no_other_row() {
 /// Inserters and scans beside each other, in any order of their steps.
 #[test]
 fn inserts_run_beside_each_other() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let n_rows = [0, 60][seed as usize % 2];
         let kind = Kind::new(Metric::L2, 6, 4, n_rows).twins(3);
         let mut world = World::<f32>::new(kind, seed);

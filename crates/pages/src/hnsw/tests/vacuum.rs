@@ -13,6 +13,7 @@ use crate::hnsw::Code;
 use crate::hnsw::check::check;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::vacuum::bulk_delete;
+use crate::mem::seeds;
 use crate::tid::Tid;
 
 fn one_in_three(tid: Tid) -> bool {
@@ -162,7 +163,7 @@ fn a_crash_after_any_record_loses_nothing() {
 /// Scans beside a vacuum miss no row that lives, and return none twice.
 #[test]
 fn scans_do_not_notice_a_vacuum() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let kind = Kind::new(Metric::L2, 12, 3, 120).twins(3);
         let mut world = World::<f32>::new(kind, 8);
         {

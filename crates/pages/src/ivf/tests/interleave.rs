@@ -7,6 +7,7 @@ use super::{Model, World, random_vector};
 use crate::ivf::probe::Probe;
 use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 use crate::ivf::vacuum::bulk_delete;
+use crate::mem::seeds;
 use crate::tid::Tid;
 
 fn is_dead(tid: Tid) -> bool {
@@ -77,19 +78,19 @@ fn interleave(metric: Metric, dims: usize, nlist: usize, n_rows: usize, n_new: u
 
 #[test]
 fn actors_do_not_disturb_each_other() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         interleave(Metric::L2, 2028, 2, 20, 10, seed);
         interleave(Metric::L2, 4000, 0, 12, 8, seed);
         interleave(Metric::Cosine, 700, 2, 24, 12, seed);
     }
-    for seed in 0..6 {
+    for seed in seeds(6) {
         interleave(Metric::InnerProduct, 9000, 2, 8, 6, seed);
     }
 }
 
 #[test]
 fn inserters_race_for_the_first_page_of_a_list() {
-    for seed in 0..80 {
+    for seed in seeds(80) {
         interleave(Metric::L2, 100, 0, 0, 2, seed);
     }
 }
@@ -97,7 +98,7 @@ fn inserters_race_for_the_first_page_of_a_list() {
 #[test]
 fn inserters_race_for_the_last_slot_and_the_next_page() {
     let full = World::<f32>::new(Metric::Cosine, 3, 0, 0, 1).meta.layout.n_slots_max();
-    for seed in 0..40 {
+    for seed in seeds(40) {
         // One page with two slots left for six rows.
         interleave(Metric::Cosine, 3, 0, full - 2, 3, seed);
     }
