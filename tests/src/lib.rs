@@ -30,7 +30,8 @@ use xtask::servers;
 /// A private copy of PostgreSQL with the extension as users get it, built now if need be.
 pub fn release() -> &'static PgConfig {
     static PG: OnceLock<PgConfig> = OnceLock::new();
-    PG.get_or_init(|| server(Flavor::Release))
+    let is_debug = std::env::var_os("PGFAISS_DEBUG").is_some_and(|value| value == "1");
+    PG.get_or_init(|| server(if is_debug { Flavor::Debug } else { Flavor::Release }))
 }
 
 /// The same with the tests that run inside a backend.
