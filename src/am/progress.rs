@@ -1,4 +1,4 @@
-//! Progress of a build in `pg_stat_progress_create_index`: phases and row counts.
+//! Progress of a build, and of other long work on an index, in `pg_stat_progress_create_index`: phases and row counts.
 
 use std::ffi::{CString, c_char};
 
@@ -30,6 +30,10 @@ pub enum Phase {
     BuildingGraph,
     /// Rows for which memory had no room go into the graph one by one.
     InsertingRows,
+    /// Comparing every row with the queries that an index is measured by.
+    ComparingRows,
+    /// Asking the index these queries, with one setting after the other; the counts are those of the running one.
+    MeasuringSettings,
 }
 
 /// What the server sets before the build begins.
@@ -51,6 +55,8 @@ impl Phase {
             Self::CodingRows => 7,
             Self::BuildingGraph => 8,
             Self::InsertingRows => 9,
+            Self::ComparingRows => 10,
+            Self::MeasuringSettings => 11,
             Self::KMeans { iteration, n_iter } => {
                 KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
             }
@@ -69,6 +75,8 @@ impl Phase {
             7 => "coding rows",
             8 => "building graph",
             9 => "inserting rows",
+            10 => "comparing rows",
+            11 => "measuring settings",
             KMEANS.. => {
                 let (n_iter, i) =
                     ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);
@@ -107,7 +115,7 @@ pub fn set_tuples_done(n: u64) {
     update(pg_sys::PROGRESS_CREATEIDX_TUPLES_DONE, n as i64);
 }
 
-/// Shows training on `relation` like a build by access method `method`, until dropped; when an error unwinds, the server
+/// Shows work on `relation` like a build by access method `method`, until dropped; when an error unwinds, the server
 /// ends it.
 pub struct Shown(());
 
@@ -125,6 +133,13 @@ impl Shown {
         update(access_method, method.to_u32().into());
         update(pg_sys::PROGRESS_CREATEIDX_PHASE, pg_sys::PROGRESS_CREATEIDX_PHASE_BUILD.into());
         Self(())
+    }
+
+    /// The index that the work is about.
+    pub fn about(self, index: pg_sys::Oid) -> Self {
+        // As above, 6.
+        update(pg_sys::PROGRESS_CREATEIDX_INDEX_OID.to_u32(), index.to_u32().into());
+        self
     }
 }
 
@@ -171,6 +186,8 @@ mod tests {
         assert_eq!(shown(Phase::TrainingCodes.number()), "training codes");
         assert_eq!(shown(Phase::AssigningRows.number()), "assigning rows");
         assert_eq!(shown(Phase::WritingPages.number()), "writing pages");
+        assert_eq!(shown(Phase::ComparingRows.number()), "comparing rows");
+        assert_eq!(shown(Phase::MeasuringSettings.number()), "measuring settings");
         assert_eq!((shown(0), shown(77)), ("none".to_owned(), "none".to_owned()));
     }
 }

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use ann::element::Element;
+use ann::radix::sort_places;
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -29,12 +30,10 @@ pub struct HeapRows {
     scan: pg_sys::IndexScanDesc,
     /// None until the first row is asked for.
     open: Option<Open>,
-    /// Candidates by place in the table, each with its number; kept for its allocation.
-    order: Vec<(Tid, u32)>,
+    /// Candidates by place in the table, as [`Tid::to_u64`], each with its number; kept for its allocation.
+    order: Vec<(u64, u32)>,
     /// The visible versions found elsewhere in their HOT chains than the candidate's tid, if these are kept.
     moved: Option<HashMap<Tid, Tid>>,
-    /// The candidate looked up last and its visible version, which the slot holds. None after [`HeapRows::rest`].
-    last: Option<(Tid, Option<Tid>)>,
     end: TableEnd,
 }
 
@@ -63,14 +62,7 @@ impl HeapRows {
     /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        Self {
-            scan,
-            open: None,
-            order: Vec::new(),
-            moved: None,
-            last: None,
-            end: TableEnd::default(),
-        }
+        Self { scan, open: None, order: Vec::new(), moved: None, end: TableEnd::default() }
     }
 
     /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
@@ -84,35 +76,67 @@ impl HeapRows {
         dims: usize,
         mut each: impl FnMut(usize, &[E]),
     ) {
-        self.in_table_order(candidates, |rows, tid, number| {
-            rows.fetch(tid, dims, |elements| each(number, elements));
+        self.in_order(candidates, |rows, order| {
+            rows.visit_sorted(order, dims, |same, elements| {
+                same.iter().for_each(|(_, number)| each(*number as usize, elements));
+            });
+        });
+    }
+
+    /// The same of candidates that are in the table's order, by [`Tid::to_u64`]: `each` gets all that name a row at once,
+    /// which is looked at once. Queries that are near to each other share candidates.
+    pub fn visit_sorted<'a, E: Element>(
+        &mut self,
+        candidates: &'a [(u64, u32)],
+        dims: usize,
+        mut each: impl FnMut(&'a [(u64, u32)], &[E]),
+    ) {
+        self.each_row(candidates, |rows, tid, same| {
+            rows.fetch(tid, dims, |elements| each(same, elements));
         });
     }
 
     /// Calls `each` with the number of every candidate and the tid of its visible version, None if it is no row for the
     /// scan's snapshot. Otherwise as [`HeapRows::visit`].
     pub fn locate(&mut self, candidates: &[Tid], mut each: impl FnMut(usize, Option<Tid>)) {
-        self.in_table_order(candidates, |rows, tid, number| each(number, rows.visible(tid)));
+        self.in_order(candidates, |rows, order| {
+            rows.each_row(order, |rows, tid, same| {
+                let visible = rows.visible(tid);
+                same.iter().for_each(|(_, number)| each(*number as usize, visible));
+            });
+        });
     }
 
-    fn in_table_order(&mut self, candidates: &[Tid], mut each: impl FnMut(&mut Self, Tid, usize)) {
+    /// Neighbours in the table share a page and its pin, and a cold disk likes the order.
+    fn in_order(&mut self, candidates: &[Tid], look: impl FnOnce(&mut Self, &[(u64, u32)])) {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
-        order.extend(candidates.iter().zip(0..).map(|(&tid, number)| (tid, number)));
-        // Neighbours in the table share a page and its pin, and a cold disk likes the order.
-        order.sort_unstable_by_key(|&(tid, _)| tid.to_u64());
-        if let Some(&(last, _)) = order.last() {
+        order.extend(candidates.iter().map(|tid| tid.to_u64()).zip(0..));
+        sort_places(&mut order);
+        look(self, &order);
+        self.order = order;
+    }
+
+    fn each_row<'a>(
+        &mut self,
+        order: &'a [(u64, u32)],
+        mut each: impl FnMut(&mut Self, Tid, &'a [(u64, u32)]),
+    ) {
+        if let Some((last, _)) = order.last() {
             // SAFETY: the promise of `new`.
-            unsafe { self.end.require(self.scan, last) };
+            unsafe { self.end.require(self.scan, Tid::from_u64(*last)) };
         }
-        for near in order.chunks(ROWS_AHEAD) {
-            self.open().read_ahead(near);
-            for &(tid, number) in near {
+        let mut rows = order.chunk_by(|a, b| a.0 == b.0).peekable();
+        while rows.peek().is_some() {
+            let mut near: [&[(u64, u32)]; ROWS_AHEAD] = [&[]; ROWS_AHEAD];
+            near.iter_mut().zip(rows.by_ref()).for_each(|(near, same)| *near = same);
+            self.open().read_ahead(&near);
+            for same in near {
+                let Some((tid, _)) = same.first() else { break };
                 check_for_interrupts();
-                each(self, tid, number as usize);
+                each(self, Tid::from_u64(*tid), same);
             }
         }
-        self.order = order;
     }
 
     /// From now on keeps where visible versions were found, and forgets what was kept before.
@@ -128,16 +152,12 @@ impl HeapRows {
     /// The visible version of the row at `tid`, which the slot then holds.
     fn visible(&mut self, tid: Tid) -> Option<Tid> {
         let scan = self.scan;
-        let last = self.last.filter(|(candidate, _)| *candidate == tid);
         let open = self.open();
         // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
         let found = unsafe {
             open.forget_row();
-            // Queries that are near to each other share candidates.
-            last.map_or_else(|| open.find(tid, (*scan).xs_snapshot), |(_, found)| found)
-        };
-        self.last = Some((tid, found));
-        let found = found?;
+            open.find(tid, (*scan).xs_snapshot)
+        }?;
         if let Some(moved) = self.moved.as_mut().filter(|_| found != tid) {
             moved.insert(tid, found);
         }
@@ -188,7 +208,6 @@ impl HeapRows {
     /// Lets go of what must not be held between two calls of the executor: the pins. To be called
     /// at the end of each callback that read rows.
     pub fn rest(&mut self) {
-        self.last = None;
         let Some(open) = &self.open else { return };
         // SAFETY: made in Open::new and not yet ended; nobody looks at a row any more.
         unsafe {
@@ -201,7 +220,6 @@ impl HeapRows {
     /// Frees everything, for `amendscan`. A rescan needs no more than [`HeapRows::rest`], but may
     /// call this: the next row opens anew.
     pub fn end(&mut self) {
-        self.last = None;
         self.order = Vec::new();
         if let Some(open) = self.open.take() {
             // SAFETY: made in Open::new and taken out, so that nobody uses it again.
@@ -239,10 +257,12 @@ impl Open {
     }
 
     /// Asks disk and memory for rows that are read next.
-    fn read_ahead(&self, rows: &[(Tid, u32)]) {
-        let mut hints = [PageHint::NONE; ROWS_AHEAD];
+    fn read_ahead(&self, rows: &[&[(u64, u32)]; ROWS_AHEAD]) {
+        let mut hints = [(PageHint::NONE, 0); ROWS_AHEAD];
         let mut last = None;
-        for (hint, &(tid, _)) in hints.iter_mut().zip(rows) {
+        for ((hint, offset), same) in hints.iter_mut().zip(rows) {
+            let Some(tid) = same.first().map(|(tid, _)| Tid::from_u64(*tid)) else { continue };
+            *offset = tid.offset;
             if tid.blkno == pg_sys::InvalidBlockNumber {
                 continue;
             }
@@ -255,8 +275,8 @@ impl Open {
             *hint = unsafe { PageHint::new(self.heap, tid) };
             last = Some((tid.blkno, *hint));
         }
-        for (hint, &(tid, _)) in hints.iter().zip(rows) {
-            hint.row(tid.offset);
+        for (hint, offset) in hints {
+            hint.row(offset);
         }
     }
 

@@ -46,7 +46,7 @@ pub fn with_safe_search_path<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `work` and undoes what it set by [`set_for_level`].
-fn at_own_level<R>(work: impl FnOnce() -> R) -> R {
+pub fn at_own_level<R>(work: impl FnOnce() -> R) -> R {
     // SAFETY: a level that is closed below, or by the abort after an ERROR.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     let result = work();

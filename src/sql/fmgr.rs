@@ -69,6 +69,11 @@ impl Arguments {
         f64::from_bits(self.datum(n).value() as u64)
     }
 
+    /// Argument `n`, declared `boolean`.
+    pub fn bool(&self, n: usize) -> bool {
+        self.datum(n).value() as u8 != 0
+    }
+
     /// Is this a call of an aggregate's transition or combine function, which may change its
     /// state in place?
     pub fn in_aggregate(&self) -> bool {
@@ -101,6 +106,12 @@ impl SqlResult for bool {
     #[inline]
     fn into_datum(self) -> Option<Datum> {
         Some(Datum::from(self))
+    }
+}
+
+impl SqlResult for String {
+    fn into_datum(self) -> Option<Datum> {
+        pgrx::IntoDatum::into_datum(self)
     }
 }
 

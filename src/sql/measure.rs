@@ -1,22 +1,23 @@
 //! `faiss.recall` and `faiss.tune`: how good an index answers, and how to set it.
 
 use half::f16;
-use pgrx::datum::AnyArray;
-use pgrx::iter::TableIterator;
-use pgrx::prelude::*;
-use pgrx::{PgSqlErrorCode, name, pg_sys};
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::apply::{apply, require_may_alter, say_missed};
 use super::array::FlatArray;
 use super::element::SqlElement;
 use super::error::SqlError;
+use super::fmgr::{Arguments, SqlResult, export, export_for_both_types};
 use super::open_index::{OpenIndex, OpenTable};
+use super::rows::RowStore;
 use crate::am::datum::Varlena;
 use crate::am::measure::{self, Measured, QuerySource, Request, SearchSetting};
 use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
 use crate::am::report::{Report, wrong_dimensions};
 
+/// The index is the first argument of every function.
+const INDEX: usize = 0;
 /// Rows asked for, at most.
 const K_MAX: i32 = 1000;
 /// Queries drawn, at most.
@@ -30,108 +31,49 @@ const WHY_EVERY_ROW: (&str, &str) = (
     "Let the table's owner, or a role that bypasses the policies, measure.",
 );
 
-/// A row of `faiss.recall`.
-type RecallRow = (
-    name!(recall, f64),
-    name!(recall_low, f64),
-    name!(recall_high, f64),
-    name!(n_queries, i32),
-    name!(ms, f64),
-    name!(exact_ms, f64),
-    name!(settings, String),
-);
+/// `faiss.recall(index regclass, k int, queries int, exclude_self boolean, seed int)`.
+fn recall(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    let (k, seed) = (arguments.int32(1), arguments.int32(4));
+    measure_recall(arguments, k, seed, |_| Ok(sample(arguments.int32(2), arguments.bool(3))))
+}
 
-/// A row of `faiss.tune`.
-type TuneRow = (
-    name!(settings, String),
-    name!(nprobe, Option<i32>),
-    name!(k_factor, Option<i32>),
-    name!(ef_search, Option<i32>),
-    name!(recall, f64),
-    name!(recall_low, f64),
-    name!(recall_high, f64),
-    name!(n_queries, i32),
-    name!(ms, f64),
-    name!(is_optimal, bool),
-    name!(is_chosen, bool),
-);
-/// Defines a function that returns rows of `faiss.recall`.
-macro_rules! recall_function {
-    ($name:ident ($($args:tt)*) $body:block) => {
-        #[pg_extern(sql = false)]
-        #[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]
-        fn $name($($args)*) -> TableIterator<'static, (
-            name!(recall, f64),
-            name!(recall_low, f64),
-            name!(recall_high, f64),
-            name!(n_queries, i32),
-            name!(ms, f64),
-            name!(exact_ms, f64),
-            name!(settings, String),
-        )> $body
+/// `faiss.recall(index regclass, queries E[], k int)`.
+fn recall_of<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    let queries = arguments.datum(1);
+    measure_recall(arguments, arguments.int32(2), SEED_DEFAULT, |index| given::<E>(index, queries))
+}
+
+/// `faiss.tune(index regclass, target_recall float8, k int, apply boolean, queries int, exclude_self boolean, seed int)`.
+fn tune(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    let goal = Goal {
+        target_recall: arguments.float8(1),
+        k: arguments.int32(2),
+        apply: arguments.bool(3),
+        seed: arguments.int32(6),
     };
+    measure_tune(arguments, goal, |_| Ok(sample(arguments.int32(4), arguments.bool(5))))
 }
 
-/// Defines a function that returns rows of `faiss.tune`.
-macro_rules! tune_function {
-    ($name:ident ($($args:tt)*) $body:block) => {
-        #[pg_extern(sql = false)]
-        #[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]
-        fn $name($($args)*) -> TableIterator<'static, (
-            name!(settings, String),
-            name!(nprobe, Option<i32>),
-            name!(k_factor, Option<i32>),
-            name!(ef_search, Option<i32>),
-            name!(recall, f64),
-            name!(recall_low, f64),
-            name!(recall_high, f64),
-            name!(n_queries, i32),
-            name!(ms, f64),
-            name!(is_optimal, bool),
-            name!(is_chosen, bool),
-        )> $body
+/// `faiss.tune(index regclass, queries E[], target_recall float8, k int, apply boolean)`.
+fn tune_of<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    let queries = arguments.datum(1);
+    let goal = Goal {
+        target_recall: arguments.float8(2),
+        k: arguments.int32(3),
+        apply: arguments.bool(4),
+        seed: SEED_DEFAULT,
     };
+    measure_tune(arguments, goal, |index| given::<E>(index, queries))
 }
 
-recall_function! {
-    recall(index: pg_sys::Oid, k: i32, queries: i32, exclude_self: bool, seed: i32) {
-        measure_recall(index, k, seed, |_| sample(queries, exclude_self))
-    }
+export! {
+    "recall" => recall;
+    "tune" => tune;
 }
 
-recall_function! {
-    vector_recall(index: pg_sys::Oid, queries: AnyArray, k: i32) {
-        measure_recall(index, k, SEED_DEFAULT, |index| given::<f32>(index, queries))
-    }
-}
-
-recall_function! {
-    halfvec_recall(index: pg_sys::Oid, queries: AnyArray, k: i32) {
-        measure_recall(index, k, SEED_DEFAULT, |index| given::<f16>(index, queries))
-    }
-}
-
-tune_function! {
-    tune(
-        index: pg_sys::Oid, target_recall: f64, k: i32, apply: bool, queries: i32, exclude_self: bool, seed: i32,
-    ) {
-        let goal = Goal { target_recall, k, apply, seed };
-        measure_tune(index, goal, |_| sample(queries, exclude_self))
-    }
-}
-
-tune_function! {
-    vector_tune(index: pg_sys::Oid, queries: AnyArray, target_recall: f64, k: i32, apply: bool) {
-        let goal = Goal { target_recall, k, apply, seed: SEED_DEFAULT };
-        measure_tune(index, goal, |index| given::<f32>(index, queries))
-    }
-}
-
-tune_function! {
-    halfvec_tune(index: pg_sys::Oid, queries: AnyArray, target_recall: f64, k: i32, apply: bool) {
-        let goal = Goal { target_recall, k, apply, seed: SEED_DEFAULT };
-        measure_tune(index, goal, |index| given::<f16>(index, queries))
-    }
+export_for_both_types! {
+    "recall" => recall_of;
+    "tune" => tune_of;
 }
 
 /// What `faiss.tune` is asked for.
@@ -143,26 +85,36 @@ struct Goal {
 }
 
 fn measure_recall(
-    index: pg_sys::Oid,
+    arguments: &Arguments,
     k: i32,
     seed: i32,
-    queries: impl FnOnce(&OpenIndex) -> QuerySource,
-) -> TableIterator<'static, RecallRow> {
-    let (table, open) = open(index);
-    let request = request(k, seed, queries(&open));
+    queries: impl FnOnce(&OpenIndex) -> Result<QuerySource, SqlError>,
+) -> Result<Option<i32>, SqlError> {
+    let mut rows = arguments.rows();
+    let (table, open) = open(arguments.oid(INDEX));
+    let request = request(k, seed, queries(&open)?);
     // SAFETY: both are open; a function runs under the snapshot of its query.
     let (found, exact_ms) = unsafe { measure::recall(table.rel, open.rel, request) };
     let (low, high) = found.interval;
-    let n = found.queries as i32;
-    TableIterator::once((found.recall, low, high, n, found.ms, exact_ms, found.text))
+    rows.put([
+        found.recall.into_datum(),
+        low.into_datum(),
+        high.into_datum(),
+        (found.queries as i32).into_datum(),
+        found.ms.into_datum(),
+        exact_ms.into_datum(),
+        found.text.into_datum(),
+    ]);
+    Ok(None)
 }
 
 fn measure_tune(
-    index: pg_sys::Oid,
+    arguments: &Arguments,
     goal: Goal,
-    queries: impl FnOnce(&OpenIndex) -> QuerySource,
-) -> TableIterator<'static, TuneRow> {
-    let target = goal.target_recall;
+    queries: impl FnOnce(&OpenIndex) -> Result<QuerySource, SqlError>,
+) -> Result<Option<i32>, SqlError> {
+    let mut rows = arguments.rows();
+    let (index, target) = (arguments.oid(INDEX), goal.target_recall);
     if !(target > 0.0 && target <= 1.0) {
         out_of_range("target_recall", target, "above 0, at most 1");
     }
@@ -170,7 +122,7 @@ fn measure_tune(
     if goal.apply {
         require_may_alter(index);
     }
-    let request = request(goal.k, goal.seed, queries(&open));
+    let request = request(goal.k, goal.seed, queries(&open)?);
     // SAFETY: as above.
     let tuned = unsafe { measure::tune(table.rel, open.rel, target, request) };
     drop((open, table));
@@ -180,34 +132,33 @@ fn measure_tune(
         None => say_missed(index, target, &tuned),
     }
     let chosen = tuned.chosen;
-    let rows = tuned.points.into_iter().zip(tuned.is_optimal).enumerate();
-    TableIterator::new(
-        rows.map(move |(i, (point, is_optimal))| tune_row(point, is_optimal, chosen == Some(i))),
-    )
+    for (i, (point, is_optimal)) in tuned.points.into_iter().zip(tuned.is_optimal).enumerate() {
+        put_point(&mut rows, point, is_optimal, chosen == Some(i));
+    }
+    Ok(None)
 }
 
-fn tune_row(point: Measured, is_optimal: bool, is_chosen: bool) -> TuneRow {
+fn put_point(rows: &mut RowStore, point: Measured, is_optimal: bool, is_chosen: bool) {
     let value = |wanted| {
         let found = point.values.iter().find(|(setting, _)| *setting == wanted);
-        found.map(|&(_, value)| value as i32)
+        found.map(|&(_, value)| value as i32).into_datum()
     };
-    let (nprobe, k_factor) = (value(SearchSetting::Nprobe), value(SearchSetting::KFactor));
-    let ef_search = value(SearchSetting::EfSearch);
     let (low, high) = point.interval;
-    let n = point.queries as i32;
-    (
-        point.text,
+    let [nprobe, k_factor, ef_search] =
+        [SearchSetting::Nprobe, SearchSetting::KFactor, SearchSetting::EfSearch].map(value);
+    rows.put([
+        point.text.into_datum(),
         nprobe,
         k_factor,
         ef_search,
-        point.recall,
-        low,
-        high,
-        n,
-        point.ms,
-        is_optimal,
-        is_chosen,
-    )
+        point.recall.into_datum(),
+        low.into_datum(),
+        high.into_datum(),
+        (point.queries as i32).into_datum(),
+        point.ms.into_datum(),
+        is_optimal.into_datum(),
+        is_chosen.into_datum(),
+    ]);
 }
 
 /// Opens table and index if the caller may measure them.
@@ -252,10 +203,12 @@ fn out_of_range(argument: &str, given: f64, range: &str) -> ! {
 
 /// The vectors of an array, as the index's column would hold them. Errors: 22000 for other dimensions than the index's, 22023
 /// for an empty array, 22003 for a number that the column cannot hold, 22004 for NULL.
-fn given<E: SqlElement>(index: &OpenIndex, queries: AnyArray) -> QuerySource {
+fn given<E: SqlElement>(
+    index: &OpenIndex,
+    queries: pg_sys::Datum,
+) -> Result<QuerySource, SqlError> {
     // SAFETY: an argument, declared as an array of the type of E.
-    let array = unsafe { FlatArray::from_datum(queries.datum()) };
-    let array = array.unwrap_or_else(|e| e.report());
+    let array = unsafe { FlatArray::from_datum(queries)? };
     let dims = rel::declared_dims(index.rel).unwrap_or(0);
     let mut points: Vec<f32> = Vec::new();
     for datum in array.datums() {
@@ -270,12 +223,12 @@ fn given<E: SqlElement>(index: &OpenIndex, queries: AnyArray) -> QuerySource {
         let message = "queries must not be empty";
         let hint = "Pass at least 100 vectors; without queries, rows of the table are drawn.";
         let detail = "The array has no elements.".to_owned();
-        SqlError::Argument { message, detail, hint }.report();
+        return Err(SqlError::Argument { message, detail, hint });
     }
     if opclass_of(index.rel).element == ElementType::F16 {
         let mut halves = vec![f16::ZERO; points.len()];
-        f16::narrow(&points, &mut halves).unwrap_or_else(|e| e.report());
+        f16::narrow(&points, &mut halves)?;
         f16::widen_all(&halves, &mut points);
     }
-    QuerySource::Given(points)
+    Ok(QuerySource::Given(points))
 }

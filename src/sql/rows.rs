@@ -46,9 +46,10 @@ impl RowStore {
         }
     }
 
-    /// Appends a row without NULLs, copied. `values` are as many as the declared columns and of their types.
-    pub fn put<const N: usize>(&mut self, mut values: [Datum; N]) {
-        let mut nulls = [false; N];
+    /// Appends a row, copied. `values` are as many as the declared columns and of their types; None is NULL.
+    pub fn put<const N: usize>(&mut self, values: [Option<Datum>; N]) {
+        let mut nulls = values.map(|value| value.is_none());
+        let mut values = values.map(|value| value.unwrap_or(Datum::null()));
         // SAFETY: both arrays are as long as the descriptor has columns.
         unsafe {
             pg_sys::tuplestore_putvalues(

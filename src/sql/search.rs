@@ -7,7 +7,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::array::FlatArray;
 use super::element::SqlElement;
 use super::error::SqlError;
-use super::fmgr::{Arguments, export};
+use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
 use super::rows::RowStore;
 use crate::am::batch::{self, K_MAX, Wanted};
@@ -19,6 +19,7 @@ const QUERIES: usize = 1;
 const K: usize = 2;
 const NPROBE: usize = 3;
 const K_FACTOR: usize = 4;
+const EF_SEARCH: usize = 5;
 
 /// Why whoever sees some rows only may not search, and what to do instead.
 const WHY_EVERY_ROW: (&str, &str) = (
@@ -26,7 +27,7 @@ const WHY_EVERY_ROW: (&str, &str) = (
     "Search with ORDER BY and LIMIT, which respect the policies.",
 );
 
-/// `faiss.search(index regclass, queries E[], k int, nprobe int, k_factor int)`.
+/// `faiss.search(index regclass, queries E[], k int, nprobe int, k_factor int, efsearch int)`.
 fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     let mut rows = arguments.rows();
     for (argument, name) in [(INDEX, "index"), (K, "k")] {
@@ -38,8 +39,12 @@ fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError>
     let index = OpenIndex::new(arguments.oid(INDEX), pg_sys::AccessShareLock);
     let k = arguments.int32(K);
     let Ok(k) = usize::try_from(k) else { batch::out_of_range("k", k.into(), (1, K_MAX)) };
-    let nprobe = arguments.optional_int32(NPROBE);
-    let wanted = Wanted { k, nprobe, k_factor: arguments.optional_int32(K_FACTOR) };
+    let wanted = Wanted {
+        k,
+        nprobe: arguments.optional_int32(NPROBE),
+        k_factor: arguments.optional_int32(K_FACTOR),
+        ef_search: arguments.optional_int32(EF_SEARCH),
+    };
     let queries = if arguments.is_null(QUERIES) {
         // array_agg of no rows.
         Vec::new()
@@ -56,11 +61,8 @@ fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError>
 fn put(rows: &mut RowStore, number: usize, row: Found) {
     let query_no = i32::try_from(number + 1).unwrap_or(i32::MAX);
     let mut tid = rel::pointer_of(row.tid);
-    rows.put([
-        pg_sys::Datum::from(query_no),
-        pg_sys::Datum::from(&raw mut tid),
-        pg_sys::Datum::from(row.distance.to_bits()),
-    ]);
+    let tid = pg_sys::Datum::from(&raw mut tid);
+    rows.put([query_no.into_datum(), Some(tid), row.distance.into_datum()]);
 }
 
 fn null_argument(name: &str) -> ! {

@@ -195,25 +195,34 @@ fn training_is_cancelled() {
     );
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     for phase in ["sampling rows", "k-means iteration"] {
-        let config = shared().config("training");
-        let watcher = thread::spawn(move || cancel_in_phase(&config, pid, phase));
-        // A training may be through before the cancel arrives.
-        while !watcher.is_finished() {
-            let outcome = client.batch_execute("SELECT faiss.train('m', 't', 'v', 'IVF400,Flat')");
-            match outcome {
-                Ok(()) => run(&mut client, "SELECT faiss.drop_model('m')"),
-                Err(e) => assert_eq!(e.code().unwrap().code(), "57014", "{}", describe(&e)),
-            }
-        }
-        watcher.join().unwrap();
-        // The cancel may have come between two statements, or be on its way.
-        let _ = client.batch_execute("SELECT pg_sleep(0.01)");
+        let train = "SELECT faiss.train('m', 't', 'v', 'IVF400,Flat')";
+        cancel_in(phase, &mut client, pid, train, "SELECT faiss.drop_model('m')");
         assert!(texts(&mut client, "SELECT name FROM faiss.models").is_empty());
     }
     run(&mut client, "SELECT faiss.train('m', 't', 'v', 'IVF10,Flat')");
+    run(&mut client, "CREATE INDEX t_v ON t USING faissivf (v) WITH (model = m)");
+    for phase in ["sampling rows", "comparing rows", "measuring settings"] {
+        cancel_in(phase, &mut client, pid, "SELECT faiss.tune('t_v')", "SELECT 1");
+    }
+    run(&mut client, "SELECT faiss.recall('t_v', queries => 5)");
 }
 
-/// Cancels session `pid` once it trains and is in `phase`.
+/// Runs `long` until it is cancelled in `phase`; it may be through before the cancel arrives, then `undo` is run.
+fn cancel_in(phase: &'static str, client: &mut Client, pid: i32, long: &str, undo: &str) {
+    let config = shared().config("training");
+    let watcher = thread::spawn(move || cancel_in_phase(&config, pid, phase));
+    while !watcher.is_finished() {
+        match client.batch_execute(long) {
+            Ok(()) => run(client, undo),
+            Err(e) => assert_eq!(e.code().unwrap().code(), "57014", "{}", describe(&e)),
+        }
+    }
+    watcher.join().unwrap();
+    // The cancel may have come between two statements, or be on its way.
+    let _ = client.batch_execute("SELECT pg_sleep(0.01)");
+}
+
+/// Cancels session `pid` once it is in `phase`.
 fn cancel_in_phase(config: &postgres::Config, pid: i32, phase: &str) {
     let mut watcher = config.connect(NoTls).unwrap();
     let query = "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index

@@ -52,6 +52,16 @@ SELECT * FROM differences('CREATE INDEX i ON t USING faissflat (h halfvec_l1_ops
 -- A graph is walked by each query alone.
 SELECT * FROM differences('CREATE INDEX i ON t USING faisshnsw (v)', 'vector', '<->', 10);
 SELECT * FROM differences('CREATE INDEX i ON t USING faisshnsw (h halfvec_cosine_ops)', 'halfvec', '<=>', 10);
+-- More of the graph kept in sight finds more; the setting stays what it was.
+CREATE INDEX t_graph ON t USING faisshnsw (v) WITH (m = 4, efConstruction = 8, efSearch = 2);
+CREATE FUNCTION missed(ef int) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM question q, LATERAL (SELECT v <-> q.v AS d, row_number() OVER (ORDER BY v <-> q.v) AS rank FROM t) e
+        JOIN (SELECT query_no, distance, row_number() OVER (PARTITION BY query_no ORDER BY distance) AS rank
+              FROM faiss.search('t_graph', (SELECT array_agg(v ORDER BY no) FROM question), 10, efsearch => ef)) s USING (rank)
+    WHERE s.query_no = q.no AND s.distance IS DISTINCT FROM e.d $$;
+SELECT missed(1) > missed(64) AS more_is_better, missed(NULL) > missed(64) AS unset_is_the_index_s, missed(65536) AS missed;
+SHOW faiss.efSearch;
+DROP INDEX t_graph;
 -- More rows than the lists hold: the queries go on by themselves, as scans do.
 SET faiss.nprobe = 1;
 SELECT * FROM every_kind('faissivf', 8, 4);
@@ -159,7 +169,7 @@ SELECT a AS arguments, r.* FROM unnest(ARRAY[
     $a$'t_v', ARRAY['[1,2]']::vector[], 3$a$, $a$'t_v', ARRAY[NULL]::vector[], 3$a$, $a$'t_v', (SELECT ARRAY[array_agg(v)] FROM question), 3$a$, $a$'t_v', '{}'::halfvec[], 3$a$,
     $a$'p_1_halfvec_idx', '{}'::vector[], 3$a$, $a$'t_v', '{}'::vector[], 0$a$, $a$'t_v', '{}'::vector[], -5$a$, $a$'t_v', '{}'::vector[], 65537$a$, $a$'t_v', '{}'::vector[], NULL$a$, $a$NULL, '{}'::vector[], 3$a$,
     $a$'t_v', '{}'::vector[], 3, 0$a$, $a$'t_v', '{}'::vector[], 3, 65537$a$, $a$'t_v', '{}'::vector[], 3, k_factor => -1$a$, $a$'t_v', '{}'::vector[], 3, k_factor => 1025$a$, $a$'p_1_halfvec_idx', '{}'::halfvec[], 3, 5$a$,
-    $a$'t_hnsw', '{}'::vector[], 3, nprobe => 5$a$, $a$'t_hnsw', '{}'::vector[], 3, k_factor => 5$a$, $a$'t', '{}'::vector[], 3$a$, $a$'t_pkey', '{}'::vector[], 3$a$, $a$12345678, '{}'::vector[], 3$a$]) a, refusal(a) r;
+    $a$'t_hnsw', '{}'::vector[], 3, nprobe => 5$a$, $a$'t_hnsw', '{}'::vector[], 3, k_factor => 5$a$, $a$'t_hnsw', '{}'::vector[], 3, efsearch => 0$a$, $a$'t_v', '{}'::vector[], 3, efsearch => 5$a$, $a$'t', '{}'::vector[], 3$a$, $a$'t_pkey', '{}'::vector[], 3$a$, $a$12345678, '{}'::vector[], 3$a$]) a, refusal(a) r;
 -- An index whose build failed, and one that is younger than what this transaction may see.
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_v'::regclass;
 SELECT * FROM refusal($$'t_v', '{}'::vector[], 3$$);

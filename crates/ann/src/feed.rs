@@ -15,6 +15,8 @@ const WAITING: usize = 2;
 
 struct State<T> {
     items: VecDeque<T>,
+    /// Items being consumed.
+    n_busy: usize,
     /// No more items will come.
     is_closed: bool,
     /// Workers still there.
@@ -36,6 +38,7 @@ impl<T> Queue<T> {
     fn new(threads: usize) -> Self {
         let state = State {
             items: VecDeque::new(),
+            n_busy: 0,
             is_closed: false,
             n_workers: threads,
             is_broken: false,
@@ -72,6 +75,7 @@ impl<T> Queue<T> {
         let mut state = self.lock();
         loop {
             if let Some(item) = state.items.pop_front() {
+                state.n_busy += 1;
                 self.emptied.notify_one();
                 return Some(item);
             }
@@ -79,6 +83,42 @@ impl<T> Queue<T> {
                 return None;
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// What the calling thread hands its items over by.
+pub struct Feeder<'a, T> {
+    queue: &'a Queue<T>,
+    tick: &'a mut dyn FnMut(),
+}
+
+impl<T> Feeder<'_, T> {
+    /// Hands an item to the workers; waits while they are behind.
+    pub fn give(&mut self, item: T) {
+        let room = self.queue.room;
+        self.queue.wait(&mut *self.tick, |state| state.is_broken || state.items.len() < room);
+        self.queue.put(item);
+    }
+
+    /// Waits until every item given so far is consumed.
+    pub fn settle(&mut self) {
+        let is_settled = |state: &State<T>| state.items.is_empty() && state.n_busy == 0;
+        self.queue.wait(&mut *self.tick, |state| state.is_broken || is_settled(state));
+    }
+}
+
+/// Counts an item as consumed, also when its worker panicked.
+struct ConsumedOnDrop<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for ConsumedOnDrop<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.n_busy -= 1;
+        let is_last = state.n_busy == 0 && state.items.is_empty();
+        drop(state);
+        if is_last {
+            self.0.emptied.notify_one();
         }
     }
 }
@@ -107,14 +147,14 @@ impl<T> Drop for LeaveOnDrop<'_, T> {
 }
 
 /// Runs `produce` on the calling thread and `consume`, for every item that it gives, on one of `threads` workers (at least
-/// one), in any order; returns when all are consumed. `give` waits while the workers are behind. About every 10 ms of
-/// waiting `tick` is called. Where `tick` or `produce` unwinds the job is cancelled and the threads are joined before the
-/// unwind goes on; `consume` asks the job at least every 20 ms and returns soon once it is cancelled, and items not begun
-/// are passed over. A panic of `consume` goes on in the calling thread.
+/// one), in any order; returns when all are consumed. About every 10 ms of waiting `tick` is called. Where `tick` or
+/// `produce` unwinds the job is cancelled and the threads are joined before the unwind goes on; `consume` asks the job at
+/// least every 20 ms and returns soon once it is cancelled, and items not begun are passed over. A panic of `consume` goes
+/// on in the calling thread.
 pub fn feed<T: Send, R>(
     threads: usize,
     mut tick: impl FnMut(),
-    produce: impl FnOnce(&mut dyn FnMut(T)) -> R,
+    produce: impl FnOnce(&mut Feeder<'_, T>) -> R,
     consume: impl Fn(&Job, T) + Sync,
 ) -> Result<R, WorkerError> {
     let threads = threads.max(1);
@@ -130,6 +170,7 @@ pub fn feed<T: Send, R>(
             let work = move || {
                 let _leave = LeaveOnDrop(queue);
                 while let Some(item) = queue.take() {
+                    let _consumed = ConsumedOnDrop(queue);
                     if !job.cancelled() {
                         consume(job, item);
                     }
@@ -140,10 +181,7 @@ pub fn feed<T: Send, R>(
             workers.push(worker.map_err(|error| WorkerError::Spawn(error.to_string()))?);
         }
         drop(blocked);
-        let result = produce(&mut |item| {
-            queue.wait(&mut tick, |state| state.is_broken || state.items.len() < queue.room);
-            queue.put(item);
-        });
+        let result = produce(&mut Feeder { queue, tick: &mut tick });
         drop(close);
         queue.wait(&mut tick, |state| state.is_broken || state.n_workers == 0);
         drop(cancel);
@@ -156,7 +194,7 @@ pub fn feed<T: Send, R>(
 
 #[cfg(test)]
 mod tests {
-    use super::feed;
+    use super::{Feeder, feed};
     use nix::sys::signal::{SigSet, Signal};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -166,8 +204,8 @@ mod tests {
         for threads in [0, 1, 3] {
             for n in [0, 1, 1000u64] {
                 let (sum, count) = (AtomicU64::new(0), AtomicU64::new(0));
-                let produce = |give: &mut dyn FnMut(u64)| {
-                    (0..n).for_each(give);
+                let produce = |feeder: &mut Feeder<'_, u64>| {
+                    (0..n).for_each(|item| feeder.give(item));
                     "done"
                 };
                 let consume = |_: &_, item| {
@@ -184,9 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_is_consumed_once_it_is_settled() {
+        for threads in [1, 3] {
+            let sum = AtomicU64::new(0);
+            let produce = |feeder: &mut Feeder<'_, u64>| {
+                for round in 1..=20 {
+                    (0..50).for_each(|_| feeder.give(1));
+                    feeder.settle();
+                    assert_eq!(sum.load(Ordering::Relaxed), 50 * round);
+                }
+            };
+            let consume = |_: &_, item| {
+                std::thread::yield_now();
+                sum.fetch_add(item, Ordering::Relaxed);
+            };
+            feed(threads, || (), produce, consume).unwrap();
+        }
+    }
+
+    #[test]
     fn an_unwinding_tick_waits_for_the_workers() {
         let ended = AtomicBool::new(false);
-        let produce = |give: &mut dyn FnMut(())| (0..100).for_each(|_| give(()));
+        let produce = |feeder: &mut Feeder<'_, ()>| (0..100).for_each(|_| feeder.give(()));
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             feed(
                 2,
@@ -207,8 +264,8 @@ mod tests {
     #[test]
     fn an_unwinding_producer_ends_the_workers() {
         let outcome = catch_unwind(|| {
-            let produce = |give: &mut dyn FnMut(u8)| {
-                give(1);
+            let produce = |feeder: &mut Feeder<'_, u8>| {
+                feeder.give(1);
                 panic!("no page");
             };
             feed(2, || (), produce, |_, _| ()).is_ok()
@@ -219,7 +276,7 @@ mod tests {
     #[test]
     fn a_panic_of_a_worker_goes_on_in_the_caller() {
         let outcome = catch_unwind(|| {
-            let produce = |give: &mut dyn FnMut(u8)| (0..100).for_each(give);
+            let produce = |feeder: &mut Feeder<'_, u8>| (0..100).for_each(|i| feeder.give(i));
             feed(2, || (), produce, |_, _| panic!("broken")).is_ok()
         });
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"broken"));

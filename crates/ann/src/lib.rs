@@ -17,6 +17,7 @@ pub mod opq;
 pub mod parallel;
 mod polar;
 mod product;
+pub mod radix;
 pub mod rng;
 pub mod rotation;
 pub mod rules;

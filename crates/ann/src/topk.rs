@@ -17,11 +17,17 @@ impl Hit {
     /// The total order of results: by key, NaN last, −0 equal to +0, ties by id.
     #[inline]
     pub fn order(&self, other: &Hit) -> Ordering {
-        match self.key.partial_cmp(&other.key) {
-            Some(Ordering::Equal) => self.id.cmp(&other.id),
-            Some(order) => order,
-            None => self.key.is_nan().cmp(&other.key.is_nan()).then_with(|| self.id.cmp(&other.id)),
-        }
+        self.rank().cmp(&other.rank())
+    }
+
+    /// A number of the same order. Selection compares keys that it cannot foresee: integers need no branch.
+    #[inline]
+    fn rank(&self) -> u128 {
+        // +0 joins the zeros, and a NaN of either sign sorts last.
+        let bits = (self.key + 0.0).to_bits();
+        let ordered = bits ^ (((bits as i64) >> 63) as u64 | 1 << 63);
+        let key = if self.key.is_nan() { u64::MAX } else { ordered };
+        (u128::from(key) << 64) | u128::from(self.id)
     }
 }
 
@@ -83,10 +89,10 @@ impl TopK {
 
     fn cut(&mut self) {
         if self.hits.len() > self.k {
-            self.hits.select_nth_unstable_by(self.k - 1, Hit::order);
+            let (_, worst, _) = self.hits.select_nth_unstable_by(self.k - 1, Hit::order);
+            self.worst = Some(*worst);
             self.hits.truncate(self.k);
-        }
-        if self.hits.len() == self.k {
+        } else if self.hits.len() == self.k {
             self.worst = self.hits.iter().copied().max_by(Hit::order);
         }
     }

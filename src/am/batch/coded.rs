@@ -1,18 +1,21 @@
-//! A chunk of queries where the index holds lossy codes. Where the table has the real distances, the first candidates of all
-//! queries are looked up together, in the table's order.
+//! A chunk of queries where the index holds lossy codes. The better distances of all queries' candidates are found together:
+//! each vector that the index stores is looked at once, and so is each row of the table, in the order in which they lie.
 
 use std::rc::Rc;
 
 use ann::codec::Stored;
 use ann::element::Element;
 use ann::topk::Hit;
-use pages::Error;
-use pages::coded::exact::ExactQuery;
-use pages::coded::rerank::{CodedScan, Exact, RerankParams, first_tranches};
+use bytemuck::Pod;
+use half::f16;
+use pages::coded::exact::{ExactQuery, StoredRows};
+use pages::coded::rerank::{CodedScan, RerankParams, first_tranches};
 use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
 
+use super::judge::{Candidates, Judge, PART, Same};
 use super::{Batch, Emit};
+use crate::am::relation::TrainedCode;
 use crate::am::report::checked;
 use crate::am::rerank::{TableRows, next_row};
 
@@ -25,7 +28,8 @@ impl Batch {
     pub(super) fn coded_query_bytes(&self) -> usize {
         let meta = &self.ivf.meta;
         let candidates = self.k.max(ROWS_MIN) * self.k_factor;
-        let known = size_of::<Option<f64>>() + 3 * size_of::<Tid>() + size_of::<u32>();
+        let sorted = 2 * size_of::<(u64, u32)>() + size_of::<Same<'_>>();
+        let known = size_of::<Option<f64>>() + sorted + size_of::<u32>();
         let each = size_of::<Hit>() + known.max(size_of::<Hit>());
         let lists = self.params.nprobe.min(meta.nlist) * 24;
         let code = self.ivf.code.as_ref();
@@ -43,22 +47,22 @@ impl Batch {
         let found = first_tranches(&self.pages, &ivf.view(), &mut scans, self.workers);
         checked(self.index, found);
         self.rows.keep_moved();
-        let from_table = matches!(code.stored, Stored::None);
-        let keys = if from_table { self.first_keys::<E>(&scans, &exact) } else { Vec::new() };
-        let mut keys = keys.as_slice();
-        let mut tids = Vec::new();
+        self.judge::<E>(&mut scans, &exact, code);
+        // Where the table had the last word, only rows that it shows come back.
+        let is_seen = !matches!(code.stored, Stored::Flat);
+        let first =
+            if is_seen { Vec::new() } else { self.visible_rows::<E>(&mut scans, &exact, code) };
+        let mut first = first.into_iter();
         for (number, (mut scan, query)) in scans.into_iter().zip(&exact).enumerate() {
-            let first;
-            (first, keys) = keys.split_at(scan.first_candidates().len().min(keys.len()));
-            let mut first = Some(first).filter(|first| !first.is_empty());
             let mut n_left = self.k;
+            for (row, tid) in first.next().unwrap_or_default() {
+                if let Some(tid) = tid {
+                    emit(number, Found { tid, distance: query.distance_of(row.distance) });
+                    n_left -= 1;
+                }
+            }
             while n_left > 0 {
-                let table = TableRows::<E>::new(&mut self.rows, &mut tids, query, ivf.meta.dims);
-                let mut table = Judged { first: &mut first, table };
-                let next = next_row::<E>(&mut scan, &self.pages, &ivf, code, query, &mut table);
-                let Some(row) = checked(self.index, next) else { break };
-                // Where the table had the last word, only rows that it shows come back.
-                let is_seen = !matches!(code.stored, Stored::Flat);
+                let Some(row) = self.next::<E>(&mut scan, query, code) else { break };
                 let tid =
                     if is_seen { Some(self.rows.version_of(row.tid)) } else { self.locate(row) };
                 if let Some(tid) = tid {
@@ -79,46 +83,132 @@ impl Batch {
         scan
     }
 
-    /// The keys of the first candidates of every query, query after query; None for what is no visible row.
-    fn first_keys<E: Element>(
+    /// Judges the first candidates by the vectors that the index stores, if it does, and by the rows of the table if these
+    /// are not exact.
+    fn judge<E: Element>(
         &mut self,
-        scans: &[CodedScan],
-        exact: &[ExactQuery],
-    ) -> Vec<Option<f64>> {
-        let (mut tids, mut owners) = (Vec::new(), Vec::new());
-        for (scan, query) in scans.iter().zip(exact) {
-            for hit in scan.first_candidates() {
-                tids.push(Tid::from_u64(hit.id));
-                owners.push(query);
+        scans: &mut [CodedScan],
+        queries: &[ExactQuery],
+        code: &TrainedCode,
+    ) {
+        let (exact, narrow) = (CodedScan::take_first, CodedScan::narrow_first);
+        match &code.stored {
+            Stored::None => {
+                let candidates = scans.iter().map(CodedScan::first_candidates);
+                let candidates = Candidates::new(candidates, |hit| hit.id);
+                self.by_table::<E>(&candidates, scans, queries, exact);
+                return;
+            }
+            Stored::Flat => {
+                self.by_stored(scans, queries, Judge { measure: direct::<E>, take: exact });
+                return;
+            }
+            Stored::SqFp16 => {
+                self.by_stored(scans, queries, Judge { measure: direct::<f16>, take: narrow });
+            }
+            Stored::Sq8(sq) => {
+                let decoded = |row: &[u8], asking: &[&ExactQuery], each: &mut dyn FnMut(f64)| {
+                    direct::<f32>(&sq.decode(row), asking, each);
+                };
+                self.by_stored(scans, queries, Judge { measure: decoded, take: narrow });
             }
         }
-        let mut keys = vec![None; tids.len()];
-        self.rows.visit::<E>(&tids, self.ivf.meta.dims, |number, elements| {
-            if let (Some(key), Some(query)) = (keys.get_mut(number), owners.get(number)) {
-                *key = Some(query.key(elements));
+        let candidates = Candidates::new(scans.iter().map(CodedScan::narrowed), |hit| hit.id);
+        self.by_table::<E>(&candidates, scans, queries, CodedScan::take_narrowed);
+    }
+
+    fn by_table<E: Element>(
+        &mut self,
+        candidates: &Candidates,
+        scans: &mut [CodedScan],
+        queries: &[ExactQuery],
+        take: impl Fn(&mut CodedScan, &[Option<f64>]) + Sync,
+    ) {
+        let (rows, dims) = (&mut self.rows, self.ivf.meta.dims);
+        let judge = Judge { measure: direct::<E>, take };
+        let judged = judge.run(candidates, scans, queries, self.workers.threads, |sender| {
+            rows.visit_sorted(candidates.in_order(), dims, |same, elements| {
+                sender.push(same, elements);
+                sender.send();
+            });
+            Ok(())
+        });
+        self.rows.rest();
+        checked(self.index, judged);
+    }
+
+    fn by_stored<S: Pod + Send + Sync, M>(
+        &self,
+        scans: &mut [CodedScan],
+        queries: &[ExactQuery],
+        judge: Judge<M, impl Fn(&mut CodedScan, &[Option<f64>]) + Sync>,
+    ) where
+        M: Fn(&[S], &[&ExactQuery], &mut dyn FnMut(f64)) + Sync,
+    {
+        let meta = &self.ivf.meta;
+        let candidates = scans.iter().map(CodedScan::first_candidates);
+        let candidates = &Candidates::new(candidates, |hit| hit.at);
+        let together = (PART / (meta.dims * size_of::<S>()).max(1)).max(1);
+        let judged = judge.run(candidates, scans, queries, self.workers.threads, |sender| {
+            let stored = StoredRows::<_, S, _, _>::unmeasured(&self.pages, meta)?;
+            let rows = candidates.in_order().chunk_by(|a, b| a.0 == b.0);
+            let rows: Vec<Same<'_>> = rows.collect();
+            for some in rows.chunks(together) {
+                let at = |same: &Same<'_>| same.first().map_or(0, |(at, _)| *at);
+                stored.visit(some, at, |i, row| {
+                    if let Some(same) = some.get(i) {
+                        sender.push(same, row);
+                    }
+                })?;
+                sender.send();
+            }
+            Ok(())
+        });
+        checked(self.index, judged);
+    }
+
+    /// The first k rows of every query, each with its visible version, looked up in the table's order.
+    fn visible_rows<E: Element>(
+        &mut self,
+        scans: &mut [CodedScan],
+        queries: &[ExactQuery],
+        code: &TrainedCode,
+    ) -> Vec<Vec<(Found, Option<Tid>)>> {
+        let (mut rows, k) = (Vec::new(), self.k);
+        for (scan, query) in scans.iter_mut().zip(queries) {
+            let next = || Some((self.next::<E>(scan, query, code)?, None));
+            rows.push(std::iter::from_fn(next).take(k).collect::<Vec<(Found, Option<Tid>)>>());
+        }
+        let tids: Vec<Tid> = rows.iter().flatten().map(|(row, _)| row.tid).collect();
+        let mut visible = vec![None; tids.len()];
+        self.rows.locate(&tids, |number, tid| {
+            if let Some(place) = visible.get_mut(number) {
+                *place = tid;
             }
         });
         self.rows.rest();
-        keys
-    }
-}
-
-/// The table's rows, those of the first candidates looked up before.
-struct Judged<'a, 'k, E> {
-    /// The keys of the first call's candidates, until then.
-    first: &'a mut Option<&'k [Option<f64>]>,
-    table: TableRows<'a, E>,
-}
-
-impl<E: Element> Exact for Judged<'_, '_, E> {
-    fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
-        let Some(first) = self.first.take() else { return self.table.keys(candidates, each) };
-        debug_assert_eq!(first.len(), candidates.len());
-        for (number, key) in first.iter().enumerate() {
-            if let Some(key) = key {
-                each(number, *key);
-            }
+        for ((_, place), tid) in rows.iter_mut().flatten().zip(visible) {
+            *place = tid;
         }
-        Ok(())
+        rows
     }
+
+    /// The next row of a query, with its key for a distance.
+    fn next<E: Element>(
+        &mut self,
+        scan: &mut CodedScan,
+        query: &ExactQuery,
+        code: &TrainedCode,
+    ) -> Option<Found> {
+        let ivf = &self.ivf;
+        let mut tids = Vec::new();
+        let mut table = TableRows::<E>::new(&mut self.rows, &mut tids, query, ivf.meta.dims);
+        let next = next_row::<E>(scan, &self.pages, ivf, code, query, &mut table);
+        checked(self.index, next)
+    }
+}
+
+/// The keys that queries give to elements as they are stored.
+fn direct<T: Element>(row: &[T], asking: &[&ExactQuery], each: &mut dyn FnMut(f64)) {
+    asking.iter().for_each(|query| each(query.key(row)));
 }

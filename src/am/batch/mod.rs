@@ -6,6 +6,7 @@
 
 mod coded;
 mod flat;
+mod judge;
 mod single;
 
 use std::rc::Rc;
@@ -17,7 +18,7 @@ use pages::ivf::scan::{Found, SearchParams};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::datum::Varlena;
-use super::guc::{self, K_FACTOR_MAX, NPROBE_RANGE};
+use super::guc::{self, EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
 use super::method::method_of;
 use super::opclass::opclass_of;
 use super::options::options_of;
@@ -41,6 +42,8 @@ pub struct Wanted {
     pub nprobe: Option<i32>,
     /// Candidates re-ranked per row, 0 for automatic; None: as a scan would.
     pub k_factor: Option<i32>,
+    /// Nodes of a graph kept in sight; None: as a scan would.
+    pub ef_search: Option<i32>,
 }
 
 /// Takes over a row: the number of its query from 0, the tid of its visible version, its distance.
@@ -92,7 +95,7 @@ unsafe fn find<E: Element>(
         #[cfg(not(feature = "pg18"))]
         let scan = pg_sys::index_beginscan(table, index, snapshot, 0, 1);
         if method_of(index).is_some_and(|method| method.is_graph) {
-            single::search::<E>(scan, queries, wanted.k, emit);
+            single::search::<E>(scan, queries, wanted, emit);
         } else {
             Batch::new(scan, wanted).run::<E>(queries, emit);
         }
@@ -205,21 +208,17 @@ fn check_wanted(index: pg_sys::Relation, wanted: &Wanted) {
     }
     let (has_lists, is_graph) =
         method_of(index).map_or((false, false), |method| (method.has_lists, method.is_graph));
-    if let Some(nprobe) = wanted.nprobe {
-        let (least, most) = NPROBE_RANGE;
-        if !(least..=most).contains(&nprobe) {
-            out_of_range("nprobe", nprobe.into(), NPROBE_RANGE);
+    for (name, value, range, has_meaning) in [
+        ("nprobe", wanted.nprobe, NPROBE_RANGE, has_lists),
+        ("k_factor", wanted.k_factor, (0, K_FACTOR_MAX), !is_graph),
+        ("efSearch", wanted.ef_search, EF_SEARCH_RANGE, is_graph),
+    ] {
+        let Some(value) = value else { continue };
+        if !(range.0..=range.1).contains(&value) {
+            out_of_range(name, value.into(), range);
         }
-        if !has_lists {
-            without_meaning(index, "nprobe");
-        }
-    }
-    if let Some(k_factor) = wanted.k_factor {
-        if !(0..=K_FACTOR_MAX).contains(&k_factor) {
-            out_of_range("k_factor", k_factor.into(), (0, K_FACTOR_MAX));
-        }
-        if is_graph {
-            without_meaning(index, "k_factor");
+        if !has_meaning {
+            without_meaning(index, name);
         }
     }
 }

@@ -1,20 +1,40 @@
 //! One query after the other, each a scan of the index: for access methods that many queries cannot go over together.
 
+use std::ffi::CString;
+
 use ann::element::Element;
 use pages::coded::exact::ExactQuery;
 use pages::ivf::scan::Found;
 use pgrx::pg_sys;
 
-use super::{Emit, elements_of};
+use super::{Emit, Wanted, elements_of};
 use crate::am::opclass::{ORDER_STRATEGY, opclass_of};
 use crate::am::refetch::HeapRows;
 use crate::am::rel;
+use crate::am::rights::{at_own_level, set_for_level};
 
-/// Finds the k nearest visible rows of each query.
+/// Finds the k nearest visible rows of each query, with the efSearch that is wanted.
 ///
 /// # Safety
 /// `scan` must be a scan with one ordering key, and `queries` vectors of `E`, the indexed type.
 pub unsafe fn search<E: Element>(
+    scan: pg_sys::IndexScanDesc,
+    queries: &[pg_sys::Datum],
+    wanted: Wanted,
+    emit: Emit<'_>,
+) {
+    at_own_level(|| {
+        if let Some(value) = wanted.ef_search.and_then(|ef| CString::new(ef.to_string()).ok()) {
+            set_for_level(c"faiss.efSearch", &value);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { each_alone::<E>(scan, queries, wanted.k, emit) };
+    });
+}
+
+/// # Safety
+/// As [`search`].
+unsafe fn each_alone<E: Element>(
     scan: pg_sys::IndexScanDesc,
     queries: &[pg_sys::Datum],
     k: usize,

@@ -15,6 +15,7 @@ use super::truth::{self, Queries, Truth};
 use super::{QuerySource, Request, clock};
 use crate::am::method::method_of;
 use crate::am::opclass::opclass_of;
+use crate::am::progress::{self, Phase};
 use crate::am::rel;
 use crate::am::report::Report;
 
@@ -89,6 +90,8 @@ impl<E: Element> Judge<E> {
         for (index, &value) in settings.iter().zip(values) {
             index.setting.set(value);
         }
+        progress::set_phase(Phase::MeasuringSettings);
+        progress::set_tuples_total(self.order.len() as u64);
         let mut tally = Tally::default();
         let (mut asked, mut ms) = (0u32, 0.0);
         let mut tids = Vec::new();
@@ -98,6 +101,7 @@ impl<E: Element> Judge<E> {
             let taken = unsafe { self.ask(number, &mut tids) };
             ms += clock::ms(taken);
             asked += 1;
+            progress::set_tuples_done(asked.into());
             // SAFETY: the caller's promise.
             let (found, wanted) = unsafe { self.judge(number, &tids) };
             tally.add(found, wanted);

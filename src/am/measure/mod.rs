@@ -19,6 +19,7 @@ use half::f16;
 use pgrx::pg_sys;
 
 use super::opclass::{ElementType, opclass_of};
+use super::progress::Shown;
 use super::rights;
 use judge::Judge;
 use settings::{IndexSetting, settings_of};
@@ -138,6 +139,10 @@ unsafe fn with_measure<R>(
     request: Request,
     work: impl FnOnce(&mut dyn FnMut(&[u32], Option<f64>) -> Point, f64) -> R,
 ) -> R {
+    // SAFETY: two open relations.
+    let (table, relid, method) =
+        unsafe { ((*heap).rd_id, (*index).rd_id, (*(*index).rd_rel).relam) };
+    let _shown = Shown::start(table, method).about(relid);
     rights::as_owner(heap, || {
         // SAFETY: the caller's promise; the element type is the operator class's.
         unsafe {

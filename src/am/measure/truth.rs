@@ -14,6 +14,7 @@ use super::rows::IndexedRows;
 use crate::am::build::memory_bytes_max;
 use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
+use crate::am::progress::{self, Phase};
 use crate::am::report::Report;
 
 /// Bytes of rows that are compared at once, unless memory is short.
@@ -44,6 +45,7 @@ impl Queries {
                 None => drawn.push(row),
             }
         };
+        progress::set_phase(Phase::SamplingRows);
         // SAFETY: the caller's promise.
         unsafe { rows.scan::<E>(draw) };
         let own = drawn.iter().map(|(tid, _)| *tid).collect();
@@ -128,12 +130,16 @@ pub unsafe fn truth<E: Element>(
     let batch_rows = (memory / (dims * size_of::<E>())).max(1);
     let mut batch =
         Batch { ids: Vec::new(), elements: Vec::<E>::new(), compared: Clock::default() };
+    progress::set_phase(Phase::ComparingRows);
     let before = clock::of_process();
+    let mut done = 0;
     let add = |tid: Tid, elements: &[E]| {
         batch.ids.push(tid.to_u64());
         batch.elements.extend_from_slice(elements);
         if batch.ids.len() == batch_rows {
             batch.compare(&mut search);
+            done += batch_rows as u64;
+            progress::set_tuples_done(done);
         }
     };
     // SAFETY: the caller's promise.

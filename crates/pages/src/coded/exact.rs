@@ -1,5 +1,7 @@
 //! Keys of candidates better than the codes': the query, and the vectors that the index stores itself.
 
+use std::marker::PhantomData;
+
 use ann::element::Element;
 use ann::kernels::{cosine_from, dot, l1, l2_sqr, norm_sqr, prefetch_at};
 use ann::metric::Metric;
@@ -74,24 +76,28 @@ pub struct StoredRows<'a, P: Pages, E, F, L> {
     pages: &'a P,
     places: L,
     key: F,
-    /// A vector put together from its slices.
-    row: Vec<E>,
+    element: PhantomData<E>,
 }
 
 impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F, ListVectors> {
     /// The vectors of an index of lists; an error if it stores none of this type. `key` gets the stored elements.
     pub fn new(pages: &'a P, meta: &Meta, key: F) -> Result<Self, Error> {
-        let stored = meta.coded.and_then(|coded| Some((coded, coded.layout.vectors?)));
-        let places = stored.map(|(coded, geometry)| ListVectors { coded, geometry });
-        Self::at(pages, places, key)
+        Self::at(pages, ListVectors::of(meta), key)
     }
 }
 
-impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64, L: Locate> StoredRows<'a, P, E, F, L> {
+impl<'a, P: Pages, E: Pod> StoredRows<'a, P, E, (), ListVectors> {
+    /// The same to be visited only.
+    pub fn unmeasured(pages: &'a P, meta: &Meta) -> Result<Self, Error> {
+        Self::at(pages, ListVectors::of(meta), ())
+    }
+}
+
+impl<'a, P: Pages, E: Pod, F, L: Locate> StoredRows<'a, P, E, F, L> {
     /// The vectors at these places; an error if there are none of this type.
     pub(crate) fn at(pages: &'a P, places: Option<L>, key: F) -> Result<Self, Error> {
         match places.filter(|places| places.geometry().element_size == size_of::<E>()) {
-            Some(places) => Ok(Self { pages, places, key, row: Vec::new() }),
+            Some(places) => Ok(Self { pages, places, key, element: PhantomData }),
             None => Err(Error::corrupted(META_BLKNO, "index stores no such vectors")),
         }
     }
@@ -110,44 +116,80 @@ impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64, L: Locate> StoredRows<'a, P, E, F
         row.ok_or_else(|| Error::corrupted(blkno, "DATA page has no room for its rows"))
     }
 
-    /// The key of a vector that goes over several pages.
-    fn key_of_slices(&mut self, geometry: &Geometry, at: u64) -> Result<f64, Error> {
-        let mut row = std::mem::take(&mut self.row);
+    /// Calls `look` with the number and the vector of each of `candidates`, in their order; `at` says their [`Hit::at`]. It
+    /// sees the elements during the call only, under the lock of their page. Where candidates that follow each other lie on
+    /// one page, it is pinned and locked once for several of them.
+    pub fn visit<T>(
+        &self,
+        candidates: &[T],
+        at: impl Fn(&T) -> u64,
+        mut look: impl FnMut(usize, &[E]),
+    ) -> Result<(), Error> {
+        let geometry = self.places.geometry();
+        let mut row = Vec::new();
+        let mut places = [0; TOGETHER];
+        for (group, first) in candidates.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
+            for (place, candidate) in places.iter_mut().zip(group) {
+                *place = at(candidate);
+            }
+            let places = places.get(..group.len()).unwrap_or_default();
+            if geometry.block_pages == 1 {
+                self.visit_pages(&geometry, places, first, &mut look)?;
+            } else {
+                for (i, &at) in (first..).zip(places) {
+                    self.put_together(&geometry, at, &mut row)?;
+                    look(i, &row);
+                }
+            }
+            self.pages.breathe();
+        }
+        Ok(())
+    }
+
+    /// Replaces `row` by a vector that goes over several pages.
+    fn put_together(&self, geometry: &Geometry, at: u64, row: &mut Vec<E>) -> Result<(), Error> {
         row.clear();
         for j in 0..geometry.block_pages {
             let stored = self.places.locate(self.pages, at, j)?;
             let page = self.pages.read(stored.blkno)?;
             row.extend_from_slice(Self::slice(geometry, &page, j, stored)?);
         }
-        let key = (self.key)(&row);
-        self.row = row;
-        Ok(key)
+        Ok(())
     }
 
-    /// The keys of a few vectors that lie on one page each: all pages are pinned and on their way into the caches before
-    /// the first is read. One lock at a time.
-    fn keys_of_pages(
+    /// A few vectors that lie on one page each: all pages are pinned and on their way into the caches before the first is
+    /// read. One lock at a time.
+    fn visit_pages(
         &self,
         geometry: &Geometry,
-        candidates: &[Hit],
-        first: usize,
-        each: &mut dyn FnMut(usize, f64),
+        places: &[u64],
+        mut first: usize,
+        look: &mut impl FnMut(usize, &[E]),
     ) -> Result<(), Error> {
-        let mut pinned = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let stored = self.places.locate(self.pages, candidate.at, 0)?;
-            let pin = self.pages.pin(stored.blkno)?;
+        let mut stored = Vec::with_capacity(places.len());
+        for &at in places {
+            stored.push(self.places.locate(self.pages, at, 0)?);
+        }
+        let mut pinned = Vec::with_capacity(places.len());
+        for same in stored.chunk_by(|a, b| a.blkno == b.blkno) {
+            let Some(one) = same.first() else { continue };
+            let pin = self.pages.pin(one.blkno)?;
             let page = self.pages.address(&pin);
-            let row = page.start.wrapping_add(BODY_START + geometry.row_start(0, stored.lane));
-            prefetch_at(row..row.wrapping_add(geometry.row_size(0)));
+            for stored in same {
+                let row = page.start.wrapping_add(BODY_START + geometry.row_start(0, stored.lane));
+                prefetch_at(row..row.wrapping_add(geometry.row_size(0)));
+            }
             // What Page::check looks at.
             prefetch_at(page.start..page.start.wrapping_add(1));
             prefetch_at(page.end.wrapping_sub(1)..page.end);
-            pinned.push((pin, stored));
+            pinned.push((pin, same));
         }
-        for (i, (pin, stored)) in (first..).zip(pinned) {
+        for (pin, same) in pinned {
             let page = self.pages.share(pin)?;
-            each(i, (self.key)(Self::slice(geometry, &page, 0, stored)?));
+            for stored in same {
+                look(first, Self::slice(geometry, &page, 0, *stored)?);
+                first += 1;
+            }
         }
         Ok(())
     }
@@ -157,6 +199,13 @@ impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64, L: Locate> StoredRows<'a, P, E, F
 pub struct ListVectors {
     coded: Coded,
     geometry: Geometry,
+}
+
+impl ListVectors {
+    fn of(meta: &Meta) -> Option<Self> {
+        let coded = meta.coded?;
+        coded.layout.vectors.map(|geometry| Self { coded, geometry })
+    }
 }
 
 impl Locate for ListVectors {
@@ -188,17 +237,6 @@ fn shelf_vector(body: &[u8], layout: &CodeLayout, i: usize) -> Blkno {
 
 impl<P: Pages, E: Pod, F: Fn(&[E]) -> f64, L: Locate> Exact for StoredRows<'_, P, E, F, L> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
-        let geometry = self.places.geometry();
-        for (group, first) in candidates.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
-            if geometry.block_pages == 1 {
-                self.keys_of_pages(&geometry, group, first, each)?;
-            } else {
-                for (i, candidate) in (first..).zip(group) {
-                    each(i, self.key_of_slices(&geometry, candidate.at)?);
-                }
-            }
-            self.pages.breathe();
-        }
-        Ok(())
+        self.visit(candidates, |candidate| candidate.at, |i, row| each(i, (self.key)(row)))
     }
 }

@@ -1,12 +1,14 @@
 //! Blocks of a list outside of its pages, for worker threads: copied with the locks of a scan, and none of them cut.
 
+use std::sync::OnceLock;
+
 use ann::codec::{LANES, UNIT};
 
 use crate::ahead::Ahead;
 use crate::bytes::put;
 use crate::coded::directory;
 use crate::coded::layout::{CodeLayout, Run};
-use crate::coded::probe::ON_SHELF;
+use crate::coded::probe::{ON_SHELF, n_live};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Shelves, packed_run, pieces};
 use crate::error::Error;
@@ -23,6 +25,8 @@ pub struct Blocks {
     units: Vec<Unit>,
     /// Of each block, the place of its first slot.
     places: Vec<u64>,
+    /// Live rows, counted by who asks first.
+    live: OnceLock<u64>,
 }
 
 impl Blocks {
@@ -32,9 +36,15 @@ impl Blocks {
         units.map(bytemuck::cast_slice).zip(self.places.iter().copied())
     }
 
+    /// Rows in them.
+    pub fn live(&self, layout: &CodeLayout) -> u64 {
+        *self.live.get_or_init(|| self.iter(layout).map(|(units, _)| n_live(units)).sum())
+    }
+
     fn clear(&mut self) {
         self.units.clear();
         self.places.clear();
+        self.live.take();
     }
 
     /// Bytes of the blocks.

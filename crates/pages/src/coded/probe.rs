@@ -157,7 +157,7 @@ impl Lists for CodedProbe {
         for (units, at) in part.iter(&coded.layout) {
             list_scan.whole(units, at);
         }
-        list_scan.seen.tuples
+        part.live(&coded.layout)
     }
 }
 
@@ -214,6 +214,7 @@ impl ListScan<'_> {
         pieces(ahead, run, |piece| {
             let at = first + (piece.block * LANES) as u64;
             if piece.part.len == self.layout.block_units {
+                self.seen.tuples += n_live(piece.units);
                 self.whole(piece.units, at);
             } else {
                 self.part(&piece, at);
@@ -222,7 +223,7 @@ impl ListScan<'_> {
         })
     }
 
-    /// A block that lies whole in one place, read there.
+    /// A block that lies whole in one place, read there. Its live rows are not counted.
     fn whole(&mut self, units: &[u8], at: u64) {
         let first_code = self.layout.first_code_unit() * UNIT;
         let Some((head, codes)) = units.split_at_checked(first_code) else { return };
@@ -263,6 +264,7 @@ impl ListScan<'_> {
         } else {
             block.out.fill(0.0);
         }
+        self.seen.tuples += n_live(&block.tids);
         let mask = at_most(&block.out, limit(self.top));
         sift(&block.tids, &block.out, mask, at, self.bound, self.top, &mut self.seen);
     }
@@ -286,7 +288,7 @@ pub(super) fn tid_of(tids: &[u8], lane: usize) -> Tid {
     Tid { blkno: u32_at(tids, heap_block), offset: u16_at(tids, offset) }
 }
 
-/// Lanes with a row.
+/// Lanes with a row, by the tids at the start of a block.
 #[inline]
 pub(super) fn n_live(tids: &[u8]) -> u64 {
     let (_, offsets) = tid_places(0);
@@ -309,7 +311,6 @@ fn sift(
     top: &mut TopK,
     seen: &mut Seen,
 ) {
-    seen.tuples += n_live(tids);
     while mask != 0 {
         let lane = mask.trailing_zeros() as usize;
         mask &= mask - 1;

@@ -273,13 +273,17 @@ impl<C: Candidates> RerankScan<C> {
 
     /// Looks at the real distances of the nearest narrowed candidates, each time as many as before.
     fn compare(&mut self, exact: &mut dyn Exact) -> Result<(), Error> {
-        let first = self.per_row().saturating_mul(ROWS_FIRST as u64);
-        let n = self.compared.max(first).min(self.pool.len() as u64);
-        let nearest = self.pool.split_off(self.pool.len() - n as usize);
-        self.compared += n;
+        let n = self.n_compared_next();
+        let nearest = self.pool.split_off(self.pool.len() - n);
+        self.compared += n as u64;
         judge(exact, &nearest, &mut self.fresh)?;
         self.take_in();
         Ok(())
+    }
+
+    fn n_compared_next(&self) -> usize {
+        let first = self.per_row().saturating_mul(ROWS_FIRST as u64);
+        self.compared.max(first).min(self.pool.len() as u64) as usize
     }
 
     /// Puts rows with real distances among those that are ready.
@@ -300,12 +304,51 @@ impl<C: Candidates> RerankScan<C> {
     }
 }
 
+/// A scan whose first candidates were found by [`first_tranches`] may be given their keys, found for many scans together.
+/// What it is not given, it looks for itself.
 impl CodedScan {
-    /// The first candidates, if they were found by [`first_tranches`] and not taken in yet: what the first call of an
-    /// [`Exact`] will be about.
+    /// The first candidates, until they are taken in.
     pub fn first_candidates(&self) -> &[Hit] {
         self.scan.first_tranche()
     }
+
+    /// Takes the first candidates in by their real keys, in their order; None: no row.
+    pub fn take_first(&mut self, keys: &[Option<f64>]) {
+        let candidates = self.scan.take_first_tranche();
+        self.reranked += candidates.len() as u64;
+        self.compared += candidates.len() as u64;
+        take(candidates, keys, &mut self.fresh);
+        self.take_in();
+    }
+
+    /// Takes the first candidates in by keys that narrow them down.
+    pub fn narrow_first(&mut self, keys: &[Option<f64>]) {
+        let candidates = self.scan.take_first_tranche();
+        self.reranked += candidates.len() as u64;
+        take(candidates, keys, &mut self.pool);
+        self.pool.sort_unstable_by(|a, b| b.order(a));
+    }
+
+    /// The narrowed candidates whose real distances are looked at next.
+    pub fn narrowed(&self) -> &[Hit] {
+        self.pool.get(self.pool.len() - self.n_compared_next()..).unwrap_or_default()
+    }
+
+    /// Takes these in by their real keys, in their order; None: no row.
+    pub fn take_narrowed(&mut self, keys: &[Option<f64>]) {
+        let n = self.n_compared_next();
+        let nearest = self.pool.split_off(self.pool.len() - n);
+        self.compared += n as u64;
+        take(&nearest, keys, &mut self.fresh);
+        self.take_in();
+    }
+}
+
+/// Appends the candidates that have a key to `out`.
+fn take(candidates: &[Hit], keys: &[Option<f64>], out: &mut Vec<Hit>) {
+    debug_assert_eq!(candidates.len(), keys.len());
+    let known = candidates.iter().zip(keys).filter_map(|(hit, key)| key.map(|key| (hit, key)));
+    out.extend(known.map(|(hit, key)| Hit { key, ..*hit }));
 }
 
 /// Finds the first candidates of every scan; all have just begun and belong to the same index.

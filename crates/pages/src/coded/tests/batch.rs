@@ -1,13 +1,15 @@
 //! Many scans of codes whose first candidates are found together give what each gives alone.
 
+use ann::codec::Stored;
 use ann::element::Element;
 use ann::metric::Metric;
+use ann::topk::Hit;
 use half::f16;
 
-use super::rows::point_of;
+use super::rows::{ModelRows, point_of};
 use super::{METRICS, REFINES, Shape, World, kinds};
-use crate::coded::exact::ExactQuery;
-use crate::coded::rerank::{CodedScan, RerankParams, first_tranches};
+use crate::coded::exact::{ExactQuery, StoredRows};
+use crate::coded::rerank::{CodedScan, Exact, RerankParams, first_tranches};
 use crate::ivf::scan::Iterative;
 use crate::ivf::scan::batch::BatchParams;
 
@@ -24,6 +26,40 @@ fn rows_of<E: Element>(
         rows.push((row.tid.to_u64(), row.distance.to_bits()));
     }
     (rows, scan.visited(), scan.left_out())
+}
+
+/// The keys that a scan would look for itself.
+fn keys(by: &mut dyn Exact, candidates: &[Hit]) -> Vec<Option<f64>> {
+    let mut keys = vec![None; candidates.len()];
+    by.keys(candidates, &mut |i, key| keys[i] = Some(key)).unwrap();
+    keys
+}
+
+/// Gives a scan the keys of its first candidates, as whoever has found them for many scans.
+fn give_keys<E: Element>(world: &World<E>, scan: &mut CodedScan, query: &[f32]) {
+    let query = &ExactQuery::new(world.meta.metric, query);
+    let (mem, meta) = (&world.mem, &world.meta);
+    let mut rows = ModelRows { rows: &world.model, query };
+    let first = scan.first_candidates().to_vec();
+    let narrow = match &world.stored {
+        Stored::None => return scan.take_first(&keys(&mut rows, &first)),
+        Stored::Flat => {
+            let mut stored = StoredRows::new(mem, meta, |row: &[E]| query.key(row)).unwrap();
+            return scan.take_first(&keys(&mut stored, &first));
+        }
+        Stored::SqFp16 => {
+            let mut stored = StoredRows::new(mem, meta, |row: &[f16]| query.key(row)).unwrap();
+            keys(&mut stored, &first)
+        }
+        Stored::Sq8(sq) => {
+            let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
+            keys(&mut StoredRows::new(mem, meta, key).unwrap(), &first)
+        }
+    };
+    scan.narrow_first(&narrow);
+    let narrowed = scan.narrowed().to_vec();
+    assert!(narrowed.len() <= first.len());
+    scan.take_narrowed(&keys(&mut rows, &narrowed));
 }
 
 fn check<E: Element>(shape: Shape) {
@@ -45,8 +81,12 @@ fn check<E: Element>(shape: Shape) {
         };
         let mut scans: Vec<CodedScan> = queries.iter().map(begun).collect();
         first_tranches(&world.mem, &world.view(), &mut scans, BATCH).unwrap();
-        for (scan, query) in scans.iter_mut().zip(&queries) {
+        for (i, (scan, query)) in scans.iter_mut().zip(&queries).enumerate() {
             assert!(nprobe == 1 || !scan.first_candidates().is_empty());
+            if i % 2 == 0 {
+                give_keys(&world, scan, query);
+                assert!(scan.first_candidates().is_empty());
+            }
             let alone = rows_of(&world, &mut begun(query), query);
             assert_eq!(rows_of(&world, scan, query), alone, "{shape:?} {params:?}");
         }

@@ -1,21 +1,22 @@
 //! The first tranches of many scans, found together: each list is read once for all queries that probe it.
 //!
 //! Only the calling thread reads pages; it copies the rows of list after list, and worker threads compare them with the
-//! queries. Before that, the workers find each query's lists. What comes out is what each scan would have found
-//! alone, and each goes on alone if more is asked of it.
+//! queries. Before that, the workers find each query's lists, and in the end they put what was found in order. What comes
+//! out is what each scan would have found alone, and each goes on alone if more is asked of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use ann::feed::feed;
-use ann::parallel::{self, Job, WorkerError};
-use ann::topk::TopK;
+use ann::feed::{Feeder, feed};
+use ann::parallel::{Job, WorkerError};
+use ann::topk::{Hit, TopK};
 
 use super::{Bound, Scan, Span, State};
 use crate::error::Error;
 use crate::ivf::lists::{Lists, Probed, View};
 use crate::store::Pages;
 
-/// Queries whose lists are found together.
+/// Queries that a worker takes together where lists are not read.
 const GROUP: usize = 16;
 /// Bytes of rows that are scanned together: they stay in a core's second-level cache for all queries.
 const PART_MAX: usize = 256 * 1024;
@@ -50,36 +51,66 @@ struct Task<'a, L: Lists> {
     start: usize,
 }
 
+/// What the workers do, one after the other; scans are named by their numbers.
+enum Work<'a, L: Lists> {
+    FindLists(Range<usize>),
+    Scan(Vec<Task<'a, L>>),
+    PutInOrder(Range<usize>),
+}
+
+/// What the workers share.
+struct Shared<'a, L: Lists> {
+    view: View<'a>,
+    scans: Vec<Mutex<&'a mut Scan<L>>>,
+    /// Parts to be used again.
+    spare: Mutex<Vec<L::Part>>,
+    failed: Mutex<Option<Error>>,
+}
+
 /// Finds the first tranche of every scan; all have just begun and belong to the same index. The calling thread reads
 /// pages with the locks of a scan and breathes meanwhile; it holds none when it waits.
-pub fn first_tranches<L: Lists + Send, P: Pages>(
+pub fn first_tranches<'a, L: Lists + Send, P: Pages>(
     pages: &P,
-    view: &View<'_>,
-    scans: &mut [&mut Scan<L>],
+    view: &View<'a>,
+    scans: &'a mut [&mut Scan<L>],
     params: BatchParams,
 ) -> Result<(), Error> {
-    find_lists(pages, view, scans, params.threads)?;
-    let visits = visits(pages, view, scans);
-    let scans: Vec<Mutex<&mut Scan<L>>> =
-        scans.iter_mut().map(|scan| Mutex::new(&mut **scan)).collect();
-    let spare = Mutex::new(Vec::new());
-    let room = (params.memory / (params.threads.max(1) * PARTS)).clamp(PART_MIN, PART_MAX);
+    let shared = Shared {
+        view: *view,
+        scans: scans.iter_mut().map(|scan| Mutex::new(&mut **scan)).collect(),
+        spare: Mutex::new(Vec::new()),
+        failed: Mutex::new(None),
+    };
+    let visits = OnceLock::new();
     let fed = feed(
         params.threads,
         || pages.breathe(),
-        |give| copy_lists::<L, P>(pages, view, &visits, room, &spare, give),
-        |job, tasks: Vec<Task<'_, L>>| {
-            for task in tasks {
-                scan_part(view, &scans, &task, job);
-                locked(&spare).push(task.part);
-            }
-        },
+        |feeder| produce(pages, &shared, &visits, params, feeder),
+        |job, work| shared.consume(job, work),
     );
-    fed.map_err(no_workers)??;
-    for scan in scans {
-        scan.into_inner().unwrap_or_else(PoisonError::into_inner).end_first(view);
-        pages.breathe();
+    fed.map_err(|error: WorkerError| Error::Workers(error.to_string()))?
+}
+
+/// The calling thread's part: what it hands out, step after step.
+fn produce<'v, L: Lists, P: Pages>(
+    pages: &P,
+    shared: &Shared<'_, L>,
+    visits: &'v OnceLock<Vec<Visit>>,
+    params: BatchParams,
+    feeder: &mut Feeder<'_, Work<'v, L>>,
+) -> Result<(), Error> {
+    let n = shared.scans.len();
+    let groups = || (0..n).step_by(GROUP).map(|start| start..n.min(start + GROUP));
+    groups().for_each(|group| feeder.give(Work::FindLists(group)));
+    feeder.settle();
+    if let Some(error) = locked(&shared.failed).take() {
+        return Err(error);
     }
+    let visits = visits.get_or_init(|| shared.visits(pages));
+    let room = (params.memory / (params.threads.max(1) * PARTS)).clamp(PART_MIN, PART_MAX);
+    copy_lists(pages, shared, visits, room, feeder)?;
+    feeder.settle();
+    groups().for_each(|group| feeder.give(Work::PutInOrder(group)));
     Ok(())
 }
 
@@ -88,33 +119,37 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn no_workers(error: WorkerError) -> Error {
-    Error::Workers(error.to_string())
+impl<'a, L: Lists> Shared<'a, L> {
+    fn consume(&self, job: &Job, work: Work<'_, L>) {
+        match work {
+            Work::FindLists(group) => {
+                let mut group = self.group(group);
+                if let Err(error) = start_group(&self.view, &mut group) {
+                    locked(&self.failed).get_or_insert(error);
+                }
+            }
+            Work::Scan(tasks) => {
+                for task in tasks {
+                    self.scan_part(&task, job);
+                    locked(&self.spare).push(task.part);
+                }
+            }
+            Work::PutInOrder(group) => {
+                self.group(group).iter_mut().for_each(|scan| scan.end_first(&self.view));
+            }
+        }
+    }
+
+    /// Scans that no other worker is busy with.
+    fn group(&self, numbers: Range<usize>) -> Vec<MutexGuard<'_, &'a mut Scan<L>>> {
+        self.scans.get(numbers).unwrap_or_default().iter().map(locked).collect()
+    }
 }
 
-/// Readies every query and finds the lists of its first tranche.
-fn find_lists<L: Lists + Send, P: Pages>(
-    pages: &P,
+fn start_group<L: Lists>(
     view: &View<'_>,
-    scans: &mut [&mut Scan<L>],
-    threads: usize,
+    group: &mut [MutexGuard<'_, &mut Scan<L>>],
 ) -> Result<(), Error> {
-    let failed = Mutex::new(None);
-    let work = |job: &Job| {
-        parallel::for_each_chunk(scans, GROUP, |_, group| {
-            if job.cancelled() {
-                return;
-            }
-            if let Err(error) = start_group(view, group) {
-                locked(&failed).get_or_insert(error);
-            }
-        });
-    };
-    parallel::run(threads, |_| pages.breathe(), work).map_err(no_workers)?;
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-}
-
-fn start_group<L: Lists>(view: &View<'_>, group: &mut [&mut Scan<L>]) -> Result<(), Error> {
     for scan in group.iter_mut() {
         scan.prepare(view)?;
     }
@@ -142,55 +177,77 @@ fn start_group<L: Lists>(view: &View<'_>, group: &mut [&mut Scan<L>]) -> Result<
     Ok(())
 }
 
-/// Who probes which list, in the order of the lists, which is about that of their pages. There may be millions: they are
-/// counted and put in their places, a scan at a time.
-fn visits<L: Lists, P: Pages>(
-    pages: &P,
-    view: &View<'_>,
-    scans: &mut [&mut Scan<L>],
-) -> Vec<Visit> {
-    let mut places = vec![0; view.meta.nlist + 1];
-    for scan in scans.iter_mut() {
-        for at in 0..scan.n_first(view.meta) {
-            let list_no = scan.probes.get(at).map_or(usize::MAX, |list_no| list_no as usize);
-            if let Some(count) = places.get_mut(list_no.saturating_add(1)) {
-                *count += 1;
-            }
-        }
-        pages.breathe();
-    }
-    let mut end = 0;
-    for place in &mut places {
-        end += *place;
-        *place = end;
-    }
-    let mut visits = vec![Visit { list_no: 0, scan: 0, distance: 0.0 }; end];
-    for (scan, number) in scans.iter_mut().zip(0..) {
-        for at in 0..scan.n_first(view.meta) {
-            let (Some(list_no), Some(distance)) = (scan.probes.get(at), scan.probes.distance(at))
-            else {
-                break;
-            };
-            if let Some(place) = places.get_mut(list_no as usize) {
-                if let Some(visit) = visits.get_mut(*place) {
-                    *visit = Visit { list_no, scan: number, distance };
+impl<L: Lists> Shared<'_, L> {
+    /// Who probes which list, in the order of the lists, which is about that of their pages. There may be millions: they are
+    /// counted and put in their places, a scan at a time.
+    fn visits<P: Pages>(&self, pages: &P) -> Vec<Visit> {
+        let (view, scans) = (&self.view, &self.scans);
+        let mut places = vec![0; view.meta.nlist + 1];
+        for scan in scans {
+            let mut scan = locked(scan);
+            for at in 0..scan.n_first(view.meta) {
+                let list_no = scan.probes.get(at).map_or(usize::MAX, |list_no| list_no as usize);
+                if let Some(count) = places.get_mut(list_no.saturating_add(1)) {
+                    *count += 1;
                 }
-                *place += 1;
+            }
+            pages.breathe();
+        }
+        let mut end = 0;
+        for place in &mut places {
+            end += *place;
+            *place = end;
+        }
+        let mut visits = vec![Visit { list_no: 0, scan: 0, distance: 0.0 }; end];
+        for (scan, number) in scans.iter().zip(0..) {
+            let mut scan = locked(scan);
+            for at in 0..scan.n_first(view.meta) {
+                let (Some(list_no), Some(distance)) =
+                    (scan.probes.get(at), scan.probes.distance(at))
+                else {
+                    break;
+                };
+                if let Some(place) = places.get_mut(list_no as usize) {
+                    if let Some(visit) = visits.get_mut(*place) {
+                        *visit = Visit { list_no, scan: number, distance };
+                    }
+                    *place += 1;
+                }
+            }
+            pages.breathe();
+        }
+        visits
+    }
+
+    /// Shows a part of a list to all queries that probe it; those that another worker is busy with come last.
+    fn scan_part(&self, task: &Task<'_, L>, job: &Job) {
+        let (before, from) = task.visits.split_at(task.start.min(task.visits.len()));
+        let mut busy = Vec::new();
+        for visit in from.iter().chain(before) {
+            if job.cancelled() {
+                return;
+            }
+            match self.scans.get(visit.scan as usize).map(Mutex::try_lock) {
+                Some(Ok(mut scan)) => scan.see(&self.view, visit, &task.part),
+                Some(Err(TryLockError::WouldBlock)) => busy.push(visit),
+                Some(Err(TryLockError::Poisoned(_))) | None => {}
             }
         }
-        pages.breathe();
+        for visit in busy {
+            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !job.cancelled()) {
+                locked(scan).see(&self.view, visit, &task.part);
+            }
+        }
     }
-    visits
 }
 
 /// Copies every list that is probed and hands its rows out.
 fn copy_lists<'v, L: Lists, P: Pages>(
     pages: &P,
-    view: &View<'_>,
+    shared: &Shared<'_, L>,
     visits: &'v [Visit],
     room: usize,
-    spare: &Mutex<Vec<L::Part>>,
-    give: &mut dyn FnMut(Vec<Task<'v, L>>),
+    feeder: &mut Feeder<'_, Work<'v, L>>,
 ) -> Result<(), Error> {
     let mut start = 0usize;
     let mut part = L::Part::default();
@@ -198,50 +255,24 @@ fn copy_lists<'v, L: Lists, P: Pages>(
     let (mut n_visits, mut bytes) = (0, 0);
     for visits in visits.chunk_by(|a, b| a.list_no == b.list_no) {
         let Some(first) = visits.first() else { continue };
-        L::copy_list(pages, view, first.list_no, room, &mut part, &mut |part| {
+        L::copy_list(pages, &shared.view, first.list_no, room, &mut part, &mut |part| {
             n_visits += visits.len();
             bytes += L::part_bytes(part);
             start = start.wrapping_add(visits.len() / 2 + 1);
-            let empty = locked(spare).pop().unwrap_or_default();
+            let empty = locked(&shared.spare).pop().unwrap_or_default();
             let part = std::mem::replace(part, empty);
             tasks.push(Task { part, visits, start: start % visits.len() });
             if n_visits >= VISITS_MIN || bytes >= room {
-                give(std::mem::take(&mut tasks));
+                feeder.give(Work::Scan(std::mem::take(&mut tasks)));
                 (n_visits, bytes) = (0, 0);
             }
         })?;
         pages.breathe();
     }
     if !tasks.is_empty() {
-        give(tasks);
+        feeder.give(Work::Scan(tasks));
     }
     Ok(())
-}
-
-/// Shows a part of a list to all queries that probe it; those that another worker is busy with come last.
-fn scan_part<L: Lists>(
-    view: &View<'_>,
-    scans: &[Mutex<&mut Scan<L>>],
-    task: &Task<'_, L>,
-    job: &Job,
-) {
-    let (before, from) = task.visits.split_at(task.start.min(task.visits.len()));
-    let mut busy = Vec::new();
-    for visit in from.iter().chain(before) {
-        if job.cancelled() {
-            return;
-        }
-        match scans.get(visit.scan as usize).map(Mutex::try_lock) {
-            Some(Ok(mut scan)) => scan.see(view, visit, &task.part),
-            Some(Err(TryLockError::WouldBlock)) => busy.push(visit),
-            Some(Err(TryLockError::Poisoned(_))) | None => {}
-        }
-    }
-    for visit in busy {
-        if let Some(scan) = scans.get(visit.scan as usize).filter(|_| !job.cancelled()) {
-            locked(scan).see(view, visit, &task.part);
-        }
-    }
 }
 
 impl<L: Lists> Scan<L> {
@@ -259,7 +290,18 @@ impl<L: Lists> Scan<L> {
     }
 
     /// The first tranche, if it was found by [`first_tranches`] and nothing was taken of it yet.
-    pub fn first_tranche(&self) -> &[ann::topk::Hit] {
+    pub fn first_tranche(&self) -> &[Hit] {
         if self.state == State::Primed { &self.ready } else { &[] }
+    }
+
+    /// The same, taken: the next tranche is the second. Empty where the nearest lists are: then nothing is taken.
+    pub(crate) fn take_first_tranche(&mut self) -> &[Hit] {
+        match self.state {
+            State::Primed if !self.ready.is_empty() => {
+                self.state = State::Running;
+                &self.ready
+            }
+            _ => &[],
+        }
     }
 }

@@ -105,7 +105,8 @@ fn a_query_of_another_dimension_fails_the_batch() {
     let world = World::<f32>::new(Metric::L2, 6, 4, 100, 13);
     let mut scan = Scan::<Probe<f32>>::new();
     scan.begin(&[0.0; 5], modes(4).next().unwrap());
-    assert!(first_tranches(&world.mem, &world.view(), &mut [&mut scan], PARAMS).is_err());
+    let mut scans = [&mut scan];
+    assert!(first_tranches(&world.mem, &world.view(), &mut scans, PARAMS).is_err());
 }
 
 #[test]

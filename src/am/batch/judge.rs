@@ -1,0 +1,196 @@
+//! Better keys for the candidates of many queries than those of their codes. The calling thread looks the vectors up, each
+//! once and in the order in which they lie, and copies them; worker threads hold them against every query that they are a
+//! candidate of, and put each query's candidates in their order.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ann::feed::{Feeder, feed};
+use ann::parallel::Job;
+use ann::radix::sort_places;
+use ann::topk::Hit;
+use pages::Error;
+use pages::coded::exact::ExactQuery;
+use pages::coded::rerank::CodedScan;
+
+use crate::am::interrupts::check_for_interrupts;
+
+/// Bytes of vectors that a worker gets at a time.
+pub const PART: usize = 32 * 1024;
+/// Queries whose candidates a worker puts in order together.
+const GROUP: usize = 16;
+/// What no distance is: a NaN, and none that arithmetic makes.
+const NO_ROW: u64 = u64::MAX;
+
+/// Those that name the same vector, each a place and its number.
+pub type Same<'a> = &'a [(u64, u32)];
+
+/// The candidates of many queries, numbered query after query.
+pub struct Candidates {
+    /// By what names their vectors.
+    order: Vec<(u64, u32)>,
+    /// The query of each.
+    owners: Vec<u32>,
+    /// Of each query, the number of its first, and in the end how many there are.
+    starts: Vec<usize>,
+}
+
+impl Candidates {
+    /// Of these queries, one after the other; `place` is what names a vector.
+    pub fn new<'h>(queries: impl Iterator<Item = &'h [Hit]>, place: impl Fn(&Hit) -> u64) -> Self {
+        let (mut order, mut owners, mut starts) = (Vec::new(), Vec::new(), vec![0]);
+        for (hits, owner) in queries.zip(0..) {
+            order.extend(hits.iter().map(&place).zip(owners.len() as u32..));
+            owners.resize(owners.len() + hits.len(), owner);
+            starts.push(owners.len());
+        }
+        sort_places(&mut order);
+        Self { order, owners, starts }
+    }
+
+    /// By place.
+    pub fn in_order(&self) -> Same<'_> {
+        &self.order
+    }
+}
+
+/// Vectors on their way to a worker.
+struct Part<'a, T> {
+    rows: Vec<T>,
+    /// Elements of each.
+    row_len: usize,
+    wanted: Vec<Same<'a>>,
+}
+
+impl<T> Default for Part<'_, T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), row_len: 1, wanted: Vec::new() }
+    }
+}
+
+enum Work<'a, T> {
+    Measure(Part<'a, T>),
+    Take(Range<usize>),
+}
+
+/// What the calling thread hands vectors over by.
+pub struct Sender<'s, 'f, 'a, T> {
+    feeder: &'s mut Feeder<'f, Work<'a, T>>,
+    part: Part<'a, T>,
+    spare: &'s Mutex<Vec<Part<'a, T>>>,
+}
+
+impl<'a, T: Copy> Sender<'_, '_, 'a, T> {
+    /// Takes a copy of a vector.
+    pub fn push(&mut self, same: Same<'a>, row: &[T]) {
+        self.part.row_len = row.len();
+        self.part.rows.extend_from_slice(row);
+        self.part.wanted.push(same);
+    }
+
+    /// Hands over what there is, if it is enough. May wait: no lock may be held.
+    pub fn send(&mut self) {
+        if size_of_val(self.part.rows.as_slice()) >= PART {
+            self.send_all();
+        }
+    }
+
+    fn send_all(&mut self) {
+        let empty = locked(self.spare).pop().unwrap_or_default();
+        self.feeder.give(Work::Measure(std::mem::replace(&mut self.part, empty)));
+    }
+}
+
+/// A worker that panics ends it all: what it left behind is not looked at.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How candidates are judged.
+pub struct Judge<M, T> {
+    /// Calls its last argument with the key of a vector for each of the queries.
+    pub measure: M,
+    /// Gives a scan the keys of its candidates, in their order; None: no row.
+    pub take: T,
+}
+
+impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
+    /// Judges the candidates of `scans`, whose queries are `queries`. `read` is called once and passes on every vector
+    /// that there is.
+    pub fn run<'a, T: Copy + Send + Sync>(
+        &self,
+        candidates: &'a Candidates,
+        scans: &mut [CodedScan],
+        queries: &[ExactQuery],
+        threads: usize,
+        read: impl FnOnce(&mut Sender<'_, '_, 'a, T>) -> Result<(), Error>,
+    ) -> Result<(), Error>
+    where
+        M: Fn(&[T], &[&ExactQuery], &mut dyn FnMut(f64)) + Sync,
+    {
+        let scans: Vec<Mutex<&mut CodedScan>> = scans.iter_mut().map(Mutex::new).collect();
+        let keys: Vec<AtomicU64> =
+            candidates.owners.iter().map(|_| AtomicU64::new(NO_ROW)).collect();
+        let spare = Mutex::new(Vec::new());
+        let produce = |feeder: &mut Feeder<'_, Work<'a, T>>| {
+            let mut sender = Sender { feeder, part: Part::default(), spare: &spare };
+            read(&mut sender)?;
+            sender.send_all();
+            feeder.settle();
+            let groups = (0..scans.len()).step_by(GROUP);
+            groups.for_each(|start| feeder.give(Work::Take(start..scans.len().min(start + GROUP))));
+            Ok(())
+        };
+        let consume = |_: &Job, work| match work {
+            Work::Measure(mut part) => {
+                self.measure(&part, candidates, queries, &keys);
+                part.rows.clear();
+                part.wanted.clear();
+                locked(&spare).push(part);
+            }
+            Work::Take(group) => {
+                for number in group {
+                    let bounds =
+                        candidates.starts.get(number).zip(candidates.starts.get(number + 1));
+                    let own = bounds.and_then(|(start, end)| keys.get(*start..*end));
+                    let own: Vec<Option<f64>> = own.unwrap_or_default().iter().map(known).collect();
+                    if let Some(scan) = scans.get(number) {
+                        (self.take)(&mut locked(scan), &own);
+                    }
+                }
+            }
+        };
+        let fed = feed(threads, check_for_interrupts, produce, consume);
+        fed.map_err(|error| Error::Workers(error.to_string()))?
+    }
+
+    fn measure<T>(
+        &self,
+        part: &Part<'_, T>,
+        candidates: &Candidates,
+        queries: &[ExactQuery],
+        keys: &[AtomicU64],
+    ) where
+        M: Fn(&[T], &[&ExactQuery], &mut dyn FnMut(f64)),
+    {
+        let query_of = |number: u32| queries.get(*candidates.owners.get(number as usize)? as usize);
+        let mut asking: Vec<&ExactQuery> = Vec::new();
+        for (row, same) in part.rows.chunks(part.row_len.max(1)).zip(&part.wanted) {
+            asking.clear();
+            asking.extend(same.iter().filter_map(|(_, number)| query_of(*number)));
+            let mut numbers = same.iter().map(|(_, number)| *number as usize);
+            (self.measure)(row, &asking, &mut |key| {
+                if let Some(place) = numbers.next().and_then(|number| keys.get(number)) {
+                    place.store(key.to_bits(), Ordering::Relaxed);
+                }
+            });
+        }
+    }
+}
+
+/// The key that a worker found. The queue, whose mutex both threads locked in between, made it visible.
+fn known(key: &AtomicU64) -> Option<f64> {
+    let bits = key.load(Ordering::Relaxed);
+    (bits != NO_ROW).then_some(f64::from_bits(bits))
+}
