@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use checks::agreement::Indexed;
 use checks::kinds::{EACH, Kind};
 use checks::watch::assert_never_crashed;
 use checks::{Database, create_database, describe, shared, workload};
@@ -78,6 +79,51 @@ fn an_update_of_the_extension() {
     let dump =
         shared().tool("pg_dump").args(["-d", &shared().conninfo("update")]).output().unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+}
+
+/// pg_upgrade, here to the same version: it restores the schema without a row, then puts the old files in place.
+#[test]
+fn an_upgrade_of_the_server() {
+    let mut old = checks::cluster().start().unwrap();
+    create_database(&old, "upgraded");
+    let mut client = old.connect("upgraded").unwrap();
+    workload::install(&mut client);
+    let queries = workload::queries(&mut client, Kind::DIMS, 2);
+    for kind in EACH {
+        kind.create_table(&mut client, 1000);
+        run(&mut client, &kind.create_index(""));
+    }
+    run(
+        &mut client,
+        "SELECT faiss.train('kept', 'ivf', 'v', 'IVF8,SQ8');
+         CREATE TABLE m AS SELECT * FROM ivf;
+         CREATE INDEX m_v ON m USING faissivf (v) WITH (model = kept);
+         CREATE UNLOGGED TABLE u (LIKE m INCLUDING INDEXES)",
+    );
+    let mut new = checks::cluster().start().unwrap();
+    old.stop(Shutdown::Fast).unwrap();
+    new.stop(Shutdown::Fast).unwrap();
+    let mut upgrade = old.tool("pg_upgrade");
+    let bin = &old.pg().bindir;
+    upgrade.arg("-b").arg(bin).arg("-B").arg(bin).arg("-U").arg(&old.account().name);
+    upgrade.arg("-d").arg(old.data_dir()).arg("-D").arg(new.data_dir());
+    upgrade.arg("-s").arg(new.socket_dir()).current_dir(new.dir());
+    let out = upgrade.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    new.start().unwrap();
+    client = new.connect("upgraded").unwrap();
+    let of_model = Indexed { is_coded: true, ..Indexed::l2("m") };
+    for _ in 0..2 {
+        for kind in EACH {
+            kind.assert_fine(&mut client, &queries);
+        }
+        of_model.assert_sound(&mut client);
+        of_model.assert_exact(&mut client, &queries);
+        run(&mut client, "INSERT INTO m SELECT id + 5000, v FROM m LIMIT 200");
+        run(&mut client, "INSERT INTO u SELECT * FROM m");
+        run(&mut client, "REINDEX DATABASE upgraded");
+    }
+    assert_never_crashed(&new);
 }
 
 /// pg_upgrade carries pages over as they are. Those of a format that this version does not read are refused, whatever is

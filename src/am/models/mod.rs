@@ -21,8 +21,12 @@ pub use training::{Request, train};
 
 /// The model that `frozen` names, if it names one. Raises 42704 if there is no such model, 42501 if the current role (in a
 /// build the owner of the table) may not use it, 22023 if it is for other indexes.
+///
+/// pg_upgrade builds indexes while all tables, also that of the models, are empty, and then puts the old server's files in
+/// the place of what was built: there the index does without.
 pub fn load_for(frozen: &Frozen) -> Option<TrainedModel> {
-    let name = frozen.model?;
+    // SAFETY: a plain variable of the server, set at its start.
+    let name = frozen.model.filter(|_| unsafe { !pg_sys::IsBinaryUpgrade })?;
     let Some((owner, bytes)) = store::load(&name) else {
         missing(&name)
             .hint("Train it with faiss.train, or take the option away with ALTER INDEX … RESET (model).")
