@@ -16,8 +16,28 @@ const FAMILIES: [Family; 3] = [
     Family { name: "faisshnsw", has_lists: false, is_graph: true },
 ];
 const WORDS: [&str; 22] = [
-    "IVF", "HNSW", "PQ", "OPQ", "RR", "Flat", "SQ8", "SQ4", "SQfp16", "RaBitQ", "L2norm", "RFlat",
-    "Refine(SQ8)", "Refine(SQfp16)", "x4fs", "np", "x", "_", ",", "k", "M", "(",
+    "IVF",
+    "HNSW",
+    "PQ",
+    "OPQ",
+    "RR",
+    "Flat",
+    "SQ8",
+    "SQ4",
+    "SQfp16",
+    "RaBitQ",
+    "L2norm",
+    "RFlat",
+    "Refine(SQ8)",
+    "Refine(SQfp16)",
+    "x4fs",
+    "np",
+    "x",
+    "_",
+    ",",
+    "k",
+    "M",
+    "(",
 ];
 
 fuzz_target!(|data: &[u8]| {
