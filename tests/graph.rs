@@ -1,5 +1,9 @@
 //! Recall of our graph over 8-bit codes, its candidates re-ranked by exact distances, against FAISS's graph with the same
 //! M, efConstruction and efSearch, on real vectors. Data as in `recall`; needs no server.
+//!
+//! Two graphs that differ only by the seed of their levels find shares that differ by half a hundredth over a thousand
+//! queries, FAISS's among themselves no less than ours: so the means over several seeds are compared, and rows that
+//! are left out of a set are queries beside its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,28 +17,31 @@ use gauge::vectors::{Dataset, Metric as Measure, Vectors};
 const REQUIREMENTS: &[&str] = &["faiss-cpu==1.15.1", "numpy"];
 const K: usize = 10;
 const WIDTHS: [usize; 4] = [32, 64, 128, 256];
-/// How far below FAISS is a failure.
-const SLACK: f64 = 0.01;
+/// Graphs of each kind.
+const SEEDS: [u64; 2] = [1, 2];
+/// How far the mean may be below FAISS's.
+const SLACK: f64 = 0.005;
 
 #[test]
 fn sift() {
-    compare("sift-200k", Measure::L2, (40_000, 500), 16, 64);
+    compare("sift-200k", Measure::L2, (40_000, 3000), 16, 64);
 }
 
 #[test]
 fn word_vectors() {
-    compare("glove100-60k", Measure::Cosine, (30_000, 500), 16, 64);
+    compare("glove100-60k", Measure::Cosine, (30_000, 5000), 16, 64);
 }
 
 #[test]
 fn text_embeddings() {
-    compare("minilm-100k", Measure::Cosine, (20_000, 500), 16, 64);
+    compare("minilm-100k", Measure::Cosine, (20_000, 3000), 16, 64);
 }
 
 #[test]
 fn long_text_embeddings() {
     if full() {
-        compare("mpnet768-20k", Measure::Cosine, (20_000, 500), 32, 200);
+        compare("mpnet768-20k", Measure::Cosine, (16_000, 3000), 32, 200);
+        compare("mpnet768-20k", Measure::Cosine, (16_000, 3000), 16, 64);
     }
 }
 
@@ -42,6 +49,7 @@ fn full() -> bool {
     std::env::var_os("PGFAISS_FULL").is_some_and(|v| v == "1")
 }
 
+/// A part of a set: its own queries first, then rows that are not in the part. All of them if wanted, but for these rows.
 fn load(name: &str, measure: Measure, (rows, queries): (usize, usize)) -> Option<Dataset> {
     let given = std::env::var_os("PGFAISS_DATA").map(PathBuf::from);
     let dir = given.unwrap_or_else(|| xtask::build::repository().join("../shared/data"));
@@ -50,7 +58,15 @@ fn load(name: &str, measure: Measure, (rows, queries): (usize, usize)) -> Option
         return None;
     }
     let set = xtask::bench::input::load(name, Some(&dir), Some(measure)).unwrap();
-    Some(if full() { set } else { set.cut(rows, queries) })
+    let more = queries.saturating_sub(set.queries.len());
+    let rows = if full() { set.base.len() - more } else { rows };
+    let (dims, all) = (set.base.dims(), set.base.as_flat());
+    let mut asked = set.queries.as_flat().to_vec();
+    asked.extend_from_slice(&all[(set.base.len() - more) * dims..]);
+    let mut part = set.cut(rows, 0);
+    part.queries = Vectors::new(dims, asked).unwrap();
+    part.given = None;
+    Some(part)
 }
 
 fn compare(name: &str, measure: Measure, part: (usize, usize), m: usize, ef_construction: usize) {
@@ -88,6 +104,7 @@ impl Graph for Walk<'_> {
     }
 }
 
+/// The mean recall at each width.
 fn ours(set: &Dataset, truth: &Truth, m: usize, ef_construction: usize) -> Vec<f64> {
     let (dims, rows) = (set.base.dims(), set.base.as_flat());
     let metric = if set.metric == Measure::L2 { Metric::L2 } else { Metric::Cosine };
@@ -95,27 +112,43 @@ fn ours(set: &Dataset, truth: &Truth, m: usize, ef_construction: usize) -> Vec<f
     let mut codes = vec![0; set.base.len() * grid.size()];
     let coded = set.base.rows().zip(codes.chunks_mut(grid.size()));
     let biases: Vec<f32> = coded.map(|(row, code)| grid.encode(row, code)).collect();
-    let params = HnswParams { m, ef_construction, seed: 1234 };
-    let graph = build(&grid, &codes, &biases, &params, &Job::default()).unwrap();
     let of = Codes { codes: &codes, stride: grid.size(), biases: &biases };
-    let (mut beam, mut found) = (Beam::new(), Vec::new());
-    let mut recall = |width| {
-        let mut sum = 0.0;
-        for (q, query) in set.queries.rows().enumerate() {
-            let coded = grid.query(query);
-            let mut walk = Walk { graph: &graph, of, query: &coded };
-            let entry = descend(&mut walk, graph.entry, graph.level(graph.entry), 0).unwrap();
-            beam.begin(set.base.len());
-            beam.push_entry(entry);
-            beam.tranche(&mut walk, 0, width, &mut found).unwrap();
-            let distance = |id: u32| set.metric.distance(query, set.base.row(id as usize));
-            found.sort_by(|a, b| distance(a.node).total_cmp(&distance(b.node)));
-            let ids: Vec<u32> = found.iter().map(|near| near.node).collect();
-            sum += truth.recall(set, q, &ids);
+    let mut sums = vec![0.0; WIDTHS.len()];
+    for seed in SEEDS {
+        let params = HnswParams { m, ef_construction, seed };
+        let graph = build(&grid, &codes, &biases, &params, &Job::default()).unwrap();
+        for (sum, width) in sums.iter_mut().zip(WIDTHS) {
+            *sum += found(set, truth, &graph, of, &grid, width);
         }
-        sum / set.queries.len() as f64
-    };
-    WIDTHS.map(&mut recall).to_vec()
+    }
+    sums.into_iter().map(|sum| sum / SEEDS.len() as f64).collect()
+}
+
+/// The mean recall of a search of that width.
+fn found(
+    set: &Dataset,
+    truth: &Truth,
+    graph: &BuiltGraph,
+    of: Codes<'_>,
+    grid: &Grid,
+    width: usize,
+) -> f64 {
+    let (mut beam, mut found) = (Beam::new(), Vec::new());
+    let mut sum = 0.0;
+    for (q, query) in set.queries.rows().enumerate() {
+        let coded = grid.query(query);
+        let mut walk = Walk { graph, of, query: &coded };
+        let entry = descend(&mut walk, graph.entry, graph.level(graph.entry), 0).unwrap();
+        beam.begin(set.base.len());
+        beam.push_entry(entry);
+        beam.tranche(&mut walk, 0, width, &mut found).unwrap();
+        let distance = |id: u32| set.metric.distance(query, set.base.row(id as usize));
+        let mut near: Vec<_> = found.iter().map(|near| (distance(near.node), near.node)).collect();
+        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let ids: Vec<u32> = near.into_iter().map(|(_, id)| id).collect();
+        sum += truth.recall(set, q, &ids);
+    }
+    sum / set.queries.len() as f64
 }
 
 fn write(path: &Path, vectors: &Vectors) {
@@ -135,6 +168,7 @@ fn faiss(set: &Dataset, truth: &Truth, m: usize, ef_construction: usize) -> Vec<
         .args([&base, &queries])
         .args([&set.base.dims().to_string(), set.metric.name(), &K.to_string()])
         .args([widths.join(","), m.to_string(), ef_construction.to_string()])
+        .args(SEEDS.map(|seed| seed.to_string()))
         // Threads that wait for each other by spinning take minutes on a busy machine.
         .env("OMP_NUM_THREADS", "1")
         .output()
@@ -148,5 +182,6 @@ fn faiss(set: &Dataset, truth: &Truth, m: usize, ef_construction: usize) -> Vec<
         let ids: Vec<u32> = numbers[2..].iter().filter_map(|id| u32::try_from(*id).ok()).collect();
         sums[at] += truth.recall(set, numbers[1] as usize, &ids);
     }
-    sums.into_iter().map(|sum| sum / set.queries.len() as f64).collect()
+    let n = (SEEDS.len() * set.queries.len()) as f64;
+    sums.into_iter().map(|sum| sum / n).collect()
 }
