@@ -54,8 +54,10 @@ pub fn wait_gone(id: u32) -> Result<()> {
     Ok(())
 }
 
+/// Its first thread may have ended while others still hold its memory: those of a build do.
 fn is_zombie(id: u32) -> bool {
-    stat(id).is_some_and(|(state, _)| state == 'Z')
+    let threads = fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+    threads <= 1 && stat(id).is_some_and(|(state, _)| state == 'Z')
 }
 
 fn children_of(parent: u32) -> Result<Vec<u32>> {
