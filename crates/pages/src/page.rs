@@ -179,7 +179,10 @@ impl Page {
     /// Whether it is a page of this kind and owner.
     #[inline]
     pub fn is(&self, kind: PageKind, owner: u32) -> bool {
-        self.kind() == Some(kind) && self.owner() == owner
+        self.u16_at(KIND) == kind as u16
+            && self.u32_at(OWNER) == owner
+            && self.u16_at(VERSION) == OPAQUE_VERSION
+            && self.u16_at(PAGE_ID) == PAGE_ID_VALUE
     }
 
     /// Never initialised (PostgreSQL's PageIsNew): the state after an extension.
@@ -197,24 +200,34 @@ impl Page {
     }
 
     /// [`Error::Corrupted`] unless the page is of this kind and owner and its header is sane.
+    #[inline]
     pub fn check(&self, blkno: Blkno, kind: PageKind, owner: u32) -> Result<(), Error> {
-        let Some(found) = self.kind() else {
-            return Err(Error::corrupted(blkno, format!("is not a {} page", kind.name())));
+        if self.is(kind, owner) && self.has_sane_header() {
+            return Ok(());
+        }
+        Err(self.fault(blkno, kind, owner))
+    }
+
+    #[inline]
+    fn has_sane_header(&self) -> bool {
+        let lower = usize::from(self.u16_at(PD_LOWER));
+        (BODY_START..=BODY_END).contains(&lower)
+            && usize::from(self.u16_at(PD_UPPER)) == BODY_END
+            && usize::from(self.u16_at(PD_SPECIAL)) == BODY_END
+    }
+
+    /// Why [`Page::check`] refuses the page.
+    #[cold]
+    fn fault(&self, blkno: Blkno, kind: PageKind, owner: u32) -> Error {
+        let what = match self.kind() {
+            None => format!("is not a {} page", kind.name()),
+            Some(found) if found != kind => {
+                format!("is a {} page where a {} page belongs", found.name(), kind.name())
+            }
+            _ if self.owner() != owner => format!("has owner {}, not {owner}", self.owner()),
+            _ => "has a damaged page header".to_owned(),
         };
-        if found != kind {
-            let what = format!("is a {} page where a {} page belongs", found.name(), kind.name());
-            return Err(Error::corrupted(blkno, what));
-        }
-        if self.owner() != owner {
-            let what = format!("has owner {}, not {}", self.owner(), owner);
-            return Err(Error::corrupted(blkno, what));
-        }
-        let (lower, upper) = (self.u16_at(PD_LOWER) as usize, self.u16_at(PD_UPPER) as usize);
-        let special = self.u16_at(PD_SPECIAL) as usize;
-        if !(BODY_START..=BODY_END).contains(&lower) || upper != BODY_END || special != BODY_END {
-            return Err(Error::corrupted(blkno, "has a damaged page header"));
-        }
-        Ok(())
+        Error::corrupted(blkno, what)
     }
 
     /// The body, used part and hole.
@@ -258,10 +271,12 @@ impl Page {
         }
     }
 
+    #[inline]
     fn u16_at(&self, at: usize) -> u16 {
         crate::bytes::u16_at(&self.0, at)
     }
 
+    #[inline]
     fn u32_at(&self, at: usize) -> u32 {
         crate::bytes::u32_at(&self.0, at)
     }

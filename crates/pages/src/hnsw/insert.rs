@@ -163,21 +163,9 @@ impl Inserter {
     ) -> Result<(), Error> {
         let Self { judge, chosen, back, .. } = self;
         let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
+        let to = back::NewNode { id: node, code: row.code, bias: row.bias };
         for (level, chosen) in chosen.iter().enumerate() {
-            let mut is_linked = false;
-            // Where all lists are full of what is nearer, the nearest takes it all the same: else nothing would lead here.
-            for (must, near) in chosen
-                .iter()
-                .map(|near| (false, near))
-                .chain(chosen.iter().take(1).map(|near| (true, near)))
-            {
-                if must && is_linked {
-                    break;
-                }
-                let to = back::NewNode { id: node, key: near.key, code: row.code, bias: row.bias };
-                is_linked |= back::link(pages, view, near.node, &to, level, must, judge, back)?;
-                pages.breathe();
-            }
+            back::link(pages, view, chosen, &to, level, judge, back)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Links to a new node from its neighbours.
+//! Links to a new node from its neighbours: as many as are on up to four pages at a time, in one record.
 
 use ann::hnsw::{Judge, Near, prune};
 
@@ -9,7 +9,7 @@ use crate::hnsw::shape::Shape;
 use crate::hnsw::upper::{self, Upper};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::page::{Blkno, Page};
-use crate::store::Pages;
+use crate::store::{EDIT_PAGES_MAX, Pages};
 
 /// How often a list is pruned again because others have changed it meanwhile: a link is worth no more.
 const TRIES: usize = 4;
@@ -18,28 +18,55 @@ const TRIES: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewNode<'a> {
     pub(super) id: u32,
-    /// The key between it and the node that links.
-    pub(super) key: f32,
     pub(super) code: &'a [u8],
     pub(super) bias: f32,
 }
 
-/// Memory that outlives a link.
+/// Memory that outlives a node.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
+    /// One for each list, and some of before.
+    wants: Vec<Want>,
     ids: Vec<u32>,
-    /// What `pruned` was made of.
-    seen: Vec<u32>,
     around: Gathered,
     numbers: Vec<u32>,
     keys: Vec<f32>,
     list: Vec<Near>,
     kept: Vec<usize>,
-    pruned: Vec<u32>,
+}
+
+/// A list that is to name the new node.
+#[derive(Debug, Default)]
+struct Want {
+    at: ListAt,
+    /// The key between its node and the new one.
+    key: f32,
+    /// What it was when `new` was made.
+    seen: Vec<u32>,
+    /// What it is to be.
+    new: Vec<u32>,
+    next: Next,
+    /// Which of the pages locked together it is on.
+    page: usize,
+}
+
+/// What is to be done about a list.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    #[default]
+    Nothing,
+    /// Append to it if there is room.
+    Append,
+    /// It is full: make `new` of `seen`.
+    Prune,
+    /// Write `new` if it is still `seen`.
+    Replace,
+    /// Write `new`, in this record.
+    Write,
 }
 
 /// Where the links of a node on a level are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(in crate::hnsw) struct ListAt {
     node: u32,
     level: usize,
@@ -114,68 +141,172 @@ pub(in crate::hnsw) fn put(page: &mut Page, shape: &Shape, at: &ListAt, ids: &[u
     }
 }
 
-/// Adds a link from `from` to a new node; a full list is pruned, which may leave the new node out unless it `must` be
-/// linked to. The keys that pruning takes are made without a lock: the list is written if it is still what it was. Returns
-/// whether there is a link now.
-#[expect(clippy::too_many_arguments, reason = "two of them are memory")]
+/// Adds links from `near` to a new node on one level. A full list is pruned, which may leave the new node out; where all
+/// did, the nearest takes it all the same: else nothing would lead to it. The keys that pruning takes are made without a
+/// lock: a list is written if it is still what it was.
 pub(super) fn link<P: Pages>(
     pages: &P,
     view: &View<'_>,
-    from: u32,
-    to: &NewNode<'_>,
-    level: usize,
-    must: bool,
-    judge: &mut Judge,
-    buffers: &mut Buffers,
-) -> Result<bool, Error> {
-    let Some(at) = locate(pages, view, from, level)? else { return Ok(false) };
-    let mut is_pruned = false;
-    for _ in 0..TRIES {
-        {
-            let mut page = pages.lock(at.blkno)?;
-            std::mem::swap(&mut buffers.ids, &mut buffers.seen);
-            let is_its = read(&page, view, &at, &mut buffers.ids)?;
-            if !is_its || buffers.ids.contains(&to.id) {
-                return Ok(is_its);
-            }
-            let has_room = buffers.ids.len() < view.meta.shape.links_max(level);
-            if has_room {
-                buffers.pruned.clear();
-                buffers.pruned.extend_from_slice(&buffers.ids);
-                buffers.pruned.push(to.id);
-            }
-            if has_room || (is_pruned && buffers.seen == buffers.ids) {
-                let ids = &buffers.pruned;
-                pages.edit(&mut [&mut page], |images| {
-                    images.iter_mut().for_each(|page| put(page, &view.meta.shape, &at, ids));
-                    Ok(())
-                })?;
-                return Ok(ids.contains(&to.id));
-            }
-        }
-        prune_list(pages, view, from, to, level, judge, buffers)?;
-        if must && !buffers.pruned.contains(&to.id) {
-            // Pruning leaves at least one slot.
-            buffers.pruned.push(to.id);
-        }
-        is_pruned = true;
-    }
-    Ok(false)
-}
-
-/// Which of the links read from a node, and the new one, are kept. Links that lead to no node any more are not.
-fn prune_list<P: Pages>(
-    pages: &P,
-    view: &View<'_>,
-    from: u32,
+    near: &[Near],
     to: &NewNode<'_>,
     level: usize,
     judge: &mut Judge,
     buffers: &mut Buffers,
 ) -> Result<(), Error> {
-    let Buffers { ids, around, numbers, keys, list, kept, pruned, .. } = buffers;
+    if !link_from(pages, view, near, to, (level, false), judge, buffers)? {
+        let nearest = near.get(..1).unwrap_or_default();
+        link_from(pages, view, nearest, to, (level, true), judge, buffers)?;
+    }
+    Ok(())
+}
+
+/// As [`link`]; lists that `must` name the new node do. Returns whether any does now.
+fn link_from<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    near: &[Near],
+    to: &NewNode<'_>,
+    (level, must): (usize, bool),
+    judge: &mut Judge,
+    buffers: &mut Buffers,
+) -> Result<bool, Error> {
+    let mut wants = std::mem::take(&mut buffers.wants);
+    let mut n = 0;
+    for near in near {
+        let Some(at) = locate(pages, view, near.node, level)? else { continue };
+        if n == wants.len() {
+            wants.push(Want::default());
+        }
+        if let Some(want) = wants.get_mut(n) {
+            (want.at, want.key, want.next) = (at, near.key, Next::Append);
+        }
+        n += 1;
+    }
+    let all = wants.get_mut(..n).unwrap_or_default();
+    all.sort_unstable_by_key(|want| want.at.blkno);
+    let mut is_linked = false;
+    for _ in 0..TRIES {
+        for group in by_pages(all) {
+            is_linked |= write(pages, view, group, to, &mut buffers.ids)?;
+            pages.breathe();
+        }
+        let mut any = false;
+        for want in all.iter_mut().filter(|want| want.next == Next::Prune) {
+            any = true;
+            prune_list(pages, view, want, to, judge, buffers)?;
+            if must && !want.new.contains(&to.id) {
+                // Pruning leaves at least one slot.
+                want.new.push(to.id);
+            }
+            want.next = Next::Replace;
+            pages.breathe();
+        }
+        if !any {
+            break;
+        }
+    }
+    buffers.wants = wants;
+    Ok(is_linked)
+}
+
+/// Cuts lists, which are in the order of their pages, into such as are on no more pages than a record takes.
+fn by_pages(mut wants: &mut [Want]) -> impl Iterator<Item = &mut [Want]> {
+    std::iter::from_fn(move || {
+        let mut n_pages = 0;
+        let mut last = None;
+        let more = |want: &Want| {
+            if last.replace(want.at.blkno) != Some(want.at.blkno) {
+                n_pages += 1;
+            }
+            n_pages > EDIT_PAGES_MAX
+        };
+        let end = wants.iter().position(more).unwrap_or(wants.len());
+        let (group, rest) = std::mem::take(&mut wants).split_at_mut(end);
+        wants = rest;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
+/// Writes what can be written of these lists: exclusive locks in the order of the pages, one record. Returns whether one of
+/// them names the new node now.
+fn write<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    group: &mut [Want],
+    to: &NewNode<'_>,
+    ids: &mut Vec<u32>,
+) -> Result<bool, Error> {
+    let shape = &view.meta.shape;
+    let mut locked = Vec::with_capacity(EDIT_PAGES_MAX);
+    let mut is_linked = false;
+    for lists in group.chunk_by_mut(|a, b| a.at.blkno == b.at.blkno) {
+        let Some(blkno) = lists.first().map(|want| want.at.blkno) else { continue };
+        if lists.iter().all(|want| want.next == Next::Nothing) {
+            continue;
+        }
+        let page = pages.lock(blkno)?;
+        for want in &mut *lists {
+            if want.next != Next::Nothing {
+                let is_its = read(&page, view, &want.at, ids)?;
+                want.look(is_its, ids, shape.links_max(want.at.level), to.id);
+                want.page = locked.len();
+                let named = if want.next == Next::Write { &want.new } else { &*ids };
+                is_linked |= is_its && named.contains(&to.id);
+            }
+        }
+        if lists.iter().any(|want| want.next == Next::Write) {
+            locked.push(page);
+        }
+    }
+    if locked.is_empty() {
+        return Ok(false);
+    }
+    pages.edit(&mut locked.iter_mut().collect::<Vec<_>>(), |images| {
+        for want in group.iter_mut().filter(|want| want.next == Next::Write) {
+            if let Some(image) = images.get_mut(want.page) {
+                put(image, shape, &want.at, &want.new);
+            }
+            want.next = Next::Nothing;
+        }
+        Ok(())
+    })?;
+    Ok(is_linked)
+}
+
+impl Want {
+    /// Decides what is to be done now that the list is `ids`, of at most `most`, under an exclusive lock. `is_its`: it is
+    /// still that of the node.
+    fn look(&mut self, is_its: bool, ids: &[u32], most: usize, to: u32) {
+        self.next = if !is_its || ids.contains(&to) {
+            Next::Nothing
+        } else if ids.len() < most {
+            self.new.clear();
+            self.new.extend_from_slice(ids);
+            self.new.push(to);
+            Next::Write
+        } else if self.next == Next::Replace && self.seen == ids {
+            Next::Write
+        } else {
+            self.seen.clear();
+            self.seen.extend_from_slice(ids);
+            Next::Prune
+        };
+    }
+}
+
+/// Which of the links of a list, and the new one, are kept. Links that lead to no node any more are not.
+fn prune_list<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    want: &mut Want,
+    to: &NewNode<'_>,
+    judge: &mut Judge,
+    buffers: &mut Buffers,
+) -> Result<(), Error> {
+    let Buffers { around, numbers, keys, list, kept, .. } = buffers;
+    let ids = &want.seen;
     super::check_ids(pages, view, ids.iter().copied().max(), view.map.place(0).0)?;
-    around.read(pages, view, std::iter::once(from).chain(ids.iter().copied()))?;
+    around.read(pages, view, std::iter::once(want.at.node).chain(ids.iter().copied()))?;
     let n = around.nodes().len() as u32;
     around.push(to.id, to.code, to.bias);
     numbers.clear();
@@ -187,14 +318,14 @@ fn prune_list<P: Pages>(
     list.clear();
     list.extend(numbers.iter().zip(&*keys).map(|(i, key)| Near { key: *key, node: *i }));
     list.retain(|near| near.key < f32::INFINITY);
-    list.push(Near { key: to.key, node: n });
+    list.push(Near { key: want.key, node: n });
     list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
     let number = |i: usize| list.get(i).map_or(INVALID_NODE, |near| near.node);
     let between = |i, j| judge.between(view.grid, of, number(i), number(j));
-    prune(list, view.meta.shape.links_max(level), between, kept);
-    pruned.clear();
+    prune(list, view.meta.shape.links_max(want.at.level), between, kept);
+    want.new.clear();
     let kept = kept.iter().filter_map(|i| list.get(*i));
-    pruned.extend(kept.filter_map(|near| around.nodes().get(near.node as usize)));
+    want.new.extend(kept.filter_map(|near| around.nodes().get(near.node as usize)));
     Ok(())
 }
 

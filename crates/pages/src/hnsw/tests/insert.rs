@@ -112,6 +112,17 @@ fn long_vectors_and_long_maps() {
     assert!(world.map().map_pages().len() > 1);
 }
 
+/// Not in a record for each neighbour.
+#[test]
+fn neighbours_on_four_pages_link_back_in_one_record() {
+    let mut world = World::<f32>::new(Kind::new(Metric::L2, 16, 8, 1000), 3);
+    world.mem.start_journal();
+    world.grow(100);
+    let records = world.mem.journal_len();
+    assert!(records <= 600, "{records} records for 100 rows");
+    world.verify();
+}
+
 #[test]
 fn a_grown_graph_finds_as_much_as_a_built_one() {
     for metric in [Metric::L2, Metric::Cosine, Metric::L1] {
