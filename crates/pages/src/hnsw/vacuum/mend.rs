@@ -14,6 +14,10 @@ const CANDIDATES_MAX: usize = 128;
 const CANDIDATES_MIN: usize = 8;
 /// Where nothing that a gone node was linked to is left, the links of so many of these are looked at.
 const EXPANDED_MAX: usize = 8;
+/// A list that loses one in so many of its links is rather made anew: what its other links are linked to may take their
+/// place, too. After five rounds in which three rows in ten were exchanged recall has lost a third less than without; for
+/// lists that lose less it is not worth what it costs.
+const MADE_ANEW: usize = 5;
 
 /// Memory for list after list.
 pub(super) struct Mender {
@@ -49,8 +53,9 @@ impl Mender {
     }
 
     /// The links that `node` is to have on a level instead of `links`, some of which are gone: in the place of each of
-    /// these one of its own links, so that what it led to is still led to: the nearest that the rule of the build takes, or
-    /// else the nearest (a list that only the rule fills gets shorter with every vacuum, and recall falls). No lock is held.
+    /// these one of its own links (where many are gone, also one that another link leads to), so that what it led to is
+    /// still led to: the nearest that the rule of the build takes, or else the nearest (a list that only the rule fills gets
+    /// shorter with every vacuum, and recall falls). No lock is held.
     pub(super) fn mend<P: Pages>(
         &mut self,
         pages: &P,
@@ -71,6 +76,13 @@ impl Mender {
         }
         self.candidates.clear();
         self.candidates.extend(&self.named);
+        if (links.len() - kept.len()) * MADE_ANEW >= links.len() {
+            for link in &kept {
+                self.buffer.clear();
+                links_at(pages, view, *link, level, &mut self.buffer)?;
+                self.candidates.extend(self.buffer.iter().filter(|id| !gone.has(**id)));
+            }
+        }
         self.candidates.sort_unstable();
         self.candidates.dedup();
         self.candidates.retain(|id| *id != node && !kept.contains(id));
