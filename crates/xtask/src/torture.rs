@@ -58,17 +58,7 @@ pub fn main(options: &Options) -> Result<bool> {
         return damage(options);
     }
     let mut command = cargo();
-    command.args([
-        "test",
-        "--locked",
-        "--quiet",
-        "--package",
-        "checks",
-        "--test",
-        "torture",
-        "--",
-        "long",
-    ]);
+    command.args(["test", "--locked", "--package", "checks", "--test", "torture", "--", "long"]);
     if let Some(kind) = &options.kind {
         command.args(["--kind", kind]);
     }
