@@ -1,5 +1,6 @@
 //! Golden SQL stories: each `sql/NAME.sql` is typed into psql, in a database of its own, and what
 //! psql shows must be `sql/NAME.out`. `UPDATE_EXPECT=1` writes the answers instead of comparing.
+//! What several stories begin with is in `sql/include`, for `\i include/NAME.sql`.
 //! Where a major version of PostgreSQL answers differently, `NAME.pg17.out` is taken on that one.
 
 use std::fs;
@@ -17,6 +18,9 @@ fn main() {
         .unwrap_or_default();
     stories.retain(|path| path.extension().is_some_and(|e| e == "sql"));
     stories.sort();
+    if let Err(e) = lay_out_includes(&dir.join("include")) {
+        panic!("sql/include: {e}");
+    }
     let trials = stories.into_iter().filter_map(|story| {
         let name = story.file_stem()?.to_str()?.to_owned();
         Some(Trial::test(name.clone(), move || check(&story, &name)))
@@ -28,6 +32,17 @@ fn main() {
     let conclusion = libtest_mimic::run(&args, trials.collect());
     standby.assert_replayed();
     conclusion.exit();
+}
+
+/// Copies the files that stories include to where psql runs, which may not be let into the repository.
+fn lay_out_includes(from: &Path) -> std::io::Result<()> {
+    let to = checks::shared().dir().join("include");
+    fs::create_dir_all(&to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 fn check(story: &Path, name: &str) -> Result<(), Failed> {

@@ -1,48 +1,6 @@
 -- A table that lives: whatever happens to its rows, with faiss.nprobe = nlist the index gives what the sequential scan gives.
+\i include/answers.sql
 CREATE TABLE query (q text);
-CREATE FUNCTION random_vector(dims int) RETURNS vector LANGUAGE sql VOLATILE
-AS 'SELECT array_agg((random() * 2 - 1)::real)::vector FROM generate_series(1, dims)';
--- One query's distances in order of return, and its rows.
-CREATE FUNCTION answer(tab regclass, col name, op text, q text, k int, by_index boolean, OUT distances float8[], OUT ids bigint, OUT sum numeric)
-LANGUAGE plpgsql AS $$
-DECLARE
-    distance text := format('%I %s %L', col, op, q);
-    filter text := CASE WHEN by_index THEN '' ELSE format($f$WHERE %s < 'NaN'$f$, distance) END;
-    query text := format('SELECT id, %1$s AS d FROM %2$s %3$s ORDER BY %1$s LIMIT %4$s', distance, tab, filter, k);
-    plan text := '';
-    line text;
-BEGIN
-    PERFORM set_config('enable_seqscan', CASE WHEN by_index THEN 'off' ELSE 'on' END, true),
-        set_config('enable_indexscan', CASE WHEN by_index THEN 'on' ELSE 'off' END, true);
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        plan := plan || line;
-    END LOOP;
-    IF (plan ~ 'Index Scan') IS DISTINCT FROM by_index THEN
-        RAISE EXCEPTION 'not the plan to compare: %', plan;
-    END IF;
-    EXECUTE format('SELECT array_agg(d), (SELECT count(DISTINCT i) FROM unnest(array_agg(id)) i), sum(id) FROM (%s) s', query) INTO distances, ids, sum;
-END $$;
--- In how many queries the index differs from the sequential scan: in the first 10 rows, and in all rows.
-CREATE FUNCTION differences(tab regclass, col name, op text, OUT queries int, OUT top_10 int, OUT all_rows int)
-LANGUAGE plpgsql AS $$
-DECLARE
-    q text;
-    found record;
-    expected record;
-BEGIN
-    queries := 0;
-    top_10 := 0;
-    all_rows := 0;
-    FOR q IN SELECT query.q FROM query LOOP
-        queries := queries + 1;
-        found := answer(tab, col, op, q, 10, true);
-        expected := answer(tab, col, op, q, 10, false);
-        top_10 := top_10 + (found.distances IS DISTINCT FROM expected.distances OR found.ids <> expected.ids)::int;
-        found := answer(tab, col, op, q, 1000000, true);
-        expected := answer(tab, col, op, q, 1000000, false);
-        all_rows := all_rows + (found IS DISTINCT FROM expected OR expected.ids <> coalesce(cardinality(expected.distances), 0))::int;
-    END LOOP;
-END $$;
 -- Differences of the three indexes, how many rows each holds and how many slots are free, and what faiss.check finds.
 CREATE FUNCTION compare() RETURNS TABLE (index text, queries int, top_10 int, all_rows int, ntotal bigint, ndead bigint, problems bigint)
 LANGUAGE plpgsql AS $$

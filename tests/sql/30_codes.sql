@@ -1,29 +1,9 @@
 -- Lossy codes: what is returned comes in the true order of distance, whatever the code, the place the real distances come
 -- from, the metric and the type. With every list probed and every candidate re-ranked the answer is that of a sort.
+\i include/answers.sql
 CREATE TABLE query (q text);
 CREATE FUNCTION near(center int, dims int, spread float8) RETURNS vector LANGUAGE sql VOLATILE AS $$
     SELECT array_agg((sin(center * 7 + j * j) * 2 + (random() - 0.5) * spread)::real ORDER BY j)::vector FROM generate_series(1, dims) j $$;
--- One query's distances in order of return, and its rows in order of distance.
-CREATE FUNCTION answer(col name, op text, q text, filter text, k int, by_index boolean, OUT distances float8[], OUT ids int[])
-LANGUAGE plpgsql AS $$
-DECLARE
-    distance text := format('%I %s %L', col, op, q);
-    nan_free text := CASE WHEN by_index THEN '' ELSE format($f$AND %s < 'NaN'$f$, distance) END;
-    query text := format('SELECT id, %1$s AS d FROM story WHERE %2$s %3$s ORDER BY %1$s LIMIT %4$s', distance, filter, nan_free, k);
-    plan text := '';
-    line text;
-BEGIN
-    PERFORM set_config('enable_seqscan', CASE WHEN by_index THEN 'off' ELSE 'on' END, true),
-        set_config('enable_indexscan', CASE WHEN by_index THEN 'on' ELSE 'off' END, true);
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        plan := plan || line;
-    END LOOP;
-    IF (plan ~ 'Index Scan') IS DISTINCT FROM by_index THEN
-        RAISE EXCEPTION 'not the plan to compare: %', plan;
-    END IF;
-    EXECUTE format('SELECT array_agg(d ORDER BY n), array_agg(id ORDER BY d, id) FROM (SELECT id, d, row_number() OVER () AS n FROM (%s) s) s', query)
-        INTO distances, ids;
-END $$;
 CREATE FUNCTION ascends(distances float8[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(bool_and(d >= before), true) FROM (SELECT d, lag(d) OVER (ORDER BY n) AS before FROM unnest(distances) WITH ORDINALITY u (d, n)) s $$;
 -- In how many queries of one index which promise is broken.
@@ -40,26 +20,26 @@ BEGIN
         asked := asked + 1;
         PERFORM set_config('faiss.iterative_scan', 'strict_order', true), set_config('faiss.k_factor', '1024', true);
         -- Everything is re-ranked: the sort itself, with and without a filter that few rows pass.
-        e := answer(col, op, q, 'true', 10000, false);
-        f := answer(col, op, q, 'true', 10000, true);
+        e := ranking('story', col, op, q, 'true', 10000, false);
+        f := ranking('story', col, op, q, 'true', 10000, true);
         sort := sort + (f IS DISTINCT FROM e)::int;
-        f := answer(col, op, q, 'true', 10, true);
+        f := ranking('story', col, op, q, 'true', 10, true);
         sort := sort + (f.distances IS DISTINCT FROM e.distances[:10])::int;
-        f := answer(col, op, q, 'id % 20 = 1', 10, true);
-        g := answer(col, op, q, 'id % 20 = 1', 10, false);
+        f := ranking('story', col, op, q, 'id % 20 = 1', 10, true);
+        g := ranking('story', col, op, q, 'id % 20 = 1', 10, false);
         filtered := filtered + (f.distances IS DISTINCT FROM g.distances)::int;
         -- As many candidates as the code asks for by itself: in tranches. In order, nothing twice.
         PERFORM set_config('faiss.k_factor', '0', true);
-        f := answer(col, op, q, 'true', 500, true);
+        f := ranking('story', col, op, q, 'true', 500, true);
         limited := limited + (cardinality(f.ids) <> 500 OR NOT ascends(f.distances) OR (SELECT count(DISTINCT i) FROM unnest(f.ids) i) <> 500)::int;
-        f := answer(col, op, q, 'true', 10000, true);
+        f := ranking('story', col, op, q, 'true', 10000, true);
         unlimited := unlimited + (NOT ascends(f.distances) OR NOT f.ids <@ e.ids OR (SELECT count(DISTINCT i) FROM unnest(f.ids) i) <> cardinality(f.ids))::int;
         -- One candidate a row: rows come late, but all come.
         PERFORM set_config('faiss.iterative_scan', 'relaxed_order', true), set_config('faiss.k_factor', '1', true);
-        f := answer(col, op, q, 'true', 10000, true);
+        f := ranking('story', col, op, q, 'true', 10000, true);
         relaxed := relaxed + (f.ids IS DISTINCT FROM e.ids)::int;
-        f := answer(col, op, q, 'id % 20 = 1', 10000, true);
-        g := answer(col, op, q, 'id % 20 = 1', 10000, false);
+        f := ranking('story', col, op, q, 'id % 20 = 1', 10000, true);
+        g := ranking('story', col, op, q, 'id % 20 = 1', 10000, false);
         filtered := filtered + (f.ids IS DISTINCT FROM g.ids)::int;
     END LOOP;
 END $$;

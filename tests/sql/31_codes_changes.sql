@@ -1,5 +1,6 @@
 -- A table that lives, under six codes: whatever happens to its rows, with every list probed and every candidate re-ranked an
 -- index gives what a sort gives.
+\i include/answers.sql
 CREATE FUNCTION near(center int, spread float8) RETURNS vector LANGUAGE sql VOLATILE AS $$
     SELECT array_agg((sin(center * 7 + j * j) * 2 + (random() - 0.5) * spread)::real ORDER BY j)::vector FROM generate_series(1, 12) j $$;
 CREATE TABLE t (id int PRIMARY KEY, n int, v vector(12), h halfvec(12) GENERATED ALWAYS AS (v) STORED) WITH (fillfactor = 50);
@@ -14,28 +15,9 @@ CREATE INDEX h_cosine ON t USING faissivf (h halfvec_cosine_ops) WITH (factory =
 SET faiss.nprobe = 100;
 SET faiss.k_factor = 1024;
 CREATE TABLE query AS SELECT v::text AS q FROM t WHERE id IN (7, 444) UNION ALL SELECT near(99, 1)::text;
-CREATE FUNCTION answer(col name, op text, q text, by_index boolean, OUT distances float8[], OUT ids int[]) LANGUAGE plpgsql AS $$
-DECLARE
-    distance text := format('%I %s %L', col, op, q);
-    query text := format('SELECT id, %1$s AS d FROM t WHERE %2$s ORDER BY %1$s LIMIT 10000', distance,
-        CASE WHEN by_index THEN 'true' ELSE format($f$%s < 'NaN'$f$, distance) END);
-    plan text := '';
-    line text;
-BEGIN
-    PERFORM set_config('enable_seqscan', CASE WHEN by_index THEN 'off' ELSE 'on' END, true),
-        set_config('enable_indexscan', CASE WHEN by_index THEN 'on' ELSE 'off' END, true);
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        plan := plan || line;
-    END LOOP;
-    IF (plan ~ 'Index Scan') IS DISTINCT FROM by_index THEN
-        RAISE EXCEPTION 'not the plan to compare: %', plan;
-    END IF;
-    EXECUTE format('SELECT array_agg(d ORDER BY n), array_agg(id ORDER BY d, id) FROM (SELECT id, d, row_number() OVER () AS n FROM (%s) s) s', query)
-        INTO distances, ids;
-END $$;
 -- Over all queries: how many differ. Of the index: how many rows it holds, whether its lists hold as many, whether it is sound.
 CREATE FUNCTION compare() RETURNS TABLE (index text, differ bigint, ntotal bigint, dead boolean, lists_agree boolean, problems bigint) LANGUAGE sql AS $$
-    SELECT i.name, (SELECT count(*) FROM query WHERE answer(left(i.name, 1), i.op, q, true) IS DISTINCT FROM answer(left(i.name, 1), i.op, q, false)),
+    SELECT i.name, (SELECT count(*) FROM query WHERE ranking('t', left(i.name, 1), i.op, q, 'true', 10000, true) IS DISTINCT FROM ranking('t', left(i.name, 1), i.op, q, 'true', 10000, false)),
         f.ntotal, f.ndead > 0, (SELECT (sum(l.ntotal), sum(l.ndead)) = (f.ntotal, f.ndead) FROM faiss.list_info(i.name::regclass) l),
         (SELECT count(*) FROM faiss.check(i.name::regclass))
     FROM (VALUES ('v_l2', '<->'), ('v_ip', '<#>'), ('v_cosine', '<=>'), ('h_l2', '<->'), ('h_ip', '<#>'), ('h_cosine', '<=>')) i (name, op), faiss.index_info(i.name::regclass) f $$;

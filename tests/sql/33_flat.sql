@@ -1,30 +1,7 @@
 -- faissflat: everything is compared with everything. Exact, or with a lossy code whose candidates the real distances put in order.
-CREATE FUNCTION random_vector(dims int) RETURNS vector LANGUAGE sql VOLATILE
-AS 'SELECT array_agg((random() * 2 - 1)::real)::vector FROM generate_series(1, dims)';
--- A query's distances in order of return, how many rows they belong to, and the sum of these.
-CREATE FUNCTION answer(tab regclass, col name, op text, q text, k int, by_index boolean, OUT distances float8[], OUT ids bigint, OUT sum numeric)
-LANGUAGE plpgsql AS $$
-DECLARE
-    distance text := format('%I %s %L', col, op, q);
-    filter text := CASE WHEN by_index THEN '' ELSE format($f$WHERE %s < 'NaN'$f$, distance) END;
-    query text := format('SELECT id, %1$s AS d FROM %2$s %3$s ORDER BY %1$s LIMIT %4$s', distance, tab, filter, k);
-    plan text := '';
-    line text;
-BEGIN
-    PERFORM set_config('enable_seqscan', CASE WHEN by_index THEN 'off' ELSE 'on' END, true),
-        set_config('enable_indexscan', CASE WHEN by_index THEN 'on' ELSE 'off' END, true);
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        plan := plan || line;
-    END LOOP;
-    IF (plan ~ 'Index Scan') IS DISTINCT FROM by_index THEN
-        RAISE EXCEPTION 'not the plan to compare: %', plan;
-    END IF;
-    EXECUTE format('SELECT array_agg(d), (SELECT count(DISTINCT i) FROM unnest(array_agg(id)) i), sum(id) FROM (%s) s', query) INTO distances, ids, sum;
-END $$;
-CREATE FUNCTION operator_of(metric text) RETURNS text LANGUAGE sql
-AS $$ SELECT CASE metric WHEN 'l2' THEN '<->' WHEN 'ip' THEN '<#>' WHEN 'cosine' THEN '<=>' ELSE '<+>' END $$;
 -- Makes an index, adds rows, and counts the queries that it answers otherwise than a sort does: all rows, when every row is a
 -- candidate. With the code's own k_factor it recalls eight of the ten nearest.
+\i include/answers.sql
 CREATE FUNCTION story(type text, metric text, options text)
 RETURNS TABLE (factory text, is_trained boolean, ntotal bigint, code_size int, wrong int, recalled boolean, problems bigint) LANGUAGE plpgsql AS $$
 DECLARE
