@@ -8,7 +8,8 @@ use pgrx::pg_sys;
 use super::PgPages;
 
 /// New pages at the end of an index in use, one after the other, each one WAL record. Pages of the free space map are left
-/// alone, so that the numbers follow each other as long as nobody else extends the index.
+/// alone, so that the numbers follow each other as long as nobody else extends the index. Not to be cancelled half way:
+/// what was appended by then would stay, unused. So it is for some thousand pages at most.
 pub struct PgAppend(PgPages);
 
 impl PgAppend {
@@ -22,7 +23,6 @@ impl PgAppend {
 
 impl BulkPages for PgAppend {
     fn append(&mut self, page: &Page) -> Result<Blkno, Error> {
-        self.0.breathe();
         let mut new = self.0.extend()?;
         self.0.edit(&mut [&mut new], |images| {
             images.iter_mut().for_each(|image| image.copy_from(page));
