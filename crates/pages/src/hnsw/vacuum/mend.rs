@@ -17,7 +17,7 @@ const EXPANDED_MAX: usize = 8;
 /// A list that loses one in so many of its links is rather made anew: what its other links are linked to may take their
 /// place, too. After five rounds in which three rows in ten were exchanged recall has lost a third less than without; for
 /// lists that lose less it is not worth what it costs.
-const MADE_ANEW: usize = 5;
+const MADE_ANEW: usize = 4;
 
 /// Memory for list after list.
 pub(super) struct Mender {
