@@ -30,6 +30,7 @@ pub fn kill(id: u32) -> Result<()> {
 /// neither starts new children nor tells the living about the dead.
 pub fn kill_family(postmaster: u32) -> Result<()> {
     kill_process(pid_of(postmaster)?, Signal::STOP)?;
+    wait_still(postmaster)?;
     let children = children_of(postmaster)?;
     for &child in &children {
         // A child may have ended by itself since.
@@ -38,6 +39,18 @@ pub fn kill_family(postmaster: u32) -> Result<()> {
     kill(postmaster)?;
     for child in children {
         wait_gone(child)?;
+    }
+    Ok(())
+}
+
+/// Waits until a stopped process stands still: until then it may be in the middle of starting a child.
+fn wait_still(id: u32) -> Result<()> {
+    let begin = Instant::now();
+    while stat(id).is_some_and(|(state, _)| !matches!(state, 'T' | 'Z')) {
+        if begin.elapsed() > Duration::from_secs(30) {
+            bail!("process {id} does not stop");
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }
