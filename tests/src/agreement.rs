@@ -138,9 +138,11 @@ pub fn assert_sound(client: &mut Client, index: &str) {
     assert!(problems.is_empty(), "{index} is broken:\n{}", problems.join("\n"));
 }
 
-/// REINDEX CONCURRENTLY has dropped the index that the name stood for when the statement was read.
+/// REINDEX CONCURRENTLY has dropped the index that the name stood for when the statement was read, or has put another in its place and
+/// waits for this transaction before it does.
 pub fn is_gone(error: &postgres::Error) -> bool {
-    crate::describe(error).contains("relation with OID")
+    let message = crate::describe(error);
+    message.contains("relation with OID") || message.contains("_ccold\" is not valid")
 }
 
 /// The largest settings stand for all lists, for as many candidates of a lossy code as can be had, and

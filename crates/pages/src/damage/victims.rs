@@ -311,7 +311,7 @@ impl Kind {
 
 /// Spooled pages, in memory.
 #[derive(Default)]
-struct Spool(Vec<u8>, usize);
+pub struct Spool(Vec<u8>, usize);
 
 impl Runs for Spool {
     fn create(&mut self) -> Result<(), Error> {

@@ -22,9 +22,7 @@ use ann::metric::Metric;
 use ann::rng::Rng;
 
 use crate::coded::rerank::RerankParams;
-use crate::error::Error;
 use crate::ivf::scan::Iterative;
-use crate::ivf::sort::Runs;
 use crate::tid::Tid;
 
 pub use world::World;
@@ -95,31 +93,4 @@ pub fn widened<E: Element>(vector: &[E]) -> Vec<f32> {
 
 pub fn tid_no(i: u64) -> Tid {
     Tid::new((i / 50) as u32, (i % 50 + 1) as u16)
-}
-
-/// Spooled pages, in memory.
-#[derive(Default)]
-pub struct MemRuns(Vec<u8>, usize);
-
-impl Runs for MemRuns {
-    fn create(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn rewind(&mut self, _run: usize) -> Result<(), Error> {
-        self.1 = 0;
-        Ok(())
-    }
-
-    fn read(&mut self, _run: usize, out: &mut [u8]) -> Result<usize, Error> {
-        let n = out.len().min(self.0.len() - self.1);
-        out[..n].copy_from_slice(&self.0[self.1..self.1 + n]);
-        self.1 += n;
-        Ok(n)
-    }
 }

@@ -9,7 +9,7 @@ use ann::parallel::Job;
 use ann::rng::Rng;
 
 use super::rows::{CodedRow, ModelRows, coded, operator, point_of};
-use super::{ALL, MemRuns, Model, Shape, random_vector, tid_no, widened};
+use super::{ALL, Model, Shape, random_vector, tid_no, widened};
 use half::f16;
 
 use crate::coded::build::CodedBuilder;
@@ -19,6 +19,7 @@ use crate::coded::insert::{Row, insert};
 use crate::coded::model;
 use crate::coded::rerank::{CodedScan, RerankParams};
 use crate::coded::vacuum::{bulk_delete, stats};
+use crate::damage::victims::Spool;
 use crate::error::Error;
 use crate::ivf::build::Entry;
 use crate::ivf::centroids::read_centroids;
@@ -97,7 +98,7 @@ impl<E: Element> World<E> {
         };
         let mem = MemPages::default();
         let mut builder =
-            CodedBuilder::new(mem, MemRuns::default(), &params, &centroids, &trained, &codec)
+            CodedBuilder::new(mem, Spool::default(), &params, &centroids, &trained, &codec)
                 .unwrap();
         let mut model = Model::new();
         let mut rows = Vec::new();
