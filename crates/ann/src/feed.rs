@@ -13,16 +13,49 @@ use crate::parallel::{CancelOnDrop, Job, SignalsBlocked, TICK, WorkerError};
 /// Items that wait for each worker; as many more are being worked on.
 const WAITING: usize = 2;
 
+/// What the calling thread waits for, if it does: nobody wakes it for less.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// No more than so many items that wait.
+    Room(usize),
+    /// No item left, and none being consumed.
+    Rest,
+    /// No worker left.
+    End,
+}
+
 struct State<T> {
     items: VecDeque<T>,
     /// Items being consumed.
     n_busy: usize,
+    /// Workers that wait for an item.
+    n_idle: usize,
+    awaited: Awaited,
     /// No more items will come.
     is_closed: bool,
     /// Workers still there.
     n_workers: usize,
     /// A worker panicked: nobody may wait for it.
     is_broken: bool,
+}
+
+impl<T> State<T> {
+    /// Whether what the calling thread waits for has come.
+    fn is_met(&self) -> bool {
+        self.is_broken
+            || match self.awaited {
+                Awaited::Nothing => true,
+                Awaited::Room(n) => self.items.len() <= n,
+                Awaited::Rest => self.items.is_empty() && self.n_busy == 0,
+                Awaited::End => self.n_workers == 0,
+            }
+    }
+
+    /// Whether the calling thread has to be told that it need not wait any longer.
+    fn is_due(&self) -> bool {
+        self.awaited != Awaited::Nothing && self.is_met()
+    }
 }
 
 struct Queue<T> {
@@ -39,6 +72,8 @@ impl<T> Queue<T> {
         let state = State {
             items: VecDeque::new(),
             n_busy: 0,
+            n_idle: 0,
+            awaited: Awaited::Nothing,
             is_closed: false,
             n_workers: threads,
             is_broken: false,
@@ -52,22 +87,39 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `is_met`, calling `tick` about every 10 ms without the lock.
-    fn wait(&self, mut tick: impl FnMut(), is_met: impl Fn(&State<T>) -> bool) {
+    /// Waits until `awaited`, calling `tick` about every 10 ms without the lock.
+    fn wait(&self, mut tick: impl FnMut(), awaited: Awaited) {
         loop {
-            let state = self.lock();
-            if is_met(&state) {
+            let mut state = self.lock();
+            state.awaited = awaited;
+            if !state.is_met() {
+                let waited = self.emptied.wait_timeout(state, TICK);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let is_met = state.is_met();
+            state.awaited = Awaited::Nothing;
+            drop(state);
+            if is_met {
                 return;
             }
-            let waited = self.emptied.wait_timeout(state, TICK);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
             tick();
         }
     }
 
-    fn put(&self, item: T) {
-        self.lock().items.push_back(item);
-        self.filled.notify_one();
+    /// Adds an item if there is room; gives it back if not.
+    fn put(&self, item: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.items.len() >= self.room && !state.is_broken {
+            return Err(item);
+        }
+        state.items.push_back(item);
+        let is_awaited = state.n_idle > 0;
+        drop(state);
+        // A worker that is busy looks for the next item by itself.
+        if is_awaited {
+            self.filled.notify_one();
+        }
+        Ok(())
     }
 
     /// The next item; None at the end.
@@ -76,13 +128,17 @@ impl<T> Queue<T> {
         loop {
             if let Some(item) = state.items.pop_front() {
                 state.n_busy += 1;
-                self.emptied.notify_one();
+                if state.is_due() {
+                    self.emptied.notify_one();
+                }
                 return Some(item);
             }
             if state.is_closed {
                 return None;
             }
+            state.n_idle += 1;
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.n_idle -= 1;
         }
     }
 }
@@ -94,17 +150,18 @@ pub struct Feeder<'a, T> {
 }
 
 impl<T> Feeder<'_, T> {
-    /// Hands an item to the workers; waits while they are behind.
-    pub fn give(&mut self, item: T) {
-        let room = self.queue.room;
-        self.queue.wait(&mut *self.tick, |state| state.is_broken || state.items.len() < room);
-        self.queue.put(item);
+    /// Hands an item to the workers. Where they are behind it waits until they have done half of what there is: each time that
+    /// it sleeps costs more than many an item.
+    pub fn give(&mut self, mut item: T) {
+        while let Err(back) = self.queue.put(item) {
+            item = back;
+            self.queue.wait(&mut *self.tick, Awaited::Room(self.queue.room / 2));
+        }
     }
 
     /// Waits until every item given so far is consumed.
     pub fn settle(&mut self) {
-        let is_settled = |state: &State<T>| state.items.is_empty() && state.n_busy == 0;
-        self.queue.wait(&mut *self.tick, |state| state.is_broken || is_settled(state));
+        self.queue.wait(&mut *self.tick, Awaited::Rest);
     }
 }
 
@@ -115,9 +172,9 @@ impl<T> Drop for ConsumedOnDrop<'_, T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.n_busy -= 1;
-        let is_last = state.n_busy == 0 && state.items.is_empty();
+        let is_due = state.is_due();
         drop(state);
-        if is_last {
+        if is_due {
             self.0.emptied.notify_one();
         }
     }
@@ -141,8 +198,11 @@ impl<T> Drop for LeaveOnDrop<'_, T> {
         let mut state = self.0.lock();
         state.n_workers -= 1;
         state.is_broken |= std::thread::panicking();
+        let is_due = state.is_due();
         drop(state);
-        self.0.emptied.notify_one();
+        if is_due {
+            self.0.emptied.notify_one();
+        }
     }
 }
 
@@ -183,7 +243,7 @@ pub fn feed<T: Send, R>(
         drop(blocked);
         let result = produce(&mut Feeder { queue, tick: &mut tick });
         drop(close);
-        queue.wait(&mut tick, |state| state.is_broken || state.n_workers == 0);
+        queue.wait(&mut tick, Awaited::End);
         drop(cancel);
         for worker in workers {
             worker.join().unwrap_or_else(|payload| resume_unwind(payload));

@@ -1,6 +1,6 @@
 //! Better keys for the candidates of many queries than those of their codes. The calling thread looks the vectors up, each
-//! once and in the order in which they lie, and copies them; worker threads hold them against every query that they are a
-//! candidate of, and put each query's candidates in their order.
+//! once and in the order in which they lie. It holds them against the queries that they are candidates of while they are in
+//! its caches, if these are few; else it copies them for worker threads, which also put each query's candidates in their order.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,9 @@ use pages::coded::rerank::CodedScan;
 use crate::am::interrupts::check_for_interrupts;
 
 /// Bytes of vectors that a worker gets at a time.
-pub const PART: usize = 32 * 1024;
+pub const PART: usize = 64 * 1024;
+/// Up to so many distances take less than to copy the vector and to read the copy in another core.
+const FEW: usize = 4;
 /// Queries whose candidates a worker puts in order together.
 const GROUP: usize = 16;
 /// What no distance is: a NaN, and none that arithmetic makes.
@@ -79,11 +81,16 @@ pub struct Sender<'s, 'f, 'a, T> {
     feeder: &'s mut Feeder<'f, Work<'a, T>>,
     part: Part<'a, T>,
     spare: &'s Mutex<Vec<Part<'a, T>>>,
+    measure: &'s mut dyn FnMut(&[T], Same<'a>),
 }
 
 impl<'a, T: Copy> Sender<'_, '_, 'a, T> {
-    /// Takes a copy of a vector.
+    /// Takes a vector over.
     pub fn push(&mut self, same: Same<'a>, row: &[T]) {
+        if same.len() <= FEW {
+            (self.measure)(row, same);
+            return;
+        }
         self.part.row_len = row.len();
         self.part.rows.extend_from_slice(row);
         self.part.wanted.push(same);
@@ -133,8 +140,14 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
         let keys: Vec<AtomicU64> =
             candidates.owners.iter().map(|_| AtomicU64::new(NO_ROW)).collect();
         let spare = Mutex::new(Vec::new());
+        let compared = Compared { candidates, queries, keys: &keys };
         let produce = |feeder: &mut Feeder<'_, Work<'a, T>>| {
-            let mut sender = Sender { feeder, part: Part::default(), spare: &spare };
+            let mut asking = Vec::new();
+            let mut measure = |row: &[T], same: Same<'a>| {
+                compared.measure(row, same, &self.measure, &mut asking);
+            };
+            let (part, measure) = (Part::default(), &mut measure);
+            let mut sender = Sender { feeder, part, spare: &spare, measure };
             read(&mut sender)?;
             sender.send_all();
             feeder.settle();
@@ -144,7 +157,10 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
         };
         let consume = |_: &Job, work| match work {
             Work::Measure(mut part) => {
-                self.measure(&part, candidates, queries, &keys);
+                let mut asking = Vec::new();
+                for (row, same) in part.rows.chunks(part.row_len.max(1)).zip(&part.wanted) {
+                    compared.measure(row, same, &self.measure, &mut asking);
+                }
                 part.rows.clear();
                 part.wanted.clear();
                 locked(&spare).push(part);
@@ -164,32 +180,39 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
         let fed = feed(threads, check_for_interrupts, produce, consume);
         fed.map_err(|error| Error::Workers(error.to_string()))?
     }
+}
 
+/// What vectors are held against, and where the keys go.
+#[derive(Clone, Copy)]
+struct Compared<'q> {
+    candidates: &'q Candidates,
+    queries: &'q [ExactQuery],
+    keys: &'q [AtomicU64],
+}
+
+impl<'q> Compared<'q> {
+    /// Finds the keys of one vector; `asking` is kept for its allocation.
     fn measure<T>(
-        &self,
-        part: &Part<'_, T>,
-        candidates: &Candidates,
-        queries: &[ExactQuery],
-        keys: &[AtomicU64],
-    ) where
-        M: Fn(&[T], &[&ExactQuery], &mut dyn FnMut(f64)),
-    {
-        let query_of = |number: u32| queries.get(*candidates.owners.get(number as usize)? as usize);
-        let mut asking: Vec<&ExactQuery> = Vec::new();
-        for (row, same) in part.rows.chunks(part.row_len.max(1)).zip(&part.wanted) {
-            asking.clear();
-            asking.extend(same.iter().filter_map(|(_, number)| query_of(*number)));
-            let mut numbers = same.iter().map(|(_, number)| *number as usize);
-            (self.measure)(row, &asking, &mut |key| {
-                if let Some(place) = numbers.next().and_then(|number| keys.get(number)) {
-                    place.store(key.to_bits(), Ordering::Relaxed);
-                }
-            });
-        }
+        self,
+        row: &[T],
+        same: Same<'_>,
+        measure: impl Fn(&[T], &[&ExactQuery], &mut dyn FnMut(f64)),
+        asking: &mut Vec<&'q ExactQuery>,
+    ) {
+        let query_of =
+            |number: u32| self.queries.get(*self.candidates.owners.get(number as usize)? as usize);
+        asking.clear();
+        asking.extend(same.iter().filter_map(|(_, number)| query_of(*number)));
+        let mut numbers = same.iter().map(|(_, number)| *number as usize);
+        measure(row, asking, &mut |key| {
+            if let Some(place) = numbers.next().and_then(|number| self.keys.get(number)) {
+                place.store(key.to_bits(), Ordering::Relaxed);
+            }
+        });
     }
 }
 
-/// The key that a worker found. The queue, whose mutex both threads locked in between, made it visible.
+/// The key that another thread may have found. The queue, whose mutex both locked in between, made it visible.
 fn known(key: &AtomicU64) -> Option<f64> {
     let bits = key.load(Ordering::Relaxed);
     (bits != NO_ROW).then_some(f64::from_bits(bits))

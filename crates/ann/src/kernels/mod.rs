@@ -34,7 +34,7 @@ mod tests;
 
 pub use lanes::Load;
 pub use nibbles::at_most;
-pub use rows::{Lanes, RowKernel, prefetch, prefetch_at, prefetch_near};
+pub use rows::{Lanes, RowKernel, append_ahead, prefetch, prefetch_at, prefetch_near};
 
 use crate::element::Element;
 

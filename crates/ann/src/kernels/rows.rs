@@ -111,6 +111,18 @@ impl<E: Element> RowKernel<E> {
     }
 }
 
+/// Appends `from`, asking for the lines of `next`, which is copied after it, meanwhile: memory is busy with both.
+pub fn append_ahead<E: Copy>(to: &mut Vec<E>, from: &[E], next: Range<*const u8>) {
+    let mut next = Ahead { next, step: COPIED_AT_ONCE };
+    for some in from.chunks((COPIED_AT_ONCE / size_of::<E>().max(1)).max(1)) {
+        next.step();
+        to.extend_from_slice(some);
+    }
+}
+
+/// Bytes: few enough lines for the CPU to wait for at a time.
+const COPIED_AT_ONCE: usize = 512;
+
 /// A range of addresses, asked for in steps.
 struct Ahead {
     next: Range<*const u8>,

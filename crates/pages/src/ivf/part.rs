@@ -1,6 +1,7 @@
 //! Rows of a list outside of its pages, for worker threads: copied with the locks of a scan, and laid out without gaps.
 
 use ann::element::Element;
+use ann::kernels::{append_ahead, prefetch_at};
 
 use crate::ahead::Ahead;
 use crate::error::Error;
@@ -120,7 +121,7 @@ impl<P: Pages> BlockCopy<'_, '_, P> {
         let (start, dims) = (rows.len(), geometry.dims.max(1));
         for (j, blkno) in blknos.iter().enumerate() {
             let following = blknos.get(j + 1).copied().or(after);
-            let (page, _) = self.ahead.read(*blkno, following)?;
+            let (page, next) = self.ahead.read(*blkno, following)?;
             if !page.is(PageKind::Data, self.list_no) {
                 return Ok(false);
             }
@@ -128,9 +129,10 @@ impl<P: Pages> BlockCopy<'_, '_, P> {
                 return Err(Error::corrupted(*blkno, "DATA page has no room for its rows"));
             };
             if let [_] = blknos {
-                rows.extend_from_slice(slices);
+                append_ahead(rows, slices, next);
                 continue;
             }
+            prefetch_at(next);
             if j == 0 {
                 rows.resize(start + n * dims, E::from_f32(0.0));
             }
