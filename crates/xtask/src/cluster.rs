@@ -282,6 +282,18 @@ impl Cluster {
         let Some(mut server) = self.server.take() else { bail!("no server runs") };
         process::kill_family(server.id())?;
         server.wait()?;
+        self.remove_cut_locks()
+    }
+
+    /// A server killed while it writes its lock files leaves them empty, and then refuses to start until somebody has
+    /// removed them.
+    fn remove_cut_locks(&self) -> Result<()> {
+        let socket = self.socket_dir().join(format!(".s.PGSQL.{PORT}.lock"));
+        for lock in [socket, self.data_dir().join("postmaster.pid")] {
+            if fs::metadata(&lock).is_ok_and(|file| file.len() == 0) {
+                fs::remove_file(&lock).with_context(|| format!("removing {}", lock.display()))?;
+            }
+        }
         Ok(())
     }
 

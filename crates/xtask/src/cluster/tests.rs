@@ -19,6 +19,8 @@ fn rows_survive_a_crash_and_reach_a_standby() {
     client.batch_execute("CREATE TABLE t AS SELECT generate_series(1, 1000)").unwrap();
     // Commits are asynchronous here; a synchronous one carries everything before it.
     client.batch_execute("SET synchronous_commit = on; INSERT INTO t VALUES (0)").unwrap();
+    // As a server leaves it that is killed while it starts.
+    fs::write(cluster.socket_dir().join(format!(".s.PGSQL.{PORT}.lock")), "").unwrap();
     cluster.crash().unwrap();
     assert!(client.batch_execute("SELECT 1").is_err());
     cluster.start().unwrap();
