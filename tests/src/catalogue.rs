@@ -5,6 +5,7 @@ use postgres::Client;
 
 use crate::agreement::Indexed;
 use crate::random::Random;
+use crate::workload::queries_of;
 
 /// Codes of `faissflat` and `faissivf` but flat. `HALF` and `EIGHTH` stand for parts of the dimension.
 const CODES: [&str; 9] = [
@@ -128,6 +129,11 @@ impl Deal {
     /// The type of the column.
     pub fn column(&self) -> String {
         format!("{}({})", self.element, self.dims)
+    }
+
+    /// Vectors near nothing in particular, of the type of the column, as SQL literals.
+    pub fn queries(&self, client: &mut Client, n: i64) -> Vec<String> {
+        queries_of(client, self.element, self.dims, n)
     }
 
     /// Builds them all.

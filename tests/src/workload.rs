@@ -26,8 +26,13 @@ pub fn install(client: &mut Client) {
 
 /// Vectors near nothing in particular, as SQL literals.
 pub fn queries(client: &mut Client, dims: usize, n: i64) -> Vec<String> {
+    queries_of(client, "vector", dims, n)
+}
+
+/// The same, of type `element`: a batch is of its index's type.
+pub fn queries_of(client: &mut Client, element: &str, dims: usize, n: i64) -> Vec<String> {
     let sql = format!(
-        "SELECT quote_literal(made(-i, {dims})::text) || '::vector' FROM generate_series(1, {n}) i"
+        "SELECT quote_literal(made(-i, {dims})::text) || '::{element}' FROM generate_series(1, {n}) i"
     );
     let rows = client.query(&sql, &[]);
     rows.unwrap_or_else(|e| panic!("{}", crate::describe(&e))).iter().map(|r| r.get(0)).collect()

@@ -104,7 +104,7 @@ impl World {
             inserted.unwrap_or_else(|e| panic!("{}", describe(&e)));
         }
         self.deal.create(&mut client);
-        self.queries = workload::queries(&mut client, self.deal.dims, 2);
+        self.queries = self.deal.queries(&mut client, 2);
         writers
     }
 

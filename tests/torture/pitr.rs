@@ -82,7 +82,7 @@ fn restored(
     let own: Vec<String> = deal.kinds.iter().map(|k| k.indexed.index.clone()).collect();
     drop_remains(&mut client, "t", &own);
     then.iter_mut().for_each(|w| w.settle(&mut client));
-    let queries = workload::queries(&mut client, deal.dims, 2);
+    let queries = deal.queries(&mut client, 2);
     let answers = answers(&mut client, deal, &queries);
     let name = format!("point_{}", random.bits());
     let point = client.query_one("SELECT pg_create_restore_point($1)::text", &[&name]);

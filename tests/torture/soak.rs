@@ -34,7 +34,7 @@ pub fn run(turn: &Turn, account: &mut Account) {
     let cluster = server(turn);
     let _watchdog = Watchdog::new(&cluster, turn.limit);
     let (mut client, writers) = prepare(&cluster, &deal, &mut random);
-    let queries = workload::queries(&mut client, deal.dims, 2);
+    let queries = deal.queries(&mut client, 2);
     let over = Arc::new(AtomicBool::new(false));
     let others = bystanders(&cluster, &over, &deal, &queries);
     // No ANALYZE: it and CREATE INDEX CONCURRENTLY wait for each other, whatever the index.

@@ -80,7 +80,7 @@ impl Pair {
             inserted.unwrap_or_else(|e| panic!("{}", describe(&e)));
         }
         deal.create(&mut client);
-        let queries = workload::queries(&mut client, deal.dims, 2);
+        let queries = deal.queries(&mut client, 2);
         let standby = primary.standby().unwrap_or_else(|e| panic!("{e:#}"));
         (Self { primary, standby, deal, queries }, writers)
     }
