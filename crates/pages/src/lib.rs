@@ -22,6 +22,8 @@ pub mod page;
 pub mod size;
 pub mod store;
 pub mod tid;
+#[cfg(test)]
+mod trials;
 
 pub use error::Error;
 pub use geometry::Geometry;

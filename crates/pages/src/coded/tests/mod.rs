@@ -13,8 +13,6 @@ mod rows;
 mod sizes;
 mod world;
 
-use std::collections::BTreeMap;
-
 use ann::codec::CodeKind;
 use ann::element::Element;
 use ann::factory::Refine;
@@ -27,7 +25,7 @@ use crate::tid::Tid;
 
 pub use world::World;
 
-pub type Model<E> = BTreeMap<Tid, Vec<E>>;
+pub use crate::trials::Model;
 
 pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 pub const REFINES: [Refine; 4] = Refine::ALL;

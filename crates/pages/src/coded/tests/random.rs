@@ -6,29 +6,10 @@ use ann::metric::Metric;
 use half::f16;
 
 use super::{Shape, World};
+use crate::trials;
 
 fn random_verbs<E: Element>(shape: Shape, seed: u64) {
-    let mut world = World::<E>::new(shape, seed);
-    world.verify();
-    for _ in 0..10 {
-        match world.rng.below(4) {
-            0 | 1 => {
-                for _ in 0..world.rng.below(100) {
-                    world.insert_random();
-                }
-            }
-            2 => {
-                let keep = u64::from(world.rng.below(10)) + 1;
-                world.vacuum(|tid| tid.to_u64() % 11 >= keep);
-            }
-            _ => {
-                // A range of tids, so that whole blocks die.
-                let first = world.rng.below(8);
-                world.vacuum(|tid| (first..first + 3).contains(&tid.blkno));
-            }
-        }
-        world.verify();
-    }
+    trials::random_verbs(&mut World::<E>::new(shape, seed), 10);
 }
 
 #[test]

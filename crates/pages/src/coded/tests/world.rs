@@ -31,6 +31,7 @@ use crate::mem::MemPages;
 use crate::meta::{CodeParams, Coded, Fit, Meta, MetaParams};
 use crate::store::Pages;
 use crate::tid::Tid;
+use crate::trials::{self, Trial};
 
 pub struct World<E: Element> {
     pub mem: MemPages,
@@ -187,18 +188,9 @@ impl<E: Element> World<E> {
 
     /// Deletes rows for which `is_dead`, checking that every row is asked about once.
     pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
-        let mut asked = Vec::new();
-        let stats = bulk_delete(&self.mem, &self.meta, |tid| {
-            asked.push(tid);
-            is_dead(tid)
-        })
-        .unwrap();
-        asked.sort_unstable();
-        assert_eq!(asked, self.model.keys().copied().collect::<Vec<_>>());
-        let before = self.model.len();
-        self.model.retain(|tid, _| !is_dead(*tid));
-        assert_eq!(stats.live, self.model.len() as u64);
-        assert_eq!(stats.removed, (before - self.model.len()) as u64);
+        let (mem, meta) = (&self.mem, &self.meta);
+        let bulk_delete = |asked: &mut dyn FnMut(Tid) -> bool| bulk_delete(mem, meta, asked);
+        let stats = trials::vacuum(&mut self.model, is_dead, |asked| bulk_delete(asked).unwrap());
         assert_eq!((stats.live + stats.free_slots) % LANES as u64, 0);
         stats
     }
@@ -286,6 +278,54 @@ impl<E: Element> World<E> {
         assert_eq!(seen.pages, self.n_pages());
         assert!(seen.free_slots >= lists.iter().map(|list| list.ndead).sum());
         assert_eq!(self.mem.n_writes(), n_writes);
+    }
+}
+
+impl<E: Element> Trial for World<E> {
+    type Element = E;
+
+    fn mem(&self) -> &MemPages {
+        &self.mem
+    }
+
+    fn model(&mut self) -> &mut Model<E> {
+        &mut self.model
+    }
+
+    fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    fn moved(&self, mem: MemPages, model: Model<E>) -> Self {
+        self.on(mem, model)
+    }
+
+    fn add(&mut self, n: usize) {
+        for _ in 0..n {
+            self.insert_random();
+        }
+    }
+
+    fn remove(&mut self, is_dead: &dyn Fn(Tid) -> bool) {
+        self.vacuum(is_dead);
+    }
+
+    fn found(&self) -> Vec<Tid> {
+        let (rows, _) = self.search(&vec![0.1; self.meta.dims], ALL);
+        rows.iter().map(|row| row.tid).collect()
+    }
+
+    fn damage(mem: &MemPages) -> Vec<Problem> {
+        damage(mem)
+    }
+
+    fn verify_leaky(&mut self) {
+        assert_eq!(damage(&self.mem), []);
+        self.verify_rows();
+    }
+
+    fn verify(&mut self) {
+        World::verify(self);
     }
 }
 

@@ -8,7 +8,7 @@ use ann::rng::Rng;
 use half::f16;
 
 use super::insert::put;
-use super::world::{damage, operator};
+use super::world::operator;
 use super::{ALL, Kind, Model, World, random_vector};
 use crate::coded::exact::ExactQuery;
 use crate::hnsw::Code;
@@ -18,27 +18,10 @@ use crate::hnsw::vacuum::bulk_delete;
 use crate::mem::seeds;
 use crate::store::Pages;
 use crate::tid::Tid;
+use crate::trials;
 
 fn random_verbs<E: Element>(kind: Kind, seed: u64) {
-    let mut world = World::<E>::new(kind, seed);
-    world.verify();
-    for _ in 0..10 {
-        match world.rng.below(4) {
-            0 | 1 => {
-                let n = world.rng.below(80) as usize;
-                world.grow(n);
-            }
-            2 => {
-                let keep = u64::from(world.rng.below(10)) + 1;
-                world.vacuum(|tid| tid.to_u64() % 11 >= keep);
-            }
-            _ => {
-                let first = world.rng.below(8);
-                world.vacuum(|tid| (first..first + 3).contains(&tid.blkno));
-            }
-        }
-        world.verify();
-    }
+    trials::random_verbs(&mut World::<E>::new(kind, seed), 10);
 }
 
 #[test]
@@ -76,46 +59,8 @@ fn rows_come_and_go() {
     assert!(loss <= 0.01, "{used:?}, fresh {fresh:?}");
 }
 
-/// What must be, and what may be, in the index while an operation runs.
-struct Step {
-    journal_end: usize,
-    before: Model<f32>,
-    after: Model<f32>,
-}
-
 fn crash_everywhere(kind: Kind, n_steps: usize) {
-    let mut world = World::<f32>::new(kind, kind.dims as u64);
-    world.mem.start_journal();
-    let mut steps = Vec::new();
-    for i in 0..n_steps {
-        let before = world.model.clone();
-        if i % 10 == 7 {
-            world.vacuum(|tid| tid.to_u64() % 4 == i as u64 / 10 % 4);
-        } else {
-            world.grow(1);
-        }
-        let after = world.model.clone();
-        steps.push(Step { journal_end: world.mem.journal_len(), before, after });
-    }
-    for n in 0..=world.mem.journal_len() {
-        let step = steps.iter().find(|step| n <= step.journal_end).unwrap();
-        let image = world.mem.crash_image(n);
-        assert_eq!(damage(&image), [], "after record {n}");
-        let mut all = step.before.clone();
-        all.extend(step.after.clone());
-        let crashed = world.on(image, all);
-        let (rows, _) = crashed.search(&vec![0.1; kind.dims], ALL);
-        let found: BTreeSet<Tid> = rows.iter().map(|row| row.tid).collect();
-        assert_eq!(found.len(), rows.len());
-        let sure = step.before.keys().filter(|tid| step.after.contains_key(tid));
-        assert!(sure.copied().all(|tid| found.contains(&tid)), "lost a row after record {n}");
-        let model = crashed.model.clone().into_iter().filter(|(t, _)| found.contains(t)).collect();
-        let mut world = world.on(crashed.mem, model);
-        world.grow(2);
-        world.vacuum(|tid| tid.to_u64() % 5 == 0);
-        world.grow(1);
-        world.verify();
-    }
+    trials::crash_everywhere(World::<f32>::new(kind, kind.dims as u64), n_steps);
 }
 
 #[test]

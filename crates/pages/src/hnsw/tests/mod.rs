@@ -9,8 +9,6 @@ mod sizes;
 mod vacuum;
 mod world;
 
-use std::collections::BTreeMap;
-
 use ann::element::Element;
 use ann::metric::Metric;
 use ann::rng::Rng;
@@ -22,7 +20,7 @@ use crate::tid::Tid;
 
 pub use world::World;
 
-pub type Model<E> = BTreeMap<Tid, Vec<E>>;
+pub use crate::trials::Model;
 
 pub const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
 

@@ -26,6 +26,7 @@ use crate::ivf::scan::Found;
 use crate::ivf::vacuum::VacuumStats;
 use crate::mem::MemPages;
 use crate::tid::Tid;
+use crate::trials::{self, Trial};
 
 pub struct World<E: Element> {
     pub mem: MemPages,
@@ -220,18 +221,9 @@ impl<E: Element> World<E> {
     /// Deletes rows for which `is_dead`, checking that every row is asked about once.
     pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
         let map = self.map();
-        let mut asked = Vec::new();
-        let stats = bulk_delete(&self.mem, &self.view(&map), |tid| {
-            asked.push(tid);
-            is_dead(tid)
-        })
-        .unwrap();
-        asked.sort_unstable();
-        assert_eq!(asked, self.model.keys().copied().collect::<Vec<_>>());
-        let before = self.model.len();
-        self.model.retain(|tid, _| !is_dead(*tid));
-        assert_eq!(stats.live, self.model.len() as u64);
-        assert_eq!(stats.removed, (before - self.model.len()) as u64);
+        let (mem, view) = (&self.mem, View { meta: &self.meta, grid: &self.grid, map: &map });
+        let bulk_delete = |asked: &mut dyn FnMut(Tid) -> bool| bulk_delete(mem, &view, asked);
+        let stats = trials::vacuum(&mut self.model, is_dead, |asked| bulk_delete(asked).unwrap());
         let n_writes = self.mem.n_writes();
         let seen = vacuum::stats(&self.mem, &self.view(&map)).unwrap();
         assert_eq!(seen, VacuumStats { removed: 0, ..stats });
@@ -343,6 +335,51 @@ impl<E: Element> World<E> {
         let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
         assert_eq!(found, self.expected(&query), "{:?}", self.kind);
         assert_eq!(scan.left_out(), 0);
+    }
+}
+
+impl<E: Element> Trial for World<E> {
+    type Element = E;
+
+    fn mem(&self) -> &MemPages {
+        &self.mem
+    }
+
+    fn model(&mut self) -> &mut Model<E> {
+        &mut self.model
+    }
+
+    fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    fn moved(&self, mem: MemPages, model: Model<E>) -> Self {
+        self.on(mem, model)
+    }
+
+    fn add(&mut self, n: usize) {
+        self.grow(n);
+    }
+
+    fn remove(&mut self, is_dead: &dyn Fn(Tid) -> bool) {
+        self.vacuum(is_dead);
+    }
+
+    fn found(&self) -> Vec<Tid> {
+        let (rows, _) = self.search(&vec![0.1; self.kind.dims], ALL);
+        rows.iter().map(|row| row.tid).collect()
+    }
+
+    fn damage(mem: &MemPages) -> Vec<Problem> {
+        damage(mem)
+    }
+
+    fn verify_leaky(&mut self) {
+        World::verify(self);
+    }
+
+    fn verify(&mut self) {
+        World::verify(self);
     }
 }
 

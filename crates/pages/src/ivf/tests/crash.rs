@@ -1,75 +1,24 @@
-//! A crash after every single record leaves a sound index that holds what was there, with or
-//! without the row in flight, and on which work goes on.
-
-use std::collections::BTreeSet;
+//! A crash after every single record.
 
 use ann::element::Element;
 use ann::metric::Metric;
 use half::f16;
 
-use super::{Model, World, damage};
-use crate::tid::Tid;
+use super::World;
+use crate::trials::crash_everywhere;
 
-/// What must be, and what may be, in the index while an operation runs.
-struct Step<E> {
-    journal_end: usize,
-    before: Model<E>,
-    after: Model<E>,
-}
-
-fn steps<E: Element>(world: &mut World<E>, n_steps: usize) -> Vec<Step<E>> {
-    world.mem.start_journal();
-    let mut steps = Vec::new();
-    for i in 0..n_steps {
-        let before = world.model.clone();
-        if i % 12 == 7 {
-            let first = world.rng.below(3);
-            world.vacuum(|tid| tid.blkno == first || tid.to_u64() % 7 == 0);
-        } else {
-            world.insert_random();
-        }
-        let after = world.model.clone();
-        steps.push(Step { journal_end: world.mem.journal_len(), before, after });
-    }
-    steps
-}
-
-fn crash_everywhere<E: Element>(metric: Metric, dims: usize, nlist: usize, n_rows: usize) {
-    let mut world = World::<E>::new(metric, dims, nlist, n_rows, dims as u64);
-    let steps = steps(&mut world, 30);
-    for n in 0..=world.mem.journal_len() {
-        let step = steps.iter().find(|step| n <= step.journal_end).unwrap();
-        let image = world.mem.crash_image(n);
-        assert_eq!(damage(&image), [], "after record {n}");
-        let mut all = step.before.clone();
-        all.extend(step.after.clone());
-        let crashed = world.on(image, all);
-        let (rows, _) = crashed.search(&vec![0.1; dims], super::ALL);
-        let found: BTreeSet<Tid> = rows.iter().map(|row| row.tid).collect();
-        assert_eq!(found.len(), rows.len());
-        let sure = step.before.keys().filter(|tid| step.after.contains_key(tid));
-        assert!(sure.copied().all(|tid| found.contains(&tid)), "lost a row after record {n}");
-        let model = crashed.model.clone().into_iter().filter(|(t, _)| found.contains(t)).collect();
-        let mut world = world.on(crashed.mem, model);
-        world.verify_rows();
-        // The free space map of a crash image offers every page: none in use may be taken.
-        world.insert_random();
-        world.insert_random();
-        world.vacuum(|tid| tid.to_u64() % 5 == 0);
-        world.insert_random();
-        assert_eq!(damage(&world.mem), []);
-        world.verify_rows();
-    }
+fn crash<E: Element>(metric: Metric, dims: usize, nlist: usize, n_rows: usize) {
+    crash_everywhere(World::<E>::new(metric, dims, nlist, n_rows, dims as u64), 30);
 }
 
 #[test]
 fn a_crash_after_any_record_loses_nothing() {
-    crash_everywhere::<f32>(Metric::L2, 100, 3, 60);
-    crash_everywhere::<f32>(Metric::InnerProduct, 2028, 2, 20);
-    crash_everywhere::<f32>(Metric::Cosine, 4000, 0, 10);
-    crash_everywhere::<f16>(Metric::Cosine, 1536, 3, 0);
-    crash_everywhere::<f32>(Metric::Cosine, 1536, 3, 10);
-    crash_everywhere::<f32>(Metric::L2, 9000, 2, 5);
+    crash::<f32>(Metric::L2, 100, 3, 60);
+    crash::<f32>(Metric::InnerProduct, 2028, 2, 20);
+    crash::<f32>(Metric::Cosine, 4000, 0, 10);
+    crash::<f16>(Metric::Cosine, 1536, 3, 0);
+    crash::<f32>(Metric::Cosine, 1536, 3, 10);
+    crash::<f32>(Metric::L2, 9000, 2, 5);
     // The chain grows by a LIST page.
-    crash_everywhere::<f32>(Metric::Cosine, 3, 0, 790);
+    crash::<f32>(Metric::Cosine, 3, 0, 790);
 }

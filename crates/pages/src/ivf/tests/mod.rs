@@ -9,8 +9,6 @@ mod modes;
 mod random;
 mod sizes;
 
-use std::collections::BTreeMap;
-
 use ann::coarse::Coarse;
 use ann::element::Element;
 use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product, norm_sqr};
@@ -29,8 +27,9 @@ use crate::mem::MemPages;
 use crate::meta::{Fit, Meta, MetaParams};
 use crate::model_name::ModelName;
 use crate::tid::Tid;
+use crate::trials::{self, Trial};
 
-pub type Model<E> = BTreeMap<Tid, Vec<E>>;
+pub use crate::trials::Model;
 
 /// An index and what must be in it.
 pub struct World<E: Element> {
@@ -146,19 +145,9 @@ impl<E: Element> World<E> {
 
     /// Deletes rows for which `is_dead`, checking that every row is asked about once.
     pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
-        let mut asked = Vec::new();
-        let stats = bulk_delete(&self.mem, &self.meta, |tid| {
-            asked.push(tid);
-            is_dead(tid)
-        })
-        .unwrap();
-        asked.sort_unstable();
-        assert_eq!(asked, self.model.keys().copied().collect::<Vec<_>>());
-        let before = self.model.len();
-        self.model.retain(|tid, _| !is_dead(*tid));
-        assert_eq!(stats.live, self.model.len() as u64);
-        assert_eq!(stats.removed, (before - self.model.len()) as u64);
-        stats
+        let (mem, meta) = (&self.mem, &self.meta);
+        let bulk_delete = |asked: &mut dyn FnMut(Tid) -> bool| bulk_delete(mem, meta, asked);
+        trials::vacuum(&mut self.model, is_dead, |asked| bulk_delete(asked).unwrap())
     }
 
     pub fn search(&self, query: &[f32], params: SearchParams) -> (Vec<Found>, Scan<Probe<E>>) {
@@ -210,6 +199,54 @@ fn assign<E: Element>(coarse: &Coarse<'_>, vector: &[E]) -> (u32, f32) {
 
 pub fn tid_no(i: u64) -> Tid {
     Tid::new((i / 50) as u32, (i % 50 + 1) as u16)
+}
+
+impl<E: Element> Trial for World<E> {
+    type Element = E;
+
+    fn mem(&self) -> &MemPages {
+        &self.mem
+    }
+
+    fn model(&mut self) -> &mut Model<E> {
+        &mut self.model
+    }
+
+    fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    fn moved(&self, mem: MemPages, model: Model<E>) -> Self {
+        self.on(mem, model)
+    }
+
+    fn add(&mut self, n: usize) {
+        for _ in 0..n {
+            self.insert_random();
+        }
+    }
+
+    fn remove(&mut self, is_dead: &dyn Fn(Tid) -> bool) {
+        self.vacuum(is_dead);
+    }
+
+    fn found(&self) -> Vec<Tid> {
+        let (rows, _) = self.search(&vec![0.1; self.meta.dims], ALL);
+        rows.iter().map(|row| row.tid).collect()
+    }
+
+    fn damage(mem: &MemPages) -> Vec<Problem> {
+        damage(mem)
+    }
+
+    fn verify_leaky(&mut self) {
+        assert_eq!(damage(&self.mem), []);
+        self.verify_rows();
+    }
+
+    fn verify(&mut self) {
+        World::verify(self);
+    }
 }
 
 /// Problems other than leaked pages.

@@ -6,29 +6,11 @@ use half::f16;
 
 use super::World;
 use crate::ivf::vacuum::stats;
+use crate::trials;
 
 fn random_verbs<E: Element>(metric: Metric, dims: usize, nlist: usize, seed: u64) {
     let mut world = World::<E>::new(metric, dims, nlist, 200, seed);
-    world.verify();
-    for _ in 0..12 {
-        match world.rng.below(4) {
-            0 | 1 => {
-                for _ in 0..world.rng.below(100) {
-                    world.insert_random();
-                }
-            }
-            2 => {
-                let keep = u64::from(world.rng.below(10)) + 1;
-                world.vacuum(|tid| tid.to_u64() % 11 >= keep);
-            }
-            _ => {
-                // A range of tids, so that whole blocks die.
-                let first = world.rng.below(8);
-                world.vacuum(|tid| (first..first + 3).contains(&tid.blkno));
-            }
-        }
-        world.verify();
-    }
+    trials::random_verbs(&mut world, 12);
     let pages = crate::store::Pages::n_blocks(&world.mem).unwrap();
     let seen = stats(&world.mem, &world.meta).unwrap();
     assert_eq!((seen.live, seen.pages), (world.model.len() as u64, pages));
