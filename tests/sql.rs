@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use checks::{Database, Followed};
+use checks::{Database, Followed, watch};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -31,6 +31,7 @@ fn main() {
     let args = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let conclusion = libtest_mimic::run(&args, trials.collect());
     standby.assert_replayed();
+    watch::assert_calm(checks::shared());
     conclusion.exit();
 }
 

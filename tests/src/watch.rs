@@ -32,9 +32,12 @@ impl Watchdog {
     }
 }
 
-/// Fails if the log tells of a panic of the server or of ours, or of a failed assertion.
+/// Fails if the log tells of a panic of the server or of ours, or of a failed assertion, or if valgrind is looking on and has seen
+/// an access to memory out of place.
 pub fn assert_calm(cluster: &Cluster) {
     assert_log_without(cluster, &["PANIC:", "TRAP:", "panicked at", "Assertion failed"]);
+    let faults = cluster.memory_faults().unwrap_or_else(|e| panic!("{e:#}"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Fails if, beyond that, any server process died.

@@ -2,6 +2,7 @@
 //! socket only, belongs to an ordinary account ([`crate::account`]) and is gone when its owner is.
 
 mod guardian;
+mod memcheck;
 mod process;
 mod standby;
 #[cfg(test)]
@@ -230,7 +231,7 @@ impl Cluster {
         }
         let log = fs::File::options().create(true).append(true).open(self.log_path())?;
         self.account.own(&self.log_path())?;
-        let mut postgres = self.tool("postgres");
+        let mut postgres = self.server_command();
         postgres.arg("-D").arg(self.data_dir());
         postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         if self.detached {
@@ -350,10 +351,29 @@ impl Cluster {
 
     /// A program of this PostgreSQL, run as the account of the server.
     pub fn tool(&self, name: &str) -> Command {
-        let mut command = Command::new(self.pg.program(name));
+        self.prepared(Command::new(self.pg.program(name)))
+    }
+
+    fn prepared(&self, mut command: Command) -> Command {
         command.envs(self.pg.libraries.as_ref().map(|dir| ("LD_LIBRARY_PATH", dir)));
         self.account.apply(&mut command);
         command
+    }
+
+    fn server_command(&self) -> Command {
+        if !memcheck::is_wanted() {
+            return self.tool("postgres");
+        }
+        let mut command = self.prepared(memcheck::command(&self.dir));
+        command.arg(self.pg.program("postgres"));
+        command
+    }
+
+    /// Accesses to memory out of place that valgrind has seen below the extension's functions, if the server runs under it.
+    pub fn memory_faults(&self) -> Result<Vec<String>> {
+        let library = crate::install::library_path(&self.pg);
+        let name = library.file_name().unwrap_or_default().to_string_lossy();
+        memcheck::faults(&self.dir, &format!("/{name}<"))
     }
 
     /// The PostgreSQL this cluster runs on.

@@ -6,6 +6,7 @@
 //! a server of one. [`python`] is for what the tests take from PyPI.
 
 pub mod account;
+pub mod asan;
 pub mod bench;
 pub mod build;
 pub mod cluster;

@@ -48,6 +48,8 @@ enum Task {
     Fuzz(xtask::fuzz::Options),
     /// Run the unsafe code of the pure crates under Miri, an interpreter that sees what memory it touches
     Miri,
+    /// Run the tests of the pure crates with AddressSanitizer, on the instruction sets of this machine
+    Asan,
     /// Build the extension and install it into a PostgreSQL
     Install {
         /// The pg_config of that PostgreSQL [default: the newest that is complete]
@@ -97,6 +99,10 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Miri => {
             xtask::miri::main()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Asan => {
+            xtask::asan::main()?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Install { pg_config, debug } => {

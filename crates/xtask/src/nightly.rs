@@ -1,4 +1,4 @@
-//! The nightly compiler, for what no other can: fuzz targets and Miri. Whatever lacks is installed.
+//! The nightly compiler, for what no other can: fuzz targets, Miri and AddressSanitizer. Whatever lacks is installed.
 
 use std::process::Command;
 
@@ -23,6 +23,17 @@ pub fn cargo() -> Command {
     let mut command = program("rustup");
     command.args(["run", TOOLCHAIN, "cargo"]);
     command
+}
+
+/// The machine, as that compiler names it.
+pub fn host() -> Result<String> {
+    let mut rustc = program("rustup");
+    rustc.args(["run", TOOLCHAIN, "rustc", "--print", "host-tuple"]);
+    let out = rustc.output().context("could not run rustup")?;
+    if !out.status.success() {
+        bail!("{rustc:?} failed");
+    }
+    Ok(String::from_utf8(out.stdout)?.trim().to_owned())
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -167,11 +167,12 @@ unsafe fn nearest_avx512(
 mod tests {
     use super::Short;
     use crate::kernels::isa::Isa;
-    use crate::kernels::tests::{fma, is_fused, sample};
+    use crate::kernels::tests::{few, fma, is_fused, sample};
 
     #[test]
     fn the_nearest_on_every_set() {
-        for (dims, k) in [1, 2, 7, 16].into_iter().flat_map(|d| [2, 16, 254].map(|k| (d, k))) {
+        let (parts, sizes) = (few(&[1, 2, 7, 16], &[1, 7]), few(&[2, 16, 254], &[2, 16]));
+        for (dims, k) in parts.iter().flat_map(|d| sizes.iter().map(|k| (*d, *k))) {
             let (centroids, mut bias) = (sample(k * dims, 3), sample(k, 4));
             bias[k - 1] = f32::INFINITY;
             for set in Isa::available() {

@@ -210,7 +210,7 @@ fn prefetch_takes_any_slice() {
 #[test]
 fn tiles_agree_on_every_set() {
     use super::tile::{Best, PANEL, Tile};
-    for dims in [1, 5, 33] {
+    for dims in few(&[1, 5, 33], &[1, 5]) {
         let (n_points, n_panels) = (12, 8);
         let panels = sample(n_panels * PANEL * dims, 4);
         let points = sample(n_points * dims, 5);
