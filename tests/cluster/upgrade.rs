@@ -5,12 +5,16 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use checks::agreement::Indexed;
+use checks::catalogue::Deal;
 use checks::kinds::{EACH, Kind};
 use checks::watch::assert_never_crashed;
 use checks::{Database, create_database, describe, shared, workload};
 use postgres::Client;
+use xtask::build::Flavor;
 use xtask::cluster::{Cluster, Shutdown};
 use xtask::install::VERSION;
+use xtask::pg::PgConfig;
+use xtask::servers;
 
 /// Where block 0 of every index has its format version: behind the server's header of a page and a magic number.
 const VERSION_AT: u64 = 24 + 4;
@@ -81,49 +85,89 @@ fn an_update_of_the_extension() {
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
 }
 
-/// pg_upgrade, here to the same version: it restores the schema without a row, then puts the old files in place.
+/// pg_upgrade restores the schema without a row, then puts the old files in place. From the same version, or from that of
+/// `PGFAISS_UPGRADE_FROM`; `PGFAISS_ROUNDS=20` has every method with every code.
 #[test]
 fn an_upgrade_of_the_server() {
-    let mut old = checks::cluster().start().unwrap();
+    let deals: Vec<Deal> = (0..checks::rounds(1))
+        .map(|seed| Deal::new(seed, &format!("dealt_{seed}"), Kind::DIMS))
+        .collect();
+    let dealt = deals.iter().flat_map(|deal| &deal.kinds).map(|kind| kind.indexed.clone());
+    let mut indexed: Vec<Indexed> = EACH.iter().map(Kind::indexed).chain(dealt).collect();
+    // Of a model.
+    indexed.push(Indexed { is_coded: true, ..Indexed::l2("m") });
+    let mut old = Cluster::builder(&older()).start().unwrap();
     create_database(&old, "upgraded");
     let mut client = old.connect("upgraded").unwrap();
-    workload::install(&mut client);
-    let queries = workload::queries(&mut client, Kind::DIMS, 2);
+    let queries = fill(&mut client, &deals);
+    let answers = |client: &mut Client| -> Vec<_> {
+        indexed.iter().map(|index| index.answers(client, &queries[0])).collect()
+    };
+    let before = answers(&mut client);
+    let mut new = checks::cluster().start().unwrap();
+    upgrade(&mut old, &mut new);
+    client = new.connect("upgraded").unwrap();
+    assert!(answers(&mut client) == before);
+    for _ in 0..2 {
+        for index in &indexed {
+            index.assert_sound(&mut client);
+            index.assert_exact(&mut client, &queries);
+        }
+        run(&mut client, "INSERT INTO m SELECT id + 5000, v FROM m LIMIT 200");
+        run(&mut client, "INSERT INTO u SELECT * FROM m");
+        run(&mut client, "REINDEX DATABASE upgraded");
+    }
+    println!("{} to {}: {} indexes", old.pg().version, new.pg().version, indexed.len());
+    assert_never_crashed(&new);
+}
+
+/// The PostgreSQL to upgrade from.
+fn older() -> PgConfig {
+    let Some(program) = std::env::var_os("PGFAISS_UPGRADE_FROM") else {
+        return checks::release().clone();
+    };
+    PgConfig::locate(Some(program.as_ref()))
+        .and_then(|pg| servers::with_extension(&pg, Flavor::Release))
+        .unwrap_or_else(|e| panic!("{e:#}"))
+}
+
+/// The tables and their indexes; queries to ask of them.
+fn fill(client: &mut Client, deals: &[Deal]) -> Vec<String> {
+    workload::install(client);
     for kind in EACH {
-        kind.create_table(&mut client, 1000);
-        run(&mut client, &kind.create_index(""));
+        kind.create_table(client, 1000);
+        run(client, &kind.create_index(""));
+    }
+    for deal in deals {
+        let (table, column) = (&deal.table, deal.column());
+        run(client, &format!("CREATE TABLE {table} (id bigint, v {column})"));
+        run(client, &format!("INSERT INTO {table} SELECT id, v::{column} FROM ivf"));
+        deal.create(client);
     }
     run(
-        &mut client,
+        client,
         "SELECT faiss.train('kept', 'ivf', 'v', 'IVF8,SQ8');
          CREATE TABLE m AS SELECT * FROM ivf;
          CREATE INDEX m_v ON m USING faissivf (v) WITH (model = kept);
          CREATE UNLOGGED TABLE u (LIKE m INCLUDING INDEXES)",
     );
-    let mut new = checks::cluster().start().unwrap();
+    workload::queries(client, Kind::DIMS, 2)
+}
+
+/// Leaves the new server running with what the old one had.
+fn upgrade(old: &mut Cluster, new: &mut Cluster) {
     old.stop(Shutdown::Fast).unwrap();
     new.stop(Shutdown::Fast).unwrap();
-    let mut upgrade = old.tool("pg_upgrade");
-    let bin = &old.pg().bindir;
-    upgrade.arg("-b").arg(bin).arg("-B").arg(bin).arg("-U").arg(&old.account().name);
+    let mut upgrade = new.tool("pg_upgrade");
+    upgrade.arg("-b").arg(&old.pg().bindir).arg("-B").arg(&new.pg().bindir);
     upgrade.arg("-d").arg(old.data_dir()).arg("-D").arg(new.data_dir());
-    upgrade.arg("-s").arg(new.socket_dir()).current_dir(new.dir());
-    let out = upgrade.output().unwrap();
+    upgrade.arg("-U").arg(&old.account().name).arg("-s").arg(new.socket_dir());
+    // It runs programs of both.
+    let libraries = [&*old, new].into_iter().filter_map(|c| c.pg().libraries.as_ref());
+    upgrade.env("LD_LIBRARY_PATH", std::env::join_paths(libraries).unwrap());
+    let out = upgrade.current_dir(new.dir()).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     new.start().unwrap();
-    client = new.connect("upgraded").unwrap();
-    let of_model = Indexed { is_coded: true, ..Indexed::l2("m") };
-    for _ in 0..2 {
-        for kind in EACH {
-            kind.assert_fine(&mut client, &queries);
-        }
-        of_model.assert_sound(&mut client);
-        of_model.assert_exact(&mut client, &queries);
-        run(&mut client, "INSERT INTO m SELECT id + 5000, v FROM m LIMIT 200");
-        run(&mut client, "INSERT INTO u SELECT * FROM m");
-        run(&mut client, "REINDEX DATABASE upgraded");
-    }
-    assert_never_crashed(&new);
 }
 
 /// pg_upgrade carries pages over as they are. Those of a format that this version does not read are refused, whatever is

@@ -14,6 +14,7 @@ SELECT DISTINCT h FROM t ORDER BY h;
 CREATE INDEX t_v ON t (v);
 CREATE INDEX t_h ON t (h);
 SET enable_seqscan = off;
+SET enable_bitmapscan = off;
 EXPLAIN (COSTS OFF) SELECT v FROM t WHERE v = '[1,2]';
 SELECT v FROM t WHERE v = '[1,2]';
 SELECT h FROM t WHERE h >= '[1,1,1]' ORDER BY h;

@@ -109,7 +109,7 @@ COMMIT;
 CREATE FUNCTION found(q vector, k int, filter int) RETURNS TABLE (n_found bigint, ascending boolean) LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE format($q$
-        SELECT count(*), bool_and(d >= before) FROM (SELECT d, lag(d, 1, 0::float8) OVER () AS before FROM
+        SELECT count(*), coalesce(bool_and(d >= before), true) FROM (SELECT d, lag(d, 1, 0::float8) OVER () AS before FROM
             (SELECT v <-> %1$L AS d FROM t WHERE n < %2$s ORDER BY v <-> %1$L LIMIT %3$s) a) b
         $q$, q, filter, k);
 END $$;
@@ -165,8 +165,14 @@ EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <#> :'e' LIMIT 10;
 EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <=> :'e' LIMIT 10;
 EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <-> :'e' LIMIT 10;
 EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <+> :'e' LIMIT 10;
--- EXPLAIN (SETTINGS) shows what was set, the statistics what was scanned.
+-- EXPLAIN (SETTINGS) shows what was set, the statistics what was scanned, once the session that did has ended.
 SET faiss.nprobe = 20;
 EXPLAIN (COSTS OFF, SETTINGS) SELECT id FROM t ORDER BY v <-> :'e' LIMIT 10;
-SELECT pg_stat_force_next_flush();
+\c
+DO $$ BEGIN
+    FOR i IN 1..1000 LOOP
+        EXIT WHEN (SELECT idx_scan > 0 FROM pg_stat_user_indexes WHERE indexrelname = 't_v');
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+    END LOOP;
+END $$;
 SELECT idx_scan > 0 AS scans, idx_tup_read > 0 AS read FROM pg_stat_user_indexes WHERE indexrelname = 't_v';

@@ -14,12 +14,6 @@ SET faiss.iterative_scan = on;
 SET faiss.max_scan_tuples = 0;
 SET faiss.build_threads = -1;
 SET faiss.build_threads = 1025;
--- Misspelt, or of a version to come.
-SET faiss.probes = 3;
-SET LOCAL faiss.nprobes = 3;
-ALTER DATABASE "25_settings" SET faiss.probes = 3;
--- The prefix is the extension's alone.
-SELECT current_setting('faiss.probes', true) IS NULL;
 -- nprobe: an explicit SET wins over the index's own option, which wins over the default. An index built on as many rows
 -- as lists has one of them in each; with 39 more near each of them, the rows that come out tell the lists probed.
 SET faiss.iterative_scan = off;

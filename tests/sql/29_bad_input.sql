@@ -111,8 +111,7 @@ SELECT r.* FROM unnest(ARRAY[
     $$SET faiss.k_factor = 1025$$,
     $$SET faiss.iterative_scan = maybe$$,
     $$SET faiss.max_scan_tuples = 0$$,
-    $$SET faiss.build_threads = 1025$$,
-    $$SET faiss.probes = 10$$]) s, refuse(s) r;
+    $$SET faiss.build_threads = 1025$$]) s, refuse(s) r;
 -- Columns and operator classes.
 SELECT r.* FROM unnest(ARRAY[
     $$CREATE INDEX ON t USING faissivf (free)$$,

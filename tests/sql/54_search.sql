@@ -1,8 +1,8 @@
 -- Many queries at once: the rows, places and distances that each query's own scan gives.
+CREATE SEQUENCE drawn;
 CREATE FUNCTION near(center int, spread float8) RETURNS vector LANGUAGE sql VOLATILE AS $$
-    SELECT array_agg((sin(center * 7 + j * j) * 2 + (random() - 0.5) * spread)::real ORDER BY j)::vector FROM generate_series(1, 12) j $$;
+    SELECT array_agg((sin(center * 7 + j * j) * 2 + hashint8(nextval('drawn')) / 4294967296.0 * spread)::real ORDER BY j)::vector FROM generate_series(1, 12) j $$;
 CREATE TABLE t (id int PRIMARY KEY, n int, v vector(12), h halfvec(12) GENERATED ALWAYS AS (v) STORED) WITH (fillfactor = 60, autovacuum_enabled = off);
-SELECT setseed(0.5);
 INSERT INTO t SELECT i, 0, near(i % 30, 2) FROM generate_series(1, 1500) i;
 CREATE TABLE question (no serial, v vector(12));
 INSERT INTO question (v) SELECT v FROM t WHERE id % 100 = 7;
