@@ -1,7 +1,7 @@
 //! Golden SQL stories: each `sql/NAME.sql` is typed into psql, in a database of its own, and what
 //! psql shows must be `sql/NAME.out`. `UPDATE_EXPECT=1` writes the answers instead of comparing.
 //! What several stories begin with is in `sql/include`, for `\i include/NAME.sql`.
-//! Where a major version of PostgreSQL answers differently, `NAME.pg17.out` is taken on that one.
+//! Where a major version of PostgreSQL answers differently, `NAME.pg14.out` is taken on that one.
 
 use std::fs;
 use std::io::Read;

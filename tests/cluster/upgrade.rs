@@ -104,7 +104,8 @@ fn an_upgrade_of_the_server() {
         indexed.iter().map(|index| index.answers(client, &queries[0])).collect()
     };
     let before = answers(&mut client);
-    let mut new = checks::cluster().start().unwrap();
+    let evidence = xtask::build::target_dir().join("upgrade");
+    let mut new = checks::cluster().evidence(&evidence).start().unwrap();
     upgrade(&mut old, &mut new);
     client = new.connect("upgraded").unwrap();
     assert!(answers(&mut client) == before);
