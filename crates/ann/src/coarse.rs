@@ -40,14 +40,22 @@ impl Coarse<'_> {
     }
 
     pub(crate) fn block_distances(&self, x: &[f32], rows: &[f32], out: &mut [f32]) {
-        let kernel =
-            if self.metric.is_spherical() { RowKernel::dot() } else { RowKernel::l2_sqr() };
+        let kernel = self.kernel();
         if rows.len() > CACHED {
             let next: &[u8] = bytemuck::cast_slice(rows.get(AHEAD..).unwrap_or_default());
             kernel.distances_ahead(x, rows, out, next.as_ptr_range());
         } else {
             kernel.distances(x, rows, out);
         }
+        self.turn(out);
+    }
+
+    fn kernel(&self) -> RowKernel<f32> {
+        if self.metric.is_spherical() { RowKernel::dot() } else { RowKernel::l2_sqr() }
+    }
+
+    /// Makes distances of what the kernel computed.
+    fn turn(&self, out: &mut [f32]) {
         if self.metric.is_spherical() {
             for distance in out {
                 *distance = -*distance;
@@ -90,10 +98,18 @@ impl Coarse<'_> {
         out.resize(nlist * queries.len(), f32::INFINITY);
         let some = (BATCH_BYTES / (self.dims * size_of::<f32>()).max(1)).max(1);
         let blocks = self.centroids.chunks(some.saturating_mul(self.dims).max(1));
+        let (fours, others) = queries.as_chunks::<4>();
         for (first, rows) in (0..).step_by(some).zip(blocks) {
-            for (q, out) in queries.iter().zip(out.chunks_mut(nlist.max(1))) {
-                let end = nlist.min(first + some);
-                self.block_distances(q, rows, &mut out[first..end]);
+            let end = nlist.min(first + some);
+            let mut rest = out.chunks_mut(nlist.max(1)).map(|out| &mut out[first..end]);
+            for four in fours {
+                let mut out = std::array::from_fn(|_| rest.next().unwrap_or_default());
+                let each = out.each_mut().map(|out| &mut **out);
+                self.kernel().distances_of_four(*four, rows, each);
+                out.into_iter().for_each(|out| self.turn(out));
+            }
+            for (q, out) in others.iter().zip(rest) {
+                self.block_distances(q, rows, out);
             }
         }
     }

@@ -96,6 +96,83 @@ pub unsafe fn distances<S: Lanes16, O: Op, E: Load>(query: &[f32], rows: &[E], o
     }
 }
 
+/// Registers that two rows of [`distances_of_four`] take: eight sums, the rows and a query.
+const TWO_ROWS: usize = 11;
+
+/// `out[q][r]` = the canonical sum of query q and row r. A row is loaded once for all four.
+///
+/// # Safety
+/// As for [`Lanes16`].
+#[inline(always)]
+pub unsafe fn distances_of_four<S: Lanes16, O: Op, E: Load>(
+    queries: [&[f32]; 4],
+    rows: &[E],
+    out: [&mut [f32]; 4],
+) {
+    let d = queries.iter().map(|query| query.len()).min().unwrap_or(0);
+    let room = out.iter().map(|out| out.len()).min().unwrap_or(0);
+    let n = room.min(rows.len().checked_div(d).unwrap_or(0));
+    let queries = queries.map(|query| query.as_ptr());
+    let out = out.map(|out| out.as_mut_ptr());
+    let mut r = 0;
+    // SAFETY: every row r < n ends at or before `rows.len()`, every query has d elements and every out room for n; the rest
+    // is Lanes16's contract.
+    unsafe {
+        while S::REGISTERS >= TWO_ROWS && r + 2 <= n {
+            four::<S, O, E, 2>(queries, d, rows.as_ptr().add(r * d), out.map(|out| out.add(r)));
+            r += 2;
+        }
+        while r < n {
+            four::<S, O, E, 1>(queries, d, rows.as_ptr().add(r * d), out.map(|out| out.add(r)));
+            r += 1;
+        }
+    }
+}
+
+/// R rows against four queries.
+///
+/// # Safety
+/// As for [`Lanes16`]; `rows` points to R rows of `d` elements, each query to `d`, each out to room for R.
+#[inline(always)]
+unsafe fn four<S: Lanes16, O: Op, E: Load, const R: usize>(
+    queries: [*const f32; 4],
+    d: usize,
+    rows: *const E,
+    out: [*mut f32; 4],
+) {
+    let (n_chunks, n_tail) = (d / 16, d % 16);
+    // SAFETY: offsets stay below what the caller vouches for; the rest is Lanes16's contract.
+    unsafe {
+        let mut sums = [[S::zero(); 4]; R];
+        for i in 0..n_chunks {
+            let row = |r: usize| E::load(&*rows.add(r * d + i * 16).cast::<[E; 16]>());
+            let x: [S; R] = std::array::from_fn(row);
+            for (q, query) in queries.iter().enumerate() {
+                let q_lanes = S::load(&*query.add(i * 16).cast::<[f32; 16]>());
+                for (row, x) in sums.iter_mut().zip(x) {
+                    row[q] = O::step(row[q], q_lanes, x);
+                }
+            }
+        }
+        if n_tail > 0 {
+            let at = n_chunks * 16;
+            for (r, row) in sums.iter_mut().enumerate() {
+                let tail = std::slice::from_raw_parts(rows.add(r * d + at), n_tail);
+                let x: S = E::load_head(tail);
+                for (sum, query) in row.iter_mut().zip(queries) {
+                    let q_lanes = S::load_head(std::slice::from_raw_parts(query.add(at), n_tail));
+                    *sum = O::step(*sum, q_lanes, x).head_or(n_tail, *sum);
+                }
+            }
+        }
+        for (r, row) in sums.into_iter().enumerate() {
+            for (sum, out) in S::reduce4(row).into_iter().zip(out) {
+                *out.add(r) = sum;
+            }
+        }
+    }
+}
+
 /// Adds a slice of each row to its sixteen sums.
 ///
 /// # Safety

@@ -108,6 +108,8 @@ macro_rules! per_isa {
 
 per_isa!(body::pair<O: Op, A: Load, B: Load>(a: &[A], b: &[B]) -> f32);
 per_isa!(body::distances<O: Op, E: Load>(query: &[f32], rows: &[E], out: &mut [f32]));
+per_isa!(body::distances_of_four<O: Op, E: Load>(
+    queries: [&[f32]; 4], rows: &[E], out: [&mut [f32]; 4]));
 per_isa!(body::accumulate<O: Op, E: Load>(query: &[f32], rows: &[E], acc: &mut [Lanes]));
 per_isa!(body::reduce<>(acc: &[Lanes], out: &mut [f32]));
 

@@ -9,6 +9,8 @@ use half::slice::HalfFloatSliceExt;
 /// Every method may use the instructions of the implementing type's set: the caller has checked that
 /// the CPU has them (`Isa::detect`), and is itself compiled for them or inlined into what is.
 pub unsafe trait Lanes16: Copy {
+    /// How many values the registers hold.
+    const REGISTERS: usize;
     unsafe fn zero() -> Self;
     unsafe fn splat(x: f32) -> Self;
     unsafe fn load(x: &[f32; 16]) -> Self;
@@ -105,6 +107,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 
 // SAFETY: uses no instruction beyond the target's baseline.
 unsafe impl Lanes16 for Plain {
+    const REGISTERS: usize = 4;
     #[inline(always)]
     unsafe fn zero() -> Self {
         Plain([0.0; 16])

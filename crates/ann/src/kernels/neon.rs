@@ -49,6 +49,7 @@ impl Neon {
 
 // SAFETY: uses NEON, which is in the baseline of aarch64.
 unsafe impl Lanes16 for Neon {
+    const REGISTERS: usize = 8;
     #[inline]
     #[target_feature(enable = "neon")]
     unsafe fn zero() -> Self {

@@ -11,10 +11,13 @@ use crate::element::Element;
 #[repr(align(64))]
 pub struct Lanes(pub [f32; 16]);
 
+type OfFour<E> = unsafe fn([&[f32]; 4], &[E], [&mut [f32]; 4]);
+
 /// A kernel over contiguous rows, chosen once for this CPU: no dispatch per vector.
 pub struct RowKernel<E: Element> {
-    // Sound to call: both were picked for a set that this CPU has.
+    // Sound to call: all were picked for a set that this CPU has.
     distances: unsafe fn(&[f32], &[E], &mut [f32]),
+    distances_of_four: OfFour<E>,
     accumulate: unsafe fn(&[f32], &[E], &mut [Lanes]),
 }
 
@@ -30,6 +33,7 @@ impl<E: Element> RowKernel<E> {
     fn on<O: Op>(isa: Isa) -> Self {
         RowKernel {
             distances: isa::distances::pick::<O, E>(isa),
+            distances_of_four: isa::distances_of_four::pick::<O, E>(isa),
             accumulate: isa::accumulate::pick::<O, E>(isa),
         }
     }
@@ -59,7 +63,16 @@ impl<E: Element> RowKernel<E> {
         unsafe { (self.distances)(query, rows, out) }
     }
 
-    /// The same over slices of vectors: adds this slice's products to `acc[r]`. Every slice of a vector but its
+    /// The same of four queries of one length, bit for bit: `out[q][r]` belongs to query q. Every row is loaded once.
+    #[inline]
+    pub fn distances_of_four(&self, queries: [&[f32]; 4], rows: &[E], out: [&mut [f32]; 4]) {
+        debug_assert!(queries.iter().all(|query| query.len() == queries[0].len()));
+        debug_assert!(out.iter().all(|out| rows.len() == out.len() * queries[0].len()));
+        // SAFETY: picked for a set that this CPU has.
+        unsafe { (self.distances_of_four)(queries, rows, out) }
+    }
+
+    /// The distances over slices of vectors: adds this slice's products to `acc[r]`. Every slice of a vector but its
     /// last has a multiple of sixteen elements; then the sums are those of the whole vector.
     #[inline]
     pub fn accumulate(&self, query: &[f32], rows: &[E], acc: &mut [Lanes]) {

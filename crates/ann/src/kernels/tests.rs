@@ -117,7 +117,27 @@ fn check_rows<O: Op, E: Element>() {
                 assert_eq!(got.to_bits(), pair.to_bits(), "{set:?} d={d} row {r}");
             }
             check_sliced::<O, E>(set, &query, &rows, &out);
+            check_four::<O, E>(set, &query, &rows, n);
         }
+    }
+}
+
+/// Four queries at once have what each has alone.
+fn check_four<O: Op, E: Element>(set: Isa, query: &[f32], rows: &[E], n: usize) {
+    let queries = [1.0, -1.0, 0.5, 3.0].map(|by| query.iter().map(|x| x * by).collect::<Vec<_>>());
+    let mut four = [0; 4].map(|_| vec![f32::NAN; n]);
+    let mut out = four.each_mut().map(Vec::as_mut_slice);
+    // SAFETY: the set is available.
+    unsafe {
+        let kernel = isa::distances_of_four::pick::<O, E>(set);
+        kernel(queries.each_ref().map(Vec::as_slice), rows, out.each_mut().map(|out| &mut **out));
+    }
+    for (query, got) in queries.iter().zip(four) {
+        let mut alone = vec![f32::NAN; n];
+        // SAFETY: the set is available.
+        unsafe { isa::distances::pick::<O, E>(set)(query, rows, &mut alone) };
+        let bits = |sums: &[f32]| sums.iter().map(|sum| sum.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&got), bits(&alone), "{set:?} d={}", query.len());
     }
 }
 

@@ -50,6 +50,7 @@ impl Avx2 {
 
 // SAFETY: uses AVX2, FMA and F16C, which `Isa::Avx2` and `Isa::Avx512` are chosen by.
 unsafe impl Lanes16 for Avx2 {
+    const REGISTERS: usize = 8;
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn zero() -> Self {
@@ -192,6 +193,7 @@ impl Avx512 {
 
 // SAFETY: uses AVX-512 F, BW, VL, DQ, which `Isa::Avx512` is chosen by.
 unsafe impl Lanes16 for Avx512 {
+    const REGISTERS: usize = 32;
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
     unsafe fn zero() -> Self {

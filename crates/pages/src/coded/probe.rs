@@ -13,7 +13,7 @@ use crate::coded::part::{self, Blocks};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Piece, Shelves, packed_run, pieces};
 use crate::error::Error;
-use crate::ivf::lists::{Lists, Probed, Seen, View, offer};
+use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, offer};
 use crate::meta::{Coded, META_BLKNO};
 use crate::page::Blkno;
 use crate::store::Pages;
@@ -63,6 +63,7 @@ struct Block {
 
 impl Lists for CodedProbe {
     type Part = Blocks;
+    const TOGETHER: usize = 1;
 
     fn new() -> Self {
         let block = Block {
@@ -152,12 +153,14 @@ impl Lists for CodedProbe {
         part.bytes()
     }
 
-    fn scan_part(&mut self, view: &View<'_>, list: Probed, part: &Blocks, top: &mut TopK) -> u64 {
-        let Ok((coded, mut list_scan)) = self.enter(view, list, None, top) else { return 0 };
-        for (units, at) in part.iter(&coded.layout) {
-            list_scan.whole(units, at);
+    fn scan_part(view: &View<'_>, part: &Blocks, visitors: &mut [Visitor<'_, Self>]) {
+        for Visitor { probe, list, top, visited } in visitors {
+            let Ok((coded, mut list_scan)) = probe.enter(view, *list, None, top) else { continue };
+            for (units, at) in part.iter(&coded.layout) {
+                list_scan.whole(units, at);
+            }
+            **visited += part.live(&coded.layout);
         }
-        part.live(&coded.layout)
     }
 }
 

@@ -40,10 +40,24 @@ pub struct Seen {
     pub before: u64,
 }
 
+/// A query that is to see a part of a list, and what it keeps of it.
+pub struct Visitor<'s, L> {
+    /// The query.
+    pub probe: &'s mut L,
+    /// The list, as the query probes it.
+    pub list: Probed,
+    /// Its hits.
+    pub top: &'s mut TopK,
+    /// Tuples it has visited.
+    pub visited: &'s mut u64,
+}
+
 /// How the lists of one kind of index are scanned: a query made ready, with the buffers of the inner loop.
 pub trait Lists {
     /// Rows of a list outside of its pages: what worker threads can scan.
     type Part: Default + Send + Sync;
+    /// Queries that gain from being shown a part together.
+    const TOGETHER: usize;
 
     /// Without a query.
     fn new() -> Self;
@@ -78,14 +92,10 @@ pub trait Lists {
     ) -> Result<(), Error>;
     /// Bytes of a part, about.
     fn part_bytes(part: &Self::Part) -> usize;
-    /// Offers every row of a part of a list to `top`, with the keys of [`Lists::scan_list`]. Returns their number.
-    fn scan_part(
-        &mut self,
-        view: &View<'_>,
-        list: Probed,
-        part: &Self::Part,
-        top: &mut TopK,
-    ) -> u64;
+    /// Offers every row of a part of a list to some queries, with the keys of [`Lists::scan_list`].
+    fn scan_part(view: &View<'_>, part: &Self::Part, visitors: &mut [Visitor<'_, Self>])
+    where
+        Self: Sized;
 }
 
 /// Hands a hit on, unless it was returned before.

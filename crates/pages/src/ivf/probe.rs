@@ -11,7 +11,7 @@ use ann::topk::{Hit, TopK};
 use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::ivf::list::{ListCopy, ListHeader, ListPages, Slots};
-use crate::ivf::lists::{Lists, Probed, Seen, View, offer};
+use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, offer};
 use crate::ivf::part::{self, Rows};
 use crate::meta::Meta;
 use crate::page::{Blkno, PageKind};
@@ -41,6 +41,7 @@ pub struct Probe<E: Element> {
 
 impl<E: Element> Lists for Probe<E> {
     type Part = Rows<E>;
+    const TOGETHER: usize = 4;
 
     fn new() -> Self {
         Self {
@@ -132,28 +133,58 @@ impl<E: Element> Lists for Probe<E> {
         size_of_val(part.rows.as_slice())
     }
 
-    fn scan_part(
-        &mut self,
-        _view: &View<'_>,
-        _list: Probed,
-        part: &Rows<E>,
-        top: &mut TopK,
-    ) -> u64 {
-        let mut seen = Seen::default();
-        if !self.has_direction {
-            all_rows(&part.slots, None, top, &mut seen);
-            return part.live;
+    fn scan_part(_view: &View<'_>, part: &Rows<E>, visitors: &mut [Visitor<'_, Self>]) {
+        let mut compared = Vec::with_capacity(visitors.len());
+        for visitor in visitors {
+            *visitor.visited += part.live;
+            if visitor.probe.has_direction {
+                visitor.probe.invert_norms(&part.slots.norms);
+                compared.push(visitor);
+            } else {
+                all_rows(&part.slots, None, visitor.top, &mut Seen::default());
+            }
         }
-        self.invert_norms(&part.slots.norms);
-        let size = PART_ROWS * self.query.len().max(1);
-        let firsts = (0..part.slots.len()).step_by(PART_ROWS);
-        for (first, rows) in firsts.zip(part.rows.chunks(size)) {
-            let n = (part.slots.len() - first).min(PART_ROWS);
-            self.out.resize(n, 0.0);
-            self.kernel.distances(&self.query, rows, &mut self.out);
-            self.sift(&part.slots, first, n, None, top, &mut seen);
+        let (fours, others) = compared.as_chunks_mut::<4>();
+        fours.iter_mut().for_each(|four| show_four(part, four));
+        others.iter_mut().for_each(|visitor| show(part, visitor));
+    }
+}
+
+/// Some rows of a part and the number of the first, time and again.
+fn portions<E>(part: &Rows<E>, dims: usize) -> impl Iterator<Item = (usize, &[E])> {
+    let firsts = (0..part.slots.len()).step_by(PART_ROWS);
+    firsts.zip(part.rows.chunks(PART_ROWS * dims.max(1)))
+}
+
+/// Offers the rows of a part to a query.
+fn show<E: Element>(part: &Rows<E>, visitor: &mut Visitor<'_, Probe<E>>) {
+    let mut values = std::mem::take(&mut visitor.probe.out);
+    let probe = &*visitor.probe;
+    for (first, rows) in portions(part, probe.query.len()) {
+        values.resize((part.slots.len() - first).min(PART_ROWS), 0.0);
+        probe.kernel.distances(&probe.query, rows, &mut values);
+        probe.sift(&part.slots, first, &values, None, visitor.top, &mut Seen::default());
+    }
+    visitor.probe.out = values;
+}
+
+/// The same to four queries, each row loaded once for all of them.
+fn show_four<E: Element>(part: &Rows<E>, four: &mut [&mut Visitor<'_, Probe<E>>; 4]) {
+    let mut values = four.each_mut().map(|visitor| std::mem::take(&mut visitor.probe.out));
+    let Probe { kernel, query, .. } = &*four[0].probe;
+    let (kernel, dims) = (*kernel, query.len());
+    for (first, rows) in portions(part, dims) {
+        let n = (part.slots.len() - first).min(PART_ROWS);
+        values.iter_mut().for_each(|values| values.resize(n, 0.0));
+        let queries = four.each_ref().map(|visitor| visitor.probe.query.as_slice());
+        kernel.distances_of_four(queries, rows, values.each_mut().map(Vec::as_mut_slice));
+        for (visitor, values) in four.iter_mut().zip(&values) {
+            let (probe, top) = (&*visitor.probe, &mut *visitor.top);
+            probe.sift(&part.slots, first, values, None, top, &mut Seen::default());
         }
-        part.live
+    }
+    for (visitor, values) in four.iter_mut().zip(values) {
+        visitor.probe.out = values;
     }
 }
 
@@ -197,7 +228,8 @@ impl<E: Element> Probe<E> {
             let first = block * v;
             let n = (self.list.header.n_slots - first).min(v);
             if self.block_distances(&mut ahead, meta, list_no, block, n, top.threshold())? {
-                self.sift(&self.list.slots, first, n, bound, top, seen);
+                let values = self.out.get(..n).unwrap_or_default();
+                self.sift(&self.list.slots, first, values, bound, top, seen);
             }
             if block % 16 == 15 {
                 pages.breathe();
@@ -253,12 +285,11 @@ impl<E: Element> Probe<E> {
         &self,
         slots: &Slots,
         first: usize,
-        n: usize,
+        values: &[f32],
         bound: Option<Hit>,
         top: &mut TopK,
         seen: &mut Seen,
     ) {
-        let Some(values) = self.out.get(..n) else { return };
         match self.metric {
             Metric::L2 | Metric::L1 => {
                 self.sift_by(slots, first, values, bound, top, seen, |_, value| value);
@@ -267,7 +298,7 @@ impl<E: Element> Probe<E> {
                 self.sift_by(slots, first, values, bound, top, seen, |_, dot| -dot);
             }
             Metric::Cosine => {
-                let inverse = self.inverse_norms.get(first..first + n).unwrap_or_default();
+                let inverse = self.inverse_norms.get(first..).unwrap_or_default();
                 // Without a norm the estimate is NaN, which passes on to the exact key.
                 self.sift_by(slots, first, values, bound, top, seen, |lane, dot| {
                     -dot * inverse.get(lane).copied().unwrap_or(f32::NAN)

@@ -13,7 +13,7 @@ use ann::topk::{Hit, TopK};
 
 use super::{Bound, Scan, Span, State};
 use crate::error::Error;
-use crate::ivf::lists::{Lists, Probed, View};
+use crate::ivf::lists::{Lists, Probed, View, Visitor};
 use crate::store::Pages;
 
 /// Queries that a worker takes together where lists are not read.
@@ -223,21 +223,39 @@ impl<L: Lists> Shared<'_, L> {
     fn scan_part(&self, task: &Task<'_, L>, job: &Job) {
         let (before, from) = task.visits.split_at(task.start.min(task.visits.len()));
         let mut busy = Vec::new();
+        let mut held = Vec::with_capacity(L::TOGETHER);
         for visit in from.iter().chain(before) {
             if job.cancelled() {
                 return;
             }
             match self.scans.get(visit.scan as usize).map(Mutex::try_lock) {
-                Some(Ok(mut scan)) => scan.see(&self.view, visit, &task.part),
+                Some(Ok(scan)) => held.push((visit, scan)),
                 Some(Err(TryLockError::WouldBlock)) => busy.push(visit),
                 Some(Err(TryLockError::Poisoned(_))) | None => {}
             }
-        }
-        for visit in busy {
-            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !job.cancelled()) {
-                locked(scan).see(&self.view, visit, &task.part);
+            if held.len() >= L::TOGETHER {
+                self.show(&task.part, &mut held);
             }
         }
+        self.show(&task.part, &mut held);
+        // One at a time: who waits for a scan must not hold another.
+        for visit in busy {
+            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !job.cancelled()) {
+                held.push((visit, locked(scan)));
+                self.show(&task.part, &mut held);
+            }
+        }
+    }
+
+    /// Shows a part of a list to scans, and lets go of them.
+    fn show(&self, part: &L::Part, held: &mut Vec<(&Visit, MutexGuard<'_, &'_ mut Scan<L>>)>) {
+        if let [(visit, scan)] = held.as_mut_slice() {
+            L::scan_part(&self.view, part, &mut [scan.visitor(visit)]);
+        } else {
+            let visitors = held.iter_mut().map(|(visit, scan)| scan.visitor(visit));
+            L::scan_part(&self.view, part, &mut visitors.collect::<Vec<_>>());
+        }
+        held.clear();
     }
 }
 
@@ -276,9 +294,10 @@ fn copy_lists<'v, L: Lists, P: Pages>(
 }
 
 impl<L: Lists> Scan<L> {
-    fn see(&mut self, view: &View<'_>, visit: &Visit, part: &L::Part) {
+    fn visitor(&mut self, visit: &Visit) -> Visitor<'_, L> {
+        let Self { probe, top, visited, .. } = self;
         let list = Probed { list_no: visit.list_no, distance: visit.distance };
-        self.visited += self.probe.scan_part(view, list, part, &mut self.top);
+        Visitor { probe, list, top, visited }
     }
 
     fn end_first(&mut self, view: &View<'_>) {
