@@ -17,10 +17,12 @@ impl Hit {
     /// The total order of results: by key, NaN last, −0 equal to +0, ties by id.
     #[inline]
     pub fn order(&self, other: &Hit) -> Ordering {
-        self.rank().cmp(&other.rank())
+        // Selection compares keys that it cannot foresee: there is one branch, and it is hardly ever taken.
+        let (less, greater) = (self.key < other.key, self.key > other.key);
+        if less | greater { greater.cmp(&less) } else { self.rank().cmp(&other.rank()) }
     }
 
-    /// A number of the same order. Selection compares keys that it cannot foresee: integers need no branch.
+    /// A number of the same order.
     #[inline]
     fn rank(&self) -> u128 {
         // +0 joins the zeros, and a NaN of either sign sorts last.
@@ -95,6 +97,20 @@ impl TopK {
         } else if self.hits.len() == self.k {
             self.worst = self.hits.iter().copied().max_by(Hit::order);
         }
+    }
+
+    /// Replaces the contents of `out` by the hits, the last of their order at the end, the others in any order, and empties
+    /// this one as [`TopK::sort_into`] does.
+    pub fn take_into(&mut self, out: &mut Vec<Hit>) {
+        self.cut();
+        let last = (0..self.hits.len()).max_by_key(|at| self.hits.get(*at).map(Hit::rank));
+        if let Some(last) = last {
+            let end = self.hits.len() - 1;
+            self.hits.swap(last, end);
+        }
+        out.clear();
+        out.append(&mut self.hits);
+        self.worst = None;
     }
 
     /// Replaces the contents of `out` by the hits in their order and empties this one, ready for another scan

@@ -40,8 +40,13 @@ pub struct Candidates {
 
 impl Candidates {
     /// Of these queries, one after the other; `place` is what names a vector.
-    pub fn new<'h>(queries: impl Iterator<Item = &'h [Hit]>, place: impl Fn(&Hit) -> u64) -> Self {
-        let (mut order, mut owners, mut starts) = (Vec::new(), Vec::new(), vec![0]);
+    pub fn new<'h>(
+        queries: impl Iterator<Item = &'h [Hit]> + Clone,
+        place: impl Fn(&Hit) -> u64,
+    ) -> Self {
+        let n = queries.clone().map(<[Hit]>::len).sum();
+        let (mut order, mut owners) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut starts = vec![0];
         for (hits, owner) in queries.zip(0..) {
             order.extend(hits.iter().map(&place).zip(owners.len() as u32..));
             owners.resize(owners.len() + hits.len(), owner);

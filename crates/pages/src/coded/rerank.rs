@@ -49,7 +49,7 @@ pub trait Candidates {
     /// Starts over with a query, copied; nothing is read yet. `rows` will probably be asked for, a LIMIT is not known.
     fn begin(&mut self, query: &[f32], params: &Self::Params, rows: usize) -> Terms;
 
-    /// The next candidates, nearest first; none at the end. Holds no lock on return.
+    /// The next candidates, in any order; none at the end. Holds no lock on return.
     fn tranche<P: Pages>(&mut self, pages: &P, view: &Self::View<'_>) -> Result<&[Hit], Error>;
 
     /// Whether distances to the query mean anything; known once the first tranche is there.
@@ -91,7 +91,7 @@ impl Candidates for Scan<CodedProbe> {
             max_scan_tuples: params.max_scan_tuples,
             tranche: rows.saturating_mul(k_factor),
         };
-        Scan::begin(self, query, search);
+        Scan::begin_unordered(self, query, search);
         Terms { iterative: params.iterative, k_factor }
     }
 
@@ -126,9 +126,12 @@ pub struct RerankScan<C: Candidates> {
     scan: C,
     strict: bool,
     ratio: u64,
-    /// Re-ranked and not returned, in order; the first `given` are handed out.
+    /// Re-ranked; the first `n_sorted` are the nearest in their order, the first `given` handed out.
     ready: Vec<Hit>,
+    n_sorted: usize,
     given: usize,
+    /// Rows that will probably be asked for.
+    rows: usize,
     fresh: Vec<Hit>,
     /// Narrowed candidates that wait for their real distances, the nearest last.
     pool: Vec<Hit>,
@@ -155,7 +158,9 @@ impl<C: Candidates> RerankScan<C> {
             strict: true,
             ratio: 1,
             ready: Vec::new(),
+            n_sorted: 0,
             given: 0,
+            rows: ROWS_FIRST,
             fresh: Vec::new(),
             pool: Vec::new(),
             reranked: 0,
@@ -176,12 +181,13 @@ impl<C: Candidates> RerankScan<C> {
     /// The same where it is known how many rows will be asked for: if they are more than a scan begins with, the first
     /// candidates are those for all of them.
     pub fn begin_for(&mut self, query: &[f32], params: C::Params, rows: usize) {
-        let terms = self.scan.begin(query, &params, rows.max(ROWS_FIRST));
+        self.rows = rows.max(ROWS_FIRST);
+        let terms = self.scan.begin(query, &params, self.rows);
         self.strict = terms.iterative != Iterative::Relaxed;
         self.ratio = terms.k_factor.max(1) as u64;
         self.ready.clear();
         self.pool.clear();
-        self.given = 0;
+        (self.given, self.n_sorted) = (0, 0);
         (self.reranked, self.compared) = (0, 0);
         (self.returned, self.left_out) = (0, 0);
         self.last = None;
@@ -201,11 +207,14 @@ impl<C: Candidates> RerankScan<C> {
             let done = self.returned + self.left_out;
             let has_candidates = self.is_exhausted || done < self.reranked / self.ratio;
             let is_compared = self.pool.is_empty() || done < self.compared / self.per_row();
-            let next = self.ready.get(self.given).filter(|_| has_candidates && is_compared);
-            if let Some(hit) = next {
+            let may = has_candidates && is_compared && self.given < self.ready.len();
+            if may && self.given == self.n_sorted {
+                self.sort_more();
+            }
+            if let Some(hit) = self.ready.get(self.given).copied().filter(|_| may) {
                 self.given += 1;
                 self.returned += 1;
-                self.last = Some(*hit);
+                self.last = Some(hit);
                 return Ok(Some(Found { tid: Tid::from_u64(hit.id), distance: hit.key }));
             }
             if has_candidates && !self.pool.is_empty() {
@@ -300,7 +309,19 @@ impl<C: Candidates> RerankScan<C> {
             }
         }
         self.ready.append(&mut self.fresh);
-        self.ready.sort_unstable_by(Hit::order);
+        self.n_sorted = 0;
+        self.sort_more();
+    }
+
+    /// Puts the nearest of those that are not in order yet in order: each time as many as before.
+    fn sort_more(&mut self) {
+        let rest = self.ready.get_mut(self.n_sorted..).unwrap_or_default();
+        let n = self.rows.max(self.n_sorted).min(rest.len());
+        if n > 0 && n < rest.len() {
+            rest.select_nth_unstable_by(n - 1, Hit::order);
+        }
+        rest.get_mut(..n).unwrap_or_default().sort_unstable_by(Hit::order);
+        self.n_sorted += n;
     }
 }
 

@@ -97,7 +97,9 @@ pub struct Scan<L: Lists> {
     nearest_query: Option<CodedQuery>,
     spans: Vec<Span>,
     top: TopK,
+    /// The tranche, in order unless nobody asked for one: then its last hit is the last of it.
     ready: Vec<Hit>,
+    is_ordered: bool,
     /// Of `ready`, how many are handed out.
     given: usize,
     /// Rows of the next tranche.
@@ -147,6 +149,7 @@ impl<L: Lists> Scan<L> {
             spans: Vec::new(),
             top: TopK::new(TRANCHE_FIRST),
             ready: Vec::new(),
+            is_ordered: true,
             given: 0,
             tranche: TRANCHE_FIRST,
             last: None,
@@ -164,12 +167,19 @@ impl<L: Lists> Scan<L> {
         self.probe.set_query(query);
         self.params = params;
         self.state = State::Begun;
+        self.is_ordered = true;
         self.spans.clear();
         self.ready.clear();
         self.given = 0;
         self.tranche = params.tranche.clamp(1, TRANCHE_MAX);
         self.last = None;
         (self.returned, self.visited, self.continued, self.left_out) = (0, 0, 0, 0);
+    }
+
+    /// The same for who takes whole tranches and needs no order within them. The order is not strict.
+    pub fn begin_unordered(&mut self, query: &[f32], params: SearchParams) {
+        self.begin(query, params);
+        self.is_ordered = false;
     }
 
     /// The next row, None at the end. Holds no lock on return. After an error the scan is over.
@@ -183,7 +193,7 @@ impl<L: Lists> Scan<L> {
         Ok(Some(Found { tid: Tid::from_u64(hit.id), distance }))
     }
 
-    /// The next tranche as a whole, in order; empty at the end. What is left of the one before is dropped.
+    /// The next tranche as a whole; empty at the end. What is left of the one before is dropped.
     pub fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
         let state = std::mem::replace(&mut self.state, State::Ended);
         if state == State::Primed && self.given == 0 && !self.ready.is_empty() {
@@ -298,9 +308,14 @@ impl<L: Lists> Scan<L> {
         Ok(())
     }
 
-    /// Puts what was found in order.
+    /// Puts what was found in order, if that is wanted.
     fn end_tranche(&mut self, meta: &Meta) {
-        self.top.sort_into(&mut self.ready);
+        debug_assert!(self.is_ordered || !self.is_strict());
+        if self.is_ordered {
+            self.top.sort_into(&mut self.ready);
+        } else {
+            self.top.take_into(&mut self.ready);
+        }
         self.given = 0;
         let is_full = self.ready.len() == self.tranche;
         let is_cut = self.hold_back(meta) || is_full;
