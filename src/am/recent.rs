@@ -37,7 +37,7 @@ impl RecentBuffers {
         self.buffers.borrow().get(blkno as usize).copied().filter(|&buffer| buffer != 0)
     }
 
-    /// Remembers that `blkno` is in `buffer`.
+    /// Remembers that `blkno` is in `buffer`; 0: nowhere known.
     pub fn set(&self, blkno: Blkno, buffer: pg_sys::Buffer) {
         let at = blkno as usize;
         if at >= BLOCKS_MAX {

@@ -8,19 +8,22 @@
 //! reference to the row type belong to the resource owner, memory to the scan's memory context, and
 //! both are cleared by whoever aborts the (sub)transaction.
 
+mod open;
+
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use ann::element::Element;
 use ann::radix::sort_places;
 use pages::tid::Tid;
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::pg_sys;
 
 use super::datum::Varlena;
 use super::interrupts::check_for_interrupts;
-use super::pages::ahead::PageHint;
-use super::rel;
-use super::report::{Report, wrong_dimensions};
+use super::recent::RecentBuffers;
+use super::report::wrong_dimensions;
 use super::table_end::TableEnd;
+use open::Open;
 
 /// Rows that are asked for together before the first of them is read.
 const ROWS_AHEAD: usize = 16;
@@ -30,29 +33,13 @@ pub struct HeapRows {
     scan: pg_sys::IndexScanDesc,
     /// None until the first row is asked for.
     open: Option<Open>,
+    /// Where the table's blocks were last found in shared buffers, if that is kept.
+    recent: Option<Rc<RecentBuffers>>,
     /// Candidates by place in the table, as [`Tid::to_u64`], each with its number; kept for its allocation.
     order: Vec<(u64, u32)>,
     /// The visible versions found elsewhere in their HOT chains than the candidate's tid, if these are kept.
     moved: Option<HashMap<Tid, Tid>>,
     end: TableEnd,
-}
-
-/// What reading rows takes. All of it is allocated in the scan's memory context.
-struct Open {
-    heap: pg_sys::Relation,
-    /// The pin of the page read last.
-    fetch: *mut pg_sys::IndexFetchTableData,
-    /// Holds the row read last, with a pin of its own.
-    slot: *mut pg_sys::TupleTableSlot,
-    source: Source,
-    /// For what one row needs: detoasted values, results of expressions.
-    row_memory: pg_sys::MemoryContext,
-}
-
-/// Where the indexed value of a row comes from.
-enum Source {
-    Column(pg_sys::AttrNumber),
-    Expression { info: *mut pg_sys::IndexInfo, estate: *mut pg_sys::EState },
 }
 
 impl HeapRows {
@@ -62,7 +49,13 @@ impl HeapRows {
     /// `scan` must outlive the result or its last use; its index and table stay open as long. Its
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        Self { scan, open: None, order: Vec::new(), moved: None, end: TableEnd::default() }
+        let (order, end) = (Vec::new(), TableEnd::default());
+        Self { scan, open: None, recent: None, order, moved: None, end }
+    }
+
+    /// Looks for the table's blocks where they were last, from the next opening on.
+    pub fn remember(&mut self, recent: &Rc<RecentBuffers>) {
+        self.recent.get_or_insert_with(|| Rc::clone(recent));
     }
 
     /// Calls `each` with the number and the vector of every candidate that is a row for the scan's
@@ -202,7 +195,7 @@ impl HeapRows {
 
     fn open(&mut self) -> &Open {
         // SAFETY: the promise of `new`.
-        self.open.get_or_insert_with(|| unsafe { Open::new(self.scan) })
+        self.open.get_or_insert_with(|| unsafe { Open::new(self.scan, self.recent.clone()) })
     }
 
     /// Lets go of what must not be held between two calls of the executor: the pins. To be called
@@ -211,9 +204,7 @@ impl HeapRows {
         let Some(open) = &self.open else { return };
         // SAFETY: made in Open::new and not yet ended; nobody looks at a row any more.
         unsafe {
-            open.forget_row();
-            pg_sys::ExecClearTuple(open.slot);
-            pg_sys::table_index_fetch_reset(open.fetch);
+            open.rest();
         }
     }
 
@@ -226,185 +217,6 @@ impl HeapRows {
             unsafe { open.end() };
         }
     }
-}
-
-impl Open {
-    /// # Safety
-    /// The promise of [`HeapRows::new`].
-    unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
-        // SAFETY: a scan descriptor is palloc'd, and its fields are filled in by index_beginscan.
-        unsafe {
-            let (heap, index) = ((*scan).heapRelation, (*scan).indexRelation);
-            if heap.is_null() || (*scan).xs_snapshot.is_null() {
-                no_table(index);
-            }
-            let memory = pg_sys::GetMemoryChunkContext(scan.cast());
-            let caller = pg_sys::MemoryContextSwitchTo(memory);
-            let (source, row_memory) = match rel::key_column(index) {
-                Some(column) => (Source::Column(column), new_row_memory(memory)),
-                None => Source::expression(index),
-            };
-            let open = Self {
-                heap,
-                fetch: pg_sys::table_index_fetch_begin(heap),
-                slot: pg_sys::table_slot_create(heap, std::ptr::null_mut()),
-                source,
-                row_memory,
-            };
-            pg_sys::MemoryContextSwitchTo(caller);
-            open
-        }
-    }
-
-    /// Asks disk and memory for rows that are read next.
-    fn read_ahead(&self, rows: &[&[(u64, u32)]; ROWS_AHEAD]) {
-        let mut hints = [(PageHint::NONE, 0); ROWS_AHEAD];
-        let mut last = None;
-        for ((hint, offset), same) in hints.iter_mut().zip(rows) {
-            let Some(tid) = same.first().map(|(tid, _)| Tid::from_u64(*tid)) else { continue };
-            *offset = tid.offset;
-            if tid.blkno == pg_sys::InvalidBlockNumber {
-                continue;
-            }
-            // The rows come in the table's order: several of a page follow each other.
-            if let Some((_, page)) = last.filter(|(blkno, _)| *blkno == tid.blkno) {
-                *hint = page;
-                continue;
-            }
-            // SAFETY: the table is open.
-            *hint = unsafe { PageHint::new(self.heap, tid) };
-            last = Some((tid.blkno, *hint));
-        }
-        for (hint, offset) in hints {
-            hint.row(offset);
-        }
-    }
-
-    /// Puts the visible version of the row at `tid` into the slot, if there is one, and says where it is.
-    ///
-    /// An MVCC snapshot sees at most one version of a HOT chain, so there is nothing to call again
-    /// for. Whether all versions are dead is not asked: the index has no marks for dead entries.
-    ///
-    /// # Safety
-    /// `snapshot` must be the scan's.
-    unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> Option<Tid> {
-        // Only a damaged index has it, and to the server it means a new page at the table's end.
-        if tid.blkno == pg_sys::InvalidBlockNumber {
-            return None;
-        }
-        let mut pointer = rel::pointer_of(tid);
-        let mut call_again = false;
-        let all_dead = std::ptr::null_mut();
-        // SAFETY: fetch and slot belong to the same open table; the pointer is ours to overwrite
-        // (it becomes the tid of the version found).
-        unsafe {
-            let found = pg_sys::table_index_fetch_tuple(
-                self.fetch,
-                &mut pointer,
-                snapshot,
-                self.slot,
-                &mut call_again,
-                all_dead,
-            );
-            found.then(|| rel::tid_of(&mut pointer))
-        }
-    }
-
-    /// The indexed value of the row in the slot; None for NULL.
-    ///
-    /// # Safety
-    /// The slot must hold a row.
-    unsafe fn value(&self) -> Option<pg_sys::Datum> {
-        let mut value = pg_sys::Datum::null();
-        let mut isnull = false;
-        match self.source {
-            // SAFETY: the catalog says that the table has this column.
-            Source::Column(column) => unsafe {
-                value = pg_sys::slot_getattr(self.slot, column.into(), &mut isnull);
-            },
-            // SAFETY: an index of this method has one column, so there is room for all values; the
-            // expression finds the row where Source::expression told it, and computes in
-            // `row_memory`, which is reset before its next use.
-            Source::Expression { info, estate } => unsafe {
-                (*(*estate).es_per_tuple_exprcontext).ecxt_scantuple = self.slot;
-                pg_sys::FormIndexDatum(info, self.slot, estate, &mut value, &mut isnull);
-            },
-        }
-        (!isnull).then_some(value)
-    }
-
-    /// Frees what the last row took.
-    ///
-    /// # Safety
-    /// Nothing in the row's memory may be in use.
-    unsafe fn forget_row(&self) {
-        // SAFETY: the caller's promise; the context is ours. Most rows are stored plain and leave
-        // nothing to free.
-        unsafe {
-            let memory = self.row_memory;
-            if !(*memory).isReset || !(*memory).firstchild.is_null() {
-                pg_sys::MemoryContextReset(memory);
-            }
-        }
-    }
-
-    /// # Safety
-    /// No transaction may be aborting: then this is done already.
-    unsafe fn end(self) {
-        // SAFETY: each was made in `new` and is freed once; FreeExecutorState takes the row's
-        // memory and `info` with it.
-        unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-            pg_sys::table_index_fetch_end(self.fetch);
-            match self.source {
-                Source::Column(_) => pg_sys::MemoryContextDelete(self.row_memory),
-                Source::Expression { estate, .. } => pg_sys::FreeExecutorState(estate),
-            }
-        }
-    }
-}
-
-impl Source {
-    /// The index's expression, ready to be evaluated, and the memory it computes in.
-    ///
-    /// # Safety
-    /// `index` must be an open index on one expression.
-    unsafe fn expression(index: pg_sys::Relation) -> (Self, pg_sys::MemoryContext) {
-        // SAFETY: the executor state lives in the current memory context, and in its own memory
-        // everything else.
-        unsafe {
-            let estate = pg_sys::CreateExecutorState();
-            let caller = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
-            let info = pg_sys::BuildIndexInfo(index);
-            let row = pg_sys::MakePerTupleExprContext(estate);
-            pg_sys::MemoryContextSwitchTo(caller);
-            (Self::Expression { info, estate }, (*row).ecxt_per_tuple_memory)
-        }
-    }
-}
-
-/// # Safety
-/// `parent` must be a memory context.
-unsafe fn new_row_memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
-    // SAFETY: the caller's promise; the name is a constant.
-    unsafe {
-        pg_sys::AllocSetContextCreateInternal(
-            parent,
-            c"pgfaiss row".as_ptr(),
-            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
-            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
-            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
-        )
-    }
-}
-
-fn no_table(index: pg_sys::Relation) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-        format!("index \"{}\" cannot be scanned without its table", rel::name(index)),
-    )
-    .detail("Its distances are computed from the table's rows.")
-    .error()
 }
 
 #[cfg(feature = "pg_test")]

@@ -44,8 +44,9 @@ pub struct IvfIndex {
     coded_coarse: OnceCell<Option<CodedCoarse>>,
     /// None where vectors are stored as the column has them.
     pub code: Option<TrainedCode>,
-    /// Where its blocks were last found in shared buffers.
+    /// Where its blocks were last found in shared buffers, and those of its table.
     pub recent: Rc<RecentBuffers>,
+    pub recent_rows: Rc<RecentBuffers>,
 }
 
 /// What a lossy code was trained to.
@@ -113,7 +114,8 @@ impl IvfIndex {
             None => None,
         };
         let coded_coarse = OnceCell::new();
-        Ok(Self { meta, centroids, coded_coarse, code, recent: Rc::default() })
+        let (recent, recent_rows) = Default::default();
+        Ok(Self { meta, centroids, coded_coarse, code, recent, recent_rows })
     }
 
     fn bytes(&self) -> usize {

@@ -48,6 +48,7 @@ impl CodedSearch {
         params: SearchParams,
         k_factor: usize,
     ) {
+        self.rows.remember(&ivf.recent_rows);
         let mut point = Vec::new();
         ivf.transform().apply(query, &mut point);
         let SearchParams { nprobe, iterative, max_scan_tuples, .. } = params;

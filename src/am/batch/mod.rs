@@ -125,11 +125,12 @@ impl Batch {
     /// `scan` must outlive the result.
     unsafe fn new(scan: pg_sys::IndexScanDesc, wanted: Wanted) -> Self {
         // SAFETY: the caller's promise.
-        let (index, mut pages, rows) = unsafe {
+        let (index, mut pages, mut rows) = unsafe {
             ((*scan).indexRelation, PgPages::new((*scan).indexRelation), HeapRows::new(scan))
         };
         let ivf = ivf_index(index, &pages);
         pages.remember(Rc::clone(&ivf.recent));
+        rows.remember(&ivf.recent_rows);
         let options = options_of(index);
         let nprobe = wanted.nprobe.map_or(guc::nprobe_for(&options), i32::unsigned_abs);
         let tranche = wanted.k + wanted.k / 4 + SPARE_MIN;

@@ -18,15 +18,17 @@ pub struct HnswIndex {
     map: Map,
     /// What inserts look by; taken while one is on its way.
     inserter: Cell<Inserter>,
-    /// Where its blocks were last found in shared buffers.
+    /// Where its blocks were last found in shared buffers, and those of its table.
     pub recent: Rc<RecentBuffers>,
+    pub recent_rows: Rc<RecentBuffers>,
 }
 
 impl HnswIndex {
     pub fn read(pages: &PgPages) -> Result<Self, Error> {
         let meta = Meta::read(pages)?;
         let (grid, map) = (meta.read_grid(pages)?, Map::read(pages, &meta)?);
-        Ok(Self { meta, grid, map, inserter: Cell::default(), recent: Rc::default() })
+        let (inserter, recent, recent_rows) = Default::default();
+        Ok(Self { meta, grid, map, inserter, recent, recent_rows })
     }
 
     /// What a verb of the pages works by.

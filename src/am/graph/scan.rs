@@ -52,6 +52,7 @@ impl GraphSearch {
         ef: usize,
     ) {
         let SearchParams { iterative, max_scan_tuples, .. } = params;
+        self.rows.remember(&graph.recent_rows);
         let metric = graph.meta.params.metric;
         let mut point = Vec::new();
         coder::transform(metric).apply(query, &mut point);

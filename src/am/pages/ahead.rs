@@ -45,15 +45,18 @@ impl PageHint {
         let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
         // SAFETY: the caller's promise.
         let buffer = unsafe { pg_sys::PrefetchBuffer(table, fork, tid.blkno) }.recent_buffer;
+        Self::in_buffer(buffer, tid)
+    }
+
+    /// The same where it was last: in a buffer that the server named once.
+    #[inline]
+    pub fn in_buffer(buffer: pg_sys::Buffer, tid: Tid) -> Self {
         if buffer <= 0 {
             return Self::NONE;
         }
-        // SAFETY: the server named the buffer, so the address is inside its array of descriptors.
-        let descriptor = unsafe { pg_sys::BufferDescriptors.add(buffer as usize - 1) };
-        // SAFETY: likewise.
+        ask_for_descriptor(buffer);
+        // SAFETY: the server named the buffer, so there is such a one, and buffers stay where they are.
         let page: *const u8 = unsafe { pg_sys::BufferGetPage(buffer) }.cast_const().cast();
-        let descriptor: *const u8 = descriptor.cast_const().cast();
-        prefetch_at(descriptor..descriptor.wrapping_add(1));
         prefetch_at(page..page.wrapping_add(1));
         let hint = Self(page);
         if let Some(item) = hint.item(u32::from(tid.offset)) {

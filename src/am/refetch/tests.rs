@@ -2,13 +2,14 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 
 use half::f16;
 use pages::tid::Tid;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgTryBuilder, pg_sys, pg_test};
 
-use super::HeapRows;
+use super::{HeapRows, RecentBuffers};
 use crate::am::testing::{run, value, with_index};
 
 /// More than a short varlena header has room for, so that values are stored plain.
@@ -43,6 +44,7 @@ fn with_rows<T>(look: impl FnOnce(&mut HeapRows) -> T) -> T {
     with_scan(|scan| {
         // SAFETY: the scan outlives the rows.
         let mut rows = unsafe { HeapRows::new(scan) };
+        rows.remember(&Rc::default());
         let seen = look(&mut rows);
         rows.rest();
         rows.end();
@@ -154,6 +156,40 @@ fn pgtest_candidates_keep_their_numbers() {
     for (i, &x) in seen.iter().enumerate() {
         let expected = if i == 7 || i == 8 { 0 } else { i * 37 % 300 + 1 };
         assert_eq!(x, expected as f32, "{i}");
+    }
+}
+
+#[pg_test]
+fn pgtest_rows_are_found_where_they_were_last_and_elsewhere() {
+    for kind in ["", "TEMP"] {
+        make_rows(kind, 300);
+        let n_blocks: i32 =
+            value("SELECT max(substring(ctid::text FROM '[0-9]+')::int) + 1 FROM t");
+        let n_blocks = n_blocks.unsigned_abs();
+        assert!(n_blocks > 5);
+        let tids: Vec<Tid> =
+            (0..n_blocks).flat_map(|block| (1..=60).map(move |at| Tid::new(block, at))).collect();
+        let recent = Rc::<RecentBuffers>::default();
+        with_scan(|scan| {
+            // SAFETY: the scan outlives the rows.
+            let mut rows = unsafe { HeapRows::new(scan) };
+            rows.remember(&recent);
+            for round in 0..8 {
+                let mut seen = Vec::new();
+                rows.visit(&tids, DIMS, |_, v: &[f32]| seen.push(v[0] as u32));
+                assert_eq!(seen, (1..=300).collect::<Vec<_>>(), "{kind} round {round}");
+                let places: Vec<_> =
+                    (0..n_blocks).map(|block| recent.peek(block).expect("seen")).collect();
+                // From time to time every block is thought to be where its neighbour is.
+                for (block, place) in (1..n_blocks).zip(places).filter(|_| round % 3 == 1) {
+                    recent.set(block, place);
+                }
+                rows.rest();
+                assert!(kind.is_empty() || !is_pinned(scan));
+            }
+            rows.end();
+        });
+        run("DROP TABLE t; DROP FUNCTION filled");
     }
 }
 

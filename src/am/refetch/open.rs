@@ -1,0 +1,287 @@
+//! The table open for fetches by tid: the server's own fetch, its slot, and where the indexed value of a row comes from.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use pages::page::{Blkno, INVALID_BLKNO};
+use pages::tid::Tid;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::ROWS_AHEAD;
+use crate::am::pages::ahead::PageHint;
+use crate::am::recent::RecentBuffers;
+use crate::am::rel;
+use crate::am::report::Report;
+
+/// How many pages are read without a miss until asking the disk for pages is thought useless.
+const WARM_AFTER: u32 = 64;
+
+/// What reading rows takes. All of it is allocated in the scan's memory context.
+pub(super) struct Open {
+    heap: pg_sys::Relation,
+    /// The pin of the page read last.
+    fetch: *mut pg_sys::IndexFetchTableData,
+    /// That page; INVALID_BLKNO without a pin.
+    pinned: Cell<Blkno>,
+    /// Where the blocks of a heap were last found. None for a table of another kind.
+    recent: Option<Rc<RecentBuffers>>,
+    /// Counts down from WARM_AFTER after each buffer miss.
+    cold: Cell<u32>,
+    /// Holds the row read last, with a pin of its own.
+    slot: *mut pg_sys::TupleTableSlot,
+    source: Source,
+    /// For what one row needs: detoasted values, results of expressions.
+    pub(super) row_memory: pg_sys::MemoryContext,
+}
+
+/// Where the indexed value of a row comes from.
+enum Source {
+    Column(pg_sys::AttrNumber),
+    Expression { info: *mut pg_sys::IndexInfo, estate: *mut pg_sys::EState },
+}
+
+impl Open {
+    /// # Safety
+    /// The promise of [`HeapRows::new`].
+    pub(super) unsafe fn new(
+        scan: pg_sys::IndexScanDesc,
+        recent: Option<Rc<RecentBuffers>>,
+    ) -> Self {
+        // SAFETY: a scan descriptor is palloc'd, and its fields are filled in by index_beginscan.
+        unsafe {
+            let (heap, index) = ((*scan).heapRelation, (*scan).indexRelation);
+            if heap.is_null() || (*scan).xs_snapshot.is_null() {
+                no_table(index);
+            }
+            let memory = pg_sys::GetMemoryChunkContext(scan.cast());
+            let caller = pg_sys::MemoryContextSwitchTo(memory);
+            let (source, row_memory) = match rel::key_column(index) {
+                Some(column) => (Source::Column(column), new_row_memory(memory)),
+                None => Source::expression(index),
+            };
+            let open = Self {
+                heap,
+                fetch: pg_sys::table_index_fetch_begin(heap),
+                pinned: Cell::new(INVALID_BLKNO),
+                recent: recent.filter(|_| (*heap).rd_tableam == pg_sys::GetHeapamTableAmRoutine()),
+                cold: Cell::new(0),
+                slot: pg_sys::table_slot_create(heap, std::ptr::null_mut()),
+                source,
+                row_memory,
+            };
+            pg_sys::MemoryContextSwitchTo(caller);
+            open
+        }
+    }
+
+    /// Asks disk and memory for rows that are read next.
+    pub(super) fn read_ahead(&self, rows: &[&[(u64, u32)]; ROWS_AHEAD]) {
+        let mut hints = [(PageHint::NONE, 0); ROWS_AHEAD];
+        let mut last = None;
+        for ((hint, offset), same) in hints.iter_mut().zip(rows) {
+            let Some(tid) = same.first().map(|(tid, _)| Tid::from_u64(*tid)) else { continue };
+            *offset = tid.offset;
+            if tid.blkno == pg_sys::InvalidBlockNumber {
+                continue;
+            }
+            // The rows come in the table's order: several of a page follow each other.
+            if let Some((_, page)) = last.filter(|(blkno, _)| *blkno == tid.blkno) {
+                *hint = page;
+                continue;
+            }
+            let recent = self.recent.as_ref().filter(|_| self.cold.get() == 0);
+            *hint = match recent.and_then(|recent| recent.peek(tid.blkno)) {
+                Some(buffer) => PageHint::in_buffer(buffer, tid),
+                // SAFETY: the table is open.
+                None => unsafe { PageHint::new(self.heap, tid) },
+            };
+            last = Some((tid.blkno, *hint));
+        }
+        for (hint, offset) in hints {
+            hint.row(offset);
+        }
+    }
+
+    /// Pins the block for the fetch where it was last: then the fetch need not look it up in the buffer table. Now and
+    /// then it does all the same, which raises the buffer's usage count and lets the server prune the page.
+    ///
+    /// # Safety
+    /// Nobody may look at the row before any longer.
+    unsafe fn pin_again(&self, blkno: Blkno) {
+        let Some(recent) = self.recent.as_ref().filter(|_| self.pinned.get() != blkno) else {
+            return;
+        };
+        let Some(buffer) = recent.get(blkno) else { return };
+        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+        let fetch: *mut pg_sys::IndexFetchHeapData = self.fetch.cast();
+        // SAFETY: the table is open, and a heap: that is what its fetches are, and `xs_cbuf` is theirs to release with the pin
+        // that comes with it. The server checks that the buffer exists and still holds this block before it pins it.
+        unsafe {
+            if pg_sys::ReadRecentBuffer(rel::locator(self.heap), fork, blkno, buffer) {
+                let before = std::mem::replace(&mut (*fetch).xs_cbuf, buffer);
+                if before != pg_sys::InvalidBuffer as pg_sys::Buffer {
+                    pg_sys::ReleaseBuffer(before);
+                }
+                self.pinned.set(blkno);
+            }
+        }
+    }
+
+    /// Notes which page the fetch has pinned, and where.
+    fn note_pin(&self, blkno: Blkno) {
+        if let Some(recent) = self.recent.as_ref().filter(|_| self.pinned.get() != blkno) {
+            let fetch: *const pg_sys::IndexFetchHeapData = self.fetch.cast();
+            // SAFETY: a fetch from a heap.
+            recent.set(blkno, unsafe { (*fetch).xs_cbuf });
+            self.pinned.set(blkno);
+        }
+    }
+
+    /// Puts the visible version of the row at `tid` into the slot, if there is one, and says where it is.
+    ///
+    /// An MVCC snapshot sees at most one version of a HOT chain, so there is nothing to call again
+    /// for. Whether all versions are dead is not asked: the index has no marks for dead entries.
+    ///
+    /// # Safety
+    /// `snapshot` must be the scan's.
+    pub(super) unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> Option<Tid> {
+        // Only a damaged index has it, and to the server it means a new page at the table's end.
+        if tid.blkno == pg_sys::InvalidBlockNumber {
+            return None;
+        }
+        let mut pointer = rel::pointer_of(tid);
+        let mut call_again = false;
+        let all_dead = std::ptr::null_mut();
+        // SAFETY: fetch and slot belong to the same open table; the pointer is ours to overwrite
+        // (it becomes the tid of the version found).
+        unsafe {
+            self.pin_again(tid.blkno);
+            let misses = pg_sys::pgBufferUsage.shared_blks_read;
+            let found = pg_sys::table_index_fetch_tuple(
+                self.fetch,
+                &mut pointer,
+                snapshot,
+                self.slot,
+                &mut call_again,
+                all_dead,
+            );
+            if self.pinned.get() != tid.blkno {
+                let is_miss = pg_sys::pgBufferUsage.shared_blks_read != misses;
+                let cold = if is_miss { WARM_AFTER } else { self.cold.get().saturating_sub(1) };
+                self.cold.set(cold);
+                self.note_pin(tid.blkno);
+            }
+            found.then(|| rel::tid_of(&mut pointer))
+        }
+    }
+
+    /// The indexed value of the row in the slot; None for NULL.
+    ///
+    /// # Safety
+    /// The slot must hold a row.
+    pub(super) unsafe fn value(&self) -> Option<pg_sys::Datum> {
+        let mut value = pg_sys::Datum::null();
+        let mut isnull = false;
+        match self.source {
+            // SAFETY: the catalog says that the table has this column.
+            Source::Column(column) => unsafe {
+                value = pg_sys::slot_getattr(self.slot, column.into(), &mut isnull);
+            },
+            // SAFETY: an index of this method has one column, so there is room for all values; the
+            // expression finds the row where Source::expression told it, and computes in
+            // `row_memory`, which is reset before its next use.
+            Source::Expression { info, estate } => unsafe {
+                (*(*estate).es_per_tuple_exprcontext).ecxt_scantuple = self.slot;
+                pg_sys::FormIndexDatum(info, self.slot, estate, &mut value, &mut isnull);
+            },
+        }
+        (!isnull).then_some(value)
+    }
+
+    /// Frees what the last row took.
+    ///
+    /// # Safety
+    /// Nothing in the row's memory may be in use.
+    pub(super) unsafe fn forget_row(&self) {
+        // SAFETY: the caller's promise; the context is ours. Most rows are stored plain and leave
+        // nothing to free.
+        unsafe {
+            let memory = self.row_memory;
+            if !(*memory).isReset || !(*memory).firstchild.is_null() {
+                pg_sys::MemoryContextReset(memory);
+            }
+        }
+    }
+
+    /// Lets go of the pins.
+    ///
+    /// # Safety
+    /// As [`Open::forget_row`], and nobody may look at the row.
+    pub(super) unsafe fn rest(&self) {
+        // SAFETY: the caller's promise; both were made in `new` and are not ended yet.
+        unsafe {
+            self.forget_row();
+            pg_sys::ExecClearTuple(self.slot);
+            pg_sys::table_index_fetch_reset(self.fetch);
+        }
+        self.pinned.set(INVALID_BLKNO);
+    }
+
+    /// # Safety
+    /// No transaction may be aborting: then this is done already.
+    pub(super) unsafe fn end(self) {
+        // SAFETY: each was made in `new` and is freed once; FreeExecutorState takes the row's
+        // memory and `info` with it.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::table_index_fetch_end(self.fetch);
+            match self.source {
+                Source::Column(_) => pg_sys::MemoryContextDelete(self.row_memory),
+                Source::Expression { estate, .. } => pg_sys::FreeExecutorState(estate),
+            }
+        }
+    }
+}
+
+impl Source {
+    /// The index's expression, ready to be evaluated, and the memory it computes in.
+    ///
+    /// # Safety
+    /// `index` must be an open index on one expression.
+    unsafe fn expression(index: pg_sys::Relation) -> (Self, pg_sys::MemoryContext) {
+        // SAFETY: the executor state lives in the current memory context, and in its own memory
+        // everything else.
+        unsafe {
+            let estate = pg_sys::CreateExecutorState();
+            let caller = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+            let info = pg_sys::BuildIndexInfo(index);
+            let row = pg_sys::MakePerTupleExprContext(estate);
+            pg_sys::MemoryContextSwitchTo(caller);
+            (Self::Expression { info, estate }, (*row).ecxt_per_tuple_memory)
+        }
+    }
+}
+
+/// # Safety
+/// `parent` must be a memory context.
+unsafe fn new_row_memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
+    // SAFETY: the caller's promise; the name is a constant.
+    unsafe {
+        pg_sys::AllocSetContextCreateInternal(
+            parent,
+            c"pgfaiss row".as_ptr(),
+            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        )
+    }
+}
+
+fn no_table(index: pg_sys::Relation) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("index \"{}\" cannot be scanned without its table", rel::name(index)),
+    )
+    .detail("Its distances are computed from the table's rows.")
+    .error()
+}
