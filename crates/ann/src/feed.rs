@@ -1,8 +1,10 @@
-//! Work that the calling thread reads while worker threads compute: a bounded queue between them.
+//! Work that the calling thread reads while worker threads compute: a bounded queue between them. Where the workers are
+//! behind, the calling thread does not wait for room but computes as well.
 //!
 //! As in [`crate::parallel`], the threads belong to one call, end before it returns, block every signal and never call
-//! the server. Only the calling thread reads pages, answers interrupts and waits for room in the queue.
+//! the server. Only the calling thread reads pages and answers interrupts.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,15 +12,13 @@ use std::thread::{Builder, scope};
 
 use crate::parallel::{CancelOnDrop, Job, SignalsBlocked, TICK, WorkerError};
 
-/// Items that wait for each worker; as many more are being worked on.
+/// Items that wait for each thread.
 const WAITING: usize = 2;
 
 /// What the calling thread waits for, if it does: nobody wakes it for less.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     Nothing,
-    /// No more than so many items that wait.
-    Room(usize),
     /// No item left, and none being consumed.
     Rest,
     /// No worker left.
@@ -41,12 +41,18 @@ struct State<T> {
 }
 
 impl<T> State<T> {
+    /// An item to be consumed.
+    fn pop(&mut self) -> Option<T> {
+        let item = self.items.pop_front()?;
+        self.n_busy += 1;
+        Some(item)
+    }
+
     /// Whether what the calling thread waits for has come.
     fn is_met(&self) -> bool {
         self.is_broken
             || match self.awaited {
                 Awaited::Nothing => true,
-                Awaited::Room(n) => self.items.len() <= n,
                 Awaited::Rest => self.items.is_empty() && self.n_busy == 0,
                 Awaited::End => self.n_workers == 0,
             }
@@ -62,7 +68,7 @@ struct Queue<T> {
     state: Mutex<State<T>>,
     /// For the workers: an item, or the end.
     filled: Condvar,
-    /// For the calling thread: room, or a worker's end.
+    /// For the calling thread: the last item consumed, or a worker's end.
     emptied: Condvar,
     room: usize,
 }
@@ -75,7 +81,7 @@ impl<T> Queue<T> {
             n_idle: 0,
             awaited: Awaited::Nothing,
             is_closed: false,
-            n_workers: threads,
+            n_workers: threads - 1,
             is_broken: false,
         };
         let room = threads * WAITING;
@@ -126,11 +132,7 @@ impl<T> Queue<T> {
     fn take(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
-            if let Some(item) = state.items.pop_front() {
-                state.n_busy += 1;
-                if state.is_due() {
-                    self.emptied.notify_one();
-                }
+            if let Some(item) = state.pop() {
                 return Some(item);
             }
             if state.is_closed {
@@ -143,25 +145,51 @@ impl<T> Queue<T> {
     }
 }
 
+/// Says whether who consumes an item is to stop: to be asked every few milliseconds.
+pub struct Stop<'a>(&'a dyn Fn() -> bool);
+
+impl Stop<'_> {
+    /// Whether nobody wants the result any more. On the calling thread this is where interrupts are answered: it may unwind.
+    #[inline]
+    pub fn is_asked(&self) -> bool {
+        (self.0)()
+    }
+}
+
 /// What the calling thread hands its items over by.
 pub struct Feeder<'a, T> {
     queue: &'a Queue<T>,
-    tick: &'a mut dyn FnMut(),
+    tick: RefCell<&'a mut dyn FnMut()>,
+    consume: &'a (dyn Fn(&Stop<'_>, T) + Sync),
 }
 
 impl<T> Feeder<'_, T> {
-    /// Hands an item to the workers. Where they are behind it waits until they have done half of what there is: each time that
-    /// it sleeps costs more than many an item.
+    /// Hands an item to the workers. Where they are behind it consumes what waits: each time that a thread sleeps costs more
+    /// than many an item.
     pub fn give(&mut self, mut item: T) {
         while let Err(back) = self.queue.put(item) {
             item = back;
-            self.queue.wait(&mut *self.tick, Awaited::Room(self.queue.room / 2));
+            self.consume_one();
         }
     }
 
-    /// Waits until every item given so far is consumed.
+    /// Returns when every item given so far is consumed.
     pub fn settle(&mut self) {
-        self.queue.wait(&mut *self.tick, Awaited::Rest);
+        while self.consume_one() {}
+        self.queue.wait(self.tick.get_mut(), Awaited::Rest);
+    }
+
+    fn consume_one(&mut self) -> bool {
+        let Some(item) = self.queue.lock().pop() else { return false };
+        let _consumed = ConsumedOnDrop(self.queue);
+        let tick = || (self.tick.borrow_mut())();
+        tick();
+        let ask = || {
+            tick();
+            false
+        };
+        (self.consume)(&Stop(&ask), item);
+        true
     }
 }
 
@@ -206,16 +234,16 @@ impl<T> Drop for LeaveOnDrop<'_, T> {
     }
 }
 
-/// Runs `produce` on the calling thread and `consume`, for every item that it gives, on one of `threads` workers (at least
-/// one), in any order; returns when all are consumed. About every 10 ms of waiting `tick` is called. Where `tick` or
-/// `produce` unwinds the job is cancelled and the threads are joined before the unwind goes on; `consume` asks the job at
-/// least every 20 ms and returns soon once it is cancelled, and items not begun are passed over. A panic of `consume` goes
-/// on in the calling thread.
+/// Runs `produce` on the calling thread and `consume`, for every item that it gives, on one of `threads` threads (at least
+/// one), of which the calling one is the last; in any order. Returns when all are consumed. While the calling thread
+/// consumes or waits `tick` is called, every 10 ms if not more often. Where `tick` or `produce` unwinds the job is cancelled and
+/// the workers are joined before the unwind goes on: `consume` asks whether to stop, and items not begun are
+/// passed over. A panic of `consume` goes on in the calling thread.
 pub fn feed<T: Send, R>(
     threads: usize,
     mut tick: impl FnMut(),
     produce: impl FnOnce(&mut Feeder<'_, T>) -> R,
-    consume: impl Fn(&Job, T) + Sync,
+    consume: impl Fn(&Stop<'_>, T) + Sync,
 ) -> Result<R, WorkerError> {
     let threads = threads.max(1);
     let job = Job::default();
@@ -226,13 +254,13 @@ pub fn feed<T: Send, R>(
         let cancel = CancelOnDrop(job);
         let mut workers = Vec::with_capacity(threads);
         let blocked = SignalsBlocked::new()?;
-        for i in 0..threads {
+        for i in 1..threads {
             let work = move || {
                 let _leave = LeaveOnDrop(queue);
                 while let Some(item) = queue.take() {
                     let _consumed = ConsumedOnDrop(queue);
                     if !job.cancelled() {
-                        consume(job, item);
+                        consume(&Stop(&|| job.cancelled()), item);
                     }
                 }
             };
@@ -241,7 +269,9 @@ pub fn feed<T: Send, R>(
             workers.push(worker.map_err(|error| WorkerError::Spawn(error.to_string()))?);
         }
         drop(blocked);
-        let result = produce(&mut Feeder { queue, tick: &mut tick });
+        let mut feeder = Feeder { queue, tick: RefCell::new(&mut tick), consume };
+        let result = produce(&mut feeder);
+        while feeder.consume_one() {}
         drop(close);
         queue.wait(&mut tick, Awaited::End);
         drop(cancel);
@@ -254,13 +284,15 @@ pub fn feed<T: Send, R>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Feeder, feed};
+    use super::{Feeder, Stop, feed};
     use nix::sys::signal::{SigSet, Signal};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::thread::{current, yield_now};
 
     #[test]
     fn every_item_is_consumed_once() {
+        let caller = current().id();
         for threads in [0, 1, 3] {
             for n in [0, 1, 1000u64] {
                 let (sum, count) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -268,8 +300,9 @@ mod tests {
                     (0..n).for_each(|item| feeder.give(item));
                     "done"
                 };
-                let consume = |_: &_, item| {
-                    assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT));
+                let consume = |_: &Stop<'_>, item| {
+                    let blocked = SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT);
+                    assert_eq!(blocked, current().id() != caller);
                     sum.fetch_add(item, Ordering::Relaxed);
                     count.fetch_add(1, Ordering::Relaxed);
                 };
@@ -292,8 +325,8 @@ mod tests {
                     assert_eq!(sum.load(Ordering::Relaxed), 50 * round);
                 }
             };
-            let consume = |_: &_, item| {
-                std::thread::yield_now();
+            let consume = |_: &Stop<'_>, item| {
+                yield_now();
                 sum.fetch_add(item, Ordering::Relaxed);
             };
             feed(threads, || (), produce, consume).unwrap();
@@ -302,21 +335,22 @@ mod tests {
 
     #[test]
     fn an_unwinding_tick_waits_for_the_workers() {
-        let ended = AtomicBool::new(false);
+        let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let tick = || {
+            while !begun.load(Ordering::SeqCst) {
+                yield_now();
+            }
+            panic!("cancel")
+        };
         let produce = |feeder: &mut Feeder<'_, ()>| (0..100).for_each(|_| feeder.give(()));
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            feed(
-                2,
-                || panic!("cancel"),
-                produce,
-                |job, ()| {
-                    while !job.cancelled() {
-                        std::thread::yield_now();
-                    }
-                    ended.store(true, Ordering::SeqCst);
-                },
-            )
-        }));
+        let consume = |stop: &Stop<'_>, ()| {
+            begun.store(true, Ordering::SeqCst);
+            while !stop.is_asked() {
+                yield_now();
+            }
+            ended.store(true, Ordering::SeqCst);
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| feed(2, tick, produce, consume)));
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"cancel"));
         assert!(ended.load(Ordering::SeqCst));
     }

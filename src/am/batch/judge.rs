@@ -6,8 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ann::feed::{Feeder, feed};
-use ann::parallel::Job;
+use ann::feed::{Feeder, Stop, feed};
 use ann::radix::sort_places;
 use ann::topk::Hit;
 use pages::Error;
@@ -160,7 +159,7 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
             groups.for_each(|start| feeder.give(Work::Take(start..scans.len().min(start + GROUP))));
             Ok(())
         };
-        let consume = |_: &Job, work| match work {
+        let consume = |_: &Stop<'_>, work| match work {
             Work::Measure(mut part) => {
                 let mut asking = Vec::new();
                 for (row, same) in part.rows.chunks(part.row_len.max(1)).zip(&part.wanted) {

@@ -7,8 +7,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use ann::feed::{Feeder, feed};
-use ann::parallel::{Job, WorkerError};
+use ann::feed::{Feeder, Stop, feed};
+use ann::parallel::WorkerError;
 use ann::topk::{Hit, TopK};
 
 use super::{Bound, Scan, Span, State};
@@ -86,7 +86,7 @@ pub fn first_tranches<'a, L: Lists + Send, P: Pages>(
         params.threads,
         || pages.breathe(),
         |feeder| produce(pages, &shared, &visits, params, feeder),
-        |job, work| shared.consume(job, work),
+        |stop, work| shared.consume(stop, work),
     );
     fed.map_err(|error: WorkerError| Error::Workers(error.to_string()))?
 }
@@ -120,7 +120,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a, L: Lists> Shared<'a, L> {
-    fn consume(&self, job: &Job, work: Work<'_, L>) {
+    fn consume(&self, stop: &Stop<'_>, work: Work<'_, L>) {
         match work {
             Work::FindLists(group) => {
                 let mut group = self.group(group);
@@ -130,7 +130,7 @@ impl<'a, L: Lists> Shared<'a, L> {
             }
             Work::Scan(tasks) => {
                 for task in tasks {
-                    self.scan_part(&task, job);
+                    self.scan_part(&task, stop);
                     locked(&self.spare).push(task.part);
                 }
             }
@@ -220,12 +220,12 @@ impl<L: Lists> Shared<'_, L> {
     }
 
     /// Shows a part of a list to all queries that probe it; those that another worker is busy with come last.
-    fn scan_part(&self, task: &Task<'_, L>, job: &Job) {
+    fn scan_part(&self, task: &Task<'_, L>, stop: &Stop<'_>) {
         let (before, from) = task.visits.split_at(task.start.min(task.visits.len()));
         let mut busy = Vec::new();
         let mut held = Vec::with_capacity(L::TOGETHER);
         for visit in from.iter().chain(before) {
-            if job.cancelled() {
+            if stop.is_asked() {
                 return;
             }
             match self.scans.get(visit.scan as usize).map(Mutex::try_lock) {
@@ -240,7 +240,7 @@ impl<L: Lists> Shared<'_, L> {
         self.show(&task.part, &mut held);
         // One at a time: who waits for a scan must not hold another.
         for visit in busy {
-            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !job.cancelled()) {
+            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !stop.is_asked()) {
                 held.push((visit, locked(scan)));
                 self.show(&task.part, &mut held);
             }
