@@ -7,6 +7,7 @@
 
 pub mod ahead;
 mod append;
+pub mod heap_pins;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;

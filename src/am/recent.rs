@@ -1,4 +1,4 @@
-//! Where a backend last found each block of an index in shared buffers. Looking a block up in the
+//! Where a backend last found each block of an index, or of its table, in shared buffers. Looking a block up in the
 //! buffer table costs a hash, a partition lock and several cache misses; trying the old place costs
 //! one compare. A place that is no longer right is noticed by the server and looked up anew.
 
@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use pages::Blkno;
 use pgrx::pg_sys;
 
-/// Blocks remembered at most: 4 MB of memory for 8 GB of index.
+/// Blocks remembered at most: 4 MB of memory for 8 GB.
 const BLOCKS_MAX: usize = 1 << 20;
 
 /// One access in so many goes through the buffer table all the same: only that raises the buffer's
@@ -37,7 +37,7 @@ impl RecentBuffers {
         self.buffers.borrow().get(blkno as usize).copied().filter(|&buffer| buffer != 0)
     }
 
-    /// Remembers that `blkno` is in `buffer`; 0: nowhere known.
+    /// Remembers that `blkno` is in `buffer`.
     pub fn set(&self, blkno: Blkno, buffer: pg_sys::Buffer) {
         let at = blkno as usize;
         if at >= BLOCKS_MAX {

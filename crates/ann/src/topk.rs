@@ -142,6 +142,26 @@ mod tests {
     }
 
     #[test]
+    fn taken_without_an_order_the_last_is_at_the_end() {
+        let mut rng = Rng::new(3);
+        for (n, k) in [(0, 3), (2, 3), (3, 3), (4, 3), (1000, 40), (79, 40), (80, 40)] {
+            let hits: Vec<Hit> =
+                (0..n).map(|id| Hit { key: rng.below(30).into(), id, at: 0 }).collect();
+            let (mut top, mut out) = (TopK::new(k), Vec::new());
+            hits.iter().for_each(|hit| top.push(*hit));
+            top.take_into(&mut out);
+            assert!(top.is_empty());
+            let last = out.last().map(|hit| hit.id);
+            let mut ids: Vec<u64> = out.iter().map(|hit| hit.id).collect();
+            let mut expected = expected(hits, k);
+            assert_eq!(last, expected.last().copied());
+            ids.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(ids, expected);
+        }
+    }
+
+    #[test]
     fn equals_a_full_sort() {
         let mut rng = Rng::new(7);
         let mut top = TopK::new(1);

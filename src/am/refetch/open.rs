@@ -1,32 +1,23 @@
 //! The table open for fetches by tid: the server's own fetch, its slot, and where the indexed value of a row comes from.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
-use pages::page::{Blkno, INVALID_BLKNO};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::ROWS_AHEAD;
 use crate::am::pages::ahead::PageHint;
+use crate::am::pages::heap_pins::HeapPins;
 use crate::am::recent::RecentBuffers;
 use crate::am::rel;
 use crate::am::report::Report;
-
-/// How many pages are read without a miss until asking the disk for pages is thought useless.
-const WARM_AFTER: u32 = 64;
 
 /// What reading rows takes. All of it is allocated in the scan's memory context.
 pub(super) struct Open {
     heap: pg_sys::Relation,
     /// The pin of the page read last.
     fetch: *mut pg_sys::IndexFetchTableData,
-    /// That page; INVALID_BLKNO without a pin.
-    pinned: Cell<Blkno>,
-    /// Where the blocks of a heap were last found. None for a table of another kind.
-    recent: Option<Rc<RecentBuffers>>,
-    /// Counts down from WARM_AFTER after each buffer miss.
-    cold: Cell<u32>,
+    pins: HeapPins,
     /// Holds the row read last, with a pin of its own.
     slot: *mut pg_sys::TupleTableSlot,
     source: Source,
@@ -62,9 +53,7 @@ impl Open {
             let open = Self {
                 heap,
                 fetch: pg_sys::table_index_fetch_begin(heap),
-                pinned: Cell::new(INVALID_BLKNO),
-                recent: recent.filter(|_| (*heap).rd_tableam == pg_sys::GetHeapamTableAmRoutine()),
-                cold: Cell::new(0),
+                pins: HeapPins::new(heap, recent),
                 slot: pg_sys::table_slot_create(heap, std::ptr::null_mut()),
                 source,
                 row_memory,
@@ -89,51 +78,12 @@ impl Open {
                 *hint = page;
                 continue;
             }
-            let recent = self.recent.as_ref().filter(|_| self.cold.get() == 0);
-            *hint = match recent.and_then(|recent| recent.peek(tid.blkno)) {
-                Some(buffer) => PageHint::in_buffer(buffer, tid),
-                // SAFETY: the table is open.
-                None => unsafe { PageHint::new(self.heap, tid) },
-            };
+            // SAFETY: the table is open.
+            *hint = unsafe { self.pins.hint(self.heap, tid) };
             last = Some((tid.blkno, *hint));
         }
         for (hint, offset) in hints {
             hint.row(offset);
-        }
-    }
-
-    /// Pins the block for the fetch where it was last: then the fetch need not look it up in the buffer table. Now and
-    /// then it does all the same, which raises the buffer's usage count and lets the server prune the page.
-    ///
-    /// # Safety
-    /// Nobody may look at the row before any longer.
-    unsafe fn pin_again(&self, blkno: Blkno) {
-        let Some(recent) = self.recent.as_ref().filter(|_| self.pinned.get() != blkno) else {
-            return;
-        };
-        let Some(buffer) = recent.get(blkno) else { return };
-        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let fetch: *mut pg_sys::IndexFetchHeapData = self.fetch.cast();
-        // SAFETY: the table is open, and a heap: that is what its fetches are, and `xs_cbuf` is theirs to release with the pin
-        // that comes with it. The server checks that the buffer exists and still holds this block before it pins it.
-        unsafe {
-            if pg_sys::ReadRecentBuffer(rel::locator(self.heap), fork, blkno, buffer) {
-                let before = std::mem::replace(&mut (*fetch).xs_cbuf, buffer);
-                if before != pg_sys::InvalidBuffer as pg_sys::Buffer {
-                    pg_sys::ReleaseBuffer(before);
-                }
-                self.pinned.set(blkno);
-            }
-        }
-    }
-
-    /// Notes which page the fetch has pinned, and where.
-    fn note_pin(&self, blkno: Blkno) {
-        if let Some(recent) = self.recent.as_ref().filter(|_| self.pinned.get() != blkno) {
-            let fetch: *const pg_sys::IndexFetchHeapData = self.fetch.cast();
-            // SAFETY: a fetch from a heap.
-            recent.set(blkno, unsafe { (*fetch).xs_cbuf });
-            self.pinned.set(blkno);
         }
     }
 
@@ -155,22 +105,16 @@ impl Open {
         // SAFETY: fetch and slot belong to the same open table; the pointer is ours to overwrite
         // (it becomes the tid of the version found).
         unsafe {
-            self.pin_again(tid.blkno);
-            let misses = pg_sys::pgBufferUsage.shared_blks_read;
-            let found = pg_sys::table_index_fetch_tuple(
-                self.fetch,
-                &mut pointer,
-                snapshot,
-                self.slot,
-                &mut call_again,
-                all_dead,
-            );
-            if self.pinned.get() != tid.blkno {
-                let is_miss = pg_sys::pgBufferUsage.shared_blks_read != misses;
-                let cold = if is_miss { WARM_AFTER } else { self.cold.get().saturating_sub(1) };
-                self.cold.set(cold);
-                self.note_pin(tid.blkno);
-            }
+            let found = self.pins.fetch(self.heap, self.fetch, tid.blkno, || {
+                pg_sys::table_index_fetch_tuple(
+                    self.fetch,
+                    &mut pointer,
+                    snapshot,
+                    self.slot,
+                    &mut call_again,
+                    all_dead,
+                )
+            });
             found.then(|| rel::tid_of(&mut pointer))
         }
     }
@@ -224,7 +168,7 @@ impl Open {
             pg_sys::ExecClearTuple(self.slot);
             pg_sys::table_index_fetch_reset(self.fetch);
         }
-        self.pinned.set(INVALID_BLKNO);
+        self.pins.forget();
     }
 
     /// # Safety

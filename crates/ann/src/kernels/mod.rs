@@ -7,7 +7,7 @@
 //! The only exception is an x86 CPU without FMA: it multiplies and adds in two roundings, everywhere.
 //!
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `neon.rs` NEON · `body.rs` the loops ·
-//! `isa.rs` which set this CPU has · `rows.rs` many rows against one query · `nibbles/` table sums of
+//! `isa.rs` which set this CPU has · `rows.rs` many rows against one query or four · `nibbles/` table sums of
 //! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
 //! bytes of two codes · `books.rs` codebooks · `product.rs` matrix
 //! products, which need no canonical order. This folder holds the only `unsafe` code of the package.
