@@ -36,6 +36,10 @@ impl Runs for TempRuns {
     fn read(&mut self, run: usize, out: &mut [u8]) -> Result<usize, Error> {
         self.file(run)?.read(out)
     }
+
+    fn breathe(&self) {
+        check_for_interrupts();
+    }
 }
 
 /// A temporary file, written, then read.

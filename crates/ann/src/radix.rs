@@ -1,4 +1,4 @@
-//! Sorting places: large numbers of which few bits differ, each with something that goes along.
+//! Sorting places: large numbers of which few bits differ, each with something that goes along; and items by their lists.
 
 const DIGIT_BITS: u32 = 11;
 const DIGITS: usize = 1 << DIGIT_BITS;
@@ -37,9 +37,42 @@ pub fn sort_places(pairs: &mut Vec<(u64, u32)>) {
     }
 }
 
+/// Items between two breaths.
+const STEP: usize = 1 << 16;
+
+/// The numbers of items in the order of their lists, those of a list as they came, and where each list ends. There are few
+/// lists for the items, or the numbers of lists are small. `breathe` is called every few hundred microseconds.
+pub fn by_list(lists: &[u32], mut breathe: impl FnMut()) -> (Vec<u32>, Vec<usize>) {
+    let mut ends = Vec::new();
+    for some in lists.chunks(STEP) {
+        for list_no in some {
+            let at = *list_no as usize;
+            if at >= ends.len() {
+                ends.resize(at + 1, 0usize);
+            }
+            ends[at] += 1;
+        }
+        breathe();
+    }
+    let mut end = 0;
+    for place in &mut ends {
+        (*place, end) = (end, end + *place);
+    }
+    let mut order = vec![0; lists.len()];
+    for (some, first) in lists.chunks(STEP).zip((0u32..).step_by(STEP)) {
+        for (list_no, no) in some.iter().zip(first..) {
+            let place = &mut ends[*list_no as usize];
+            order[*place] = no;
+            *place += 1;
+        }
+        breathe();
+    }
+    (order, ends)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::sort_places;
+    use super::{STEP, by_list, sort_places};
     use crate::rng::Rng;
 
     #[test]
@@ -65,5 +98,26 @@ mod tests {
         expected.sort_unstable();
         sort_places(&mut pairs);
         assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn items_are_counted_into_their_lists() {
+        let mut rng = Rng::new(5);
+        for (n, n_lists) in [(0, 1), (1, 7), (5, 1000), (STEP, 3), (3 * STEP + 1, 700)] {
+            let lists: Vec<u32> = (0..n).map(|_| rng.below(n_lists)).collect();
+            let mut n_breaths = 0;
+            let (order, ends) = by_list(&lists, || n_breaths += 1);
+            assert_eq!(n_breaths, 2 * n.div_ceil(STEP));
+            let mut expected: Vec<u32> = (0..n as u32).collect();
+            expected.sort_by_key(|no| lists[*no as usize]);
+            assert_eq!(order, expected);
+            for (list_no, end) in ends.iter().enumerate() {
+                let before = lists.iter().filter(|list| **list as usize <= list_no).count();
+                assert_eq!(*end, before);
+                if list_no > 20 {
+                    break;
+                }
+            }
+        }
     }
 }

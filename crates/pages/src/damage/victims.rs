@@ -334,6 +334,8 @@ impl Runs for Spool {
         self.1 += n;
         Ok(n)
     }
+
+    fn breathe(&self) {}
 }
 
 /// A graph without nodes.

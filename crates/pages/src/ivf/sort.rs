@@ -8,6 +8,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use ann::radix::by_list;
+
 use crate::bytes::{f32_at, u32_at, u64_at};
 use crate::error::Error;
 use crate::ivf::build::Entry;
@@ -23,6 +25,8 @@ pub trait Runs {
     fn rewind(&mut self, run: usize) -> Result<(), Error>;
     /// Reads the next bytes of a run; fewer than asked for only at its end, 0 after it.
     fn read(&mut self, run: usize, out: &mut [u8]) -> Result<usize, Error>;
+    /// Answers interrupts; called every few milliseconds while rows are sorted in memory.
+    fn breathe(&self);
 }
 
 /// A record: list u32, coarse distance f32, tid u64, norm f32, then the vector.
@@ -31,6 +35,8 @@ const COARSE: usize = 4;
 const TID: usize = 8;
 const NORM: usize = 16;
 const VECTOR: usize = 20;
+/// Records of lists that are sorted between two breaths.
+const STEP: usize = 1 << 16;
 /// Reading buffers of a merge are at least this large, whatever the budget.
 const READ_MIN: usize = 32 * 1024;
 
@@ -43,10 +49,13 @@ pub struct Sorter<R: Runs> {
     record_size: usize,
     n_records_max: usize,
     arena: Vec<u8>,
-    /// Key and record number of each record in the arena.
-    order: Vec<(Key, u32)>,
+    /// The list of each record in the arena.
+    lists: Vec<u32>,
     len: u64,
 }
+
+/// Bytes beside a record: its list, and its place in the order.
+const BESIDE: usize = 2 * size_of::<u32>();
 
 fn key_of(record: &[u8]) -> Key {
     (u32_at(record, LIST_NO), u64_at(record, TID))
@@ -67,10 +76,9 @@ impl<R: Runs> Sorter<R> {
     /// in memory (at least a few rows).
     pub fn new(runs: R, vector_size: usize, budget: usize) -> Self {
         let record_size = VECTOR + vector_size;
-        let per_record = record_size + size_of::<(Key, u32)>();
-        let n_records_max = (budget / per_record).clamp(16, u32::MAX as usize);
-        let (arena, order) = (Vec::new(), Vec::new());
-        Self { runs, n_runs: 0, record_size, n_records_max, arena, order, len: 0 }
+        let n_records_max = (budget / (record_size + BESIDE)).clamp(16, u32::MAX as usize);
+        let (arena, lists) = (Vec::new(), Vec::new());
+        Self { runs, n_runs: 0, record_size, n_records_max, arena, lists, len: 0 }
     }
 
     /// Rows added so far.
@@ -90,12 +98,12 @@ impl<R: Runs> Sorter<R> {
 
     /// Bytes spilled so far.
     pub fn spilled_bytes(&self) -> u64 {
-        (self.len - self.order.len() as u64) * self.record_size as u64
+        (self.len - self.lists.len() as u64) * self.record_size as u64
     }
 
     /// Bytes of rows that it holds in memory at most.
     pub fn memory_bytes(&self) -> usize {
-        self.n_records_max * (self.record_size + size_of::<(Key, u32)>())
+        self.n_records_max * (self.record_size + BESIDE)
     }
 
     /// Adds a row; its vector must have the size announced.
@@ -103,15 +111,14 @@ impl<R: Runs> Sorter<R> {
         if entry.vector.len() + VECTOR != self.record_size {
             return Err(Error::Spill("row to sort has another size than the others".into()));
         }
-        if self.order.len() == self.n_records_max {
+        if self.lists.len() == self.n_records_max {
             self.spill()?;
         }
         self.reserve();
-        let tid = entry.tid.to_u64();
-        self.order.push(((entry.list_no, tid), self.order.len() as u32));
+        self.lists.push(entry.list_no);
         self.arena.extend_from_slice(&entry.list_no.to_le_bytes());
         self.arena.extend_from_slice(&entry.coarse_distance.to_le_bytes());
-        self.arena.extend_from_slice(&tid.to_le_bytes());
+        self.arena.extend_from_slice(&entry.tid.to_u64().to_le_bytes());
         self.arena.extend_from_slice(&entry.norm_sqr.to_le_bytes());
         self.arena.extend_from_slice(entry.vector);
         self.len += 1;
@@ -120,11 +127,11 @@ impl<R: Runs> Sorter<R> {
 
     /// Doubles the buffers like a vector would, but not beyond the budget.
     fn reserve(&mut self) {
-        if self.order.len() < self.order.capacity() {
+        if self.lists.len() < self.lists.capacity() {
             return;
         }
-        let target = (self.order.len() * 2).clamp(64, self.n_records_max.max(64));
-        self.order.reserve_exact(target - self.order.len());
+        let target = (self.lists.len() * 2).clamp(64, self.n_records_max.max(64));
+        self.lists.reserve_exact(target - self.lists.len());
         let bytes = target.saturating_mul(self.record_size);
         self.arena.reserve_exact(bytes.saturating_sub(self.arena.len()));
     }
@@ -135,16 +142,15 @@ impl<R: Runs> Sorter<R> {
         mut each: impl FnMut(&Entry<'_>) -> Result<(), Error>,
     ) -> Result<R, Error> {
         if self.n_runs == 0 {
-            self.order.sort_unstable();
-            for (_, no) in &self.order {
-                each(&entry_of(record(&self.arena, *no, self.record_size)))?;
+            for no in self.order() {
+                each(&entry_of(self.record(no)))?;
             }
             return Ok(self.runs);
         }
         self.spill()?;
         let budget = self.n_records_max.saturating_mul(self.record_size);
         self.arena = Vec::new();
-        self.order = Vec::new();
+        self.lists = Vec::new();
         let mut merge = Merge::open(self.runs, self.n_runs, self.record_size, budget)?;
         while let Some(run) = merge.smallest() {
             each(&entry_of(merge.record(run)))?;
@@ -154,18 +160,40 @@ impl<R: Runs> Sorter<R> {
     }
 
     fn spill(&mut self) -> Result<(), Error> {
-        if self.order.is_empty() {
+        if self.lists.is_empty() {
             return Ok(());
         }
-        self.order.sort_unstable();
+        let order = self.order();
         self.runs.create()?;
         self.n_runs += 1;
-        for (_, no) in &self.order {
-            self.runs.append(record(&self.arena, *no, self.record_size))?;
+        for no in order {
+            self.runs.append(record(&self.arena, no, self.record_size))?;
         }
-        self.order.clear();
+        self.lists.clear();
         self.arena.clear();
         Ok(())
+    }
+
+    fn record(&self, no: u32) -> &[u8] {
+        record(&self.arena, no, self.record_size)
+    }
+
+    /// The records in order. They are counted into their lists, which leaves those of a list as they came: mostly in the
+    /// order of their tids, or in two or three stretches of it, of which a stable sort makes use.
+    fn order(&self) -> Vec<u32> {
+        let (mut order, ends) = by_list(&self.lists, || self.runs.breathe());
+        let (mut start, mut n) = (0, 0);
+        for end in ends {
+            let list = order.get_mut(start..end).unwrap_or_default();
+            list.sort_by_key(|no| u64_at(self.record(*no), TID));
+            n += end - start;
+            if n >= STEP {
+                self.runs.breathe();
+                n = 0;
+            }
+            start = end;
+        }
+        order
     }
 }
 
@@ -263,6 +291,7 @@ mod tests {
             *at += n;
             Ok(n)
         }
+        fn breathe(&self) {}
     }
 
     fn check(n: u32, vector_size: usize, budget: usize, n_runs: usize) {
@@ -298,7 +327,8 @@ mod tests {
         check(0, 8, 1000, 0);
         check(1000, 8, 1 << 20, 0);
         check(1000, 8, 0, 63);
-        check(10_000, 100, 100_000, 15);
+        check(10_000, 100, 100_000, 13);
+        check(200_000, 0, 1 << 30, 0);
         check(16, 8, 0, 0);
         check(17, 8, 0, 2);
     }
