@@ -40,8 +40,8 @@ pub fn sort_places(pairs: &mut Vec<(u64, u32)>) {
 /// Items between two breaths.
 const STEP: usize = 1 << 16;
 
-/// The numbers of items in the order of their lists, those of a list as they came, and where each list ends. There are few
-/// lists for the items, or the numbers of lists are small. `breathe` is called every few hundred microseconds.
+/// The numbers of items in the order of their lists, those of a list as they came, and where each list ends. Takes
+/// memory for as many lists as the largest number says. `breathe` is called every few hundred microseconds.
 pub fn by_list(lists: &[u32], mut breathe: impl FnMut()) -> (Vec<u32>, Vec<usize>) {
     let mut ends = Vec::new();
     for some in lists.chunks(STEP) {

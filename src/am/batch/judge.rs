@@ -159,7 +159,7 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
             groups.for_each(|start| feeder.give(Work::Take(start..scans.len().min(start + GROUP))));
             Ok(())
         };
-        let consume = |_: &Stop<'_>, work| match work {
+        let consume = |stop: &Stop<'_>, work| match work {
             Work::Measure(mut part) => {
                 let mut asking = Vec::new();
                 for (row, same) in part.rows.chunks(part.row_len.max(1)).zip(&part.wanted) {
@@ -171,6 +171,9 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
             }
             Work::Take(group) => {
                 for number in group {
+                    if stop.is_asked() {
+                        return;
+                    }
                     let bounds =
                         candidates.starts.get(number).zip(candidates.starts.get(number + 1));
                     let own = bounds.and_then(|(start, end)| keys.get(*start..*end));

@@ -124,7 +124,7 @@ impl<'a, L: Lists> Shared<'a, L> {
         match work {
             Work::FindLists(group) => {
                 let mut group = self.group(group);
-                if let Err(error) = start_group(&self.view, &mut group) {
+                if let Err(error) = start_group(&self.view, &mut group, stop) {
                     locked(&self.failed).get_or_insert(error);
                 }
             }
@@ -135,7 +135,12 @@ impl<'a, L: Lists> Shared<'a, L> {
                 }
             }
             Work::PutInOrder(group) => {
-                self.group(group).iter_mut().for_each(|scan| scan.end_first(&self.view));
+                for scan in &mut self.group(group) {
+                    if stop.is_asked() {
+                        return;
+                    }
+                    scan.end_first(&self.view);
+                }
             }
         }
     }
@@ -149,6 +154,7 @@ impl<'a, L: Lists> Shared<'a, L> {
 fn start_group<L: Lists>(
     view: &View<'_>,
     group: &mut [MutexGuard<'_, &mut Scan<L>>],
+    stop: &Stop<'_>,
 ) -> Result<(), Error> {
     for scan in group.iter_mut() {
         scan.prepare(view)?;
@@ -166,6 +172,9 @@ fn start_group<L: Lists>(
         }
         _ => {
             for scan in group.iter_mut() {
+                if stop.is_asked() {
+                    return Ok(());
+                }
                 scan.order_lists(view)?;
             }
         }
