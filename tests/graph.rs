@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ann::hnsw::{Beam, BuiltGraph, Codes, Graph, Grid, GridQuery, HnswParams, build, descend};
+use ann::hnsw::{
+    Beam, BuiltGraph, Codes, Factors, Graph, Grid, GridQuery, HnswParams, Points, build, descend,
+};
 use ann::{Job, Metric};
 use gauge::truth::Truth;
 use gauge::vectors::{Dataset, Metric as Measure, Vectors};
@@ -111,12 +113,12 @@ fn ours(set: &Dataset, truth: &Truth, m: usize, ef_construction: usize) -> Vec<f
     let grid = Grid::train(metric, dims, rows);
     let mut codes = vec![0; set.base.len() * grid.size()];
     let coded = set.base.rows().zip(codes.chunks_mut(grid.size()));
-    let biases: Vec<f32> = coded.map(|(row, code)| grid.encode(row, code)).collect();
-    let of = Codes { codes: &codes, stride: grid.size(), biases: &biases };
+    let factors: Vec<Factors> = coded.map(|(row, code)| grid.encode(row, code)).collect();
+    let of = Codes { codes: &codes, stride: grid.size(), factors: &factors };
     let mut sums = vec![0.0; WIDTHS.len()];
     for seed in SEEDS {
         let params = HnswParams { m, ef_construction, seed };
-        let graph = build(&grid, &codes, &biases, &params, &Job::default()).unwrap();
+        let graph = build(&grid, Points::Codes(of), &params, &Job::default()).unwrap();
         for (sum, width) in sums.iter_mut().zip(WIDTHS) {
             *sum += found(set, truth, &graph, of, &grid, width);
         }

@@ -1,7 +1,7 @@
-//! `ambuild` of a graph: sample → grid → one pass that codes every row in batches on worker threads → graph in memory on all
-//! threads → every page once, neighbours close together.
+//! `ambuild` of a graph: sample → grid, and whether codes of it are good enough → one pass that codes every row in batches on
+//! worker threads → graph in memory on all threads → every page once, neighbours close together.
 //!
-//! Codes and links must fit into maintenance_work_mem. Once they do not, what was read so far is built and written, and the
+//! Codes (or vectors, where codes lose too much) and links must fit into maintenance_work_mem. Once they do not, what was read so far is built and written, and the
 //! rest of the rows is inserted one by one.
 
 use std::rc::Rc;
@@ -14,10 +14,11 @@ use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::GRAPH_MIN;
-use super::coder::{self, Coder};
+use super::coder::Coder;
 use super::index::HnswIndex;
 use super::insert;
 use super::memory::Memory;
+use super::plan::{Plan, plan};
 use super::rows::Rows;
 use super::vectors::Vectors;
 use super::write::write_new;
@@ -33,7 +34,7 @@ use crate::am::progress::{self, Phase};
 use crate::am::quantizers::Trained;
 use crate::am::rel;
 use crate::am::report::{Report, checked};
-use crate::am::train::{self, Sample};
+use crate::am::train;
 
 /// Builds a graph, or a list of what is too little for one; returns live heap rows and indexed rows.
 pub fn build<E: Element>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
@@ -48,9 +49,9 @@ pub fn build<E: Element>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -
     }
     let rows = sample.rows();
     let params = graph_params::<E>(frozen, options, sample.n());
-    let grid = train_grid(&params, sample);
+    let plan = plan(heap.index(), &params, sample);
     progress::set_phase(Phase::CodingRows);
-    let mut loader = Loader::<E>::new(heap, params, &grid, rows);
+    let mut loader = Loader::<E>::new(heap, &plan, rows);
     let heap_tuples = heap.scan(
         |tid, value| {
             // SAFETY: the operator class says that the column holds vectors of E.
@@ -81,21 +82,6 @@ pub fn graph_params<E: Element>(
         seed: frozen.seed,
         trained_rows: trained_rows as u64,
     }
-}
-
-/// The grid for rows like those of a sample.
-pub fn train_grid(params: &MetaParams, sample: Sample) -> Grid {
-    let (metric, dims) = (params.metric, params.dims);
-    let trained = parallel::run(
-        1,
-        |_job| check_for_interrupts(),
-        |job| {
-            let points = sample.into_points();
-            let points = coder::transform(metric).apply_batch(&points, dims, job);
-            Grid::train(metric, dims, &points)
-        },
-    );
-    trained.unwrap_or_else(|e| no_workers(&e))
 }
 
 /// Raises 53000: the system gave no threads.
@@ -137,13 +123,15 @@ struct Written {
 }
 
 impl<'a, E: Element> Loader<'a, E> {
-    fn new(heap: &'a Heap, params: MetaParams, grid: &'a Grid, expected: u64) -> Self {
-        let coder = Coder::new(&params, grid);
+    fn new(heap: &'a Heap, plan: &'a Plan, expected: u64) -> Self {
+        let Plan { params, grid, by_vectors } = plan;
+        let coder = Coder::new(params, grid);
         let code_bytes = Grid::code_bytes(params.dims);
-        let memory = Memory::new(&params, code_bytes, size_of::<E>());
+        let memory = Memory::new(params, *by_vectors, size_of::<E>());
         let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(expected));
-        let rows = Rows::new(code_bytes, vectors);
+        let rows = Rows::new(code_bytes, params.dims, *by_vectors, vectors);
         let batch = Batch { tids: Vec::new(), elements: Vec::new() };
+        let params = *params;
         Self { heap, params, grid, coder, memory, expected, batch, rows, written: None, n: 0 }
     }
 
@@ -177,11 +165,11 @@ impl<'a, E: Element> Loader<'a, E> {
             |_job| check_for_interrupts(),
             |job| self.coder.code_batch(elements, job),
         );
-        let (codes, biases) = coded.unwrap_or_else(|e| no_workers(&e));
+        let coded = coded.unwrap_or_else(|e| no_workers(&e));
         let mut stored = Vec::new();
         self.coder.store(elements, &mut stored);
         let rows_max = self.memory.rows_max;
-        let added = self.rows.add(&self.batch.tids, (&codes, &biases), &stored, rows_max);
+        let added = self.rows.add(&self.batch.tids, &coded, &stored, rows_max);
         checked(self.heap.index(), added);
         self.batch.tids.clear();
         self.batch.elements.clear();
@@ -201,12 +189,14 @@ impl<'a, E: Element> Loader<'a, E> {
 
     fn write(&mut self) {
         self.code_batch();
-        let rows = std::mem::replace(&mut self.rows, Rows::new(0, Vectors::new(0, 0)));
+        let none = Rows::new(0, 0, false, Vectors::new(0, 0));
+        let rows = std::mem::replace(&mut self.rows, none);
+        let points = self.memory.points(rows.len() as u64);
         let index = self.heap.index();
         // SAFETY: the index is new, empty and locked by this command.
         let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::MAIN_FORKNUM) };
         let threads = guc::build_threads();
-        checked(index, write_new(&self.params, self.grid, rows, threads, sink));
+        checked(index, write_new(&self.params, self.grid, rows, (threads, points), sink));
     }
 
     fn finish(mut self) -> u64 {

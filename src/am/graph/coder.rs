@@ -2,7 +2,7 @@
 
 use ann::codec::Stored;
 use ann::element::Element;
-use ann::hnsw::Grid;
+use ann::hnsw::{Factors, Grid};
 use ann::metric::Metric;
 use ann::parallel::{self, Job};
 use pages::hnsw::{Code, MetaParams};
@@ -11,6 +11,14 @@ use crate::am::transform::Transform;
 
 /// Vectors that one worker codes at a time.
 const CHUNK_ROWS: usize = 64;
+
+/// Rows as a graph sees them, one after the other.
+pub struct CodedBatch {
+    pub codes: Vec<u8>,
+    pub factors: Vec<Factors>,
+    /// The vectors; of length 1 under cosine.
+    pub points: Vec<f32>,
+}
 
 /// How rows are coded and stored.
 pub struct Coder<'a> {
@@ -37,28 +45,36 @@ impl<'a> Coder<'a> {
         point
     }
 
-    /// Codes and biases of vectors, on the pool it is called in.
-    pub fn code_batch<E: Element>(&self, elements: &[E], job: &Job) -> (Vec<u8>, Vec<f32>) {
+    /// One row.
+    pub fn code<E: Element>(&self, elements: &[E]) -> CodedBatch {
+        let points = self.point(elements);
+        let mut codes = vec![0; Grid::code_bytes(self.dims)];
+        let factors = vec![self.grid.encode(&points, &mut codes)];
+        CodedBatch { codes, factors, points }
+    }
+
+    /// Codes of vectors, on the pool it is called in.
+    pub fn code_batch<E: Element>(&self, elements: &[E], job: &Job) -> CodedBatch {
         let points = self.transform.apply_batch(elements, self.dims, job);
         let size = Grid::code_bytes(self.dims);
         let n = points.len() / self.dims.max(1);
-        let mut coded = vec![0; n * (size + size_of::<f32>())];
-        // Each code with its bias behind, so that one pass cuts both into chunks.
-        let record = size + size_of::<f32>();
+        let mut coded = vec![0; n * (size + size_of::<Factors>())];
+        // Each code with its factors behind, so that one pass cuts both into chunks.
+        let record = size + size_of::<Factors>();
         parallel::for_each_chunk(&mut coded, CHUNK_ROWS * record, |chunk, records| {
             let points = points.chunks_exact(self.dims).skip(chunk * CHUNK_ROWS);
             for (record, point) in records.chunks_exact_mut(record).zip(points) {
-                let (code, bias) = record.split_at_mut(size);
-                bias.copy_from_slice(&self.grid.encode(point, code).to_le_bytes());
+                let (code, factors) = record.split_at_mut(size);
+                factors.copy_from_slice(bytemuck::bytes_of(&self.grid.encode(point, code)));
             }
         });
-        let (mut codes, mut biases) = (Vec::with_capacity(n * size), Vec::with_capacity(n));
+        let (mut codes, mut factors) = (Vec::with_capacity(n * size), Vec::with_capacity(n));
         for record in coded.chunks_exact(record) {
-            let (code, bias) = record.split_at(size);
+            let (code, behind) = record.split_at(size);
             codes.extend_from_slice(code);
-            biases.push(bias.first_chunk().map_or(0.0, |bytes| f32::from_le_bytes(*bytes)));
+            factors.push(bytemuck::pod_read_unaligned(behind));
         }
-        (codes, biases)
+        CodedBatch { codes, factors, points }
     }
 
     /// Bytes that are stored of a vector of these elements.

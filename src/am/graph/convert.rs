@@ -10,10 +10,11 @@ use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::GRAPH_MIN;
-use super::build::{graph_params, train_grid};
+use super::build::graph_params;
 use super::coder::Coder;
 use super::list_lock::ListLock;
 use super::memory::Memory;
+use super::plan::{Plan, plan};
 use super::rows::Rows;
 use super::vectors::Vectors;
 use super::write::write_behind;
@@ -55,22 +56,21 @@ fn convert<E: Element>(
     let frozen = Frozen::of(index, opclass_of(index).metric);
     let sample = sample::<E>(pages, list, n)?;
     let params = graph_params::<E>(&frozen, &options, sample.n());
-    let grid = train_grid(&params, sample);
+    let Plan { params, grid, by_vectors } = plan(index, &params, sample);
     let coder = Coder::new(&params, &grid);
     let code_bytes = ann::hnsw::Grid::code_bytes(params.dims);
-    let memory = Memory::new(&params, code_bytes, size_of::<E>());
+    let memory = Memory::new(&params, by_vectors, size_of::<E>());
     let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(n));
-    let mut rows = Rows::new(code_bytes, vectors);
-    let (mut code, mut stored) = (vec![0; code_bytes], Vec::new());
+    let mut rows = Rows::new(code_bytes, params.dims, by_vectors, vectors);
+    let mut stored = Vec::new();
     ivf::rows::for_each_row(pages, &list.meta, |tid: Tid, bytes| {
         let elements = elements_of::<E>(bytes);
-        let bias = grid.encode(&coder.point(&elements), &mut code);
         coder.store(&elements, &mut stored);
-        rows.add(&[tid], (&code, &[bias]), &stored, n as usize)
+        rows.add(&[tid], &coder.code(&elements), &stored, n as usize)
     })?;
     // SAFETY: the index is open, and the lock on its metapage keeps everybody off who could add pages.
     let sink = unsafe { PgAppend::new(index) };
-    write_behind(&params, &grid, rows, sink)
+    write_behind(&params, &grid, rows, memory.points(n), sink)
 }
 
 /// Rows of the list, spread over it evenly, as far as memory has room.

@@ -33,7 +33,7 @@ impl HnswIndex {
 
     /// What a verb of the pages works by.
     pub fn view(&self) -> View<'_> {
-        View { meta: &self.meta, grid: &self.grid, map: &self.map }
+        View::new(&self.meta, &self.grid, &self.map)
     }
 
     /// Adds a row.

@@ -1,6 +1,6 @@
 //! How much of a build fits into maintenance_work_mem.
 
-use ann::hnsw;
+use ann::hnsw::{self, Grid};
 use pages::hnsw::MetaParams;
 
 use super::rows::ROW_BYTES;
@@ -29,15 +29,17 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// `element_size` is that of the column.
-    pub fn new(params: &MetaParams, code_bytes: usize, element_size: usize) -> Self {
+    /// `element_size` is that of the column. `by_vectors`: the graph is built of 32-bit floats, which are in memory, then.
+    pub fn new(params: &MetaParams, by_vectors: bool, element_size: usize) -> Self {
+        let code_bytes = Grid::code_bytes(params.dims);
         let bytes = memory_bytes_max();
         // Elements, 32-bit floats, code and what is stored.
         let batch_row = params.dims * (2 * element_size + size_of::<f32>()) + 2 * code_bytes;
         let batch_rows = (bytes / BATCH_SHARE / batch_row).clamp(1, BATCH_ROWS_MAX);
         let bytes = bytes.saturating_sub(batch_rows * batch_row);
         let graph = hnsw::build_bytes(ROWS_MEASURED, code_bytes, params.m);
-        let row_bytes = graph.div_ceil(ROWS_MEASURED) + ROW_BYTES;
+        let point_bytes = if by_vectors { params.dims * size_of::<f32>() } else { 0 };
+        let row_bytes = graph.div_ceil(ROWS_MEASURED) + ROW_BYTES + point_bytes;
         let rows_max = (bytes / row_bytes).max(ROWS_MIN);
         Self { batch_rows, rows_max, row_bytes, bytes }
     }
@@ -46,6 +48,11 @@ impl Memory {
     pub fn vectors(&self, rows: u64) -> usize {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(self.rows_max);
         self.bytes.saturating_sub(rows.saturating_mul(self.row_bytes))
+    }
+
+    /// Bytes left for 32-bit floats of a build of `rows` rows of codes whose vectors do not stay in memory.
+    pub fn points(&self, rows: u64) -> usize {
+        self.vectors(rows)
     }
 
     /// maintenance_work_mem, in MB, that a graph of `rows` rows takes.

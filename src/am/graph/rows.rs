@@ -1,13 +1,16 @@
-//! The rows of a build: their codes in memory, their vectors beside it, and which of them are equal.
+//! The rows of a build: their codes in memory, and their vectors there or beside it, and which of them are equal.
 
 use std::hash::{DefaultHasher, Hasher};
 
+use ann::hnsw::{Codes, Factors, Points, Vectors as Vecs, metric_of_points};
+use ann::metric::Metric;
 use pages::Error;
 use pages::tid::Tid;
 
+use super::coder::CodedBatch;
 use super::vectors::Vectors;
 
-/// Bytes of memory a row takes here beside its code and bias.
+/// Bytes of memory a row takes here beside its code and what is built of.
 pub const ROW_BYTES: usize = size_of::<Tid>() + size_of::<u64>() + size_of::<u32>();
 
 /// Rows collected for a graph, in the order of the table.
@@ -15,7 +18,11 @@ pub struct Rows {
     code_bytes: usize,
     /// n × code_bytes.
     pub codes: Vec<u8>,
-    pub biases: Vec<f32>,
+    pub factors: Vec<Factors>,
+    /// n × dims where the graph is built of vectors, of length 1 under cosine; else empty.
+    points: Vec<f32>,
+    dims: usize,
+    pub by_vectors: bool,
     pub tids: Vec<Tid>,
     /// Hashes of what is stored of the rows.
     hashes: Vec<u64>,
@@ -40,22 +47,32 @@ impl Nodes {
 }
 
 impl Rows {
-    /// No rows yet.
-    pub fn new(code_bytes: usize, vectors: Vectors) -> Self {
-        let (codes, biases, tids, hashes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { code_bytes, codes, biases, tids, hashes, vectors }
+    /// No rows yet. `by_vectors`: the graph will be built of vectors of `dims` elements.
+    pub fn new(code_bytes: usize, dims: usize, by_vectors: bool, vectors: Vectors) -> Self {
+        Self {
+            code_bytes,
+            codes: Vec::new(),
+            factors: Vec::new(),
+            points: Vec::new(),
+            dims,
+            by_vectors,
+            tids: Vec::new(),
+            hashes: Vec::new(),
+            vectors,
+        }
     }
 
     pub fn len(&self) -> usize {
         self.tids.len()
     }
 
-    /// Adds rows: their tids, and one after the other their codes, biases and stored vectors (nothing where none are stored).
+    /// Adds rows: their tids, and one after the other what they were coded to and the stored vectors (nothing where none are
+    /// stored).
     /// `reserve` is how many rows there will be at most, so that memory does not grow beyond.
     pub fn add(
         &mut self,
         tids: &[Tid],
-        (codes, biases): (&[u8], &[f32]),
+        coded: &CodedBatch,
         vectors: &[u8],
         reserve: usize,
     ) -> Result<(), Error> {
@@ -64,14 +81,18 @@ impl Rows {
             let more = target.saturating_sub(self.len());
             self.tids.reserve_exact(more);
             self.hashes.reserve_exact(more);
-            self.biases.reserve_exact(more);
+            self.factors.reserve_exact(more);
+            self.points.reserve_exact(if self.by_vectors { more * self.dims } else { 0 });
             self.codes.reserve_exact(more * self.code_bytes);
         }
         self.tids.extend_from_slice(tids);
-        self.codes.extend_from_slice(codes);
-        self.biases.extend_from_slice(biases);
+        self.codes.extend_from_slice(&coded.codes);
+        self.factors.extend_from_slice(&coded.factors);
+        if self.by_vectors {
+            self.points.extend_from_slice(&coded.points);
+        }
         let size = vectors.len() / tids.len().max(1);
-        let stored = if size > 0 { (vectors, size) } else { (codes, self.code_bytes) };
+        let stored = if size > 0 { (vectors, size) } else { (&coded.codes[..], self.code_bytes) };
         self.hashes.extend(stored.0.chunks_exact(stored.1.max(1)).map(hash));
         self.vectors.push(vectors)
     }
@@ -82,12 +103,31 @@ impl Rows {
         self.codes.get(at..at + self.code_bytes).unwrap_or_default()
     }
 
-    /// The bias of a row.
-    pub fn bias(&self, row: u32) -> f32 {
-        self.biases.get(row as usize).copied().unwrap_or_default()
+    /// The factors of the code of a row.
+    pub fn factors(&self, row: u32) -> Factors {
+        self.factors.get(row as usize).copied().unwrap_or(Factors::NONE)
     }
 
-    /// Tells nodes and twins apart. Then codes and biases are those of the nodes, by node; all else stays by row.
+    /// The codes.
+    pub fn coded(&self) -> Codes<'_> {
+        Codes { codes: &self.codes, stride: self.code_bytes, factors: &self.factors }
+    }
+
+    /// What the graph is built of.
+    pub fn of(&self, metric: Metric) -> Points<'_> {
+        if !self.by_vectors {
+            return Points::Codes(self.coded());
+        }
+        let metric = metric_of_points(metric);
+        Points::Vectors(Vecs { metric, dims: self.dims, rows: &self.points })
+    }
+
+    /// Adds the vectors of the nodes, one after the other, of which the graph is built then.
+    pub fn build_by_vectors(&mut self, points: Vec<f32>) {
+        (self.points, self.by_vectors) = (points, true);
+    }
+
+    /// Tells nodes and twins apart. Then codes and what is built of are those of the nodes, by node; all else stays by row.
     pub fn nodes(&mut self) -> Result<Nodes, Error> {
         let hashes = std::mem::take(&mut self.hashes);
         let mut order: Vec<u32> = (0..hashes.len() as u32).collect();
@@ -110,7 +150,7 @@ impl Rows {
         Ok(self.keep_nodes(pairs))
     }
 
-    /// Makes codes and biases those of the rows that are no twins. `twins`: node, as a row, and row.
+    /// Makes codes and what is built of those of the rows that are no twins. `twins`: node, as a row, and row.
     fn keep_nodes(&mut self, mut twins: Vec<(u32, u32)>) -> Nodes {
         let mut is_twin = vec![false; self.len()];
         for &(_, row) in &twins {
@@ -123,13 +163,18 @@ impl Rows {
         for (node, &row) in rows.iter().enumerate() {
             let from = row as usize * self.code_bytes;
             self.codes.copy_within(from..from + self.code_bytes, node * self.code_bytes);
-            let bias = self.bias(row);
-            if let Some(to) = self.biases.get_mut(node) {
-                *to = bias;
+            let factors = self.factors(row);
+            if let Some(to) = self.factors.get_mut(node) {
+                *to = factors;
+            }
+            if self.by_vectors {
+                let from = row as usize * self.dims;
+                self.points.copy_within(from..from + self.dims, node * self.dims);
             }
         }
         self.codes.truncate(rows.len() * self.code_bytes);
-        self.biases.truncate(rows.len());
+        self.factors.truncate(rows.len());
+        self.points.truncate(rows.len() * self.dims);
         for (node, _) in &mut twins {
             *node = rows.partition_point(|row| row < node) as u32;
         }
@@ -150,15 +195,21 @@ mod tests {
     use pages::tid::Tid;
     use pgrx::pg_test;
 
+    use ann::hnsw::Factors;
+
     use super::{Nodes, Rows};
+    use crate::am::graph::coder::CodedBatch;
     use crate::am::graph::vectors::Vectors;
 
     /// Rows with one byte of code and four of vector, of which two fit in memory.
     fn rows(of: &[(u8, [u8; 4])]) -> (Rows, Nodes) {
-        let mut rows = Rows::new(1, Vectors::new(4, 8));
+        let mut rows = Rows::new(1, 2, true, Vectors::new(4, 8));
         for (i, (code, vector)) in of.iter().enumerate() {
             let tid = Tid::new(i as u32, 1);
-            assert!(rows.add(&[tid], (&[*code], &[f32::from(*code)]), vector, of.len()).is_ok());
+            let bias = f32::from(*code);
+            let factors = vec![Factors { bias, step: 1.0 }];
+            let coded = CodedBatch { codes: vec![*code], factors, points: vec![bias, 0.5] };
+            assert!(rows.add(&[tid], &coded, vector, of.len()).is_ok());
         }
         let nodes = rows.nodes().unwrap_or_else(|_| Nodes { rows: Vec::new(), twins: Vec::new() });
         (rows, nodes)
@@ -170,7 +221,9 @@ mod tests {
         let (rows, nodes) = rows(&[(1, a), (2, b), (1, a), (1, c), (2, b), (1, a)]);
         assert_eq!(nodes.rows, [0, 1, 3]);
         assert_eq!(nodes.twins, [(0, 2), (0, 5), (1, 4)]);
-        assert_eq!((&rows.codes[..], &rows.biases[..]), (&[1, 2, 1][..], &[1.0, 2.0, 1.0][..]));
+        let biases: Vec<f32> = rows.factors.iter().map(|factors| factors.bias).collect();
+        assert_eq!((&rows.codes[..], &biases[..]), (&[1, 2, 1][..], &[1.0, 2.0, 1.0][..]));
+        assert_eq!(rows.points, [1.0, 0.5, 2.0, 0.5, 1.0, 0.5]);
         assert_eq!(nodes.twins_of(0).collect::<Vec<_>>(), [2, 5]);
         assert_eq!(nodes.twins_of(2).count(), 0);
     }

@@ -20,6 +20,16 @@ impl Vectors {
         Self { size, memory: Vec::new(), memory_max, file: None }
     }
 
+    /// Bytes of a vector; 0 where none are kept.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Bytes that are held in memory.
+    pub fn in_memory(&self) -> usize {
+        self.memory.capacity()
+    }
+
     /// Adds the next vector, or as many as the bytes are.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.size == 0 {

@@ -1,6 +1,6 @@
 //! From the rows of a build to the pages of a graph.
 
-use ann::hnsw::{self, BuiltGraph, Grid, HnswParams};
+use ann::hnsw::{self, BuiltGraph, Factors, Grid, HnswParams};
 use ann::parallel;
 use pages::Error;
 use pages::hnsw::build::Source;
@@ -10,20 +10,22 @@ use pages::store::BulkPages;
 use pages::tid::Tid;
 
 use super::build::no_workers;
+use super::loss;
 use super::rows::{Nodes, Rows};
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::pages::{PgAppend, PgBulk};
 use crate::am::progress::{self, Phase};
 
-/// Builds a graph and writes it into an index without pages.
+/// Builds a graph and writes it into an index without pages. `points_max`: bytes of memory there are for the vectors, should
+/// the codes of all rows lose more than those of a sample.
 pub fn write_new(
     params: &MetaParams,
     grid: &Grid,
     rows: Rows,
-    threads: usize,
+    (threads, points_max): (usize, usize),
     sink: PgBulk,
 ) -> Result<(), Error> {
-    let (mut made, order) = Made::new(params, grid, rows, threads)?;
+    let (mut made, order) = Made::new(params, grid, rows, (threads, points_max))?;
     progress::set_phase(Phase::WritingPages);
     build::build(sink, params, grid, &order, &mut made)?;
     Ok(())
@@ -34,9 +36,10 @@ pub fn write_behind(
     params: &MetaParams,
     grid: &Grid,
     rows: Rows,
+    points_max: usize,
     mut sink: PgAppend,
 ) -> Result<(), Error> {
-    let (mut made, order) = Made::new(params, grid, rows, 1)?;
+    let (mut made, order) = Made::new(params, grid, rows, (1, points_max))?;
     let meta = build::append(&mut sink, params, grid, &order, &mut made)?;
     sink.replace(META_BLKNO, &meta.to_page())
 }
@@ -46,6 +49,7 @@ struct Made {
     rows: Rows,
     nodes: Nodes,
     graph: BuiltGraph,
+    by_vectors: bool,
     /// The vector asked for last.
     vector: Vec<u8>,
 }
@@ -57,14 +61,16 @@ impl Made {
         params: &MetaParams,
         grid: &Grid,
         mut rows: Rows,
-        threads: usize,
+        (threads, points_max): (usize, usize),
     ) -> Result<(Self, Vec<u32>), Error> {
         let nodes = rows.nodes()?;
+        let by_vectors =
+            rows.by_vectors || loss::look(params, grid, &mut rows, &nodes, (threads, points_max))?;
         let hnsw =
             HnswParams { m: params.m, ef_construction: params.ef_construction, seed: params.seed };
         progress::set_phase(Phase::BuildingGraph);
         progress::set_tuples_total(nodes.rows.len() as u64);
-        let (codes, biases) = (&rows.codes, &rows.biases);
+        let of = rows.of(params.metric);
         let built = parallel::run(
             threads,
             |job| {
@@ -72,7 +78,7 @@ impl Made {
                 progress::set_tuples_done(job.step());
             },
             |job| {
-                let graph = hnsw::build(grid, codes, biases, &hnsw, job).ok()?;
+                let graph = hnsw::build(grid, of, &hnsw, job).ok()?;
                 let order = hnsw::order(&graph);
                 Some((graph, order))
             },
@@ -80,7 +86,7 @@ impl Made {
         let built = built.unwrap_or_else(|e| no_workers(&e));
         // Cancelled only while an interrupt unwinds this thread.
         let (graph, order) = built.ok_or_else(|| Error::Spill("the build was cancelled".into()))?;
-        Ok((Self { rows, nodes, graph, vector: Vec::new() }, order))
+        Ok((Self { rows, nodes, graph, by_vectors, vector: Vec::new() }, order))
     }
 
     fn row(&self, node: u32) -> u32 {
@@ -105,8 +111,12 @@ impl Source for Made {
         out.extend_from_slice(self.graph.links(node, level));
     }
 
-    fn code(&self, node: u32) -> (&[u8], f32) {
-        (self.rows.code(node), self.rows.bias(node))
+    fn by_vectors(&self) -> bool {
+        self.by_vectors
+    }
+
+    fn code(&self, node: u32) -> (&[u8], Factors) {
+        (self.rows.code(node), self.rows.factors(node))
     }
 
     fn n_rows(&self, node: u32) -> usize {

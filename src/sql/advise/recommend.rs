@@ -181,8 +181,7 @@ fn why(column: &Column, wish: &Wish, choice: &Choice, search: Search, is_given: 
 
 /// maintenance_work_mem that the graph of a partition is built in.
 fn graph_megabytes(params: &pages::hnsw::MetaParams, wish: &Wish) -> u64 {
-    let code_bytes = ann::hnsw::Grid::code_bytes(wish.dims);
-    Memory::new(params, code_bytes, element_bytes(wish.element)).megabytes_for(wish.rows)
+    Memory::new(params, false, element_bytes(wish.element)).megabytes_for(wish.rows)
 }
 
 /// What the number of rows says.

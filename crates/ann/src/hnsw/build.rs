@@ -1,8 +1,9 @@
-//! A graph in memory, built from codes on all threads of the pool.
+//! A graph in memory, built from codes or vectors on all threads of the pool.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::grid::{Codes, Grid};
+use super::distance::Points;
+use super::grid::{Factors, Grid};
 use super::levels::{level_of, links_max};
 use super::links::{Links, NONE};
 use super::repair::connect;
@@ -82,30 +83,28 @@ impl BuiltGraph {
     }
 }
 
-/// Bytes that [`build`] needs at most beside what one search needs, with the codes and biases it is given.
+/// Bytes that [`build`] needs at most beside what one search needs, with the codes and factors it is given, or vectors of so
+/// many bytes.
 pub fn build_bytes(n: usize, code_bytes: usize, m: usize) -> usize {
     let links = size_of::<u32>() * links_max(m, 0);
     // Levels above 0 are 1 / (m - 1) of the nodes; levels, order, places and locks take 10 bytes.
     let upper = (size_of::<u32>() * m).div_ceil(m.saturating_sub(1).max(1));
-    n.saturating_mul(code_bytes + size_of::<f32>() + links + upper + 10)
+    n.saturating_mul(code_bytes + size_of::<Factors>() + links + upper + 10)
 }
 
-/// Links nodes 0..n by their codes (`code_bytes` apart, n biases), on the pool it is called in, else on the calling
+/// Links nodes by their codes, which are of that grid, or by their vectors, on the pool it is called in, else on the calling
 /// thread. With one thread the same arguments give the same graph; with more, one as good. Every node can be reached
 /// from the entry at level 0. Fewer than [`MAX_NODES`] nodes; those beyond are left out.
 ///
 /// Equal vectors belong into one node: each further one costs links and leads nowhere.
 pub fn build(
     grid: &Grid,
-    codes: &[u8],
-    biases: &[f32],
+    of: Points<'_>,
     params: &HnswParams,
     job: &Job,
 ) -> Result<BuiltGraph, Cancelled> {
-    let stride = grid.size();
-    let n = biases.len().min(codes.len() / stride.max(1)).min(MAX_NODES as usize);
+    let n = of.len().min(MAX_NODES as usize);
     let levels = (0..n as u64).map(|i| level_of(params.m, params.seed, i)).collect();
-    let of = Codes { codes, stride, biases };
     let site = Site { grid, of, params, links: Links::new(params.m, levels) };
     let order = insertion_order(&site.links, params.seed);
     let Some(&entry) = order.first() else { return Ok(finish(params.m, site.links, NO_NODE)) };

@@ -1,10 +1,13 @@
-//! Vectors as bytes: a grid of one step in every dimension, around the mean.
+//! Vectors as bytes: around a centre, each with a step of its own.
 //!
-//! A graph judges nodes by these codes alone. With one step for all dimensions a squared distance is the step squared
-//! times an integer sum over bytes, a few nanoseconds, and what is lost is far less than the differences that decide
-//! where a search goes on.
+//! A graph walks by these codes. What is lost of a vector is in proportion to its own distance from the centre, so that no
+//! other row, however far, makes it coarser (locally-adaptive scalar quantization: Aguerrebere and others, *Similarity
+//! search in the blink of an eye with compressed indices*, 2023). A squared distance is an integer sum over bytes, times
+//! both steps. Where 8 bits lose too much (`loss.rs`) a graph walks by the vectors themselves.
 
 use crate::kernels::bytes::{ByteSum, MOST_BYTES, Rows};
+use crate::kernels::prefetch_near;
+use crate::kernels::steps::StepSum;
 use crate::metric::Metric;
 
 /// Components of a code at most, so that two codes fit a page; longer vectors are folded.
@@ -14,60 +17,81 @@ const PAD: usize = 16;
 /// The stored byte of the component 0.
 const ZERO: u8 = 128;
 /// Components are in `-LIMIT..=LIMIT`.
-const LIMIT: f32 = 127.0;
-/// One in so many components of the sample may lie beyond the grid.
-const BEYOND: usize = 10_000;
-/// Values of the sample that the step is taken from.
-const QUANTILE_VALUES: usize = 4_000_000;
-/// No query lies farther from the offset than this many steps, so that keys stay finite.
-const FARTHEST: f32 = 1e12;
+const LIMIT: f64 = 127.0;
+/// Rows of a sample that the centre is taken from.
+const CENTRE_ROWS: usize = 1024;
+/// How many codes ahead are asked for.
+const AHEAD: usize = 8;
 
 const _: () = assert!(FOLD.is_multiple_of(PAD) && FOLD <= MOST_BYTES);
 
 /// How vectors become codes of bytes, and queries become sums over them.
 ///
-/// Component i of a code is the byte 128 + c with x ≈ offset + step · c, c in −127..=127; what lies beyond the grid is
-/// moved to its edge. **Keys** are in units of [`Grid::unit`]: the distance squared (L2, cosine), the distance (L1), or
-/// the negative inner product, between points of the grid. Smaller is nearer.
+/// Component i of a code is the byte 128 + c with x ≈ offset + step · c, c in −127..=127, and the step is that of the
+/// vector: its largest distance from the offset in a component, by 127. **Keys** are the distance squared (L2, cosine), the
+/// distance (L1), or the negative inner product, between the points that codes stand for. Smaller is nearer; a key that is
+/// beyond single precision is the largest or smallest number there is.
 #[derive(Clone, Debug)]
 pub struct Grid {
     metric: Metric,
     dims: usize,
     offset: Vec<f32>,
-    step: f32,
-    /// Σ offset² / step².
+    /// Σ offset².
     origin: f32,
-    sum: ByteSum,
+    sum: Sum,
+}
+
+/// How sums over codes are made.
+#[derive(Clone, Copy, Debug)]
+enum Sum {
+    Products(ByteSum),
+    Differences(StepSum),
+}
+
+/// What belongs to a code beside its bytes.
+#[derive(Clone, Copy, PartialEq, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct Factors {
+    /// What of a key does not depend on the query: finite for every vector.
+    pub bias: f32,
+    /// What a difference of 1 in a byte stands for.
+    pub step: f32,
+}
+
+impl Factors {
+    /// Of what is no node: nothing is farther.
+    pub const NONE: Factors = Factors { bias: f32::INFINITY, step: 0.0 };
 }
 
 /// What makes keys of the codes of nodes: a query, or a node that others are compared with.
 #[derive(Clone, Debug)]
 pub struct GridQuery {
-    metric: Metric,
-    sum: ByteSum,
-    /// Under L1 bytes as in a code, else signed numbers.
+    sum: Sum,
+    /// Signed numbers; none under L1.
     code: Vec<u8>,
+    /// Under L1 the distances from the offset; else nothing.
+    point: Vec<f32>,
     /// Makes the products of signed with unsigned bytes those of signed ones.
     shift: i32,
     kappa: f32,
     constant: f32,
 }
 
-/// The codes and biases of many nodes where they lie: the code of node i at `codes[i * stride..]`.
+/// The codes and factors of many nodes where they lie: the code of node i at `codes[i * stride..]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Codes<'a> {
     pub codes: &'a [u8],
     pub stride: usize,
-    pub biases: &'a [f32],
+    pub factors: &'a [Factors],
 }
 
 impl<'a> Codes<'a> {
-    /// The code (of `size` bytes) and the bias of a node; an empty one where there is no such node.
+    /// The code (of `size` bytes) and the factors of a node; an empty one where there is no such node.
     #[inline]
-    pub fn node(&self, node: u32, size: usize) -> (&'a [u8], f32) {
+    pub fn node(&self, node: u32, size: usize) -> (&'a [u8], Factors) {
         let at = node as usize * self.stride;
-        let bias = self.biases.get(node as usize).copied().unwrap_or(f32::INFINITY);
-        (self.codes.get(at..at + size).unwrap_or_default(), bias)
+        let factors = self.factors.get(node as usize).copied().unwrap_or(Factors::NONE);
+        (self.codes.get(at..at + size).unwrap_or_default(), factors)
     }
 }
 
@@ -90,59 +114,50 @@ impl Grid {
 
     /// Floats of [`Grid::params`].
     pub fn params_len(dims: usize) -> usize {
-        width(dims) + 1
+        width(dims)
     }
 
-    /// The grid for vectors like those of a sample (row by row; normalised under cosine): around their mean, with a step
-    /// that leaves one component in ten thousand beyond. An empty sample gives a grid of step 1 around the origin.
+    /// The grid for vectors like those of a sample (row by row; normalised under cosine), around the mean of the middle half
+    /// in each component: a few rows far from all others do not move it. An empty sample gives a grid around the origin.
     pub fn train(metric: Metric, dims: usize, sample: &[f32]) -> Grid {
-        let mut folded = vec![0.0; width(dims)];
-        let n = sample.len() / dims.max(1);
-        let mut sums = vec![0.0f64; folded.len()];
-        for vector in sample.chunks_exact(dims.max(1)) {
+        let (dims_or_one, width) = (dims.max(1), width(dims));
+        let every = (sample.len() / dims_or_one).div_ceil(CENTRE_ROWS).max(1);
+        let rows = sample.chunks_exact(dims_or_one).step_by(every);
+        let n = rows.len();
+        let mut columns = vec![0.0; n * width];
+        let mut folded = vec![0.0; width];
+        for (row, vector) in rows.enumerate() {
             fold(vector, &mut folded);
-            sums.iter_mut().zip(&folded).for_each(|(sum, x)| *sum += f64::from(*x));
+            for (x, to) in folded.iter().zip(columns.iter_mut().skip(row).step_by(n)) {
+                *to = if x.is_finite() { *x } else { 0.0 };
+            }
         }
-        let mean = |sum: f64| (sum / n.max(1) as f64) as f32;
-        let offset: Vec<f32> = sums.into_iter().map(mean).collect();
-        let rows = (QUANTILE_VALUES / folded.len().max(1)).max(1);
-        let mut spread = Vec::new();
-        for vector in sample.chunks_exact(dims.max(1)).step_by(n.div_ceil(rows).max(1)) {
-            fold(vector, &mut folded);
-            spread.extend(folded.iter().zip(&offset).map(|(x, offset)| (x - offset).abs()));
-        }
-        let step = edge(&mut spread, &offset) / LIMIT;
-        let step = if step.is_normal() { step } else { 1.0 };
-        Grid::new(metric, dims, offset, step)
-    }
-
-    fn new(metric: Metric, dims: usize, offset: Vec<f32>, step: f32) -> Grid {
-        let sum = match metric {
-            Metric::L1 => ByteSum::differences(),
-            _ => ByteSum::products(),
+        let offset = match n {
+            0 => folded,
+            _ => columns.chunks_exact_mut(n).map(middle).collect(),
         };
-        let origin = offset.iter().map(|x| (f64::from(*x) / f64::from(step)).powi(2)).sum::<f64>();
-        Grid { metric, dims, offset, step, origin: bounded(origin), sum }
+        Grid::new(metric, dims, offset)
     }
 
-    /// What [`Grid::from_params`] makes the same grid of: the offsets, then the step.
+    fn new(metric: Metric, dims: usize, offset: Vec<f32>) -> Grid {
+        let sum = match metric {
+            Metric::L1 => Sum::Differences(StepSum::differences()),
+            _ => Sum::Products(ByteSum::products()),
+        };
+        let origin = offset.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        Grid { metric, dims, offset, origin: bounded(origin), sum }
+    }
+
+    /// What [`Grid::from_params`] makes the same grid of: the offsets.
     pub fn params(&self) -> Vec<f32> {
-        self.offset.iter().copied().chain([self.step]).collect()
+        self.offset.clone()
     }
 
-    /// The grid of stored parameters, or `None` where they are no grid: the wrong number of them, not finite, or a step
-    /// that is not positive.
-    pub fn from_params(metric: Metric, dims: usize, mut params: Vec<f32>) -> Option<Grid> {
+    /// The grid of stored parameters, or `None` where they are no grid: the wrong number of them, or not finite.
+    pub fn from_params(metric: Metric, dims: usize, params: Vec<f32>) -> Option<Grid> {
         let is_grid =
             params.len() == Grid::params_len(dims) && params.iter().all(|x| x.is_finite());
-        let step = params.pop().filter(|step| is_grid && step.is_normal() && *step > 0.0)?;
-        Some(Grid::new(metric, dims, params, step))
-    }
-
-    /// What a key of 1 is, in the metric's own measure (squared under L2 and cosine).
-    pub fn unit(&self) -> f64 {
-        let step = f64::from(self.step);
-        if self.metric == Metric::L1 { step } else { step * step }
+        is_grid.then(|| Grid::new(metric, dims, params))
     }
 
     /// How nearness is measured.
@@ -161,81 +176,77 @@ impl Grid {
     }
 
     /// Writes the code of a vector (normalised under cosine) to the head of `code`, which has [`Grid::code_bytes`] bytes
-    /// or more, and returns its bias. A component that is not a number is coded as the mean.
-    pub fn encode(&self, vector: &[f32], code: &mut [u8]) -> f32 {
+    /// or more. A component that is not finite is coded as the offset.
+    pub fn encode(&self, vector: &[f32], code: &mut [u8]) -> Factors {
         let mut point = vec![0.0; self.offset.len()];
         self.point(vector, &mut point);
+        let step = step_of(&point);
         code.iter_mut().take(self.size()).for_each(|c| *c = ZERO);
         let mut bias = 0.0f64;
         for ((c, x), offset) in code.iter_mut().zip(&point).zip(&self.offset) {
-            let level = x.clamp(-LIMIT, LIMIT).round_ties_even() as i8;
+            let level = to_level(*x, step);
             *c = ZERO.wrapping_add_signed(level);
-            let level = f64::from(level);
+            let x = f64::from(level) * f64::from(step);
             bias += match self.metric {
-                Metric::L2 | Metric::Cosine => level * level,
-                Metric::InnerProduct => -level * f64::from(*offset) / f64::from(self.step),
+                Metric::L2 | Metric::Cosine => x * x,
+                Metric::InnerProduct => -x * f64::from(*offset),
                 Metric::L1 => 0.0,
             };
         }
-        bounded(bias)
+        Factors { bias: bounded(bias), step }
     }
 
-    /// A vector folded and in steps from the offset.
-    fn point(&self, vector: &[f32], out: &mut [f32]) {
-        fold(vector, out);
-        for (x, offset) in out.iter_mut().zip(&self.offset) {
-            let steps = (*x - offset) / self.step;
-            *x = if steps.is_nan() { 0.0 } else { steps.clamp(-FARTHEST, FARTHEST) };
+    /// A vector folded and seen from the offset.
+    fn point(&self, vector: &[f32], out: &mut [f64]) {
+        let mut folded = vec![0.0; out.len()];
+        fold(vector, &mut folded);
+        for ((to, x), offset) in out.iter_mut().zip(folded).zip(&self.offset) {
+            *to = if x.is_finite() { f64::from(x) - f64::from(*offset) } else { 0.0 };
         }
     }
 
-    /// Keys from a vector (normalised under cosine), which may lie beyond the grid.
+    /// Keys from a vector (normalised under cosine).
     pub fn query(&self, vector: &[f32]) -> GridQuery {
         let mut point = vec![0.0; self.offset.len()];
         self.point(vector, &mut point);
         let mut query = self.empty_query();
         if self.metric == Metric::L1 {
-            // Beyond the edge every component of a code is farther by the same amount.
-            let edge = point.iter().map(|x| x.clamp(-LIMIT, LIMIT));
-            let beyond: f32 = point.iter().zip(edge.clone()).map(|(x, e)| (x - e).abs()).sum();
-            let levels = edge.map(|x| ZERO.wrapping_add_signed(x.round_ties_even() as i8));
-            query.code.iter_mut().zip(levels).for_each(|(c, level)| *c = level);
-            query.constant = beyond;
+            query.point.iter_mut().zip(&point).for_each(|(to, x)| *to = *x as f32);
             return query;
         }
-        // Its own step: no component is cut off, and a short vector is not coarse.
-        let largest = point.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let scale = if largest > 0.0 { largest / LIMIT } else { 1.0 };
+        let step = step_of(&point);
         let mut norm = 0.0;
         let mut at_offset = 0.0;
         for ((c, x), offset) in query.code.iter_mut().zip(&point).zip(&self.offset) {
-            let level = (x / scale).round_ties_even() as i8;
+            let level = to_level(*x, step);
             *c = level.cast_unsigned();
             query.shift += i32::from(level) * i32::from(ZERO);
-            norm += f64::from(level).powi(2);
-            at_offset += f64::from(level) * f64::from(*offset) / f64::from(self.step);
+            let x = f64::from(level) * f64::from(step);
+            norm += x * x;
+            at_offset += x * f64::from(*offset);
         }
-        let scale = f64::from(scale);
-        query.kappa = self.kappa() * scale as f32;
+        query.kappa = self.kappa() * step;
         query.constant = match self.metric {
-            Metric::InnerProduct => bounded(-f64::from(self.origin) - at_offset * scale),
-            _ => bounded(norm * scale * scale),
+            Metric::InnerProduct => bounded(-f64::from(self.origin) - at_offset),
+            _ => bounded(norm),
         };
         query
     }
 
-    /// Keys from a node's own code and bias. The key between two nodes is the same from either side, up to rounding.
-    pub fn query_of_code(&self, code: &[u8], bias: f32) -> GridQuery {
+    /// Keys from a node's own code and factors. The key between two nodes is the same from either side, up to rounding.
+    pub fn query_of_code(&self, code: &[u8], factors: Factors) -> GridQuery {
         let mut query = self.empty_query();
-        self.aim(&mut query, code, bias);
+        self.aim(&mut query, code, factors);
         query
     }
 
     /// As [`Grid::query_of_code`], into a query of this grid that was used before.
-    pub fn aim(&self, query: &mut GridQuery, code: &[u8], bias: f32) {
+    pub fn aim(&self, query: &mut GridQuery, code: &[u8], factors: Factors) {
+        let Factors { bias, step } = factors;
         if self.metric == Metric::L1 {
-            query.code.iter_mut().zip(code).for_each(|(to, c)| *to = *c);
-            query.constant = 0.0;
+            for (to, c) in query.point.iter_mut().zip(code) {
+                *to = step * (f32::from(*c) - f32::from(ZERO));
+            }
             return;
         }
         let mut sum = 0;
@@ -244,7 +255,7 @@ impl Grid {
             sum += i32::from(to.cast_signed());
         }
         query.shift = sum * i32::from(ZERO);
-        query.kappa = self.kappa();
+        query.kappa = self.kappa() * step;
         query.constant = match self.metric {
             Metric::InnerProduct => bias - self.origin,
             _ => bias,
@@ -256,42 +267,86 @@ impl Grid {
     }
 
     fn empty_query(&self) -> GridQuery {
-        let code = vec![0; self.size()];
-        let (metric, sum) = (self.metric, self.sum);
-        // Under L1 padding must be equal, elsewhere the query's is 0.
-        let code = if metric == Metric::L1 { vec![ZERO; code.len()] } else { code };
-        GridQuery { metric, sum, code, shift: 0, kappa: 0.0, constant: 0.0 }
+        let (sum, size) = (self.sum, self.size());
+        let (code, point) = match sum {
+            Sum::Products(_) => (vec![0; size], Vec::new()),
+            Sum::Differences(_) => (Vec::new(), vec![0.0; size]),
+        };
+        GridQuery { sum, code, point, shift: 0, kappa: 0.0, constant: 0.0 }
     }
 }
 
 impl GridQuery {
-    /// The key of a node: smaller is nearer. Finite for every code and every bias that `encode` gives. Keys of different
+    /// The key of a node: smaller is nearer. Finite for every code with the factors that `encode` gives. Keys of different
     /// queries can be compared under L2, cosine and L1, where they are distances and not below 0 but for rounding.
     #[inline]
-    pub fn key(&self, code: &[u8], bias: f32) -> f32 {
-        self.finish(self.sum.pair(&self.code, code), bias)
-    }
-
-    #[inline(always)]
-    fn finish(&self, sum: i32, bias: f32) -> f32 {
-        if self.metric == Metric::L1 {
-            self.constant + sum as f32
-        } else {
-            self.constant + bias - self.kappa * (sum - self.shift) as f32
+    pub fn key(&self, code: &[u8], factors: Factors) -> f32 {
+        match self.sum {
+            Sum::Products(sum) => self.finish(sum.pair(&self.code, code), factors),
+            Sum::Differences(sum) => self.finish_l1(sum, code, factors),
         }
     }
 
+    #[inline(always)]
+    fn finish(&self, sum: i32, Factors { bias, step }: Factors) -> f32 {
+        let key = self.constant + bias - self.kappa * step * (sum - self.shift) as f32;
+        if key.is_finite() || bias == f32::INFINITY { key } else { finite(key) }
+    }
+
+    #[inline]
+    fn finish_l1(&self, sum: StepSum, code: &[u8], Factors { bias, step }: Factors) -> f32 {
+        if bias == f32::INFINITY {
+            return bias;
+        }
+        let key = sum.sum(&self.point, code, step);
+        if key.is_finite() { key } else { finite(key) }
+    }
+
     /// Appends the keys of many nodes to `out`, in order; +∞ for a node that `of` does not have. Much faster than one by
-    /// one where the codes are scattered: later ones are asked for while earlier ones are judged. `sums` is scratch.
+    /// one where the codes are scattered: later ones are asked for while earlier ones are summed. `sums` is scratch.
     #[inline]
     pub fn keys(&self, of: Codes<'_>, nodes: &[u32], sums: &mut Vec<i32>, out: &mut Vec<f32>) {
-        sums.clear();
-        self.sum.many(&self.code, Rows { bytes: of.codes, stride: of.stride }, nodes, sums);
-        out.extend(nodes.iter().zip(sums.iter()).map(|(node, sum)| {
-            let bias = of.biases.get(*node as usize).copied();
-            bias.map_or(f32::INFINITY, |bias| self.finish(*sum, bias))
-        }));
+        match self.sum {
+            Sum::Products(sum) => {
+                sums.clear();
+                let rows = Rows { bytes: of.codes, stride: of.stride };
+                sum.many(&self.code, rows, nodes, sums);
+                out.extend(nodes.iter().zip(sums.iter()).map(|(node, sum)| {
+                    let factors = of.factors.get(*node as usize).copied();
+                    factors.map_or(f32::INFINITY, |factors| self.finish(*sum, factors))
+                }));
+            }
+            Sum::Differences(sum) => {
+                let size = self.point.len();
+                out.extend(nodes.iter().enumerate().map(|(i, node)| {
+                    if let Some(later) = nodes.get(i + AHEAD) {
+                        prefetch_near(of.node(*later, size).0);
+                    }
+                    let (code, factors) = of.node(*node, size);
+                    self.finish_l1(sum, code, factors)
+                }));
+            }
+        }
     }
+}
+
+/// The step of a vector seen from the offset. 0 only where every level is 0.
+fn step_of(point: &[f64]) -> f32 {
+    let largest = point.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+    ((largest / LIMIT) as f32).max(if largest > 0.0 { f32::from_bits(1) } else { 0.0 })
+}
+
+/// A component in steps.
+fn to_level(x: f64, step: f32) -> i8 {
+    if step > 0.0 { (x / f64::from(step)).clamp(-LIMIT, LIMIT).round_ties_even() as i8 } else { 0 }
+}
+
+/// The mean of the middle half.
+fn middle(column: &mut [f32]) -> f32 {
+    column.sort_unstable_by(f32::total_cmp);
+    let quarter = column.len() / 4;
+    let middle = column.get(quarter..column.len() - quarter).unwrap_or_default();
+    (middle.iter().map(|x| f64::from(*x)).sum::<f64>() / middle.len().max(1) as f64) as f32
 }
 
 /// Adds up components `width` apart, each with its sign; a vector that is no longer than `out` is copied.
@@ -309,22 +364,15 @@ fn fold(vector: &[f32], out: &mut [f32]) {
     }
 }
 
-/// How far from the offset the grid must reach: a high quantile of what was seen, else the largest, else what is small
-/// beside the offset.
-fn edge(spread: &mut [f32], offset: &[f32]) -> f32 {
-    let Some(last) = spread.len().checked_sub(1) else { return LIMIT };
-    let at = last - spread.len() / BEYOND;
-    let (_, quantile, above) = spread.select_nth_unstable_by(at, f32::total_cmp);
-    if *quantile > 0.0 {
-        return *quantile;
-    }
-    let most = above.iter().copied().fold(0.0, f32::max);
-    if most > 0.0 { most } else { offset.iter().fold(0.0, |most, x| x.abs().max(most)) }
-}
-
 /// As f32, away from infinity.
 fn bounded(x: f64) -> f32 {
-    x.clamp(-1e30, 1e30) as f32
+    x.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
+/// A key that overflowed: the farthest or the nearest there is. What is no number is far.
+#[cold]
+pub(super) fn finite(key: f32) -> f32 {
+    if key.is_nan() { f32::MAX } else { key.clamp(f32::MIN, f32::MAX) }
 }
 
 #[cfg(test)]

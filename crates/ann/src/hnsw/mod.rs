@@ -1,20 +1,23 @@
 //! The graph of `faisshnsw`: Malkov and Yashunin, *Hierarchical navigable small world graphs* (2016), with FAISS's
-//! parameters, over 8-bit codes.
+//! parameters, over 8-bit codes, or over vectors where codes lose too much.
 //!
-//! `grid.rs` vectors as codes, and keys of codes · `levels.rs` how high a node stands and how many links it has ·
+//! `grid.rs` vectors as codes, and keys of codes · `distance.rs` keys of codes or of vectors · `loss.rs` whether codes lose
+//! too much · `levels.rs` how high a node stands and how many links it has ·
 //! `walk.rs` what a search walks over and the way down · `beam.rs` the
 //! search of one level · `select.rs`, `judge.rs` which neighbours are worth a link ·
 //! `build.rs` a graph in memory, on all threads: `links.rs` its links, `worker.rs` one thread, `repair.rs` what makes
 //! every node reachable · `order.rs` nodes in an order that keeps neighbours together.
 //!
-//! Exact vectors are not known here: whoever searches judges the nodes found by them.
+//! Whoever searches by codes ranks the nodes found by their vectors.
 
 mod beam;
 mod build;
+mod distance;
 mod grid;
 mod judge;
 mod levels;
 mod links;
+mod loss;
 mod order;
 mod repair;
 mod select;
@@ -23,9 +26,14 @@ mod worker;
 
 pub use beam::Beam;
 pub use build::{BuiltGraph, Cancelled, HnswParams, NO_NODE, build, build_bytes};
-pub use grid::{Codes, FOLD, Grid, GridQuery};
+pub use distance::{NodeQuery, Points, VectorQuery, Vectors};
+pub use grid::{Codes, FOLD, Factors, Grid, GridQuery};
 pub use judge::Judge;
 pub use levels::{MAX_LEVEL, level_of, links_max, links_pruned};
+pub use loss::{
+    COMPARED, codes_lose, halves_lose, is_misplaced, is_too_much, looked_at, metric_of_points,
+    nearest_by_code,
+};
 pub use order::order;
 pub use select::{prune, select};
 pub use walk::{Graph, MAX_NODES, Near, descend};

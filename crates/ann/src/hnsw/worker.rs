@@ -2,7 +2,8 @@
 
 use super::beam::Beam;
 use super::build::HnswParams;
-use super::grid::{Codes, Grid, GridQuery};
+use super::distance::{NodeQuery, Points};
+use super::grid::Grid;
 use super::judge::Judge;
 use super::levels::links_max;
 use super::links::{Links, NONE};
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering;
 /// What all threads share.
 pub(super) struct Site<'a> {
     pub(super) grid: &'a Grid,
-    pub(super) of: Codes<'a>,
+    pub(super) of: Points<'a>,
     pub(super) params: &'a HnswParams,
     pub(super) links: Links,
 }
@@ -24,7 +25,7 @@ pub(super) struct Worker<'a> {
     pub(super) site: &'a Site<'a>,
     beam: Beam,
     /// The node that neighbours are searched for.
-    query: GridQuery,
+    query: NodeQuery,
     judge: Judge,
     sums: Vec<i32>,
     found: Vec<Near>,
@@ -38,7 +39,7 @@ pub(super) struct Worker<'a> {
 /// The graph as a search walks over it.
 struct Walk<'a> {
     site: &'a Site<'a>,
-    query: &'a GridQuery,
+    query: &'a NodeQuery,
     sums: &'a mut Vec<i32>,
 }
 
@@ -65,7 +66,7 @@ impl Graph for Walk<'_> {
 
 impl<'a> Worker<'a> {
     pub(super) fn new(site: &'a Site<'a>) -> Self {
-        let query = site.grid.query_of_code(&[], 0.0);
+        let query = NodeQuery::unaimed(site.grid);
         Worker {
             site,
             beam: Beam::new(),
@@ -83,8 +84,7 @@ impl<'a> Worker<'a> {
 
     /// Aims the search at a node.
     pub(super) fn aim(&mut self, node: u32) {
-        let (code, bias) = self.site.of.node(node, self.site.of.stride);
-        self.site.grid.aim(&mut self.query, code, bias);
+        self.query.aim(self.site.grid, self.site.of, node);
     }
 
     /// The candidates for neighbours of the node aimed at on a level that a search from `entry` finds, nearest first.

@@ -1,5 +1,5 @@
-//! Integer sums over the bytes of two codes: products of signed and unsigned bytes, and absolute differences. The same
-//! numbers from every instruction set, since integers do not round.
+//! Integer sums over the bytes of two codes: products of signed and unsigned bytes. The same numbers from every instruction
+//! set, since integers do not round.
 //!
 //! A graph judges nodes that lie scattered in memory, so the functions over many codes ask for the cache lines of later
 //! codes while they sum the earlier ones.
@@ -33,7 +33,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// A kind of sum on this CPU.
+/// The sum on this CPU.
 #[derive(Clone, Copy)]
 pub struct ByteSum {
     // Sound to call: picked for a set that this CPU has.
@@ -53,11 +53,6 @@ impl ByteSum {
         Self::products_on(Isa::detect(), has_vnni())
     }
 
-    /// Σ |a − b| of unsigned bytes.
-    pub fn differences() -> Self {
-        Self::differences_on(Isa::detect())
-    }
-
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "x86 only"))]
     pub(super) fn products_on(isa: Isa, vnni: bool) -> Self {
         match isa {
@@ -67,16 +62,6 @@ impl ByteSum {
             Isa::Avx2 | Isa::Avx512 => ByteSum { pair: avx2::products, many: avx2::many_products },
             // The compiler makes NEON of these loops.
             _ => ByteSum { pair: plain::products, many: plain::many_products },
-        }
-    }
-
-    pub(super) fn differences_on(isa: Isa) -> Self {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => {
-                ByteSum { pair: avx2::differences, many: avx2::many_differences }
-            }
-            _ => ByteSum { pair: plain::differences, many: plain::many_differences },
         }
     }
 
@@ -164,11 +149,7 @@ mod plain {
         sum(a, b, |a, b| i32::from(a.cast_signed()) * i32::from(b))
     }
 
-    pub unsafe fn differences(a: &[u8], b: &[u8]) -> i32 {
-        sum(a, b, |a, b| i32::from(a.abs_diff(b)))
-    }
-
-    many_by!(many_products = products, many_differences = differences);
+    many_by!(many_products = products);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -209,29 +190,9 @@ mod avx2 {
         reduce(sum) + unsafe { plain::products(a.1, b.1) }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub unsafe fn differences(a: &[u8], b: &[u8]) -> i32 {
-        let n = a.len().min(b.len());
-        let (a, b) = (a[..n].as_chunks::<{ 2 * RUN }>(), b[..n].as_chunks::<{ 2 * RUN }>());
-        let mut sum = _mm256_setzero_si256();
-        for (a, b) in a.0.iter().zip(b.0) {
-            // SAFETY: the thirty-two bytes of the arrays.
-            let (a, b) = unsafe {
-                (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()))
-            };
-            // Four sums of at most sixteen bits in lanes of 64.
-            sum = _mm256_add_epi32(sum, _mm256_sad_epu8(a, b));
-        }
-        // SAFETY: the plain loop needs nothing beyond the baseline.
-        reduce(sum) + unsafe { plain::differences(a.1, b.1) }
-    }
-
     many_by!(
         #[target_feature(enable = "avx2")]
-        many_products = products,
-        #[target_feature(enable = "avx2")]
-        many_differences = differences
+        many_products = products
     );
 }
 
@@ -316,12 +277,6 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_the_same_on_every_set() {
-        let sums: Vec<_> = Isa::available().into_iter().map(ByteSum::differences_on).collect();
-        check(&sums, |a, b| i32::from(a.abs_diff(b)));
-    }
-
-    #[test]
     fn many_rows_in_any_order() {
         let mut rng = Rng::new(6);
         let bytes: Vec<u8> = (0..50 * 112).map(|_| rng.below(256) as u8).collect();
@@ -329,8 +284,7 @@ mod tests {
         let a: Vec<u8> = bytes[..100].to_vec();
         for n in [0, 1, 7, 8, 9, 40] {
             let numbers: Vec<u32> = (0..n).map(|_| rng.below(50)).collect();
-            let differences = Isa::available().into_iter().map(ByteSum::differences_on);
-            for sum in products().into_iter().chain(differences) {
+            for sum in products() {
                 let mut out = vec![7];
                 sum.many(&a, rows, &numbers, &mut out);
                 let one = |i: &u32| sum.pair(&a, &bytes[*i as usize * 112..][..100]);

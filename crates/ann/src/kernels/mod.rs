@@ -9,7 +9,7 @@
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `neon.rs` NEON · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query or four · `nibbles/` table sums of
 //! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
-//! bytes of two codes · `books.rs` codebooks · `product.rs` matrix
+//! bytes of two codes · `steps.rs` differences of codes with a step each · `books.rs` codebooks · `product.rs` matrix
 //! products, which need no canonical order. This folder holds the only `unsafe` code of the package.
 
 mod body;
@@ -25,6 +25,7 @@ pub(crate) mod nibbles;
 pub(crate) mod product;
 mod rows;
 pub(crate) mod short;
+pub(crate) mod steps;
 pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -226,7 +226,7 @@ fn into_list<E: Element>(index: &Lists, mem: &MemPages, tid: Tid) -> Result<(), 
 
 impl Graph {
     fn view<'a>(&'a self, map: &'a Map) -> View<'a> {
-        View { meta: &self.meta, grid: &self.grid, map }
+        View::new(&self.meta, &self.grid, map)
     }
 }
 

@@ -5,7 +5,7 @@ use ann::coarse::Coarse;
 use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
 use ann::element::Element;
 use ann::factory::{Refine, RotationKind};
-use ann::hnsw::Grid;
+use ann::hnsw::{Factors, Grid};
 use ann::kernels::norm_sqr;
 use ann::kmeans::TrainError;
 use ann::metric::Metric;
@@ -57,6 +57,8 @@ enum Structure {
     Coded(CodeKind, Refine, RotationKind),
     /// Links and code.
     Graph(usize, GraphCode),
+    /// One whose searches go by vectors.
+    ByVectors(usize, GraphCode),
 }
 
 const F32: u8 = f32::TAG;
@@ -75,7 +77,7 @@ const fn coded(kind: CodeKind, refine: Refine) -> Structure {
     Structure::Coded(kind, refine, RotationKind::None)
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     kind("flat", (F32, Metric::L2, 16), (3, 300), Structure::Flat),
     kind("flat, long", (F32, Metric::Cosine, 3000), (2, 16), Structure::Flat),
     kind("flat, one list", (F16, Metric::L1, 24), (0, 600), Structure::Flat),
@@ -127,6 +129,12 @@ const KINDS: [Kind; 18] = [
         Structure::Graph(3, GraphCode::SqFp16),
     ),
     kind("graph, sq8", (F16, Metric::L2, 16), (0, 250), Structure::Graph(2, GraphCode::Sq8)),
+    kind(
+        "graph, by vectors",
+        (F32, Metric::Cosine, 40),
+        (0, 150),
+        Structure::ByVectors(4, GraphCode::Flat),
+    ),
     kind("graph, l1", (F16, Metric::L1, 600), (0, 80), Structure::Graph(3, GraphCode::Flat)),
     kind(
         "graph, long",
@@ -179,7 +187,8 @@ impl Kind {
             (Structure::Flat, _) => self.flat::<f32>(),
             (Structure::Coded(code, ..), F16) => self.coded::<f16>(code),
             (Structure::Coded(code, ..), _) => self.coded::<f32>(code),
-            (Structure::Graph(m, code), _) => self.graph(m, code),
+            (Structure::Graph(m, code), _) => self.graph(m, code, false),
+            (Structure::ByVectors(m, code), _) => self.graph(m, code, true),
         }
     }
 
@@ -290,7 +299,7 @@ impl Kind {
     }
 
     /// A graph that grew from nothing.
-    fn graph(&self, m: usize, code: GraphCode) -> Result<MemPages, Error> {
+    fn graph(&self, m: usize, code: GraphCode, by_vectors: bool) -> Result<MemPages, Error> {
         let params = GraphParams {
             element: self.element,
             metric: self.metric,
@@ -302,7 +311,7 @@ impl Kind {
             trained_rows: 100,
         };
         let grid = Grid::train(self.metric, self.dims, &self.points(100));
-        let (pages, _) = build(MemPages::default(), &params, &grid, &[], &mut Nothing)?;
+        let (pages, _) = build(MemPages::default(), &params, &grid, &[], &mut Nothing(by_vectors))?;
         let index = Opened::read(&pages)?;
         verbs::insert(&index, &pages, 0, self.n_rows)?;
         Ok(pages)
@@ -338,8 +347,8 @@ impl Runs for Spool {
     fn breathe(&self) {}
 }
 
-/// A graph without nodes.
-struct Nothing;
+/// A graph without nodes; whether searches go by vectors.
+struct Nothing(bool);
 
 impl Source for Nothing {
     fn entry(&self) -> Option<u32> {
@@ -352,8 +361,12 @@ impl Source for Nothing {
 
     fn links(&self, _node: u32, _level: usize, _out: &mut Vec<u32>) {}
 
-    fn code(&self, _node: u32) -> (&[u8], f32) {
-        (&[], 0.0)
+    fn by_vectors(&self) -> bool {
+        self.0
+    }
+
+    fn code(&self, _node: u32) -> (&[u8], Factors) {
+        (&[], Factors::NONE)
     }
 
     fn n_rows(&self, _node: u32) -> usize {

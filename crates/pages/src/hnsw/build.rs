@@ -1,7 +1,7 @@
 //! Build: META's place, ENTRY, MODEL, MAP, UPPER, then chunk after chunk its NODES, LINKS and DATA pages, META. A graph made
 //! in memory is laid out in an order that keeps neighbours close; every page is written once, whole.
 
-use ann::hnsw::{Grid, MAX_NODES};
+use ann::hnsw::{Factors, Grid, MAX_NODES};
 
 use crate::coded::model;
 use crate::error::Error;
@@ -27,8 +27,11 @@ pub trait Source {
     /// Appends the links of a node on a level.
     fn links(&self, node: u32, level: usize, out: &mut Vec<u32>);
 
-    /// The code and the bias of a node.
-    fn code(&self, node: u32) -> (&[u8], f32);
+    /// Whether searches are to go by the vectors, which are stored, then.
+    fn by_vectors(&self) -> bool;
+
+    /// The code of a node.
+    fn code(&self, node: u32) -> (&[u8], Factors);
 
     /// Rows with the vector of a node, at least one.
     fn n_rows(&self, node: u32) -> usize;
@@ -168,6 +171,9 @@ impl Plan {
             room_chunk: self.n_lanes >> meta.shape.chunk_shift,
             upper_last: if self.n_upper > 0 { self.chunks - 1 } else { INVALID_BLKNO },
             upper_room: INVALID_BLKNO,
+            by_vectors: source.by_vectors(),
+            misplaced: 0,
+            counted_from: self.n_lanes,
         }
     }
 
@@ -322,10 +328,10 @@ impl<'a> Writer<'a> {
         let (shape, plan) = (&self.meta.shape, self.plan);
         let (_, lane) = shape.place(self.id);
         let level = source.level(node);
-        let (code, bias) = source.code(node);
+        let (code, factors) = source.code(node);
         let (part, place) = shape.nodes_place(lane);
         if let Some(page) = self.pages.get_mut(part) {
-            let found = Lane { state: State::Node, tid, level, bias };
+            let found = Lane { state: State::Node, tid, level, factors };
             nodes::fill(page, shape, place, &found, code);
         }
         self.links.clear();

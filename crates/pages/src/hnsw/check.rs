@@ -47,7 +47,7 @@ fn graph<P: Pages>(checker: &mut Checker<'_, P>, meta: &Meta, n_blocks: Blkno) {
     for blkno in map.map_pages() {
         checker.meet(blkno, META_BLKNO);
     }
-    let view = View { meta, grid: &grid, map: &map };
+    let view = View::new(meta, &grid, &map);
     let mut found = Found::new(map.n_nodes());
     chunks::all(checker, &view, &mut found);
     records(checker, meta, &entry, &mut found);

@@ -14,7 +14,10 @@ const LEVEL: usize = 4;
 const ROOM_CHUNK: usize = 8;
 const UPPER_LAST: usize = 12;
 const UPPER_ROOM: usize = 16;
-const USED: usize = 20;
+const MISPLACED: usize = 20;
+const WALKS_BY: usize = 22;
+const COUNTED_FROM: usize = 24;
+const USED: usize = 28;
 
 /// What ENTRY says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,12 @@ pub struct Entry {
     /// A hint: records freed by vacuum are on this UPPER page or on those before it; INVALID: there is no room but on
     /// `upper_last`.
     pub upper_room: Blkno,
+    /// Searches go by the vectors, since codes lose too much. Never taken back.
+    pub by_vectors: bool,
+    /// Of the rows looked at lately, those whose codes misplaced what was nearest to them.
+    pub misplaced: u16,
+    /// How many ids there were when the last of these was counted.
+    pub counted_from: u32,
 }
 
 impl Entry {
@@ -40,6 +49,9 @@ impl Entry {
         room_chunk: 0,
         upper_last: INVALID_BLKNO,
         upper_room: INVALID_BLKNO,
+        by_vectors: false,
+        misplaced: 0,
+        counted_from: 0,
     };
 
     /// Decodes a locked ENTRY page.
@@ -50,12 +62,19 @@ impl Entry {
         if level > u16::from(MAX_LEVEL) {
             return Err(Error::corrupted(blkno, format!("entry is at level {level}")));
         }
+        let walks_by = u16_at(body, WALKS_BY);
+        if walks_by > 1 {
+            return Err(Error::corrupted(blkno, format!("searches go by no known {walks_by}")));
+        }
         Ok(Self {
             node: u32_at(body, NODE),
             level: level as u8,
             room_chunk: u32_at(body, ROOM_CHUNK),
             upper_last: u32_at(body, UPPER_LAST),
             upper_room: u32_at(body, UPPER_ROOM),
+            by_vectors: walks_by != 0,
+            misplaced: u16_at(body, MISPLACED),
+            counted_from: u32_at(body, COUNTED_FROM),
         })
     }
 
@@ -67,6 +86,9 @@ impl Entry {
         put_u32(body, ROOM_CHUNK, self.room_chunk);
         put_u32(body, UPPER_LAST, self.upper_last);
         put_u32(body, UPPER_ROOM, self.upper_room);
+        put_u16(body, MISPLACED, self.misplaced);
+        put_u16(body, WALKS_BY, u16::from(self.by_vectors));
+        put_u32(body, COUNTED_FROM, self.counted_from);
         page.set_used(USED);
     }
 

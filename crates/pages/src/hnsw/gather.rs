@@ -1,23 +1,31 @@
-//! Codes of several nodes, copied from their pages so that they can be compared with each other without a lock.
+//! Codes or vectors of several nodes, copied from their pages so that they can be compared with each other without a lock.
 
 use std::collections::VecDeque;
 
-use ann::hnsw::Codes;
+use ann::hnsw::{Codes, Factors, NodeQuery, Points, Vectors};
 use ann::kernels::prefetch_at;
+use ann::metric::Metric;
 
 use crate::error::Error;
 use crate::hnsw::View;
-use crate::hnsw::nodes::{Nodes, State, read_to_judge};
+use crate::hnsw::insert::Coded;
+use crate::hnsw::nodes::{Nodes, State, read_for_key};
+use crate::hnsw::rows::visit;
 use crate::hnsw::walk::{by_page, each_page};
 use crate::page::BODY_START;
 use crate::store::Pages;
 
-/// Nodes with their codes. What is no node (any more) has an infinite bias.
+/// Nodes with their codes, and with their vectors if they are to be compared by these. What is no node (any more) has an
+/// infinite bias, and a vector of no numbers.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     nodes: Vec<u32>,
     codes: Vec<u8>,
-    biases: Vec<f32>,
+    factors: Vec<Factors>,
+    /// As the column has them; empty where codes are compared.
+    vectors: Vec<f32>,
+    /// How vectors are compared, and their dimensions; None: codes are.
+    by_vectors: Option<(Metric, usize)>,
     /// Whether it is a node with a row.
     live: Vec<bool>,
     order: Vec<u64>,
@@ -27,7 +35,8 @@ impl Gathered {
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
         self.codes.clear();
-        self.biases.clear();
+        self.factors.clear();
+        self.vectors.clear();
         self.live.clear();
     }
 
@@ -42,17 +51,17 @@ impl Gathered {
         self.clear();
         self.nodes.extend(nodes);
         self.codes.resize(self.nodes.len() * size, 0);
-        self.biases.resize(self.nodes.len(), f32::INFINITY);
+        self.factors.resize(self.nodes.len(), Factors::NONE);
         self.live.resize(self.nodes.len(), false);
         by_page(pages, view, &self.nodes, &mut self.order)?;
-        let Self { nodes, codes, biases, live, order } = self;
+        let Self { nodes, codes, factors, live, order, .. } = self;
         let place_of = |entry: u64| {
             let node = nodes.get(entry as u32 as usize).copied().unwrap_or_default();
             let (chunk, lane) = shape.place(node);
             (chunk, shape.nodes_place(lane))
         };
         let ask = |page: *const u8, entry: u64| {
-            for range in read_to_judge(shape, place_of(entry).1.1) {
+            for range in read_for_key(shape, place_of(entry).1.1) {
                 let start = page.wrapping_add(BODY_START + range.start);
                 prefetch_at(start..start.wrapping_add(range.len()));
             }
@@ -66,16 +75,33 @@ impl Gathered {
                 if lane.state != State::Node {
                     continue;
                 }
-                if let (Some(code), Some(bias), Some(live)) =
-                    (codes.get_mut(i * size..(i + 1) * size), biases.get_mut(i), live.get_mut(i))
+                if let (Some(code), Some(factors), Some(live)) =
+                    (codes.get_mut(i * size..(i + 1) * size), factors.get_mut(i), live.get_mut(i))
                 {
-                    *bias = lane.bias;
+                    *factors = lane.factors;
                     *live = !lane.tid.is_free();
                     let stored = found.code(place);
                     code.iter_mut().zip(stored).for_each(|(to, from)| *to = *from);
                 }
             }
             Ok(())
+        })?;
+        let params = &view.meta.params;
+        self.by_vectors = view.by_vectors.then_some((params.metric, params.dims));
+        if view.by_vectors { self.read_vectors(pages, view) } else { Ok(()) }
+    }
+
+    fn read_vectors<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
+        let dims = view.meta.params.dims;
+        let Self { nodes, factors, vectors, order, .. } = self;
+        vectors.resize(nodes.len() * dims, f32::NAN);
+        visit(pages, view, nodes, order, |i, row| {
+            let is_node = factors.get(i).is_some_and(|factors| factors.bias.is_finite());
+            if let Some(to) = vectors.get_mut(i * dims..(i + 1) * dims)
+                && is_node
+            {
+                row.widen(to);
+            }
         })
     }
 
@@ -89,16 +115,39 @@ impl Gathered {
         self.live.get(i).is_some_and(|live| *live)
     }
 
-    /// The codes, of `size` bytes, by the nodes' numbers here.
-    pub(super) fn codes(&self, size: usize) -> Codes<'_> {
-        Codes { codes: &self.codes, stride: size, biases: &self.biases }
+    /// The code, of `size` bytes, and the factors of number `i`.
+    pub(super) fn code(&self, i: u32, size: usize) -> (&[u8], Factors) {
+        Codes { codes: &self.codes, stride: size, factors: &self.factors }.node(i, size)
     }
 
-    /// Adds one more, whose code is known.
-    pub(super) fn push(&mut self, node: u32, code: &[u8], bias: f32) {
+    /// What they are compared by, by the nodes' numbers here: codes of `size` bytes, or vectors.
+    pub(super) fn codes(&self, size: usize) -> Points<'_> {
+        match self.by_vectors {
+            Some((metric, dims)) => Points::Vectors(Vectors { metric, dims, rows: &self.vectors }),
+            None => {
+                Points::Codes(Codes { codes: &self.codes, stride: size, factors: &self.factors })
+            }
+        }
+    }
+
+    /// What others are compared with to find what is near number `i`; None where it is no node.
+    pub(super) fn query(&self, view: &View<'_>, i: u32) -> Option<NodeQuery> {
+        if !self.code(i, view.grid.size()).1.bias.is_finite() {
+            return None;
+        }
+        let mut query = NodeQuery::unaimed(view.grid);
+        query.aim(view.grid, self.codes(view.grid.size()), i);
+        Some(query)
+    }
+
+    /// Adds one more, which is not in the index yet.
+    pub(super) fn push(&mut self, node: u32, row: &Coded<'_>) {
         self.nodes.push(node);
-        self.codes.extend_from_slice(code);
-        self.biases.push(bias);
+        self.codes.extend_from_slice(row.code);
+        self.factors.push(row.factors);
+        if self.by_vectors.is_some() {
+            self.vectors.extend_from_slice(row.row.point);
+        }
         self.live.push(true);
     }
 }

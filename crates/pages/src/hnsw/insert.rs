@@ -2,16 +2,17 @@
 //! back to it, each in a record of its own. Locks and order are in `README.md`.
 
 pub(super) mod back;
+mod loss;
 mod place;
 mod records;
 mod twin;
 
-use ann::hnsw::{Beam, GridQuery, Judge, Near, descend, level_of, select};
+use ann::hnsw::{Beam, Factors, Judge, Near, NodeQuery, descend, level_of, select};
 
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::gather::Gathered;
-use crate::hnsw::walk::{Walk, WalkBuffers, check_ids};
+use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::meta::META_BLKNO;
 use crate::store::Pages;
@@ -34,10 +35,11 @@ pub struct Row<'a> {
 }
 
 /// A row with its code.
-struct Coded<'a> {
-    row: Row<'a>,
-    code: &'a [u8],
-    bias: f32,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coded<'a> {
+    pub(super) row: Row<'a>,
+    pub(super) code: &'a [u8],
+    pub(super) factors: Factors,
     level: u8,
 }
 
@@ -54,6 +56,7 @@ pub struct Inserter {
     /// The links of the new node, level by level from 0.
     chosen: Vec<Vec<Near>>,
     back: back::Buffers,
+    loss: loss::Watch,
 }
 
 impl Default for Inserter {
@@ -75,6 +78,7 @@ impl Inserter {
             judge: None,
             chosen: Vec::new(),
             back: back::Buffers::default(),
+            loss: loss::Watch::default(),
         }
     }
 
@@ -96,10 +100,10 @@ impl Inserter {
         }
         let mut code = std::mem::take(&mut self.code);
         code.resize(view.grid.size(), 0);
-        let bias = view.grid.encode(row.point, &mut code);
+        let factors = view.grid.encode(row.point, &mut code);
         let level = level_of(params.m, params.seed, row.tid.to_u64());
-        let coded = Coded { row: *row, code: &code, bias, level };
-        let inserted = self.insert_coded(pages, view, &coded);
+        let coded = Coded { row: *row, code: &code, factors, level };
+        let inserted = view.now(pages).and_then(|view| self.insert_coded(pages, &view, &coded));
         self.code = code;
         inserted
     }
@@ -111,6 +115,7 @@ impl Inserter {
         row: &Coded<'_>,
     ) -> Result<(), Error> {
         let entry = self.neighbours(pages, view, row)?;
+        self.loss.look(pages, view, row, &self.found)?;
         if let Some(node) = twin::find(pages, view, row, &self.around)?
             && twin::attach(pages, view, row, node)?
         {
@@ -163,7 +168,7 @@ impl Inserter {
     ) -> Result<(), Error> {
         let Self { judge, chosen, back, .. } = self;
         let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
-        let to = back::NewNode { id: node, code: row.code, bias: row.bias };
+        let to = back::NewNode { id: node, coded: row };
         for (level, chosen) in chosen.iter().enumerate() {
             back::link(pages, view, chosen, &to, level, judge, back)?;
         }
@@ -178,16 +183,23 @@ impl Inserter {
         view: &View<'_>,
         row: &Coded<'_>,
     ) -> Result<Entry, Error> {
-        let query = view.grid.query_of_code(row.code, row.bias);
+        let query = match view.by_vectors {
+            true => view.query(row.row.point),
+            false => NodeQuery::Code(view.grid.query_of_code(row.code, row.factors)),
+        };
         let mut entry = Entry::EMPTY;
         for _ in 0..SEARCHES_MAX {
             self.chosen.clear();
             self.around.clear();
+            self.found.clear();
             entry = Entry::read(pages, view.meta)?;
             if entry.node == INVALID_NODE {
                 break;
             }
             check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
+            if !is_begun(pages, view, entry.node)? {
+                continue;
+            }
             let top = usize::from(row.level.min(entry.level));
             let mut near = {
                 let mut walk = Walk::new(pages, *view, &query, &mut self.walk);
@@ -211,7 +223,7 @@ impl Inserter {
         &mut self,
         pages: &P,
         view: &View<'_>,
-        query: &GridQuery,
+        query: &NodeQuery,
         from: Near,
         level: usize,
     ) -> Result<Near, Error> {

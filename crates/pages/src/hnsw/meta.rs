@@ -13,7 +13,7 @@ use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
 
 /// The format of graphs this build writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// Links of a node above level 0.
 pub const M_RANGE: std::ops::RangeInclusive<usize> = 2..=100;
 
@@ -46,7 +46,7 @@ pub enum Code {
     Flat,
     /// With 16-bit elements.
     SqFp16,
-    /// Not at all: the 8-bit codes that the search goes by are all there is.
+    /// Not at all: the 8-bit codes are all there is.
     Sq8,
 }
 

@@ -1,5 +1,5 @@
-//! A graph (HNSW) in pages: nodes are judged by 8-bit codes that lie densely on pages of their own, apart from links and
-//! from exact vectors. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`]; then the
+//! A graph (HNSW) in pages: searches go by 8-bit codes that lie densely on pages of their own, apart from links and from
+//! exact vectors; or by the vectors, where codes lose too much. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`]; then the
 //! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`]; [`size`] foretells how large a graph will be.
 
 pub mod build;
@@ -24,7 +24,10 @@ pub mod walk;
 #[cfg(test)]
 mod tests;
 
-use ann::hnsw::Grid;
+use ann::hnsw::{Grid, NodeQuery, VectorQuery};
+
+use crate::error::Error;
+use crate::store::Pages;
 
 pub use map::Map;
 pub use meta::{Code, Meta, MetaParams};
@@ -42,4 +45,28 @@ pub struct View<'a> {
     pub grid: &'a Grid,
     /// Where the pages of each chunk are.
     pub map: &'a Map,
+    /// Nodes are compared by their vectors, since codes lose too much; see [`View::now`].
+    pub by_vectors: bool,
+}
+
+impl<'a> View<'a> {
+    /// A view of a graph, by codes until [`View::now`] says otherwise.
+    pub fn new(meta: &'a Meta, grid: &'a Grid, map: &'a Map) -> Self {
+        Self { meta, grid, map, by_vectors: false }
+    }
+
+    /// The same with what ENTRY says now about codes. A verb asks once, when it begins: keys of codes and of vectors cannot be
+    /// compared.
+    pub fn now<P: Pages>(self, pages: &P) -> Result<Self, Error> {
+        let entry = entry::Entry::read(pages, self.meta)?;
+        Ok(Self { by_vectors: entry.by_vectors && self.meta.shape.vectors.is_some(), ..self })
+    }
+
+    /// What nodes are compared with in a search for a vector, which is normalised under cosine.
+    pub fn query(&self, point: &[f32]) -> NodeQuery {
+        match self.by_vectors {
+            true => NodeQuery::Vector(VectorQuery::new(self.meta.params.metric, point)),
+            false => NodeQuery::Code(self.grid.query(point)),
+        }
+    }
 }

@@ -1,6 +1,8 @@
-//! NODES: codes, biases, tids, levels and states of the nodes of a chunk.
+//! NODES: codes, their factors, tids, levels and states of the nodes of a chunk.
 
 use std::ops::Range;
+
+use ann::hnsw::Factors;
 
 use crate::bytes::{f32_at, put, put_u16, u16_at};
 use crate::error::Error;
@@ -46,14 +48,14 @@ pub struct Lane {
     pub tid: Tid,
     /// The node's highest level; 0 for others.
     pub level: u8,
-    /// What its code needs to be judged; infinite for others, so that nothing is nearer than they are far.
-    pub bias: f32,
+    /// What belongs to its code; with an infinite bias for others, so that nothing is farther than they are.
+    pub factors: Factors,
 }
 
 impl Lane {
     /// A lane without anything.
     pub const FREE: Self =
-        Self { state: State::Free, tid: Tid::FREE, level: 0, bias: f32::INFINITY };
+        Self { state: State::Free, tid: Tid::FREE, level: 0, factors: Factors::NONE };
 
     /// Whether it is a node without a row.
     pub fn is_ghost(&self) -> bool {
@@ -66,7 +68,7 @@ pub fn init(page: &mut Page, shape: &Shape, chunk: u32, part: usize) {
     page.init(PageKind::Nodes, chunk);
     put_u16(page.body_mut(), PART, part as u16);
     for place in 0..shape.node_lanes {
-        put(page.body_mut(), shape.bias_at(place), &f32::INFINITY.to_le_bytes());
+        put_factors(page.body_mut(), shape, place, Factors::NONE);
     }
     page.set_used(shape.nodes_used());
 }
@@ -112,7 +114,7 @@ impl<'p> Nodes<'p> {
             state,
             tid: tid_of(self.page, self.shape, place),
             level: byte(self.shape.level_at(place)),
-            bias: f32_at(self.page.body(), self.shape.bias_at(place)),
+            factors: factors_of(self.page, self.shape, place),
         })
     }
 
@@ -142,13 +144,20 @@ pub fn code_of<'p>(page: &'p Page, shape: &Shape, place: usize) -> &'p [u8] {
     page.body().get(start..start + shape.code_bytes).unwrap_or_default()
 }
 
-/// The code and the bias at a place of a page known to be a NODES page; None if there is no node there.
+/// The factors of the code at a place of a page known to be a NODES page.
 #[inline]
-pub fn judged<'p>(page: &'p Page, shape: &Shape, place: usize) -> Option<(&'p [u8], f32)> {
+fn factors_of(page: &Page, shape: &Shape, place: usize) -> Factors {
+    let at = shape.factors_at(place);
+    Factors { bias: f32_at(page.body(), at), step: f32_at(page.body(), at + size_of::<f32>()) }
+}
+
+/// The code and its factors at a place of a page known to be a NODES page; None if there is no node there.
+#[inline]
+pub fn coded<'p>(page: &'p Page, shape: &Shape, place: usize) -> Option<(&'p [u8], Factors)> {
     let start = shape.code_at(place);
-    let bias = f32_at(page.body(), shape.bias_at(place));
+    let factors = factors_of(page, shape, place);
     let code = page.body().get(start..start + shape.code_bytes)?;
-    bias.is_finite().then_some((code, bias))
+    factors.bias.is_finite().then_some((code, factors))
 }
 
 /// The tid at a place of a page known to be a NODES page.
@@ -193,15 +202,21 @@ pub fn set_tid(page: &mut Page, shape: &Shape, place: usize, tid: Tid) {
 
 fn put_lane(page: &mut Page, shape: &Shape, place: usize, lane: &Lane) {
     let body = page.body_mut();
-    put(body, shape.bias_at(place), &lane.bias.to_le_bytes());
+    put_factors(body, shape, place, lane.factors);
     put(body, shape.tid_at(place), &lane.tid.to_bytes());
     put(body, shape.level_at(place), &[lane.level]);
     put(body, shape.state_at(place), &[lane.state.to_u8()]);
 }
 
-/// The bytes of a NODES page that judging the node at `place` reads, for the CPU's prefetch: its code, its bias.
+fn put_factors(body: &mut [u8], shape: &Shape, place: usize, Factors { bias, step }: Factors) {
+    let at = shape.factors_at(place);
+    put(body, at, &bias.to_le_bytes());
+    put(body, at + size_of::<f32>(), &step.to_le_bytes());
+}
+
+/// The bytes of a NODES page that a key of the node at `place` is made of, for the CPU's prefetch: its code, its factors.
 #[inline]
-pub fn read_to_judge(shape: &Shape, place: usize) -> [Range<usize>; 2] {
-    let (code, bias) = (shape.code_at(place), shape.bias_at(place));
-    [code..code + shape.code_bytes, bias..bias + size_of::<f32>()]
+pub fn read_for_key(shape: &Shape, place: usize) -> [Range<usize>; 2] {
+    let (code, factors) = (shape.code_at(place), shape.factors_at(place));
+    [code..code + shape.code_bytes, factors..factors + size_of::<Factors>()]
 }

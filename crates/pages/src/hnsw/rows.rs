@@ -1,6 +1,8 @@
 //! The exact vectors of nodes, as re-ranking reads them.
 
+use ann::hnsw::VectorQuery;
 use bytemuck::Pod;
+use half::f16;
 
 use crate::coded::exact::{Locate, StoredAt, StoredRows};
 use crate::error::Error;
@@ -41,5 +43,55 @@ impl Locate for NodeVectors<'_> {
         let by: Blkno = map.place(chunk).0;
         let blkno = map.existing(pages, chunk, first + j, by)?;
         Ok(StoredAt { blkno, lane: row, owner: Some(chunk) })
+    }
+}
+
+/// The stored elements of a vector.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Elements<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+}
+
+impl Elements<'_> {
+    /// Its key.
+    #[inline]
+    pub(super) fn key(self, query: &VectorQuery) -> f32 {
+        match self {
+            Self::F32(row) => query.key(row),
+            Self::F16(row) => query.key(row),
+        }
+    }
+
+    /// Writes it as 32-bit floats.
+    pub(super) fn widen(self, out: &mut [f32]) {
+        match self {
+            Self::F32(row) => out.iter_mut().zip(row).for_each(|(to, x)| *to = *x),
+            Self::F16(row) => out.iter_mut().zip(row).for_each(|(to, x)| *to = x.to_f32()),
+        }
+    }
+}
+
+/// Calls `look` with the place among `nodes` and the vector of each, in the order of the nodes' numbers, so that a page is
+/// visited once: whatever was stored last at the node's place, which may be free by now. `order` is scratch.
+pub(super) fn visit<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    nodes: &[u32],
+    order: &mut Vec<u64>,
+    mut look: impl FnMut(usize, Elements<'_>),
+) -> Result<(), Error> {
+    let places = view.meta.shape.vectors.map(|geometry| NodeVectors { view: *view, geometry });
+    order.clear();
+    order.extend(nodes.iter().zip(0u64..).map(|(node, i)| u64::from(*node) << 32 | i));
+    order.sort_unstable();
+    let place = |i: usize| order.get(i).map_or(0, |entry| *entry as u32 as usize);
+    let node = |entry: &u64| entry >> 32;
+    if places.as_ref().is_some_and(|places| places.geometry.element_size == size_of::<f16>()) {
+        let rows = StoredRows::<P, f16, (), _>::at(pages, places, ())?;
+        rows.visit(order, node, |i, row| look(place(i), Elements::F16(row)))
+    } else {
+        let rows = StoredRows::<P, f32, (), _>::at(pages, places, ())?;
+        rows.visit(order, node, |i, row| look(place(i), Elements::F32(row)))
     }
 }

@@ -4,15 +4,15 @@
 //! given before, so that all of them together cost little more than one for all rows would. When no link leads further,
 //! the nodes that none has led to are looked for in the order of their numbers: a row that is in the index is found.
 
-use ann::hnsw::{Beam, GridQuery, Near, descend};
+use ann::hnsw::{Beam, Graph, Near, NodeQuery, descend};
 use ann::topk::Hit;
 
 use crate::coded::rerank::{Candidates, RerankScan, Terms};
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
-use crate::hnsw::nodes::{Nodes, State, judged};
+use crate::hnsw::nodes::{Nodes, State};
 use crate::hnsw::twins::Twins;
-use crate::hnsw::walk::{Walk, WalkBuffers, check_ids};
+use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::ivf::scan::Iterative;
 use crate::meta::META_BLKNO;
@@ -46,7 +46,7 @@ pub struct HnswScan {
     without: Option<u32>,
     stage: Stage,
     has_direction: bool,
-    coded: Option<GridQuery>,
+    coded: Option<NodeQuery>,
     beam: Beam,
     buffers: WalkBuffers,
     near: Vec<Near>,
@@ -169,13 +169,17 @@ impl HnswScan {
         if let Some(without) = self.without {
             self.beam.mark(without);
         }
-        let query = self.coded.insert(view.grid.query(&self.query));
+        let view = &view.now(pages)?;
+        let query = self.coded.insert(view.query(&self.query));
         for _ in 0..if self.has_direction { ENTRIES_MAX } else { 0 } {
             let entry = Entry::read(pages, view.meta)?;
             if entry.node == INVALID_NODE {
                 break;
             }
             check_ids(pages, view, Some(entry.node), view.meta.entry_blkno)?;
+            if !is_begun(pages, view, entry.node)? {
+                continue;
+            }
             let mut walk =
                 Walk::new(pages, *view, query, &mut self.buffers).without(self.without)?;
             let near = descend(&mut walk, entry.node, usize::from(entry.level), 0)?;
@@ -247,19 +251,23 @@ impl HnswScan {
             return Ok(());
         };
         let shape = &view.meta.shape;
-        let page = pages.read(blkno)?;
-        let nodes = Nodes::new(&page, blkno, shape, chunk, part)?;
-        for (place, lane) in shape.lanes_of_nodes(part).enumerate().take(nodes.n_used) {
-            let node = shape.node(chunk, lane);
-            let is_node = nodes.lane(blkno, place)?.state == State::Node;
-            if !is_node || self.beam.is_visited(node) {
-                continue;
+        let mut unseen = Vec::new();
+        {
+            let page = pages.read(blkno)?;
+            let nodes = Nodes::new(&page, blkno, shape, chunk, part)?;
+            for (place, lane) in shape.lanes_of_nodes(part).enumerate().take(nodes.n_used) {
+                let node = shape.node(chunk, lane);
+                let is_node = nodes.lane(blkno, place)?.state == State::Node;
+                if is_node && !self.beam.is_visited(node) {
+                    self.beam.mark(node);
+                    unseen.push(node);
+                }
             }
-            self.beam.mark(node);
-            let judged = judged(&page, shape, place);
-            let key = judged.map_or(f32::INFINITY, |(code, bias)| query.key(code, bias));
-            self.near.push(Near { key, node });
         }
+        let mut keys = Vec::with_capacity(unseen.len());
+        Walk::new(pages, *view, query, &mut self.buffers).keys(&unseen, &mut keys)?;
+        let found = unseen.into_iter().zip(keys);
+        self.near.extend(found.map(|(node, key)| Near { key, node }));
         Ok(())
     }
 }

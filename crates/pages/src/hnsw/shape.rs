@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ann::hnsw::Factors;
+
 use crate::geometry::{Geometry, ROWS_START};
 use crate::hnsw::{links, nodes};
 use crate::page::{BODY_SIZE, Page, PageKind};
@@ -15,8 +17,8 @@ pub const SLOTS_START: usize = 8;
 pub const SLOT_HEAD: usize = 20;
 /// Codes start at multiples of this.
 const CODE_ALIGN: usize = 16;
-/// Bias, tid, level, state.
-const LANE_BYTES: usize = size_of::<f32>() + TID_SIZE + 2;
+/// Factors, tid, level, state.
+const LANE_BYTES: usize = size_of::<Factors>() + TID_SIZE + 2;
 /// The most pages of a chunk: a MAP page takes ten such entries.
 const CHUNK_PAGES_MAX: usize = 200;
 const CHUNK_SHIFTS: std::ops::RangeInclusive<u32> = 4..=8;
@@ -171,16 +173,16 @@ impl Shape {
         CODES_START + self.stride * place
     }
 
-    /// Where the bias at a place is.
+    /// Where the factors at a place are.
     #[inline]
-    pub fn bias_at(&self, place: usize) -> usize {
-        self.code_at(self.node_lanes) + size_of::<f32>() * place
+    pub fn factors_at(&self, place: usize) -> usize {
+        self.code_at(self.node_lanes) + size_of::<Factors>() * place
     }
 
     /// Where the tid at a place is.
     #[inline]
     pub fn tid_at(&self, place: usize) -> usize {
-        self.bias_at(self.node_lanes) + TID_SIZE * place
+        self.factors_at(self.node_lanes) + TID_SIZE * place
     }
 
     /// Where the level at a place is.
@@ -230,7 +232,7 @@ mod tests {
                     let s = Shape::new(m, code_bytes, vectors).unwrap();
                     assert!(s.pages() <= CHUNK_PAGES_MAX && s.node_lanes >= 2, "{s:?}");
                     assert!(s.nodes_used() <= BODY_SIZE && s.links_used() <= BODY_SIZE);
-                    assert!(s.bias_at(0).is_multiple_of(4) && s.slot_at(1).is_multiple_of(4));
+                    assert!(s.factors_at(0).is_multiple_of(4) && s.slot_at(1).is_multiple_of(4));
                     let last = s.chunk_nodes() as usize - 1;
                     assert!(s.nodes_place(last).0 < s.nodes_pages);
                     assert!(s.links_place(last).0 < s.nodes_pages + s.links_pages);

@@ -24,6 +24,7 @@ pub fn bulk_delete<P: Pages>(
     mut is_dead: impl FnMut(Tid) -> bool,
 ) -> Result<VacuumStats, Error> {
     view.map.refresh(pages)?;
+    let view = &view.now(pages)?;
     let mut stats = VacuumStats::default();
     let mut found = rows::remove(pages, view, &mut is_dead, &mut stats)?;
     twins::unchain(pages, view, &found.twins)?;

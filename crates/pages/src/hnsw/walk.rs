@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 
-use ann::hnsw::{Graph, GridQuery};
+use ann::hnsw::{Graph, GridQuery, NodeQuery, VectorQuery};
 use ann::kernels::prefetch_at;
 
 use crate::error::Error;
-use crate::hnsw::twins::read_slot;
+use crate::hnsw::nodes::State;
+use crate::hnsw::rows::visit;
+use crate::hnsw::twins::{read_lane, read_slot};
 use crate::hnsw::upper::Upper;
 use crate::hnsw::{View, links, nodes};
 use crate::page::{BODY_START, Blkno, INVALID_BLKNO, Page, PageKind};
@@ -28,7 +30,7 @@ pub struct WalkBuffers {
 pub struct Walk<'s, 'p, P: Pages> {
     pages: &'p P,
     view: View<'s>,
-    query: &'s GridQuery,
+    query: &'s NodeQuery,
     buffers: &'s mut WalkBuffers,
     ring: VecDeque<P::Pin<'p>>,
     /// The LINKS page that will probably be read next.
@@ -42,7 +44,7 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
     pub fn new(
         pages: &'p P,
         view: View<'s>,
-        query: &'s GridQuery,
+        query: &'s NodeQuery,
         buffers: &'s mut WalkBuffers,
     ) -> Self {
         let ring = VecDeque::with_capacity(AHEAD);
@@ -75,6 +77,58 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
         out.extend_from_slice(links::links(&page, shape, slot, found.n));
         Ok(blkno)
     }
+
+    fn keys_of_codes(
+        &mut self,
+        query: &GridQuery,
+        asked: &[u32],
+        keys: &mut [f32],
+    ) -> Result<(), Error> {
+        let Self { pages, view, buffers, ring, .. } = self;
+        let shape = &view.meta.shape;
+        by_page(*pages, view, asked, &mut buffers.order)?;
+        let place_of = |entry: u64| {
+            let node = asked.get(entry as u32 as usize).copied().unwrap_or_default();
+            let (chunk, lane) = shape.place(node);
+            (chunk, shape.nodes_place(lane).1)
+        };
+        let ask = |page: *const u8, entry: u64| {
+            for range in nodes::read_for_key(shape, place_of(entry).1) {
+                let start = page.wrapping_add(BODY_START + range.start);
+                prefetch_at(start..start.wrapping_add(range.len()));
+            }
+        };
+        each_page(*pages, ring, &buffers.order, ask, |page, blkno, group| {
+            for entry in group {
+                let (chunk, place) = place_of(*entry);
+                if !page.is(PageKind::Nodes, chunk) {
+                    page.check(blkno, PageKind::Nodes, chunk)?;
+                }
+                let coded = nodes::coded(page, shape, place);
+                if let (Some(key), Some((code, factors))) =
+                    (keys.get_mut(*entry as u32 as usize), coded)
+                {
+                    *key = query.key(code, factors);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// What is free by now has the key of the vector that was there last: its links are empty, and whoever returns nodes
+    /// looks at their lanes.
+    fn keys_of_vectors(
+        &mut self,
+        query: &VectorQuery,
+        asked: &[u32],
+        keys: &mut [f32],
+    ) -> Result<(), Error> {
+        visit(self.pages, &self.view, asked, &mut self.buffers.order, |i, row| {
+            if let Some(key) = keys.get_mut(i) {
+                *key = row.key(query);
+            }
+        })
+    }
 }
 
 impl<P: Pages> Graph for Walk<'_, '_, P> {
@@ -102,35 +156,10 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
         let start = out.len();
         out.resize(start + asked.len(), f32::INFINITY);
         let keys = out.get_mut(start..).unwrap_or_default();
-        let Self { pages, view, query, buffers, ring, .. } = self;
-        let shape = &view.meta.shape;
-        by_page(*pages, view, asked, &mut buffers.order)?;
-        let place_of = |entry: u64| {
-            let node = asked.get(entry as u32 as usize).copied().unwrap_or_default();
-            let (chunk, lane) = shape.place(node);
-            (chunk, shape.nodes_place(lane).1)
-        };
-        let ask = |page: *const u8, entry: u64| {
-            for range in nodes::read_to_judge(shape, place_of(entry).1) {
-                let start = page.wrapping_add(BODY_START + range.start);
-                prefetch_at(start..start.wrapping_add(range.len()));
-            }
-        };
-        each_page(*pages, ring, &buffers.order, ask, |page, blkno, group| {
-            for entry in group {
-                let (chunk, place) = place_of(*entry);
-                if !page.is(PageKind::Nodes, chunk) {
-                    page.check(blkno, PageKind::Nodes, chunk)?;
-                }
-                let judged = nodes::judged(page, shape, place);
-                if let (Some(key), Some((code, bias))) =
-                    (keys.get_mut(*entry as u32 as usize), judged)
-                {
-                    *key = query.key(code, bias);
-                }
-            }
-            Ok(())
-        })?;
+        match self.query {
+            NodeQuery::Code(query) => self.keys_of_codes(query, asked, keys)?,
+            NodeQuery::Vector(query) => self.keys_of_vectors(query, asked, keys)?,
+        }
         if let Some((without, _)) = &self.without {
             let same = asked.iter().zip(keys).filter(|(node, _)| *node == without);
             same.for_each(|(_, key)| *key = f32::INFINITY);
@@ -155,6 +184,11 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
             self.hinted = Some((blkno, pin));
         }
     }
+}
+
+/// Whether a search may begin at a node that ENTRY named: VACUUM may have freed it since. By codes its key says so.
+pub(super) fn is_begun<P: Pages>(pages: &P, view: &View<'_>, node: u32) -> Result<bool, Error> {
+    Ok(!view.by_vectors || read_lane(pages, view, node)?.1.state == State::Node)
 }
 
 /// Appends the links of a node on a level; none if it has been freed meanwhile. Ids beyond the map are damage.

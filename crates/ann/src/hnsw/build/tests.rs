@@ -1,11 +1,12 @@
 //! Built graphs: their shape, and what searches find in them.
 
 use super::super::beam::Beam;
-use super::super::grid::GridQuery;
+use super::super::distance::{NodeQuery, Points, VectorQuery, Vectors};
+use super::super::grid::{Codes, Factors};
 use super::super::levels::links_max;
 use super::super::order::order;
 use super::super::walk::{Graph, descend};
-use super::{BuiltGraph, Cancelled, Codes, Grid, HnswParams, NO_NODE, build, build_bytes};
+use super::{BuiltGraph, Cancelled, Grid, HnswParams, NO_NODE, build, build_bytes};
 use crate::kmeans::tests::ellipsoid;
 use crate::metric::Metric;
 use crate::parallel::{Job, run};
@@ -16,7 +17,7 @@ const K: usize = 10;
 struct Coded {
     grid: Grid,
     codes: Vec<u8>,
-    biases: Vec<f32>,
+    factors: Vec<Factors>,
 }
 
 impl Coded {
@@ -24,28 +25,29 @@ impl Coded {
         let grid = Grid::train(metric, dims, rows);
         let mut codes = vec![0; rows.len() / dims * grid.size()];
         let of = rows.chunks(dims).zip(codes.chunks_mut(grid.size()));
-        let biases = of.map(|(x, code)| grid.encode(x, code)).collect();
-        Coded { grid, codes, biases }
+        let factors = of.map(|(x, code)| grid.encode(x, code)).collect();
+        Coded { grid, codes, factors }
     }
 
     fn of(&self) -> Codes<'_> {
-        Codes { codes: &self.codes, stride: self.grid.size(), biases: &self.biases }
+        Codes { codes: &self.codes, stride: self.grid.size(), factors: &self.factors }
     }
 
     fn build(&self, m: usize, ef_construction: usize) -> BuiltGraph {
         let params = HnswParams { m, ef_construction, seed: 1234 };
-        build(&self.grid, &self.codes, &self.biases, &params, &Job::default()).unwrap()
+        build(&self.grid, Points::Codes(self.of()), &params, &Job::default()).unwrap()
     }
 
     /// The share of the nodes nearest by code that a search with `ef` finds.
     fn recall(&self, graph: &BuiltGraph, dims: usize, queries: &[f32], ef: usize) -> f64 {
-        let n = self.biases.len() as u32;
+        let n = self.factors.len() as u32;
         let (mut beam, mut found, mut hits) = (Beam::new(), Vec::new(), 0);
         for q in queries.chunks(dims) {
             let query = self.grid.query(q);
             let mut keys = Vec::new();
             query.keys(self.of(), &(0..n).collect::<Vec<_>>(), &mut Vec::new(), &mut keys);
-            let mut walk = Walk { graph, of: self.of(), query: &query };
+            let (of, query) = (Points::Codes(self.of()), NodeQuery::Code(query));
+            let mut walk = Walk { graph, of, query: &query };
             let entry = descend(&mut walk, graph.entry, graph.level(graph.entry), 0).unwrap();
             beam.begin(n as usize);
             beam.push_entry(entry);
@@ -59,8 +61,8 @@ impl Coded {
 
 struct Walk<'a> {
     graph: &'a BuiltGraph,
-    of: Codes<'a>,
-    query: &'a GridQuery,
+    of: Points<'a>,
+    query: &'a NodeQuery,
 }
 
 impl Graph for Walk<'_> {
@@ -119,6 +121,36 @@ fn a_search_finds_what_is_near() {
     }
 }
 
+/// Rows so close together, and so far from the others, that their codes are all alike.
+#[test]
+fn a_graph_of_vectors_finds_what_codes_cannot() {
+    let (dims, n) = (16, 2000);
+    let mut rng = Rng::new(6);
+    let near = |i: usize, rng: &mut Rng| -> Vec<f32> {
+        (0..dims).map(|j| (i % 4 * (j + 7) * 5 % 13) as f32 + 1e-4 * rng.unit()).collect()
+    };
+    let rows: Vec<f32> = (0..n).flat_map(|i| near(i, &mut rng)).collect();
+    let grid = Grid::train(Metric::L2, dims, &rows);
+    let of = Points::Vectors(Vectors { metric: Metric::L2, dims, rows: &rows });
+    let params = HnswParams { m: 16, ef_construction: 64, seed: 1234 };
+    let graph = build(&grid, of, &params, &Job::default()).unwrap();
+    assert_sound(&graph, 16);
+    let (mut beam, mut found, mut hits) = (Beam::new(), Vec::new(), 0);
+    for i in 0..50 {
+        let query = VectorQuery::new(Metric::L2, &near(i, &mut rng));
+        let mut keys: Vec<f32> = rows.chunks(dims).map(|row| query.key(row)).collect();
+        keys.sort_by(f32::total_cmp);
+        let query = NodeQuery::Vector(query);
+        let mut walk = Walk { graph: &graph, of, query: &query };
+        let entry = descend(&mut walk, graph.entry, graph.level(graph.entry), 0).unwrap();
+        beam.begin(n);
+        beam.push_entry(entry);
+        beam.tranche(&mut walk, 0, 40, &mut found).unwrap();
+        hits += found.iter().take(K).filter(|near| near.key <= keys[K - 1]).count();
+    }
+    assert!(hits >= 480, "{hits} of 500");
+}
+
 #[test]
 fn threads_find_as_much() {
     let (all, dims) = (ellipsoid(5100, 8), 32);
@@ -173,7 +205,7 @@ fn a_cancelled_build_ends() {
     let params = HnswParams { m: 8, ef_construction: 40, seed: 1 };
     let job = Job::default();
     job.cancel();
-    let built = build(&coded.grid, &coded.codes, &coded.biases, &params, &job);
+    let built = build(&coded.grid, Points::Codes(coded.of()), &params, &job);
     assert_eq!(built, Err(Cancelled));
 }
 
@@ -182,7 +214,7 @@ fn progress_is_told() {
     let coded = Coded::new(Metric::L2, 32, &ellipsoid(3000, 1));
     let params = HnswParams { m: 4, ef_construction: 10, seed: 1 };
     let job = Job::default();
-    build(&coded.grid, &coded.codes, &coded.biases, &params, &job).unwrap();
+    build(&coded.grid, Points::Codes(coded.of()), &params, &job).unwrap();
     assert!(job.step() > 1000 && job.total() == 3000);
 }
 
@@ -209,6 +241,6 @@ fn neighbours_stand_together() {
 fn memory_is_foretold() {
     assert_eq!(build_bytes(0, 128, 16), 0);
     let per_node = build_bytes(1000, 128, 16) / 1000;
-    assert!((128 + 4 + 128 + 4..300).contains(&per_node), "{per_node}");
+    assert!((128 + 8 + 128 + 4..300).contains(&per_node), "{per_node}");
     assert_eq!(build_bytes(usize::MAX, 128, 16), usize::MAX);
 }

@@ -17,6 +17,8 @@ use crate::store::Pages;
 
 /// A component of a code computed on another kind of CPU differs by no more.
 const CODE_SLACK: u8 = 1;
+/// And a step by no greater share.
+const STEP_SLACK: f32 = 1e-4;
 
 /// All chunks.
 pub(super) fn all<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, found: &mut Found) {
@@ -78,8 +80,8 @@ fn nodes_page<P: Pages>(
         let node = shape.node(chunk, lane);
         let held = nodes.lane(blkno, place)?;
         let is_node = held.state == State::Node;
-        if is_node != held.bias.is_finite() {
-            wrong.push(format!("node {node} has a bias that does not fit its state"));
+        if is_node != held.factors.bias.is_finite() {
+            wrong.push(format!("node {node} has factors that do not fit its state"));
         }
         if held.state == State::Free && !held.tid.is_free() {
             wrong.push(format!("lane {node} is free and has a row"));
@@ -199,16 +201,18 @@ fn vector_problem<P: Pages, E: Element>(
         return Ok(None);
     }
     if view.meta.params.metric == Metric::Cosine {
-        let norm = norm_sqr(row).sqrt();
-        point.iter_mut().for_each(|x| *x /= norm);
+        let norm = f64::from(norm_sqr(&point)).sqrt();
+        point.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
     }
     let mut code = vec![0; Grid::code_bytes(view.meta.params.dims)];
-    view.grid.encode(&point, &mut code);
+    let factors = view.grid.encode(&point, &mut code);
     let shape = &view.meta.shape;
     let (part, place) = shape.nodes_place(lane);
     let blkno = view.map.cached(chunk, part);
     let page = checker.pages.read(blkno)?;
     let nodes = Nodes::new(&page, blkno, shape, chunk, part)?;
-    let same = nodes.code(place).iter().zip(&code).all(|(a, b)| a.abs_diff(*b) <= CODE_SLACK);
+    let held = nodes.lane(blkno, place)?.factors.step;
+    let same = (held - factors.step).abs() <= STEP_SLACK * factors.step
+        && nodes.code(place).iter().zip(&code).all(|(a, b)| a.abs_diff(*b) <= CODE_SLACK);
     Ok((!same).then_some("is not what its code says"))
 }

@@ -2,6 +2,7 @@
 
 use ann::hnsw::{Judge, Near, prune};
 
+use super::Coded;
 use crate::error::Error;
 use crate::hnsw::gather::Gathered;
 use crate::hnsw::links::{self, UpperAt};
@@ -18,8 +19,7 @@ const TRIES: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewNode<'a> {
     pub(super) id: u32,
-    pub(super) code: &'a [u8],
-    pub(super) bias: f32,
+    pub(super) coded: &'a Coded<'a>,
 }
 
 /// Memory that outlives a node.
@@ -308,7 +308,7 @@ fn prune_list<P: Pages>(
     super::check_ids(pages, view, ids.iter().copied().max(), view.map.place(0).0)?;
     around.read(pages, view, std::iter::once(want.at.node).chain(ids.iter().copied()))?;
     let n = around.nodes().len() as u32;
-    around.push(to.id, to.code, to.bias);
+    around.push(to.id, to.coded);
     numbers.clear();
     numbers.extend(1..n);
     keys.clear();

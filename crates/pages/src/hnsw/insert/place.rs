@@ -127,9 +127,10 @@ fn fill<P: Pages>(
     let mut locked: Vec<_> = [&mut nodes, &mut links].into_iter().chain(&mut data).collect();
     pages.edit(&mut locked, |images| {
         let [nodes, links, data @ ..] = images else { return Ok(()) };
-        let (tid, level, bias) = (row.row.tid, row.level, row.bias);
+        let (tid, level, factors) = (row.row.tid, row.level, row.factors);
         let place = shape.nodes_place(room.lane).1;
-        nodes::fill(nodes, shape, place, &Lane { state: State::Node, tid, level, bias }, row.code);
+        let held = Lane { state: State::Node, tid, level, factors };
+        nodes::fill(nodes, shape, place, &held, row.code);
         let ids = ids(0);
         let slot = Slot { n: ids.len(), upper, twin: INVALID_NODE, primary: INVALID_NODE };
         links::put(links, shape, slot_no, &slot, &ids);

@@ -20,10 +20,9 @@ pub(super) fn find<P: Pages>(
     row: &Coded<'_>,
     around: &Gathered,
 ) -> Result<Option<u32>, Error> {
-    let of = around.codes(view.grid.size());
     let is_alike = |i: &u32| {
-        let (code, bias) = of.node(*i, view.grid.size());
-        around.is_live(*i as usize) && bias == row.bias && code == row.code
+        let (code, factors) = around.code(*i, view.grid.size());
+        around.is_live(*i as usize) && factors == row.factors && code == row.code
     };
     let alike = (0..around.nodes().len() as u32).filter(is_alike).take(COMPARED_MAX);
     for node in alike.filter_map(|i| around.nodes().get(i as usize)) {
@@ -177,7 +176,7 @@ fn is_same(
     let nodes = Nodes::new(page, blkno, shape, chunk, part)?;
     let lane = nodes.lane(blkno, place)?;
     let is_live = lane.state == State::Node && !lane.tid.is_free();
-    Ok(is_live && lane.bias == row.bias && nodes.code(place) == row.code)
+    Ok(is_live && lane.factors == row.factors && nodes.code(place) == row.code)
 }
 
 /// Writes a slot and leaves its links.

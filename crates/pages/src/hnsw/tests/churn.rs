@@ -33,7 +33,10 @@ fn random_verbs_keep_the_model() {
         random_verbs::<f16>(Kind::new(Cosine, 64, 8, 200).twins(4), seed);
         random_verbs::<f32>(Kind::new(InnerProduct, 20, 6, 100).code(Code::Sq8).twins(4), seed);
         random_verbs::<f32>(Kind::new(L1, 20, 5, 0).code(Code::SqFp16), seed);
+        random_verbs::<f32>(Kind::new(Cosine, 20, 5, 150).by_vectors().twins(4), seed);
+        random_verbs::<f16>(Kind::new(L1, 7, 5, 0).by_vectors(), seed);
     }
+    random_verbs::<f32>(Kind::new(L2, 2100, 4, 40).by_vectors().twins(5), 8);
     random_verbs::<f32>(Kind::new(L2, 4100, 4, 60).twins(5), 7);
 }
 

@@ -1,6 +1,6 @@
 //! What is written into a page is read from it, and nothing else is.
 
-use ann::hnsw::Grid;
+use ann::hnsw::{Factors, Grid};
 use ann::metric::Metric;
 use ann::rng::Rng;
 
@@ -65,7 +65,16 @@ fn meta_round_trips_and_damage_is_noticed() {
 
 #[test]
 fn entries_round_trip() {
-    let entry = Entry { node: 5, level: 3, room_chunk: 1, upper_last: 9, upper_room: 8 };
+    let entry = Entry {
+        node: 5,
+        level: 3,
+        room_chunk: 1,
+        upper_last: 9,
+        upper_room: 8,
+        by_vectors: true,
+        misplaced: 7,
+        counted_from: 1 << 20,
+    };
     for entry in [entry, Entry::EMPTY] {
         assert_eq!(Entry::decode(&entry.to_page(), 1).unwrap(), entry);
     }
@@ -79,7 +88,8 @@ fn lanes_are_taken_and_freed() {
     let shape = shape();
     let mut page = Page::default();
     nodes::init(&mut page, &shape, 7, 1);
-    let lane = |n: u16| Lane { state: State::Node, tid: Tid::new(1, n), level: 2, bias: 0.5 };
+    let factors = Factors { bias: 0.5, step: 3.0 };
+    let lane = |n: u16| Lane { state: State::Node, tid: Tid::new(1, n), level: 2, factors };
     for place in 0..shape.node_lanes {
         let nodes = Nodes::new(&page, 0, &shape, 7, 1).unwrap();
         assert!(nodes.has_room(1));
@@ -95,8 +105,8 @@ fn lanes_are_taken_and_freed() {
     assert_eq!(nodes.lane(0, 5).unwrap(), Lane::FREE);
     assert!(nodes.lane(0, 6).unwrap().is_ghost());
     assert_eq!(nodes.lane(0, 7).unwrap(), lane(8));
-    assert!(nodes::judged(&page, &shape, 5).is_none());
-    assert_eq!(nodes::judged(&page, &shape, 6), Some((&[6u8; 128][..], 0.5)));
+    assert!(nodes::coded(&page, &shape, 5).is_none());
+    assert_eq!(nodes::coded(&page, &shape, 6), Some((&[6u8; 128][..], factors)));
     for wrong in [(8, 1), (7, 0)] {
         assert!(Nodes::new(&page, 0, &shape, wrong.0, wrong.1).is_err());
     }

@@ -1,6 +1,7 @@
 //! The verbs of a graph together, on pages in memory, against a model: a map from tid to vector.
 
 mod churn;
+mod growth;
 mod insert;
 mod layout;
 mod modes;
@@ -38,15 +39,21 @@ pub struct Kind {
     pub n_rows: usize,
     /// One row in so many has the vector of another one; 0: none.
     pub twins: u32,
+    /// Searches go by vectors from the first on.
+    pub by_vectors: bool,
 }
 
 impl Kind {
     pub fn new(metric: Metric, dims: usize, m: usize, n_rows: usize) -> Self {
-        Self { metric, dims, m, code: Code::Flat, n_rows, twins: 0 }
+        Self { metric, dims, m, code: Code::Flat, n_rows, twins: 0, by_vectors: false }
     }
 
     pub fn code(self, code: Code) -> Self {
         Self { code, ..self }
+    }
+
+    pub fn by_vectors(self) -> Self {
+        Self { by_vectors: true, ..self }
     }
 
     pub fn twins(self, twins: u32) -> Self {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ann::element::Element;
-use ann::hnsw::{self, BuiltGraph, Grid, HnswParams};
+use ann::hnsw::{self, BuiltGraph, Codes, Factors, Grid, HnswParams, Points};
 use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product, norm_sqr};
 use ann::metric::Metric;
 use ann::parallel::Job;
@@ -17,6 +17,7 @@ use crate::coded::rerank::Exact;
 use crate::error::Error;
 use crate::hnsw::build::{Source, build};
 use crate::hnsw::check::check;
+use crate::hnsw::entry::Entry;
 use crate::hnsw::rows::NodeRows;
 use crate::hnsw::scan::{GraphParams, GraphScan};
 use crate::hnsw::vacuum::{self, bulk_delete};
@@ -43,10 +44,11 @@ struct Rows<'a, E> {
     graph: BuiltGraph,
     grid: &'a Grid,
     codes: Vec<u8>,
-    biases: Vec<f32>,
+    factors: Vec<Factors>,
     tids: Vec<Vec<Tid>>,
     vectors: Vec<Vec<E>>,
     code: Code,
+    by_vectors: bool,
     stored: Vec<u8>,
 }
 
@@ -79,7 +81,7 @@ pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 
 
 impl<'a, E: Element> Rows<'a, E> {
     fn new(kind: &Kind, grid: &'a Grid, model: &Model<E>) -> Self {
-        let (mut codes, mut biases, mut tids, mut vectors) =
+        let (mut codes, mut factors, mut tids, mut vectors) =
             (Vec::new(), Vec::new(), Vec::<Vec<Tid>>::new(), Vec::new());
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         for (tid, vector) in model {
@@ -90,14 +92,16 @@ impl<'a, E: Element> Rows<'a, E> {
                 continue;
             }
             let mut code = vec![0; grid.size()];
-            biases.push(grid.encode(&point_of(kind.metric, vector), &mut code));
+            factors.push(grid.encode(&point_of(kind.metric, vector), &mut code));
             codes.extend(code);
             tids.push(vec![*tid]);
             vectors.push(vector.clone());
         }
         let params = HnswParams { m: kind.m, ef_construction: 64, seed: 1 };
-        let graph = hnsw::build(grid, &codes, &biases, &params, &Job::default()).unwrap();
-        Self { graph, grid, codes, biases, tids, vectors, code: kind.code, stored: Vec::new() }
+        let of = Points::Codes(Codes { codes: &codes, stride: grid.size(), factors: &factors });
+        let graph = hnsw::build(grid, of, &params, &Job::default()).unwrap();
+        let (code, by_vectors) = (kind.code, kind.by_vectors);
+        Self { graph, grid, codes, factors, tids, vectors, code, by_vectors, stored: Vec::new() }
     }
 }
 
@@ -114,9 +118,13 @@ impl<E: Element> Source for Rows<'_, E> {
         out.extend_from_slice(self.graph.links(node, level));
     }
 
-    fn code(&self, node: u32) -> (&[u8], f32) {
+    fn by_vectors(&self) -> bool {
+        self.by_vectors
+    }
+
+    fn code(&self, node: u32) -> (&[u8], Factors) {
         let (at, size) = (node as usize, self.grid.size());
-        (&self.codes[at * size..(at + 1) * size], self.biases[at])
+        (&self.codes[at * size..(at + 1) * size], self.factors[at])
     }
 
     fn n_rows(&self, node: u32) -> usize {
@@ -172,7 +180,12 @@ impl<E: Element> World<E> {
             let vector = random_vector::<E>(&mut rng, kind.dims);
             sample.extend(point_of(kind.metric, &vector));
         }
-        let grid = Grid::train(kind.metric, kind.dims, &sample);
+        Self::around(kind, model, rng, &sample)
+    }
+
+    /// Builds a graph over these rows, whose codes are made around a sample.
+    pub fn around(kind: Kind, model: Model<E>, rng: Rng, sample: &[f32]) -> Self {
+        let grid = Grid::train(kind.metric, kind.dims, sample);
         let params = MetaParams {
             element: E::TAG,
             metric: kind.metric,
@@ -215,13 +228,18 @@ impl<E: Element> World<E> {
     }
 
     pub fn view<'a>(&'a self, map: &'a Map) -> View<'a> {
-        View { meta: &self.meta, grid: &self.grid, map }
+        View::new(&self.meta, &self.grid, map)
+    }
+
+    /// Whether searches go by vectors by now.
+    pub fn by_vectors(&self) -> bool {
+        Entry::read(&self.mem, &self.meta).unwrap().by_vectors
     }
 
     /// Deletes rows for which `is_dead`, checking that every row is asked about once.
     pub fn vacuum(&mut self, is_dead: impl Fn(Tid) -> bool) -> VacuumStats {
         let map = self.map();
-        let (mem, view) = (&self.mem, View { meta: &self.meta, grid: &self.grid, map: &map });
+        let (mem, view) = (&self.mem, View::new(&self.meta, &self.grid, &map));
         let bulk_delete = |asked: &mut dyn FnMut(Tid) -> bool| bulk_delete(mem, &view, asked);
         let stats = trials::vacuum(&mut self.model, is_dead, |asked| bulk_delete(asked).unwrap());
         let n_writes = self.mem.n_writes();

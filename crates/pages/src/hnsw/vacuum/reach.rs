@@ -1,6 +1,6 @@
 //! Nodes that no path leads to any more get a link.
 
-use ann::hnsw::{Beam, GridQuery, descend};
+use ann::hnsw::{Beam, descend};
 
 use super::Bits;
 use super::lists::upper_pages;
@@ -170,11 +170,7 @@ impl Search {
         let mut found = Vec::new();
         links_at(pages, view, node, tree.level, &mut found)?;
         self.around.read(pages, view, [node].into_iter())?;
-        let (code, bias) = self.around.codes(view.grid.size()).node(0, view.grid.size());
-        if !bias.is_finite() {
-            return Ok(Vec::new());
-        }
-        let query: GridQuery = view.grid.query_of_code(code, bias);
+        let Some(query) = self.around.query(view, 0) else { return Ok(Vec::new()) };
         let entry = Entry::read(pages, view.meta)?;
         if entry.node == INVALID_NODE {
             return Ok(found);
