@@ -24,7 +24,8 @@ impl ListLock {
         let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
         // SAFETY: as above.
         let locked = unsafe { pg_sys::ConditionalLockPage(index, META_BLKNO, mode) };
-        locked.then_some(Self { index, mode })
+        // Only where it was taken: a value that is dropped gives the lock back.
+        locked.then(|| Self { index, mode })
     }
 }
 
