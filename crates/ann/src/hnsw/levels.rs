@@ -1,5 +1,7 @@
 //! How high a node stands, and how many links it has on each level.
 
+use crate::metric::Metric;
+
 /// Below this share FAISS's table of levels ends.
 const LEAST_SHARE: f64 = 1e-9;
 /// No level is higher than this: the table for m = 2 ends here.
@@ -14,6 +16,20 @@ pub fn links_max(m: usize, level: usize) -> usize {
 /// follows prunes again.
 pub fn links_pruned(cap: usize) -> usize {
     (cap * 4 / 5).max(1)
+}
+
+/// The links that a list gets at least where enough nodes were found. Under inner product three in four at level 0: a long
+/// vector is nearer to most nodes than these are to each other, so that the rule of [`select`](super::select()) alone keeps one
+/// or two, and searches that have one way only miss what lies beside it. The rest is left to links back. Above, links
+/// are for the way between far parts, which the nearest do not lead along; and with other metrics the rule keeps enough.
+pub fn links_least(metric: Metric, m: usize, level: usize) -> usize {
+    if metric == Metric::InnerProduct && level == 0 { links_max(m, 0) * 3 / 4 } else { 0 }
+}
+
+/// The free slots of a list of `cap` that may take in a node which nothing else leads to: a quarter. The last slots are for
+/// links that searches have more from.
+pub fn links_spare(cap: usize) -> usize {
+    (cap / 4).max(1)
 }
 
 /// The level of node number `n`: l with probability m⁻ˡ · (1 − 1/m), as in FAISS's table, whose last entry takes the
@@ -48,7 +64,8 @@ fn unit(seed: u64, n: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_LEVEL, level_of, links_max, links_pruned};
+    use super::{MAX_LEVEL, level_of, links_least, links_max, links_pruned, links_spare};
+    use crate::metric::Metric;
 
     #[test]
     fn levels_are_geometric() {
@@ -77,5 +94,9 @@ mod tests {
     fn caps() {
         assert_eq!([0, 1, 5].map(|level| links_max(16, level)), [32, 16, 16]);
         assert_eq!([1, 2, 4, 32, 200].map(links_pruned), [1, 1, 3, 25, 160]);
+        assert_eq!([1, 2, 4, 32, 200].map(links_spare), [1, 1, 1, 8, 50]);
+        let least = |metric| [0, 1, 5].map(|level| links_least(metric, 16, level));
+        assert_eq!(least(Metric::InnerProduct), [24, 0, 0]);
+        assert_eq!(least(Metric::L2), [0; 3]);
     }
 }

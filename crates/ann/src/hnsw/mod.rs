@@ -29,7 +29,7 @@ pub use build::{BuiltGraph, Cancelled, HnswParams, NO_NODE, build, build_bytes};
 pub use distance::{NodeQuery, Points, VectorQuery, Vectors};
 pub use grid::{Codes, FOLD, Factors, Grid, GridQuery};
 pub use judge::Judge;
-pub use levels::{MAX_LEVEL, level_of, links_max, links_pruned};
+pub use levels::{MAX_LEVEL, level_of, links_least, links_max, links_pruned, links_spare};
 pub use loss::{
     COMPARED, codes_lose, halves_lose, is_misplaced, is_too_much, looked_at, metric_of_points,
     nearest_by_code,

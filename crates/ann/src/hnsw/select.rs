@@ -3,14 +3,15 @@
 use super::levels::links_pruned;
 use super::walk::Near;
 
-/// FAISS's heuristic (algorithm 4 of the paper without refilling): walks the candidates, nearest first, and keeps one
-/// unless a kept one is nearer to it than the point is; at most `cap`. Fewer than `cap` candidates are all kept.
+/// FAISS's heuristic (algorithm 4 of the paper): walks the candidates, nearest first, and keeps one unless a kept one is
+/// nearer to it than the point is; at most `cap`. Where this leaves fewer than `least`, the nearest of the others are kept as
+/// well (the paper's "keepPruned"). Fewer than `cap` candidates are all kept.
 ///
 /// `key_between(i, j)`: the key between candidates number i and j. `kept`: emptied, then the numbers of the kept ones,
-/// nearest first.
+/// nearest first, and after them those that the rule alone would not keep.
 pub fn select(
     candidates: &[Near],
-    cap: usize,
+    (cap, least): (usize, usize),
     key_between: impl FnMut(usize, usize) -> f32,
     kept: &mut Vec<usize>,
 ) {
@@ -19,6 +20,7 @@ pub fn select(
         kept.extend(0..candidates.len());
     } else {
         diverse(candidates, cap, key_between, kept);
+        fill(candidates.len(), least, kept);
     }
 }
 
@@ -26,11 +28,13 @@ pub fn select(
 /// old links and the new one, nearest to the list's node first.
 pub fn prune(
     candidates: &[Near],
-    cap: usize,
+    (cap, least): (usize, usize),
     key_between: impl FnMut(usize, usize) -> f32,
     kept: &mut Vec<usize>,
 ) {
-    diverse(candidates, links_pruned(cap), key_between, kept);
+    let most = links_pruned(cap);
+    diverse(candidates, most, key_between, kept);
+    fill(candidates.len(), least.min(most), kept);
 }
 
 fn diverse(
@@ -50,6 +54,22 @@ fn diverse(
     }
 }
 
+/// Adds the nearest of `n` candidates that are not kept (those that are ascend) until there are `least`.
+fn fill(n: usize, least: usize, kept: &mut Vec<usize>) {
+    let mut diverse = 0;
+    let n_diverse = kept.len();
+    for i in 0..n {
+        if kept.len() >= least {
+            return;
+        }
+        if diverse < n_diverse && kept.get(diverse) == Some(&i) {
+            diverse += 1;
+        } else {
+            kept.push(i);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{prune, select};
@@ -57,6 +77,10 @@ mod tests {
 
     /// Points of a line around 0.
     fn run(points: &[f32], cap: usize, pruning: bool) -> Vec<f32> {
+        run_to(points, (cap, 0), pruning)
+    }
+
+    fn run_to(points: &[f32], cap: (usize, usize), pruning: bool) -> Vec<f32> {
         let near = |(node, x): (usize, &f32)| Near { key: x.abs(), node: node as u32 };
         let candidates: Vec<Near> = points.iter().enumerate().map(near).collect();
         let between = |i: usize, j: usize| (points[i] - points[j]).abs();
@@ -83,6 +107,16 @@ mod tests {
     #[test]
     fn equals_do_not_hide_each_other() {
         assert_eq!(run(&[0.0, 0.0, 0.0, 0.0], 3, false), [0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_nearest_fill_up() {
+        let points = [1.0, 2.0, -2.5, 3.0, 4.0, 5.0, 6.0, 7.0];
+        assert_eq!(run_to(&points, (8, 4), false), [1.0, -2.5, 2.0, 3.0]);
+        assert_eq!(run_to(&points, (8, 4), true), [1.0, -2.5, 2.0, 3.0]);
+        assert_eq!(run_to(&points, (8, 1), true), [1.0, -2.5]);
+        assert_eq!(run_to(&points[..1], (1, 4), true), [1.0]);
+        assert_eq!(run_to(&[0.0; 11], (10, 10), true).len(), 8);
     }
 
     #[test]

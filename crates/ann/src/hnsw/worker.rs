@@ -5,7 +5,7 @@ use super::build::HnswParams;
 use super::distance::{NodeQuery, Points};
 use super::grid::Grid;
 use super::judge::Judge;
-use super::levels::links_max;
+use super::levels::{links_least, links_max};
 use super::links::{Links, NONE};
 use super::select::{prune, select};
 use super::walk::{Graph, Near, descend};
@@ -139,7 +139,9 @@ impl<'a> Worker<'a> {
         let cap = links_max(self.site.params.m, level);
         let Worker { site, found, judge, kept, chosen, .. } = self;
         let node = |i: usize| found.get(i).map_or(NONE, |near| near.node);
-        select(found, cap, |i, j| judge.between(site.grid, site.of, node(i), node(j)), kept);
+        let between = |i, j| judge.between(site.grid, site.of, node(i), node(j));
+        let least = links_least(site.grid.metric(), site.params.m, level);
+        select(found, (cap, least), between, kept);
         chosen.clear();
         chosen.extend(kept.iter().filter_map(|i| found.get(*i)));
     }
@@ -171,7 +173,7 @@ impl<'a> Worker<'a> {
             slot.store(to.node, Ordering::Relaxed);
             return;
         }
-        self.prune(from, to, slots.len());
+        self.prune(from, to, level);
         let kept = self.kept.iter().filter_map(|i| self.list.get(*i)).map(|near| near.node);
         for (slot, id) in slots.iter().zip(kept.chain(std::iter::repeat(NONE))) {
             slot.store(id, Ordering::Relaxed);
@@ -179,7 +181,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Which of the links just read from a node, and one more, are kept.
-    fn prune(&mut self, from: u32, to: Near, cap: usize) {
+    fn prune(&mut self, from: u32, to: Near, level: usize) {
         let Worker { site, judge, links, keys, list, kept, .. } = self;
         keys.clear();
         judge.keys(site.grid, site.of, from, links, keys);
@@ -188,6 +190,8 @@ impl<'a> Worker<'a> {
         list.push(to);
         list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
         let node = |i: usize| list.get(i).map_or(NONE, |near| near.node);
-        prune(list, cap, |i, j| judge.between(site.grid, site.of, node(i), node(j)), kept);
+        let between = |i, j| judge.between(site.grid, site.of, node(i), node(j));
+        let least = links_least(site.grid.metric(), site.params.m, level);
+        prune(list, (links_max(site.params.m, level), least), between, kept);
     }
 }

@@ -7,7 +7,7 @@ mod place;
 mod records;
 mod twin;
 
-use ann::hnsw::{Beam, Factors, Judge, Near, NodeQuery, descend, level_of, select};
+use ann::hnsw::{Beam, Factors, Judge, Near, NodeQuery, descend, level_of, links_least, select};
 
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
@@ -249,7 +249,8 @@ impl Inserter {
         let of = around.codes(view.grid.size());
         let number = |i: usize| candidates.get(i).map_or(INVALID_NODE, |near| near.node);
         let between = |i, j| judge.between(view.grid, of, number(i), number(j));
-        select(candidates, view.meta.shape.links_max(level), between, kept);
+        let least = links_least(view.grid.metric(), view.meta.params.m, level);
+        select(candidates, (view.meta.shape.links_max(level), least), between, kept);
         let numbers = kept.iter().filter_map(|i| candidates.get(*i));
         chosen.clear();
         chosen.extend(numbers.filter_map(|near| found.get(near.node as usize)));

@@ -1,6 +1,6 @@
 //! Links to a new node from its neighbours: as many as are on up to four pages at a time, in one record.
 
-use ann::hnsw::{Judge, Near, prune};
+use ann::hnsw::{Judge, Near, links_least, prune};
 
 use super::Coded;
 use crate::error::Error;
@@ -322,7 +322,8 @@ fn prune_list<P: Pages>(
     list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
     let number = |i: usize| list.get(i).map_or(INVALID_NODE, |near| near.node);
     let between = |i, j| judge.between(view.grid, of, number(i), number(j));
-    prune(list, view.meta.shape.links_max(want.at.level), between, kept);
+    let least = links_least(view.grid.metric(), view.meta.params.m, want.at.level);
+    prune(list, (view.meta.shape.links_max(want.at.level), least), between, kept);
     want.new.clear();
     let kept = kept.iter().filter_map(|i| list.get(*i));
     want.new.extend(kept.filter_map(|near| around.nodes().get(near.node as usize)));
