@@ -6,6 +6,7 @@ mod lists;
 mod mend;
 mod reach;
 mod rows;
+mod search;
 mod twins;
 
 use crate::error::Error;

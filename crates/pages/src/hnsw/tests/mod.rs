@@ -5,6 +5,7 @@ mod growth;
 mod insert;
 mod layout;
 mod modes;
+mod recall;
 mod scan;
 mod sizes;
 mod vacuum;
@@ -35,6 +36,7 @@ pub struct Kind {
     pub metric: Metric,
     pub dims: usize,
     pub m: usize,
+    pub ef_construction: usize,
     pub code: Code,
     pub n_rows: usize,
     /// One row in so many has the vector of another one; 0: none.
@@ -45,7 +47,20 @@ pub struct Kind {
 
 impl Kind {
     pub fn new(metric: Metric, dims: usize, m: usize, n_rows: usize) -> Self {
-        Self { metric, dims, m, code: Code::Flat, n_rows, twins: 0, by_vectors: false }
+        Self {
+            metric,
+            dims,
+            m,
+            ef_construction: 64,
+            code: Code::Flat,
+            n_rows,
+            twins: 0,
+            by_vectors: false,
+        }
+    }
+
+    pub fn ef_construction(self, ef_construction: usize) -> Self {
+        Self { ef_construction, ..self }
     }
 
     pub fn code(self, code: Code) -> Self {

@@ -97,7 +97,7 @@ impl<'a, E: Element> Rows<'a, E> {
             tids.push(vec![*tid]);
             vectors.push(vector.clone());
         }
-        let params = HnswParams { m: kind.m, ef_construction: 64, seed: 1 };
+        let params = HnswParams { m: kind.m, ef_construction: kind.ef_construction, seed: 1 };
         let of = Points::Codes(Codes { codes: &codes, stride: grid.size(), factors: &factors });
         let graph = hnsw::build(grid, of, &params, &Job::default()).unwrap();
         let (code, by_vectors) = (kind.code, kind.by_vectors);
@@ -191,7 +191,7 @@ impl<E: Element> World<E> {
             metric: kind.metric,
             dims: kind.dims,
             m: kind.m,
-            ef_construction: 64,
+            ef_construction: kind.ef_construction,
             code: kind.code,
             seed: 1,
             trained_rows: 100,

@@ -1,8 +1,9 @@
 //! What takes the place of a link that led to a node that is gone: the best of what that node was linked to.
 
-use ann::hnsw::{Judge, Near};
+use ann::hnsw::{Judge, Near, links_pruned};
 
 use super::Bits;
+use super::search::Search;
 use crate::error::Error;
 use crate::hnsw::View;
 use crate::hnsw::gather::Gathered;
@@ -18,9 +19,16 @@ const EXPANDED_MAX: usize = 8;
 /// place, too. After five rounds in which three rows in ten were exchanged recall has lost a third less than without; for
 /// lists that lose less it is not worth what it costs.
 const MADE_ANEW: usize = 4;
+/// For one that loses one in so many the entry is searched from as well, as for a new node: what is left around leads to too
+/// little. That search goes along lists that are not mended yet, so that the list gets as many links as pruning leaves. Few
+/// lists lose as much as long as few rows die, but most do after three rows in four.
+const SEARCHED_ANEW: usize = 2;
+/// Such a search finds gone nodes, too, so that it is so many times wider at most.
+const WIDER_MAX: usize = 8;
 
 /// Memory for list after list.
 pub(super) struct Mender {
+    search: Search,
     judge: Judge,
     around: Gathered,
     buffer: Vec<u32>,
@@ -39,6 +47,7 @@ pub(super) struct Mender {
 impl Mender {
     pub(super) fn new(view: &View<'_>) -> Self {
         Self {
+            search: Search::default(),
             judge: Judge::new(view.grid),
             around: Gathered::default(),
             buffer: Vec::new(),
@@ -65,22 +74,24 @@ impl Mender {
         links: &[u32],
     ) -> Result<Vec<u32>, Error> {
         let kept: Vec<u32> = links.iter().copied().filter(|id| !gone.has(*id)).collect();
-        self.named.clear();
-        self.ends.clear();
-        for link in links.iter().filter(|id| gone.has(**id)) {
-            self.gather(pages, view, gone, *link, level)?;
-            let start = self.ends.last().copied().unwrap_or(0);
-            let most = (CANDIDATES_MAX / (links.len() - kept.len())).max(CANDIDATES_MIN);
-            self.named.truncate(start + most);
-            self.ends.push(self.named.len());
-        }
-        self.candidates.clear();
-        self.candidates.extend(&self.named);
-        if (links.len() - kept.len()) * MADE_ANEW >= links.len() {
+        let n_gone = links.len() - kept.len();
+        self.gather_all(pages, view, gone, level, links)?;
+        if n_gone * MADE_ANEW >= links.len() {
             for link in &kept {
                 self.buffer.clear();
                 links_at(pages, view, *link, level, &mut self.buffer)?;
                 self.candidates.extend(self.buffer.iter().filter(|id| !gone.has(**id)));
+            }
+        }
+        let most = view.meta.shape.links_max(level);
+        let mut least = links.len();
+        if n_gone * SEARCHED_ANEW >= links.len() {
+            let wider = (links.len() / kept.len().max(1)).clamp(1, WIDER_MAX);
+            let ef = view.meta.params.ef_construction * wider;
+            let near = self.search.near(pages, view, (node, level), ef)?;
+            self.candidates.extend(near.iter().map(|near| near.node).filter(|id| !gone.has(*id)));
+            if level == 0 {
+                least = least.max(links_pruned(most));
             }
         }
         self.candidates.sort_unstable();
@@ -89,9 +100,33 @@ impl Mender {
         let all = [node].into_iter().chain(kept.iter().chain(&self.candidates).copied());
         self.around.read(pages, view, all)?;
         self.measure(view, kept.len());
-        self.choose(view, kept.len(), view.meta.shape.links_max(level), links.len());
+        self.choose(view, kept.len(), most, least);
         let near = self.kept.iter().map(|near| near.node as usize);
         Ok(near.filter_map(|i| self.around.nodes().get(i)).copied().collect())
+    }
+
+    /// Candidates in the place of each of `links` that is gone.
+    fn gather_all<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        gone: &Bits,
+        level: usize,
+        links: &[u32],
+    ) -> Result<(), Error> {
+        let n_gone = links.iter().filter(|id| gone.has(**id)).count();
+        let most = (CANDIDATES_MAX / n_gone.max(1)).max(CANDIDATES_MIN);
+        self.named.clear();
+        self.ends.clear();
+        for link in links.iter().filter(|id| gone.has(**id)) {
+            self.gather(pages, view, gone, *link, level)?;
+            let start = self.ends.last().copied().unwrap_or(0);
+            self.named.truncate(start + most);
+            self.ends.push(self.named.len());
+        }
+        self.candidates.clear();
+        self.candidates.extend(&self.named);
+        Ok(())
     }
 
     /// Adds what a node that is gone was linked to; where all that is gone, too, what these were linked to.
