@@ -48,13 +48,19 @@ pub fn n_blocks(rel: pg_sys::Relation) -> u32 {
     unsafe { pg_sys::RelationGetNumberOfBlocksInFork(rel, pg_sys::ForkNumber::MAIN_FORKNUM) }
 }
 
-/// The typmod of the index's only column: its number of dimensions, or None.
+/// The typmod of the index's only column, or of the type below a domain: its number of dimensions, or None.
 pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
     // SAFETY: an open index has a tuple descriptor with at least one attribute; pg_attribute's
     // typmod is copied there also for expressions.
     let typmod = unsafe {
         let desc = pgrx::PgTupleDesc::from_pg_unchecked((*index).rd_att);
-        desc.get(0).map_or(-1, |a| a.atttypmod)
+        let (kind, mut typmod) =
+            desc.get(0).map_or((pg_sys::InvalidOid, -1), |a| (a.atttypid, a.atttypmod));
+        // A column of a domain has no typmod of its own.
+        if typmod < 0 && kind != pg_sys::InvalidOid {
+            pg_sys::getBaseTypeAndTypmod(kind, &mut typmod);
+        }
+        typmod
     };
     usize::try_from(typmod).ok().filter(|&n| n > 0)
 }

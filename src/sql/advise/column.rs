@@ -43,7 +43,7 @@ struct Attribute {
     /// As `format_type` names it, without a number of dimensions.
     type_name: String,
     typmod: i32,
-    /// Whether the type's own typmod is what an index takes its dimensions from.
+    /// Whether the column's type, or the type below a domain, says the dimensions.
     is_declared: bool,
 }
 
@@ -125,8 +125,8 @@ impl Attribute {
                 &mut typmod,
                 &mut collation,
             );
-            let is_declared = typmod > 0;
             let base = pg_sys::getBaseTypeAndTypmod(type_oid, &mut typmod);
+            let is_declared = typmod > 0;
             let type_name = text(pg_sys::format_type_be(base));
             let name = quoted(name);
             let storage = storage_of(relid, number);
