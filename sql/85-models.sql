@@ -1,9 +1,11 @@
--- Trained models: what CREATE INDEX … WITH (model = name) takes in place of training. pg_dump carries both tables.
+-- Trained models: what CREATE INDEX … WITH (model = name) takes in place of training.
 --
--- Only the functions below write them for ordinary roles. The extension's owner may read and fill both, because that is
--- what pg_dump and a restore do. The parameters tell about the rows they were trained on, so nobody else reads them.
+-- A model is one row of one table, because a parallel restore loads tables in any order: it is there whole or not at all.
+-- Only the functions below write the table for ordinary roles. The extension's owner may read and fill it, because that is
+-- what pg_dump and a restore do. The parameters tell about the rows they were trained on, so nobody else reads them: the
+-- view shows the rest.
 
-CREATE TABLE faiss.models (
+CREATE TABLE faiss.model_parameters (
     name text PRIMARY KEY,
     owner name NOT NULL,
     method text NOT NULL,
@@ -19,10 +21,21 @@ CREATE TABLE faiss.models (
     seed bigint NOT NULL,
     coarse_error double precision,
     code_error double precision,
-    bytes bigint NOT NULL,
-    trained_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    trained_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    parameters bytea NOT NULL
 );
-COMMENT ON TABLE faiss.models IS
+-- Floats hardly compress.
+ALTER TABLE faiss.model_parameters ALTER COLUMN parameters SET STORAGE EXTERNAL;
+COMMENT ON TABLE faiss.model_parameters IS
+    'trained models, each whole in one row; readable only by who dumps the database, all but the parameters by everybody in faiss.models';
+COMMENT ON COLUMN faiss.model_parameters.parameters IS
+    'rotation, centroids and codebooks, with a checksum';
+
+CREATE VIEW faiss.models AS
+SELECT name, owner, method, factory, metric, dims, nlist, relation, column_name, element_type, total_rows, trained_rows,
+    seed, coarse_error, code_error, pg_catalog.octet_length(parameters)::bigint AS bytes, trained_at
+FROM faiss.model_parameters;
+COMMENT ON VIEW faiss.models IS
     'trained models for CREATE INDEX … WITH (model = name); faiss.train makes them, faiss.drop_model removes them';
 COMMENT ON COLUMN faiss.models.name IS 'what option model says';
 COMMENT ON COLUMN faiss.models.owner IS
@@ -46,19 +59,43 @@ COMMENT ON COLUMN faiss.models.code_error IS
 COMMENT ON COLUMN faiss.models.bytes IS 'bytes of its parameters';
 COMMENT ON COLUMN faiss.models.trained_at IS 'when it was trained';
 
-CREATE TABLE faiss.model_parameters (
-    name text PRIMARY KEY REFERENCES faiss.models ON DELETE CASCADE,
-    parameters bytea NOT NULL
-);
--- Floats hardly compress.
-ALTER TABLE faiss.model_parameters ALTER COLUMN parameters SET STORAGE EXTERNAL;
-COMMENT ON TABLE faiss.model_parameters IS
-    'rotation, centroids and codebooks of faiss.models, with a checksum; readable only by who dumps the database';
+-- A restore may make indexes before it loads their models. Such an index is untrained, and is built again by the statement that
+-- brings its model. One that cannot be built stays as it is, and is no reason not to load the model.
+CREATE FUNCTION faiss.build_awaiting_indexes() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    awaiting regclass;
+BEGIN
+    -- Off in every restore, as where the build let the model be missing.
+    IF current_setting('check_function_bodies')::boolean THEN
+        RETURN NULL;
+    END IF;
+    FOR awaiting IN
+        SELECT c.oid FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+        WHERE a.amname IN ('faissivf', 'faissflat') AND c.relkind = 'i' AND concat('model=', NEW.name) = ANY (c.reloptions)
+        ORDER BY c.oid
+    LOOP
+        BEGIN
+            IF (SELECT i.is_valid AND NOT i.is_trained AND i.model IS NULL FROM faiss.index_info(awaiting) i) THEN
+                EXECUTE format('REINDEX INDEX %s', awaiting);
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'index % cannot be built from model "%": %', awaiting, NEW.name, SQLERRM
+                USING ERRCODE = SQLSTATE, HINT = format('When that is mended, run: REINDEX INDEX %s;', awaiting);
+        END;
+    END LOOP;
+    RETURN NULL;
+END $$;
+REVOKE EXECUTE ON FUNCTION faiss.build_awaiting_indexes() FROM PUBLIC;
+COMMENT ON FUNCTION faiss.build_awaiting_indexes() IS
+    'trigger: a restore that brings a model builds the indexes that it has made before';
+CREATE TRIGGER build_awaiting_indexes AFTER INSERT ON faiss.model_parameters
+    FOR EACH ROW EXECUTE FUNCTION faiss.build_awaiting_indexes();
 
 GRANT SELECT ON faiss.models TO PUBLIC;
-GRANT SELECT, INSERT ON faiss.models, faiss.model_parameters TO @extowner@;
+GRANT SELECT, INSERT ON faiss.model_parameters TO @extowner@;
 
-SELECT pg_catalog.pg_extension_config_dump('faiss.models', '');
 SELECT pg_catalog.pg_extension_config_dump('faiss.model_parameters', '');
 
 CREATE FUNCTION faiss.train(

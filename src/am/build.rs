@@ -15,8 +15,8 @@ use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 use super::assign;
 use super::graph;
 use super::heap_scan::Heap;
-use super::method::{FAISSIVF, Method, method_of};
-use super::models;
+use super::method::{Method, require_method};
+use super::models::{self, Lookup};
 use super::opclass::{ElementType, opclass_of};
 use super::options::{IvfOptions, options_of, require_dims};
 use super::pages::PgBulk;
@@ -43,7 +43,7 @@ pub struct Frozen {
 
 impl Frozen {
     pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
-        let (method, options) = (method_of(index).unwrap_or(&FAISSIVF), options_of(index));
+        let (method, options) = (require_method(index), options_of(index));
         let Some(dims) = rel::declared_dims(index) else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -72,10 +72,18 @@ impl Frozen {
         Self { method, metric, dims, nlist_option, seed, code, model }
     }
 
-    /// Takes what the model says in place of the options, and what it was trained to. None without a model. Raises 42704,
-    /// 42501 or 22023 if there is no such model for this index.
+    /// Takes what the model says in place of the options, and what it was trained to. None without a model, untrained and
+    /// without its name where a restore has not brought it yet. Raises 42704, 42501 or 22023 if there is no such model for
+    /// this index.
     fn take_model(&mut self) -> Option<Trained> {
-        let model = models::load_for(self)?;
+        let model = match models::load_for(self) {
+            Lookup::None => return None,
+            Lookup::Found(model) => model,
+            Lookup::Awaited => {
+                self.model = None;
+                return Some(Trained::untrained());
+            }
+        };
         self.code = model.code;
         self.seed = model.seed;
         self.nlist_option = if model.has_lists { model.nlist() as u32 } else { 0 };
@@ -149,7 +157,11 @@ pub unsafe extern "C-unwind" fn ambuild(
 ) -> *mut pg_sys::IndexBuildResult {
     let class = opclass_of(index);
     let mut frozen = Frozen::of(index, class.metric);
+    let named = frozen.model;
     let model = frozen.take_model();
+    if let Some(name) = named.filter(|_| frozen.model.is_none()) {
+        models::warn_untrained(index, &name);
+    }
     // SAFETY: the server's relations and IndexInfo, valid for the call.
     let heap = unsafe { Heap::new(heap, index, info) };
     let (heap_tuples, index_tuples) = match class.element {

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::AtomicU32;
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::options::{faissflat_options, faisshnsw_options, faissivf_options};
+use super::rel;
+use super::report::Report;
 
 /// The server's amoptions.
 pub type AmOptions = unsafe extern "C-unwind" fn(pg_sys::Datum, bool) -> *mut pg_sys::bytea;
@@ -59,6 +61,19 @@ pub static METHODS: [&Method; 3] = [&FAISSIVF, &FAISSFLAT, &FAISSHNSW];
 pub fn method_of(index: pg_sys::Relation) -> Option<&'static Method> {
     // SAFETY: an open relation; rd_indam is null (no index) or its access method's table.
     unsafe { (*index).rd_indam.as_ref() }.and_then(by_routine)
+}
+
+/// The access method of an open index that one of our callbacks is called for. Raises 42809 where that is not ours: somebody's
+/// handler that gives our callbacks and other options cannot be told apart from none.
+pub fn require_method(index: pg_sys::Relation) -> &'static Method {
+    method_of(index).unwrap_or_else(|| {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("index \"{}\" has an access method that pgfaiss does not know", rel::name(index)),
+        )
+        .hint("Handlers are faiss.faissivf_handler, faiss.faissflat_handler and faiss.faisshnsw_handler.")
+        .error()
+    })
 }
 
 /// The access method with this OID, None if it is not one of ours.

@@ -16,6 +16,17 @@ pub fn name(rel: pg_sys::Relation) -> String {
     unsafe { CStr::from_ptr((*(*rel).rd_rel).relname.data.as_ptr()) }.to_string_lossy().into_owned()
 }
 
+/// Schema and name, quoted, for a statement.
+pub fn qualified_name(rel: pg_sys::Relation) -> String {
+    // SAFETY: an open relation; the names are NUL-terminated copies.
+    unsafe {
+        let schema = pg_sys::get_namespace_name((*(*rel).rd_rel).relnamespace);
+        let name = (*(*rel).rd_rel).relname.data.as_ptr();
+        let quoted = pg_sys::quote_qualified_identifier(schema, name);
+        CStr::from_ptr(quoted).to_string_lossy().into_owned()
+    }
+}
+
 #[cfg(any(feature = "pg14", feature = "pg15"))]
 type Locator = pg_sys::RelFileNode;
 #[cfg(not(any(feature = "pg14", feature = "pg15")))]

@@ -9,6 +9,7 @@ mod damage;
 mod leaks;
 mod lifecycle;
 mod models;
+mod restore;
 mod room;
 mod standby;
 mod upgrade;

@@ -48,7 +48,7 @@ fn an_update_of_the_extension() {
         "9.9",
         "CREATE FUNCTION faiss.of_the_next_version(double precision) RETURNS double precision
              AS 'MODULE_PATHNAME', 'pgfaiss_similarity' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-         ALTER TABLE faiss.models ADD COLUMN note text;",
+         ALTER TABLE faiss.model_parameters ADD COLUMN note text;",
     );
     let db = Database::new("update");
     let (mut client, mut other) = (db.connect(), db.connect());

@@ -197,7 +197,7 @@ SET ROLE "40_owner";
 SELECT trained_as FROM faiss.train('theirs', 't', 'v', 'IVF4,Flat');
 SELECT owner, factory FROM faiss.models WHERE name = 'theirs';
 SELECT r.state, r.message FROM unnest(ARRAY[
-    'SELECT * FROM faiss.model_parameters', 'INSERT INTO faiss.models SELECT * FROM faiss.models', 'UPDATE faiss.models SET owner = current_user',
+    'SELECT * FROM faiss.model_parameters', 'INSERT INTO faiss.model_parameters (name) VALUES (''mine'')', 'UPDATE faiss.models SET owner = current_user',
     'DELETE FROM faiss.models', 'SELECT faiss.drop_model(''lists'')']) s, refusal(s) r;
 SET ROLE "40_member";
 CREATE TABLE their_table (v vector(8));

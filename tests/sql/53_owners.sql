@@ -38,8 +38,8 @@ SELECT nspowner = 10 AS "superuser's schema" FROM pg_namespace WHERE nspname = '
 SET ROLE "53_owner";
 SELECT state, message FROM refusal('CREATE FUNCTION faiss.mine() RETURNS int LANGUAGE sql AS ''SELECT 1''');
 SELECT state, message FROM refusal('CREATE OR REPLACE FUNCTION faiss.similarity(distance double precision) RETURNS double precision LANGUAGE sql AS ''SELECT 1.0''');
-SELECT state, message FROM refusal('DELETE FROM faiss.models');
-SELECT state, message FROM refusal('CREATE TRIGGER t BEFORE INSERT ON faiss.models EXECUTE FUNCTION suppress_redundant_updates_trigger()');
+SELECT state, message FROM refusal('DELETE FROM faiss.model_parameters');
+SELECT state, message FROM refusal('CREATE TRIGGER t BEFORE INSERT ON faiss.model_parameters EXECUTE FUNCTION suppress_redundant_updates_trigger()');
 SELECT state IN ('42501', '0A000') AS refused FROM refusal('ALTER EXTENSION pgfaiss SET SCHEMA public');
 -- Nobody else may remove or update it.
 SET ROLE "53_guest";

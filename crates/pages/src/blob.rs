@@ -1,4 +1,4 @@
-//! A trained model as one string of bytes: what `faiss.models` stores and pg_dump carries. Nothing else knows bincode.
+//! A trained model as one string of bytes: what `faiss.model_parameters` stores and pg_dump carries. Nothing else knows bincode.
 //!
 //! ```text
 //! 0  magic u32 "FAIM" · 4 version u16 · 6 reserved u16 · 8 checksum u64 of all that follows · 16 body

@@ -1,10 +1,11 @@
 //! Trained models: rotation, centroids and code under a name, for any number of indexes.
 //!
-//! `store.rs` keeps them in the tables `faiss.models` and `faiss.model_parameters`, `column.rs` and `rows.rs` read what they
-//! are trained on, `training.rs` makes them. A model's bytes are the business of `pages::blob`. An index is complete without its
-//! model: it needs it only when it is built again.
+//! `store.rs` keeps them in the table `faiss.model_parameters`, `column.rs` and `rows.rs` read what they are trained on,
+//! `training.rs` makes them, `restore.rs` is for builds before their model is restored. A model's bytes are the
+//! business of `pages::blob`. An index is complete without its model: it needs it only when it is built again.
 
 mod column;
+mod restore;
 mod rows;
 mod store;
 mod training;
@@ -17,17 +18,34 @@ use super::build::Frozen;
 use super::quantizers::Trained;
 use super::report::Report;
 
+pub use restore::warn as warn_untrained;
 pub use training::{Request, train};
+
+/// What becomes of the option `model` in a build.
+pub enum Lookup {
+    /// There is no such option, or this build does without.
+    None,
+    Found(TrainedModel),
+    /// A restore has not brought it yet: the index is to stay untrained.
+    Awaited,
+}
 
 /// The model that `frozen` names, if it names one. Raises 42704 if there is no such model, 42501 if the current role (in a
 /// build the owner of the table) may not use it, 22023 if it is for other indexes.
 ///
 /// pg_upgrade builds indexes while all tables, also that of the models, are empty, and then puts the old server's files in
 /// the place of what was built: there the index does without.
-pub fn load_for(frozen: &Frozen) -> Option<TrainedModel> {
+pub fn load_for(frozen: &Frozen) -> Lookup {
     // SAFETY: a plain variable of the server, set at its start.
-    let name = frozen.model.filter(|_| unsafe { !pg_sys::IsBinaryUpgrade })?;
-    let Some((owner, bytes)) = store::load(&name) else {
+    let is_upgrade = unsafe { pg_sys::IsBinaryUpgrade };
+    let Some(name) = frozen.model.filter(|_| !is_upgrade) else { return Lookup::None };
+    let is_restore = restore::is_running();
+    let found =
+        store::load(&name).or_else(|| is_restore.then(|| restore::wait_for(&name)).flatten());
+    let Some((owner, bytes)) = found else {
+        if is_restore {
+            return Lookup::Awaited;
+        }
         missing(&name)
             .hint("Train it with faiss.train, or take the option away with ALTER INDEX … RESET (model).")
             .error()
@@ -35,7 +53,7 @@ pub fn load_for(frozen: &Frozen) -> Option<TrainedModel> {
     require_owner(&name, &owner);
     let model = TrainedModel::from_bytes(&bytes).unwrap_or_else(|e| damaged(&name, &e));
     require_fit(frozen, &name, &model);
-    Some(model)
+    Lookup::Found(model)
 }
 
 /// What it was trained to.

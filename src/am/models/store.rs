@@ -1,6 +1,6 @@
-//! The tables of trained models, read and written for anybody: only these functions decide who may.
+//! The table of trained models, read and written for anybody: only these functions decide who may.
 //!
-//! Statements run as the owner of the tables, so they name every object and operator with its schema: whatever the
+//! Statements run as the owner of the table, so they name every object and operator with its schema: whatever the
 //! caller's search_path is, none of the caller's own functions can run here.
 
 use std::ffi::CString;
@@ -13,7 +13,7 @@ use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 use super::super::method::METHODS;
 use super::super::report::Report;
 
-/// What `faiss.models` says of a model besides its parameters.
+/// What the table says of a model besides its parameters.
 pub struct Provenance<'a> {
     pub name: &'a ModelName,
     pub method: &'a str,
@@ -35,9 +35,8 @@ pub struct Provenance<'a> {
 
 /// The owner and the bytes of a model, None if there is none.
 pub fn load(name: &ModelName) -> Option<(String, Vec<u8>)> {
-    let sql = "SELECT m.owner::pg_catalog.text, p.parameters
-               FROM faiss.models m, faiss.model_parameters p
-               WHERE m.name OPERATOR(pg_catalog.=) $1 AND p.name OPERATOR(pg_catalog.=) $1";
+    let sql = "SELECT m.owner::pg_catalog.text, m.parameters FROM faiss.model_parameters m
+               WHERE m.name OPERATOR(pg_catalog.=) $1";
     as_owner(|| {
         Spi::connect(|client| {
             let table = client.select(sql, Some(1), &[name.as_str().into()])?;
@@ -50,9 +49,21 @@ pub fn load(name: &ModelName) -> Option<(String, Vec<u8>)> {
     })
 }
 
+/// Keeps others from adding models, after those who are at it, until the transaction ends or [`let_writers_in`].
+pub fn lock_out_writers() {
+    // SAFETY: a lock needs no open relation.
+    unsafe { pg_sys::LockRelationOid(table(), pg_sys::ShareLock as pg_sys::LOCKMODE) };
+}
+
+/// Ends [`lock_out_writers`].
+pub fn let_writers_in() {
+    // SAFETY: as above.
+    unsafe { pg_sys::UnlockRelationOid(table(), pg_sys::ShareLock as pg_sys::LOCKMODE) };
+}
+
 /// The owner of a model, None if there is no such model.
 pub fn owner(name: &ModelName) -> Option<String> {
-    let sql = "SELECT m.owner::pg_catalog.text FROM faiss.models m
+    let sql = "SELECT m.owner::pg_catalog.text FROM faiss.model_parameters m
                WHERE m.name OPERATOR(pg_catalog.=) $1";
     as_owner(|| Spi::connect(|client| texts(client, sql, name))).pop()
 }
@@ -74,14 +85,15 @@ pub fn users(name: &ModelName) -> Vec<String> {
 /// Adds a model of the current role. Raises 42710 if the name is taken.
 pub fn insert(model: &Provenance<'_>, parameters: &[u8]) {
     let role = current_role();
-    let about = "INSERT INTO faiss.models
+    let sql = "INSERT INTO faiss.model_parameters
         (name, owner, method, factory, metric, dims, nlist, relation, column_name, element_type,
-         total_rows, trained_rows, seed, coarse_error, code_error, bytes)
+         total_rows, trained_rows, seed, coarse_error, code_error, parameters)
         VALUES ($1, $2::pg_catalog.name, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         ON CONFLICT (name) DO NOTHING";
     let name = model.name.as_str();
     let is_new = as_owner(|| {
         Spi::connect_mut(|client| {
+            let bytes: DatumWithOid<'_> = parameters.into();
             let arguments = [
                 name.into(),
                 role.as_str().into(),
@@ -98,15 +110,9 @@ pub fn insert(model: &Provenance<'_>, parameters: &[u8]) {
                 model.seed.into(),
                 model.coarse_error.into(),
                 model.code_error.into(),
-                (parameters.len() as i64).into(),
+                bytes,
             ];
-            if client.update(about, None, &arguments)?.is_empty() {
-                return Ok(false);
-            }
-            let bytes: DatumWithOid<'_> = parameters.into();
-            let sql = "INSERT INTO faiss.model_parameters (name, parameters) VALUES ($1, $2)";
-            client.update(sql, None, &[name.into(), bytes])?;
-            Ok(true)
+            Ok(!client.update(sql, None, &arguments)?.is_empty())
         })
     });
     if !is_new {
@@ -124,9 +130,9 @@ pub fn taken(name: &ModelName) -> ! {
     .error()
 }
 
-/// Removes a model and its parameters.
+/// Removes a model.
 pub fn delete(name: &ModelName) {
-    let sql = "DELETE FROM faiss.models m WHERE m.name OPERATOR(pg_catalog.=) $1";
+    let sql = "DELETE FROM faiss.model_parameters m WHERE m.name OPERATOR(pg_catalog.=) $1";
     as_owner(|| {
         Spi::connect_mut(|client| {
             client.update(sql, None, &[name.as_str().into()]).map(|_deleted| ())
@@ -165,58 +171,68 @@ fn texts(client: &SpiClient<'_>, sql: &str, name: &ModelName) -> SpiResult<Vec<S
     Ok(found)
 }
 
-/// Runs statements as the owner of the tables. After an error the abort of the (sub)transaction makes the caller
+/// Runs statements as the owner of the table. After an error the abort of the (sub)transaction makes the caller
 /// itself again.
 fn as_owner<T>(run: impl FnOnce() -> SpiResult<T>) -> T {
-    let owner = tables_owner();
+    let owner = owner_of(table());
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-    // SAFETY: the server's own state, given back below. At the end of a transaction indexes of temporary tables are
-    // built with no snapshot at hand.
-    let pushed = unsafe {
+    // SAFETY: the server's own state, given back below. The statement that builds an index began before another session
+    // committed the model that this one has waited for, and at the end of a transaction, where indexes of temporary tables
+    // are built, there is no snapshot at all.
+    unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
         let local = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
         pg_sys::SetUserIdAndSecContext(owner, context | local);
-        let is_missing = !pg_sys::ActiveSnapshotSet();
-        if is_missing {
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-        }
-        is_missing
-    };
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+    }
     let result = run();
     // SAFETY: what was set above.
     unsafe {
-        if pushed {
-            pg_sys::PopActiveSnapshot();
-        }
+        pg_sys::PopActiveSnapshot();
         pg_sys::SetUserIdAndSecContext(user, context);
     }
     result.unwrap_or_else(|e| {
         Report::new(
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            format!("could not use table faiss.models: {e}"),
+            format!("could not use table faiss.model_parameters: {e}"),
         )
         .error()
     })
 }
 
-/// The owner of `faiss.models`. Raises 42P01 where the extension does not have it.
-fn tables_owner() -> pg_sys::Oid {
+/// The table. Raises 42P01 where the extension does not have it.
+fn table() -> pg_sys::Oid {
+    // SAFETY: looks up catalogs only.
+    let table = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"faiss".as_ptr(), true);
+        pg_sys::get_relname_relid(c"model_parameters".as_ptr(), schema)
+    };
+    if table == pg_sys::InvalidOid {
+        no_table();
+    }
+    table
+}
+
+/// Raises 42P01 if it is gone.
+fn owner_of(table: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: looks up catalogs only; the tuple stays pinned until it is released.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"faiss".as_ptr(), true);
-        let table = pg_sys::get_relname_relid(c"models".as_ptr(), schema);
         let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
         let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(table));
         if tuple.is_null() {
-            Report::new(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-                "table faiss.models does not exist",
-            )
-            .hint("Update the extension with ALTER EXTENSION pgfaiss UPDATE.")
-            .error();
+            no_table();
         }
         let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
         pg_sys::ReleaseSysCache(tuple);
         owner
     }
+}
+
+fn no_table() -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+        "table faiss.model_parameters does not exist",
+    )
+    .hint("Update the extension with ALTER EXTENSION pgfaiss UPDATE.")
+    .error()
 }

@@ -14,7 +14,7 @@ use grammar::options::{
 use pgrx::pg_sys;
 
 use crate::am::guc::{EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
-use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, METHODS, Method, method_of};
+use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, METHODS, Method, require_method};
 use crate::am::report::Report;
 
 /// An option that was not given. Outside every option's range, so nobody can write it.
@@ -399,7 +399,7 @@ pub unsafe extern "C-unwind" fn faisshnsw_options(
 
 /// What was given for `index`, an open index of one of our methods.
 pub fn given(index: pg_sys::Relation) -> Given {
-    let Some(method) = method_of(index) else { return Given::default() };
+    let method = require_method(index);
     // SAFETY: rd_options of our indexes is what amoptions returned, or null when there are none.
     match unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() } {
         // SAFETY: as above: made by build_reloptions.
