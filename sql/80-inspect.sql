@@ -5,7 +5,7 @@ RETURNS TABLE (
     method text, factory text, metric text, dims int, element_type text,
     is_trained boolean, trained_rows bigint, ntotal bigint, ndead bigint,
     code_size int, bytes bigint, bytes_per_vector double precision,
-    nlist int, imbalance_factor double precision, model text, seed bigint, format_version int)
+    nlist int, imbalance_factor double precision, model text, seed bigint, format_version int, is_valid boolean)
 LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 1
 AS 'MODULE_PATHNAME', 'index_info_wrapper';
 

@@ -1,12 +1,11 @@
-//! `faiss.index_info`, `faiss.list_info`, `faiss.check`: what an index holds, from psql.
+//! `faiss.index_info`, `faiss.list_info`: what an index holds, from psql.
 
 use ann::Metric;
 use ann::codec::CodeKind;
 use ann::element::Element;
 use ann::factory::{Factory, Refine, RotationKind};
-use pages::ivf::check::{self, Problem, Severity};
 use pages::ivf::info::{self, ListInfo};
-use pages::meta::{FORMAT_VERSION, META_BLKNO, Meta, element_size};
+use pages::meta::{FORMAT_VERSION, Meta, element_size};
 use pages::store::Pages;
 use pages::{ModelName, coded, hnsw};
 use pgrx::iter::TableIterator;
@@ -15,13 +14,12 @@ use pgrx::{name, pg_sys};
 
 use super::open_index::OpenIndex;
 use crate::am::graph::HnswIndex;
+use crate::am::opclass::opclass_of;
 use crate::am::options::options_of;
 use crate::am::pages::PgPages;
+use crate::am::rel;
 use crate::am::relation::{Index, frozen_index};
 use crate::am::report::checked;
-
-/// How often a check on a standby, where replay cannot be held off, must find the same damage.
-const STANDBY_ROUNDS: usize = 3;
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]
@@ -31,70 +29,76 @@ fn index_info(
     'static,
     (
         name!(method, String),
-        name!(factory, String),
+        name!(factory, Option<String>),
         name!(metric, String),
-        name!(dims, i32),
+        name!(dims, Option<i32>),
         name!(element_type, String),
         name!(is_trained, bool),
         name!(trained_rows, i64),
         name!(ntotal, i64),
         name!(ndead, i64),
-        name!(code_size, i32),
+        name!(code_size, Option<i32>),
         name!(bytes, i64),
         name!(bytes_per_vector, Option<f64>),
         name!(nlist, Option<i32>),
         name!(imbalance_factor, Option<f64>),
         name!(model, Option<String>),
         name!(seed, i64),
-        name!(format_version, i32),
+        name!(format_version, Option<i32>),
+        name!(is_valid, bool),
     ),
 > {
-    let open = OpenIndex::new(index, pg_sys::AccessShareLock);
+    let Some(open) = OpenIndex::look(index, pg_sys::AccessShareLock) else {
+        return TableIterator::empty();
+    };
     let pages = open.pages();
-    let info = match frozen_index(open.rel, &pages) {
-        Index::Lists(ivf) => Info::of_lists(&open, &pages, &ivf.meta),
-        Index::Graph(graph) => Info::of_graph(&open, &pages, &graph),
+    let info = match open.is_built().then(|| frozen_index(open.rel, &pages)) {
+        Some(Index::Lists(ivf)) => Info::of_lists(&open, &pages, &ivf.meta),
+        Some(Index::Graph(graph)) => Info::of_graph(&open, &pages, &graph),
+        None => Info::of_options(&open),
     };
     let n_blocks = checked(open.rel, pages.n_blocks());
     let bytes = i64::from(n_blocks) * i64::from(pg_sys::BLCKSZ);
     TableIterator::once((
         open.method.name.to_owned(),
-        info.factory.to_string(),
+        info.factory.map(|factory| factory.to_string()),
         info.metric.name().to_owned(),
-        info.dims as i32,
+        info.dims.map(|dims| dims as i32),
         type_of(info.element).to_owned(),
         info.is_trained,
         info.trained_rows as i64,
         info.ntotal as i64,
         info.ndead as i64,
-        info.code_size as i32,
+        info.code_size.map(|bytes| bytes as i32),
         bytes,
         (info.ntotal > 0).then(|| bytes as f64 / info.ntotal as f64),
         info.nlist.map(|nlist| nlist as i32),
         info.imbalance_factor.filter(|_| info.ntotal > 0),
         info.model.map(|name| name.to_string()),
         info.seed as i64,
-        i32::from(info.format_version),
+        info.format_version.map(i32::from),
+        open.is_valid(),
     ))
 }
 
 /// What there is to say of an index.
 struct Info {
-    factory: Factory,
+    /// None before there are pages, as what else only they say.
+    factory: Option<Factory>,
     metric: Metric,
-    dims: usize,
+    dims: Option<usize>,
     element: u8,
     is_trained: bool,
     trained_rows: u64,
     ntotal: u64,
     ndead: u64,
-    code_size: usize,
+    code_size: Option<usize>,
     /// None for graphs, as the factor.
     nlist: Option<usize>,
     imbalance_factor: Option<f64>,
     model: Option<ModelName>,
     seed: u64,
-    format_version: u16,
+    format_version: Option<u16>,
 }
 
 impl Info {
@@ -104,20 +108,41 @@ impl Info {
         // A graph of too few rows is a list in no sense that matters to the user.
         let is_of_lists = !open.method.is_graph;
         Self {
-            factory: factory_of(open, meta),
+            factory: Some(factory_of(open, meta)),
             metric: meta.metric,
-            dims: meta.dims,
+            dims: Some(meta.dims),
             element: meta.element,
             is_trained: meta.is_trained || open.has_nothing_to_train(),
             trained_rows: meta.trained_rows,
             ntotal: totals.ntotal,
             ndead: totals.ndead,
-            code_size: code_size(meta),
+            code_size: Some(code_size(meta)),
             nlist: is_of_lists.then_some(meta.nlist),
             imbalance_factor: is_of_lists.then_some(totals.imbalance_factor),
             model: meta.model,
             seed: meta.seed,
-            format_version: FORMAT_VERSION,
+            format_version: Some(FORMAT_VERSION),
+        }
+    }
+
+    /// What is known while the index is being built, or where its build failed.
+    fn of_options(open: &OpenIndex) -> Self {
+        let class = opclass_of(open.rel);
+        Self {
+            factory: None,
+            metric: class.metric,
+            dims: rel::declared_dims(open.rel),
+            element: class.element.tag(),
+            is_trained: false,
+            trained_rows: 0,
+            ntotal: 0,
+            ndead: 0,
+            code_size: None,
+            nlist: None,
+            imbalance_factor: None,
+            model: None,
+            seed: options_of(open.rel).seed,
+            format_version: None,
         }
     }
 
@@ -130,23 +155,23 @@ impl Info {
             hnsw::Code::Sq8 => Some(CodeKind::Sq8),
         };
         Self {
-            factory: graph_factory(params.m as u16, code),
+            factory: Some(graph_factory(params.m as u16, code)),
             metric: params.metric,
-            dims: params.dims,
+            dims: Some(params.dims),
             element: params.element,
             is_trained: true,
             trained_rows: params.trained_rows,
             ntotal: totals.ntotal,
             ndead: totals.ndead,
-            code_size: match code {
+            code_size: Some(match code {
                 Some(code) => code.code_size(params.dims),
                 None => params.dims * element_size(params.element).unwrap_or_default(),
-            },
+            }),
             nlist: None,
             imbalance_factor: None,
             model: None,
             seed: params.seed,
-            format_version: hnsw::meta::FORMAT_VERSION,
+            format_version: Some(hnsw::meta::FORMAT_VERSION),
         }
     }
 }
@@ -207,7 +232,13 @@ fn list_info(
         name!(radius, Option<f64>),
     ),
 > {
-    let open = OpenIndex::new(index, pg_sys::AccessShareLock);
+    let Some(open) = OpenIndex::look(index, pg_sys::AccessShareLock) else {
+        return TableIterator::empty();
+    };
+    if !open.is_built() {
+        open.not_valid().notice();
+        return TableIterator::empty();
+    }
     let pages = open.pages();
     // A graph has no lists.
     let Index::Lists(ivf) = frozen_index(open.rel, &pages) else {
@@ -231,36 +262,4 @@ fn shown_radius(metric: Metric, radius: f32) -> f64 {
         Metric::InnerProduct | Metric::L1 => radius,
         Metric::Cosine => 1.0 + radius,
     }
-}
-
-#[pg_extern(sql = false)]
-fn check(
-    index: pg_sys::Oid,
-) -> TableIterator<'static, (name!(blkno, i64), name!(problem, String))> {
-    // Inserts and vacuum wait meanwhile, so that the pages can be held against each other. A
-    // standby cannot lock replay out: there damage counts only if it stays.
-    // SAFETY: asks a flag of the server.
-    let standby = unsafe { pg_sys::RecoveryInProgress() };
-    let open = match standby {
-        true => OpenIndex::new(index, pg_sys::AccessShareLock),
-        false => OpenIndex::without_writers(index),
-    };
-    let pages = open.pages();
-    let mut found = damage(&pages);
-    for _ in 1..if standby { STANDBY_ROUNDS } else { 1 } {
-        if found.is_empty() {
-            break;
-        }
-        let again = damage(&pages);
-        found.retain(|p| again.contains(p));
-    }
-    TableIterator::new(found.into_iter().map(|p| (i64::from(p.blkno), p.what)))
-}
-
-/// Broken invariants; pages leaked by a crash are none.
-fn damage(pages: &PgPages) -> Vec<Problem> {
-    let is_graph = pages.read(META_BLKNO).is_ok_and(|page| hnsw::Meta::is_graph(&page));
-    let mut problems = if is_graph { hnsw::check::check(pages) } else { check::check(pages) };
-    problems.retain(|p| p.severity == Severity::Damage);
-    problems
 }

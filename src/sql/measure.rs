@@ -165,15 +165,8 @@ fn put_point(rows: &mut RowStore, point: Measured, is_optimal: bool, is_chosen: 
 fn open(index: pg_sys::Oid) -> (OpenTable, OpenIndex) {
     let table = OpenTable::of(index, WHY_EVERY_ROW);
     let open = OpenIndex::new(index, pg_sys::AccessShareLock);
-    // SAFETY: an open index has its pg_index row at hand.
-    if !unsafe { (*(*open.rel).rd_index).indisvalid } {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("index \"{}\" is not valid", rel::name(open.rel)),
-        )
-        .detail("A CREATE INDEX CONCURRENTLY did not finish; no query uses it.")
-        .hint("REINDEX it.")
-        .error();
+    if !open.is_valid() {
+        open.not_valid().error();
     }
     (table, open)
 }

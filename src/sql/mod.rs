@@ -12,7 +12,7 @@
 //! | `array`, `cast` | how do arrays and the two types turn into each other? |
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
 //! | `open_index` | is it one of our indexes, and may the caller read its table? |
-//! | `inspect` | what does an index hold? |
+//! | `inspect`, `check` | what does an index hold, and is it sound? |
 //! | `models` | how does a trained model come and go? |
 //! | `search`, `rows` | many queries at once; how do rows go back? |
 //! | `advise` | which index to build, and when to build it anew? |
@@ -26,6 +26,7 @@ mod arithmetic;
 mod array;
 mod binary;
 mod cast;
+mod check;
 mod comparison;
 mod distance;
 mod element;

@@ -9,6 +9,11 @@ use crate::am::pages::PgPages;
 use crate::am::rel;
 use crate::am::report::Report;
 
+/// What an index without a complete build is.
+pub const NOT_VALID: &str = "It is being built concurrently, or such a build did not finish.";
+/// What to do with it.
+pub const NOT_VALID_REMEDY: &str = "If no build is running, REINDEX or drop it.";
+
 /// An index of ours, open and locked until dropped.
 pub struct OpenIndex {
     pub rel: pg_sys::Relation,
@@ -16,57 +21,98 @@ pub struct OpenIndex {
     pub method: &'static Method,
 }
 
-impl OpenIndex {
-    /// Opens `oid` if it is an index of ours whose table the caller may read. What may not be read is
-    /// not locked either.
-    pub fn new(oid: pg_sys::Oid, lock: u32) -> Self {
-        require_privilege(table_of(oid));
-        let lock = lock as pg_sys::LOCKMODE;
-        // SAFETY: index_open raises an error for anything but an index.
-        let rel = unsafe { pg_sys::index_open(oid, lock) };
-        let mut index = Self { rel, lock, method: &FAISSIVF };
-        index.method = index.require_ours();
-        index
-    }
+/// Why there is nothing to be seen of an index, although nothing is wrong with it.
+enum Unseen {
+    /// It was dropped, perhaps after the caller found it in the catalog.
+    Gone(pg_sys::Oid),
+    Partitioned(String),
+    /// A temporary index of another session, in whose memory its pages are.
+    OtherTemp(String),
+}
 
-    /// The same, with inserts and VACUUM locked out. REINDEX CONCURRENTLY of the index waits for the caller's snapshot to end, so the
-    /// caller must not wait for it: raises 55P03 instead.
-    pub fn without_writers(oid: pg_sys::Oid) -> Self {
-        require_privilege(table_of(oid));
-        let probe = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
-        // SAFETY: locks need no open relation; given back below, or when the transaction aborts.
-        if !unsafe { pg_sys::ConditionalLockRelationOid(oid, probe) } {
-            let name = relation_name(oid).unwrap_or_default();
-            Report::new(
-                PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
-                format!("could not obtain lock on index \"{name}\""),
-            )
-            .detail("Another session rebuilds or alters it.")
-            .hint("Try again when that is done.")
-            .error();
-        }
-        let index = Self::new(oid, pg_sys::ShareLock);
-        // SAFETY: taken above. The lock held now keeps the same sessions out.
-        unsafe { pg_sys::UnlockRelationOid(oid, probe) };
-        index
-    }
-
-    fn require_ours(&self) -> &'static Method {
-        let name = rel::name(self.rel);
-        // SAFETY: an open relation.
-        let (partitioned, other_temp) = unsafe {
-            let relation = &*self.rel;
-            let kind = (*relation.rd_rel).relkind as u8;
-            let temp = (*relation.rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
-            (kind == pg_sys::RELKIND_PARTITIONED_INDEX, temp && !relation.rd_islocaltemp)
-        };
-        if partitioned {
-            Report::new(
+impl From<Unseen> for Report {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::Gone(oid) => Report::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("relation with OID {} does not exist", oid.to_u32()),
+            ),
+            Unseen::Partitioned(name) => Report::new(
                 PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
                 format!("index \"{name}\" is partitioned and has no pages"),
             )
-            .hint("Name the index of one partition.")
-            .error();
+            .hint("Name the index of one partition."),
+            Unseen::OtherTemp(name) => Report::new(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("index \"{name}\" is a temporary index of another session"),
+            ),
+        }
+    }
+}
+
+impl OpenIndex {
+    /// Opens `oid` if it is an index of ours whose table the caller may read. What may not be read is
+    /// not locked either. Raises 42P01 if there is no such relation, 42809 if it is no index of ours.
+    pub fn new(oid: pg_sys::Oid, lock: u32) -> Self {
+        Self::open(oid, lock).unwrap_or_else(|unseen| Report::from(unseen).error())
+    }
+
+    /// The same for who goes through all indexes in the catalog: None, and a notice that says why, where there is nothing
+    /// to be seen.
+    pub fn look(oid: pg_sys::Oid, lock: u32) -> Option<Self> {
+        Self::open(oid, lock).map_err(|unseen| Report::from(unseen).notice()).ok()
+    }
+
+    /// The same with inserts and VACUUM locked out, if that can be had at once and without a wait for the end of a build;
+    /// the answer's second part says so. Who rebuilds or alters the index may wait for the caller's snapshot, so the caller
+    /// must not wait for them.
+    pub fn look_without_writers(oid: pg_sys::Oid) -> Option<(Self, bool)> {
+        let index = Self::look(oid, pg_sys::AccessShareLock)?;
+        let probe = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: asks a flag of the server; a lock needs no open relation, and is given back below, or when the
+        // transaction aborts.
+        let is_free = index.is_built()
+            && unsafe {
+                !pg_sys::RecoveryInProgress() && pg_sys::ConditionalLockRelationOid(oid, probe)
+            };
+        if !is_free {
+            return Some((index, false));
+        }
+        drop(index);
+        let index = Self::look(oid, pg_sys::ShareLock);
+        // SAFETY: taken above. The lock held now keeps the same sessions out.
+        unsafe { pg_sys::UnlockRelationOid(oid, probe) };
+        index.map(|index| (index, true))
+    }
+
+    fn open(oid: pg_sys::Oid, lock: u32) -> Result<Self, Unseen> {
+        let table = find_table_of(oid)?.unwrap_or_else(|name| not_an_index(&name));
+        if !may_read(table).ok_or(Unseen::Gone(oid))? {
+            no_privilege(table);
+        }
+        let lock = lock as pg_sys::LOCKMODE;
+        // SAFETY: answers null for a relation that is gone.
+        let rel = unsafe { pg_sys::try_relation_open(oid, lock) };
+        if rel.is_null() {
+            return Err(Unseen::Gone(oid));
+        }
+        let mut index = Self { rel, lock, method: &FAISSIVF };
+        index.method = index.require_ours()?;
+        Ok(index)
+    }
+
+    fn require_ours(&self) -> Result<&'static Method, Unseen> {
+        let name = rel::name(self.rel);
+        // SAFETY: an open relation.
+        let (kind, other_temp) = unsafe {
+            let relation = &*self.rel;
+            let temp = (*relation.rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
+            ((*relation.rd_rel).relkind as u8, temp && !relation.rd_islocaltemp)
+        };
+        match kind {
+            pg_sys::RELKIND_INDEX => {}
+            pg_sys::RELKIND_PARTITIONED_INDEX => return Err(Unseen::Partitioned(name)),
+            _ => not_an_index(&name),
         }
         let Some(method) = method_of(self.rel) else {
             Report::new(
@@ -77,13 +123,32 @@ impl OpenIndex {
             .error();
         };
         if other_temp {
-            Report::new(
-                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "cannot access temporary indexes of other sessions",
-            )
-            .error();
+            return Err(Unseen::OtherTemp(name));
         }
-        method
+        Ok(method)
+    }
+
+    /// Whether a build has come to its end, so that its pages can be read: not so while CREATE INDEX CONCURRENTLY or REINDEX
+    /// CONCURRENTLY makes it, nor after one of them failed.
+    pub fn is_built(&self) -> bool {
+        // SAFETY: an open index has its pg_index row at hand.
+        unsafe { (*(*self.rel).rd_index).indisready }
+    }
+
+    /// Whether queries may use it.
+    pub fn is_valid(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*(*self.rel).rd_index).indisvalid }
+    }
+
+    /// That it is not valid, and what to do.
+    pub fn not_valid(&self) -> Report {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("index \"{}\" is not valid", rel::name(self.rel)),
+        )
+        .detail(NOT_VALID)
+        .hint(NOT_VALID_REMEDY)
     }
 
     /// As of FAISS's IndexFlat: without lists only a code is trained, if one is asked for.
@@ -120,8 +185,12 @@ impl OpenTable {
         let table = table_of(index);
         require_privilege(table);
         require_every_row(table, why);
-        // SAFETY: raises an error for what is no table any more.
-        let rel = unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        // SAFETY: answers null for a table that is gone.
+        let rel = unsafe { pg_sys::try_table_open(table, lock) };
+        if rel.is_null() {
+            Report::from(Unseen::Gone(index)).error();
+        }
         Self { rel }
     }
 }
@@ -137,37 +206,54 @@ impl Drop for OpenTable {
 
 /// The table of an index. Raises 42P01 if there is no such relation, 42809 if it is no index.
 pub fn table_of(index: pg_sys::Oid) -> pg_sys::Oid {
+    match find_table_of(index) {
+        Ok(Ok(table)) => table,
+        Ok(Err(name)) => not_an_index(&name),
+        Err(gone) => Report::from(gone).error(),
+    }
+}
+
+/// The table of an index, or the name of what is no index.
+fn find_table_of(index: pg_sys::Oid) -> Result<Result<pg_sys::Oid, String>, Unseen> {
     // SAFETY: answers InvalidOid for what is no index.
     let table = unsafe { pg_sys::IndexGetRelation(index, true) };
     if table != pg_sys::InvalidOid {
-        return table;
+        return Ok(Ok(table));
     }
-    match relation_name(index) {
-        Some(name) => Report::new(
-            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("\"{name}\" is not an index"),
-        ),
-        None => Report::new(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!("relation with OID {} does not exist", index.to_u32()),
-        ),
-    }
-    .error()
+    relation_name(index).map(Err).ok_or(Unseen::Gone(index))
 }
 
-/// Raises 42501 if the caller may not read `table`.
+fn not_an_index(name: &str) -> ! {
+    Report::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("\"{name}\" is not an index"))
+        .error()
+}
+
+/// Raises 42501 if the caller may not read `table`, 42P01 if it is gone.
 pub fn require_privilege(table: pg_sys::Oid) {
-    let mode = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
-    // SAFETY: looks up catalogs only.
-    let result = unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), mode) };
-    if result != pg_sys::AclResult::ACLCHECK_OK {
-        let name = relation_name(table).unwrap_or_default();
-        Report::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {name}"),
-        )
-        .error();
+    match may_read(table) {
+        Some(true) => {}
+        Some(false) => no_privilege(table),
+        None => Report::from(Unseen::Gone(table)).error(),
     }
+}
+
+/// Whether the caller may read `table`; None if it is gone.
+fn may_read(table: pg_sys::Oid) -> Option<bool> {
+    let mode = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+    let mut is_missing = false;
+    // SAFETY: looks up catalogs only.
+    let result =
+        unsafe { pg_sys::pg_class_aclcheck_ext(table, pg_sys::GetUserId(), mode, &mut is_missing) };
+    (!is_missing).then_some(result == pg_sys::AclResult::ACLCHECK_OK)
+}
+
+fn no_privilege(table: pg_sys::Oid) -> ! {
+    let name = relation_name(table).unwrap_or_default();
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("permission denied for table {name}"),
+    )
+    .error()
 }
 
 /// Raises 42501 if row-level security of `table` applies to the caller, with a detail and a hint.

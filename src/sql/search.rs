@@ -37,6 +37,9 @@ fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError>
     }
     let table = OpenTable::of(arguments.oid(INDEX), WHY_EVERY_ROW);
     let index = OpenIndex::new(arguments.oid(INDEX), pg_sys::AccessShareLock);
+    if !index.is_valid() {
+        index.not_valid().error();
+    }
     let k = arguments.int32(K);
     let Ok(k) = usize::try_from(k) else { batch::out_of_range("k", k.into(), (1, K_MAX)) };
     let wanted = Wanted {

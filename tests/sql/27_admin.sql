@@ -68,6 +68,47 @@ SELECT (faiss.index_info('t_v')).ntotal;
 SELECT sum(ntotal) FROM faiss.list_info('public.t_v'::regclass::oid);
 SELECT sum(l.pages) + 3 = i.bytes / 8192 AS lists_metapage_centroids_directory FROM faiss.list_info('t_v') l, faiss.index_info('t_v') i GROUP BY i.bytes;
 SELECT bytes = pg_relation_size('t_v') AS every_byte FROM faiss.index_info('t_v');
+-- An index without a complete build is not damaged: one query over all indexes goes on.
+CREATE TABLE n (id int PRIMARY KEY, v vector(2));
+INSERT INTO n SELECT * FROM t;
+CREATE INDEX n_good ON n USING faissivf (v) WITH (nlist = 4, seed = 7);
+CREATE INDEX CONCURRENTLY n_failed ON n USING faissivf ((ARRAY[1 / (id - 150), 1]::vector(2))) WITH (nlist = 4, seed = 8);
+CREATE INDEX CONCURRENTLY n_graph ON n USING faisshnsw ((ARRAY[1 / (id - 150), 1]::vector(2)));
+SELECT c.relname, i.method, i.factory, i.metric, i.dims, i.element_type, i.is_trained, i.ntotal, i.code_size, i.nlist, i.seed, i.format_version, i.is_valid
+FROM pg_class c, faiss.index_info(c.oid) i WHERE c.relname LIKE 'n\_%' AND c.relkind = 'i' AND c.relname <> 'n_pkey' ORDER BY 1;
+SELECT c.relname, h.retrain, h.advice FROM pg_class c, faiss.health(c.oid) h WHERE c.relname IN ('n_failed', 'n_graph', 'n_good') ORDER BY 1;
+SELECT count(*) FROM faiss.list_info('n_failed');
+SELECT count(*) FROM faiss.check('n_failed');
+SELECT r.* FROM unnest(ARRAY['recall(''n_failed'')', 'tune(''n_graph'')', 'search(''n_failed'', ''{}''::vector[], 3)']) s, refusal('SELECT * FROM faiss.' || s) r;
+-- Built, and not valid yet: its pages are read, no query uses it.
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'n_good'::regclass;
+SELECT ntotal, is_valid FROM faiss.index_info('n_good');
+SELECT count(*) FROM faiss.list_info('n_good');
+SELECT advice FROM faiss.health('n_good');
+SELECT count(*) FROM faiss.check('n_good');
+DELETE FROM n WHERE id = 150;
+REINDEX INDEX n_failed;
+SELECT ntotal, is_valid FROM faiss.index_info('n_failed');
+DROP TABLE n;
+-- A column or an expression of a domain has the dimensions of the type below it.
+CREATE DOMAIN pair AS vector(2);
+CREATE DOMAIN near AS pair CHECK (VALUE <-> '[0,0]' < 1000);
+CREATE DOMAIN free AS vector;
+CREATE TABLE d (id int, v near, f free);
+INSERT INTO d SELECT id, v, v FROM t;
+CREATE INDEX d_v ON d USING faissivf (v) WITH (nlist = 4);
+CREATE INDEX d_graph ON d USING faisshnsw ((v::pair));
+SELECT i.dims, i.element_type, i.ntotal FROM unnest('{d_v,d_graph}'::regclass[]) x, faiss.index_info(x) i;
+CREATE INDEX ON d USING faissivf (f);
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) SELECT id FROM d ORDER BY v <-> '[7,-7]' LIMIT 3;
+SELECT id FROM d ORDER BY v <-> '[7,-7]' LIMIT 3;
+RESET enable_seqscan;
+SELECT recall FROM faiss.recall('d_v', queries => 20);
+SELECT create_index ~ '\(v ' AS the_column FROM faiss.recommend('d', 'v') LIMIT 1;
+INSERT INTO d VALUES (1, '[1,2,3]');
+DROP TABLE d;
+DROP DOMAIN near, pair, free;
 -- In a transaction that changed the table, and again after it was undone.
 BEGIN;
 DELETE FROM t WHERE id > 100;

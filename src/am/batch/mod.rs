@@ -262,30 +262,22 @@ fn check_type<E: Element>(index: pg_sys::Relation) {
     .error()
 }
 
-/// The planner's own conditions for using an index.
+/// The planner's own condition for using a valid index.
 fn check_usable(index: pg_sys::Relation) {
     // SAFETY: an open index has its pg_index row at hand, with the system columns.
-    let (is_valid, is_too_new) = unsafe {
+    let is_too_new = unsafe {
         let row = &*(*index).rd_index;
         let made = xmin_of((*(*index).rd_indextuple).t_data);
-        let is_too_new =
-            row.indcheckxmin && !pg_sys::TransactionIdPrecedes(made, pg_sys::TransactionXmin);
-        (row.indisvalid, is_too_new)
+        row.indcheckxmin && !pg_sys::TransactionIdPrecedes(made, pg_sys::TransactionXmin)
     };
-    let name = rel::name(index);
-    let state = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-    if !is_valid {
-        Report::new(state, format!("index \"{name}\" is not valid"))
-            .hint("Its build failed or is not finished: REINDEX it, or drop it.")
-            .error();
-    }
     if is_too_new {
-        Report::new(state, format!("index \"{name}\" cannot be used by this transaction"))
-            .detail(
-                "It was built after rows changed that this transaction may still see as they were.",
-            )
-            .hint("Try again in a new transaction.")
-            .error();
+        Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("index \"{}\" cannot be used by this transaction", rel::name(index)),
+        )
+        .detail("It was built after rows changed that this transaction may still see as they were.")
+        .hint("Try again in a new transaction.")
+        .error();
     }
 }
 

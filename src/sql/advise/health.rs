@@ -17,10 +17,12 @@ use crate::am::fit::Errors;
 use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::opclass::{ElementType, opclass_of};
+use crate::am::options::options_of;
 use crate::am::pages::PgPages;
+use crate::am::rel;
 use crate::am::relation::{IvfIndex, ivf_index};
 use crate::am::report::{Report, checked};
-use crate::sql::open_index::OpenIndex;
+use crate::sql::open_index::{NOT_VALID, NOT_VALID_REMEDY, OpenIndex};
 
 /// Lists that are looked at; of more, as many evenly spread ones.
 const LISTS: usize = 256;
@@ -70,7 +72,12 @@ fn health(
         name!(sampled_new_rows, bool),
     ),
 > {
-    let open = OpenIndex::new(index, pg_sys::AccessShareLock);
+    let Some(open) = OpenIndex::look(index, pg_sys::AccessShareLock) else {
+        return TableIterator::empty();
+    };
+    if !open.is_valid() {
+        return TableIterator::once(not_valid());
+    }
     if open.method.is_graph {
         return TableIterator::once(graph(&open));
     }
@@ -98,6 +105,13 @@ fn health(
     ))
 }
 
+/// Nothing is known of an index that no query uses.
+fn not_valid() -> Row {
+    let advice = format!("The index is not valid. {NOT_VALID} {NOT_VALID_REMEDY}");
+    let no = None;
+    (false, advice, 0, 0, no, 0.0, no, no, no, no, no, no, 0, false)
+}
+
 /// A graph takes every row in where it belongs; only what is dead wears it out.
 fn graph(open: &OpenIndex) -> Row {
     // SAFETY: an open relation. Negative: never counted.
@@ -118,8 +132,12 @@ fn examine(open: &OpenIndex, pages: &PgPages, ivf: &IvfIndex) -> Findings {
     let dims = meta.dims;
     let has_lists = meta.is_trained && open.method.has_lists;
     Findings {
-        index: qualified_name(open.rel),
+        index: rel::qualified_name(open.rel),
         model: meta.model.map(|name| name.to_string()),
+        next_model: options_of(open.rel)
+            .model
+            .filter(|name| meta.model != Some(*name))
+            .map(|name| name.to_string()),
         is_trained: meta.is_trained,
         has_lists,
         has_nothing_to_train: open.has_nothing_to_train(),
@@ -196,15 +214,4 @@ fn errors_of(ivf: &IvfIndex, points: Vec<f32>) -> Errors {
         )
         .error()
     })
-}
-
-/// Schema and name, quoted, for a statement.
-fn qualified_name(rel: pg_sys::Relation) -> String {
-    // SAFETY: an open relation; the names are NUL-terminated copies.
-    unsafe {
-        let schema = pg_sys::get_namespace_name((*(*rel).rd_rel).relnamespace);
-        let name = (*(*rel).rd_rel).relname.data.as_ptr();
-        let quoted = pg_sys::quote_qualified_identifier(schema, name);
-        std::ffi::CStr::from_ptr(quoted).to_string_lossy().into_owned()
-    }
 }

@@ -22,6 +22,8 @@ pub struct Findings {
     pub index: String,
     /// The model that it was built from, which REINDEX takes again.
     pub model: Option<String>,
+    /// The model that its options name and that it was built without: the next build takes it.
+    pub next_model: Option<String>,
     pub is_trained: bool,
     /// Whether there are lists that rows are assigned to.
     pub has_lists: bool,
@@ -91,6 +93,13 @@ pub fn verdict(findings: &Findings) -> (bool, String) {
 
 fn untrained(findings: &Findings) -> (bool, String) {
     let n = findings.ntotal;
+    if let Some(model) = &findings.next_model {
+        let what = format!(
+            "Untrained: it was built without model \"{model}\", which its options name. Once there is such a model: REINDEX INDEX CONCURRENTLY {};",
+            findings.index
+        );
+        return (true, what);
+    }
     if n < UNTRAINED_ROWS {
         let what = format!(
             "Untrained and exact; train it by REINDEX once the table holds {UNTRAINED_ROWS} rows."
