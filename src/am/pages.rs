@@ -1,5 +1,5 @@
-//! `pages::Pages` over shared buffers and generic WAL. The only file with raw buffers: every page
-//! pointer lives and dies here.
+//! `pages::Pages` over shared buffers and generic WAL. Every page pointer lives and dies here; `ahead.rs` and
+//! `heap_pins.rs` have the only other raw buffers.
 //!
 //! A guard owns a pin and a content lock. On an ERROR the server's longjmp arrives as a Rust panic:
 //! then guards do nothing on drop, because transaction abort releases locks and pins itself and
@@ -16,7 +16,7 @@ use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 use pages::Error;
-use pages::page::{Blkno, INVALID_BLKNO, PAGE_SIZE, Page, PageKind};
+use pages::page::{Blkno, INVALID_BLKNO, PAGE_SIZE, Page};
 use pages::store::{BulkPages, EDIT_PAGES_MAX, Pages};
 use pgrx::pg_sys;
 use pgrx::pg_sys::ForkNumber::Type as Fork;
@@ -186,7 +186,7 @@ impl PgPages {
                 continue;
             }
             let page = self.write_page(buffer, true);
-            if page.is_new() || page.kind() == Some(PageKind::Free) {
+            if page.is_reusable() {
                 return Some(page);
             }
         }
