@@ -1,14 +1,14 @@
 //! `avg`: the state is `double precision[]`, a count followed by one sum per dimension; `{0}` at
 //! the start. (`sum` folds with `+` and needs nothing here.)
 
-use grammar::ValueError;
+use grammar::{Number, ValueError};
 use pgrx::pg_sys::{self, Datum};
 
 use super::array::{FlatArray, zeroed};
 use super::element::SqlElement;
 use super::error::SqlError;
 use super::fmgr::{Arguments, export, export_for_both_types};
-use crate::am::datum::{MAX_DIMS, VarlenaBuf};
+use crate::am::datum::VarlenaBuf;
 
 export_for_both_types! {
     "accum" => accumulate;
@@ -27,14 +27,18 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    /// Reads argument `n`. Errors: 22023 when it is not a state.
-    fn from_argument(args: &Arguments, n: usize) -> Result<Self, SqlError> {
+    /// Reads argument `n` of `function` for the type of `E`. Errors: XX000, as of other aggregates, when it is not a state.
+    fn from_argument<E: SqlElement>(
+        args: &Arguments,
+        n: usize,
+        function: &'static str,
+    ) -> Result<Self, SqlError> {
+        let no_state = || SqlError::State { type_name: E::TYPE_NAME, function };
         // SAFETY: the DDL declares argument n as double precision[].
         let array = unsafe { FlatArray::from_datum(args.datum(n)) };
-        let array = array.map_err(|_| SqlError::State)?;
-        let fits = (1..=MAX_DIMS + 1).contains(&array.len());
-        if !fits || array.element_type() != pg_sys::FLOAT8OID {
-            return Err(SqlError::State);
+        let array = array.map_err(|_| no_state())?;
+        if array.len() == 0 || array.element_type() != pg_sys::FLOAT8OID {
+            return Err(no_state());
         }
         let mutable = array.is_copy();
         Ok(State { array, mutable })
@@ -89,11 +93,13 @@ impl State<'_> {
 
 /// `accum(state, value)`. Errors: 22000 when the dimensions differ.
 fn accumulate<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
-    let mut state = State::from_argument(args, 0)?;
+    let mut state = State::from_argument::<E>(args, 0, "accum")?;
     let value = args.vector::<E>(1);
     if state.dims() == 0 {
         let count = state.numbers().first().copied().unwrap_or(0.0);
         state = State::new(value.dims());
+        // What a sum begins with so that it keeps the sign of a zero.
+        state.numbers_mut().fill(-0.0);
         state.add(count, std::iter::empty())?;
     } else if state.dims() != value.dims() {
         return Err(ValueError::DimsExpected { expected: state.dims(), dims: value.dims() }.into());
@@ -104,15 +110,19 @@ fn accumulate<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
     Ok(state.array.as_datum())
 }
 
-/// `combine(state, state)`, for parallel aggregation. Errors: as `accum`.
+/// `combine(state, state)`, for parallel aggregation. Errors: 22000 when the dimensions differ, 54000 when there are too many.
 fn combine(args: &Arguments) -> Result<Datum, SqlError> {
-    let mut left = State::from_argument(args, 0)?;
-    let mut right = State::from_argument(args, 1)?;
+    let mut left = State::from_argument::<f32>(args, 0, "combine")?;
+    let mut right = State::from_argument::<f32>(args, 1, "combine")?;
     left.mutable |= args.in_aggregate();
     if left.dims() == 0 {
         // Only the first state belongs to the running aggregate.
         std::mem::swap(&mut left, &mut right);
-    } else if right.dims() != 0 && left.dims() != right.dims() {
+    }
+    if left.dims() != 0 {
+        f32::check_dims(left.dims())?;
+    }
+    if right.dims() != 0 && left.dims() != right.dims() {
         return Err(ValueError::DimsExpected { expected: left.dims(), dims: right.dims() }.into());
     }
     let mut left = left.into_mutable();
@@ -126,7 +136,7 @@ fn combine(args: &Arguments) -> Result<Datum, SqlError> {
 ///
 /// Errors: 22003 when the mean is too large for the type.
 fn average<E: SqlElement>(args: &Arguments) -> Result<Option<VarlenaBuf<E>>, SqlError> {
-    let state = State::from_argument(args, 0)?;
+    let state = State::from_argument::<E>(args, 0, "avg")?;
     let Some((count, sums)) = state.numbers().split_first() else { return Ok(None) };
     if *count == 0.0 {
         return Ok(None);

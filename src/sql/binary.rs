@@ -17,7 +17,7 @@ export_for_both_types! {
 
 /// `recv(internal, oid, integer)`: reads the binary form.
 ///
-/// Errors: 22P03 when it is malformed or cut short, 22000 and 54000 as the text form.
+/// Errors: 08P01 when it is cut short, 22000 when it is malformed, 22000 and 54000 as the text form.
 fn receive<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError> {
     let message = args.datum(0).cast_mut_ptr::<StringInfoData>();
     // SAFETY: the server passes its message buffer as the `internal` argument; `len` bytes of it

@@ -49,14 +49,23 @@ fn from_array<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError
     // SAFETY: each slice has the Rust form of the element type it was chosen for.
     let numbers: Vec<f32> = unsafe {
         match array.element_type() {
-            pg_sys::FLOAT4OID => return narrowed(array.elements::<f32>()),
+            pg_sys::FLOAT4OID => return rounded(array.elements::<f32>()),
             pg_sys::FLOAT8OID => array.elements::<f64>().iter().map(|x| *x as f32).collect(),
             pg_sys::INT4OID => array.elements::<i32>().iter().map(|x| *x as f32).collect(),
-            pg_sys::NUMERICOID => array.datums().into_iter().map(numeric_as_f32).collect(),
+            pg_sys::NUMERICOID => {
+                let numbers = array.datums().into_iter().map(numeric_as::<E>);
+                numbers.collect::<Result<_, _>>()?
+            }
             _ => return Err(SqlError::ArrayType),
         }
     };
-    narrowed(&numbers)
+    rounded(&numbers)
+}
+
+/// The elements of an array. All are rounded before one is looked at: of several bad ones, what is too large is named first.
+fn rounded<E: SqlElement>(numbers: &[f32]) -> Result<VarlenaBuf<E>, SqlError> {
+    narrowed(numbers)
+        .map_err(|e| numbers.iter().find_map(|x| E::check_range(*x).err()).unwrap_or(e))
 }
 
 fn narrowed<E: SqlElement>(numbers: &[f32]) -> Result<VarlenaBuf<E>, SqlError> {
@@ -65,12 +74,14 @@ fn narrowed<E: SqlElement>(numbers: &[f32]) -> Result<VarlenaBuf<E>, SqlError> {
     Ok(result)
 }
 
-fn numeric_as_f32(numeric: Datum) -> f32 {
+/// A number that elements can hold, or none at all. Errors: 22003.
+fn numeric_as<E: SqlElement>(numeric: Datum) -> Result<f32, SqlError> {
     // SAFETY: the datum is an element of a numeric[]; the server's own cast reads it and raises
     // its own error when it is out of range for real.
     let real =
         unsafe { pgrx::direct_function_call_as_datum(pg_sys::numeric_float4, &[Some(numeric)]) };
-    real.map_or(f32::NAN, |real| f32::from_bits(real.value() as u32))
+    let number = real.map_or(f32::NAN, |real| f32::from_bits(real.value() as u32));
+    E::check_range(number).map(|()| number)
 }
 
 /// To `real[]`; exact.

@@ -26,8 +26,18 @@ pub trait SqlElement: grammar::Number + PartialOrd {
         let mut pairs = numbers.iter().zip(elements.iter());
         let (number, _) = pairs.find(|(_, element)| !element.is_finite()).unzip();
         let number = number.copied().unwrap_or(f32::NAN);
-        Self::check_finite(number)?;
-        Err(ValueError::out_of_range::<Self>(&super::text::shortest(number)).into())
+        Self::check_range(number)?;
+        Ok(Self::check_finite(number)?)
+    }
+
+    /// Errors: 22003 for a finite number too large for the element.
+    fn check_range(number: f32) -> Result<(), SqlError> {
+        let mut element = [<Self as bytemuck::Zeroable>::zeroed()];
+        Self::round_all(&[number], &mut element);
+        if number.is_finite() && !Self::all_finite(&element) {
+            return Err(ValueError::out_of_range::<Self>(&super::text::shortest(number)).into());
+        }
+        Ok(())
     }
 
     /// Is every element finite? Looks at all of them, which vectorises.

@@ -16,7 +16,7 @@ pub enum SqlError {
     ArrayNotFlat { ndim: i32 },
     ArrayHasNulls,
     ArrayType,
-    State,
+    State { type_name: &'static str, function: &'static str },
     Argument { message: &'static str, detail: String, hint: &'static str },
 }
 
@@ -35,7 +35,8 @@ impl SqlError {
             }
             Self::Overflow | Self::Underflow => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::ArrayHasNulls => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::State | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::State { .. } => Code::ERRCODE_INTERNAL_ERROR,
         }
     }
 
@@ -50,7 +51,9 @@ impl SqlError {
             Self::ArrayNotFlat { .. } => "array must be 1-D".to_owned(),
             Self::ArrayHasNulls => "array must not contain nulls".to_owned(),
             Self::ArrayType => "unsupported array type".to_owned(),
-            Self::State => "invalid state of aggregate avg".to_owned(),
+            Self::State { type_name, function } => {
+                format!("{type_name}_{function}: expected state array")
+            }
             Self::Argument { message, .. } => (*message).to_owned(),
         }
     }
@@ -60,9 +63,6 @@ impl SqlError {
             Self::Value(error) => error.detail(),
             Self::Argument { detail, .. } => Some(detail.clone()),
             Self::ArrayNotFlat { ndim } => Some(format!("The array has {ndim} dimensions.")),
-            Self::State => {
-                Some("The state is a count followed by one sum per dimension.".to_owned())
-            }
             _ => None,
         }
     }
@@ -94,11 +94,12 @@ fn code_of(error: &ValueError) -> Code {
         ValueError::DimsExpected { .. }
         | ValueError::NoDims { .. }
         | ValueError::NotANumber { .. }
+        | ValueError::Unused { .. }
         | ValueError::Infinite { .. } => Code::ERRCODE_DATA_EXCEPTION,
         ValueError::TooManyDims { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         ValueError::Syntax { .. } => Code::ERRCODE_INVALID_TEXT_REPRESENTATION,
         ValueError::OutOfRange { .. } => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-        ValueError::Binary { .. } => Code::ERRCODE_INVALID_BINARY_REPRESENTATION,
+        ValueError::CutShort { .. } => Code::ERRCODE_PROTOCOL_VIOLATION,
         ValueError::Typmod { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
     }
 }

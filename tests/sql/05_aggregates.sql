@@ -4,6 +4,9 @@ INSERT INTO t VALUES (1, '[1,2,3]', '[1,2,3]'), (1, '[3,5,7]', '[3,5,7]'), (2, '
 SELECT g, avg(v), sum(v), avg(h), sum(h) FROM t GROUP BY g ORDER BY g;
 SELECT avg(v), sum(v), avg(h), sum(h) FROM t WHERE false;
 -- avg sums in double precision, sum in the precision of the type.
+-- A sum keeps the sign of a zero.
+SELECT avg(v), avg(h) FROM (VALUES ('[-0,0,1]'::vector, '[-0,0,1]'::halfvec)) s (v, h);
+SELECT avg(v) FROM (VALUES ('[-0,-0]'::vector), ('[-0,0]')) s (v);
 SELECT avg(v), avg(h) FROM (VALUES ('[3e38]'::vector, '[65504]'::halfvec), ('[3e38]', '[65504]')) s (v, h);
 SELECT avg(v) FROM (VALUES ('[16777216]'::vector), ('[1]'), ('[1]'), ('[1]')) s (v);
 SELECT sum(h) FROM (SELECT '[1.5]'::halfvec AS h FROM generate_series(1, 10000)) s;

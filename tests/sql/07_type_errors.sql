@@ -29,7 +29,25 @@ SELECT ARRAY[70000]::halfvec;
 SELECT '[3e38]'::vector + '[3e38]';
 SELECT '[1e-30]'::vector * '[1e-30]';
 SELECT subvector('[1,2,3]'::vector, 4, 1);
--- Malformed binary is 22P03.
+-- Of several bad elements those that are too large are named first, as all are rounded before one is looked at.
+SELECT '{NaN,65520}'::real[]::halfvec;
+SELECT '{NaN,65520}'::float8[]::halfvec;
+SELECT '{Infinity,NaN}'::real[]::halfvec;
+SELECT '{65520,1e39}'::numeric[]::halfvec;
+SELECT '{1e39,65520}'::numeric[]::halfvec;
+SELECT '{NaN,65520}'::numeric[]::halfvec;
+-- What is no state of an aggregate.
+SELECT vector_avg('{}');
+SELECT halfvec_avg('{{2,2,4,6}}');
+SELECT vector_accum('{NULL,2,4,6}', '[1]');
+SELECT halfvec_accum('{}', '[1]');
+SELECT vector_combine('{1}', '{}');
+SELECT vector_avg(array_fill(1::float8, ARRAY[16002]));
+SELECT halfvec_avg(array_fill(1::float8, ARRAY[16002]));
+SELECT vector_combine(array_fill(1::float8, ARRAY[16002]), '{0}');
+SELECT vector_combine('{0}', array_fill(1::float8, ARRAY[16002]));
+SELECT vector_accum(array_fill(1::float8, ARRAY[16002]), '[1]');
+-- Binary that is cut short is 08P01, as of the server's own types, and an unused number other than 0 is 22000.
 CREATE TABLE t (v vector, h halfvec);
 \set copied 'printf ''PGCOPY\\n\\377\\r\\n\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\001\\000\\000\\000'
 \set done '\\377\\377'' '
@@ -42,6 +60,8 @@ COPY t (v) FROM PROGRAM :'reserved' (FORMAT binary);
 COPY t (v) FROM PROGRAM :'empty' (FORMAT binary);
 \set short :copied '\\010\\000\\002\\000\\000\\077\\200\\000\\000' :done
 COPY t (v) FROM PROGRAM :'short' (FORMAT binary);
+\set short_nan :copied '\\006\\000\\002\\000\\000\\176\\000' :done
+COPY t (h) FROM PROGRAM :'short_nan' (FORMAT binary);
 \set long :copied '\\012\\000\\001\\000\\000\\077\\200\\000\\000\\000\\000' :done
 COPY t (v) FROM PROGRAM :'long' (FORMAT binary);
 \set nan :copied '\\006\\000\\001\\000\\000\\176\\000' :done

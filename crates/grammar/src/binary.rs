@@ -1,4 +1,4 @@
-//! The binary form: i16 dims, i16 0, then the elements; everything big-endian.
+//! The binary form: i16 dims, i16 0 (unused), then the elements; everything big-endian.
 
 use std::mem::size_of;
 
@@ -6,7 +6,7 @@ use crate::error::ValueError;
 use crate::number::Number;
 use crate::typmod;
 
-/// Bytes before the elements: dims and the reserved number.
+/// Bytes before the elements: dims and the unused number.
 pub const PREFIX: usize = 4;
 
 /// Bytes of a value of `dims` elements.
@@ -16,29 +16,25 @@ pub fn size<E: Number>(dims: usize) -> usize {
 
 /// The dimensions of the value that `bytes` begin with; they may go on after it.
 ///
-/// Errors: malformed or cut short, dimensions out of range or other than the type modifier says.
+/// Errors: malformed, dimensions out of range or other than the type modifier says.
 pub fn dims_of<E: Number>(bytes: &[u8], modifier: i32) -> Result<usize, ValueError> {
     let Some((prefix, _)) = bytes.split_first_chunk::<PREFIX>() else {
-        return Err(cut_short::<E>(PREFIX, bytes.len()));
+        return Err(ValueError::CutShort { wanted: PREFIX, found: bytes.len() });
     };
-    let [high, low, reserved_high, reserved_low] = *prefix;
+    let [high, low, unused_high, unused_low] = *prefix;
     let dims = usize::from(u16::from_be_bytes([high, low]));
-    let reserved = u16::from_be_bytes([reserved_high, reserved_low]);
+    let unused = u16::from_be_bytes([unused_high, unused_low]);
     E::check_dims(dims)?;
     typmod::check(modifier, dims)?;
-    if reserved != 0 {
-        let detail = format!("The reserved number must be 0, not {reserved}.");
-        return Err(ValueError::Binary { type_name: E::TYPE_NAME, detail });
-    }
-    if bytes.len() < size::<E>(dims) {
-        return Err(cut_short::<E>(size::<E>(dims), bytes.len()));
+    if unused != 0 {
+        return Err(ValueError::Unused { found: unused });
     }
     Ok(dims)
 }
 
 /// Fills `elements`, as many as [`dims_of`] says, from the same bytes.
 ///
-/// Errors: one of them is not finite.
+/// Errors: one of them is not finite, or the bytes end before the last.
 pub fn read<E: Number>(bytes: &[u8], elements: &mut [E]) -> Result<(), ValueError> {
     let stored = bytes.get(PREFIX..).unwrap_or_default().chunks_exact(size_of::<E>());
     for (to, from) in elements.iter_mut().zip(stored) {
@@ -46,10 +42,16 @@ pub fn read<E: Number>(bytes: &[u8], elements: &mut [E]) -> Result<(), ValueErro
         place.copy_from_slice(from);
         to_or_from_big_endian(place);
     }
-    match elements.iter().find(|element| !element.is_finite()) {
-        Some(element) => E::check_finite(element.to_f32()),
-        None => Ok(()),
+    // What is there is looked at before what is missing, as by who reads one element after the other.
+    let found = bytes.len().saturating_sub(PREFIX) / size_of::<E>();
+    if let Some(element) = elements.iter().take(found).find(|element| !element.is_finite()) {
+        E::check_finite(element.to_f32())?;
     }
+    if found < elements.len() {
+        let wanted = size::<E>(elements.len());
+        return Err(ValueError::CutShort { wanted, found: bytes.len() });
+    }
+    Ok(())
 }
 
 /// Writes a value; `bytes` has its [`size`].
@@ -69,11 +71,6 @@ fn to_or_from_big_endian(element: &mut [u8]) {
     if cfg!(target_endian = "little") {
         element.reverse();
     }
-}
-
-fn cut_short<E: Number>(wanted: usize, found: usize) -> ValueError {
-    let detail = format!("The value needs {wanted} bytes, but only {found} are left.");
-    ValueError::Binary { type_name: E::TYPE_NAME, detail }
 }
 
 #[cfg(test)]
@@ -97,20 +94,20 @@ mod tests {
 
     #[test]
     fn malformed_values_are_refused() {
-        let wrong: [&[u8]; 6] = [
-            &[],
-            &[0, 1, 0],
-            &[0, 0, 0, 0],
-            &[0, 1, 0, 1, 0, 0],
-            &[0, 2, 0, 0, 0, 0, 0],
-            &[0xFF; 9],
-        ];
+        let wrong: [&[u8]; 5] = [&[], &[0, 1, 0], &[0, 0, 0, 0], &[0, 1, 0, 1, 0, 0], &[0xFF; 9]];
         for bytes in wrong {
             assert!(dims_of::<f16>(bytes, -1).is_err(), "{bytes:?}");
         }
         assert!(dims_of::<f16>(&[0, 1, 0, 0, 0, 0], 2).is_err());
         let infinite = [0, 1, 0, 0, 0x7C, 0];
         assert_eq!(dims_of::<f16>(&infinite, 1), Ok(1));
-        assert!(read(&infinite, &mut [f16::ZERO]).is_err());
+        let infinity = Err(ValueError::Infinite { type_name: "halfvec" });
+        assert_eq!(read(&infinite, &mut [f16::ZERO]), infinity);
+        // Of a value that is too short as well, what is there is refused first.
+        assert_eq!(read(&infinite, &mut [f16::ZERO; 2]), infinity);
+        let short = [0, 2, 0, 0, 0, 0, 0];
+        assert_eq!(dims_of::<f16>(&short, 2), Ok(2));
+        let cut = Err(ValueError::CutShort { wanted: 8, found: 7 });
+        assert_eq!(read(&short, &mut [f16::ZERO; 2]), cut);
     }
 }

@@ -8,15 +8,44 @@ use crate::number::{DIMS_MAX, Number};
 /// A value, or a type modifier, that there is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueError {
-    DimsExpected { expected: usize, dims: usize },
-    NoDims { type_name: &'static str },
-    TooManyDims { type_name: &'static str, dims: usize },
-    NotANumber { type_name: &'static str },
-    Infinite { type_name: &'static str },
-    Syntax { type_name: &'static str, text: String, detail: Option<&'static str> },
-    OutOfRange { type_name: &'static str, text: String },
-    Binary { type_name: &'static str, detail: String },
-    Typmod { message: String },
+    DimsExpected {
+        expected: usize,
+        dims: usize,
+    },
+    NoDims {
+        type_name: &'static str,
+    },
+    TooManyDims {
+        type_name: &'static str,
+        dims: usize,
+    },
+    NotANumber {
+        type_name: &'static str,
+    },
+    Infinite {
+        type_name: &'static str,
+    },
+    Syntax {
+        type_name: &'static str,
+        text: String,
+        detail: Option<&'static str>,
+    },
+    OutOfRange {
+        type_name: &'static str,
+        text: String,
+    },
+    /// A binary value that ends too early.
+    CutShort {
+        wanted: usize,
+        found: usize,
+    },
+    /// A binary value whose second number is not zero.
+    Unused {
+        found: u16,
+    },
+    Typmod {
+        message: String,
+    },
 }
 
 impl ValueError {
@@ -30,7 +59,9 @@ impl ValueError {
         match self {
             Self::TooManyDims { dims, .. } => Some(format!("The value has {dims} dimensions.")),
             Self::Syntax { detail, .. } => detail.map(str::to_owned),
-            Self::Binary { detail, .. } => Some(detail.clone()),
+            Self::CutShort { wanted, found } => {
+                Some(format!("The value needs {wanted} bytes, but only {found} are left."))
+            }
             _ => None,
         }
     }
@@ -54,9 +85,8 @@ impl Display for ValueError {
             Self::OutOfRange { type_name, text } => {
                 write!(f, "\"{text}\" is out of range for type {type_name}")
             }
-            Self::Binary { type_name, .. } => {
-                write!(f, "invalid binary representation of type {type_name}")
-            }
+            Self::CutShort { .. } => f.write_str("insufficient data left in message"),
+            Self::Unused { found } => write!(f, "expected unused to be 0, not {found}"),
             Self::Typmod { message } => f.write_str(message),
         }
     }
