@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod leaks;
 mod lifecycle;
+mod messages;
 mod models;
 mod restore;
 mod room;

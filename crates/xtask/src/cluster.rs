@@ -41,6 +41,7 @@ pub struct Builder {
     pg: PgConfig,
     dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     detached: bool,
     checksums: bool,
     evidence: Option<PathBuf>,
@@ -57,6 +58,12 @@ impl Builder {
     /// A line of postgresql.conf.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variable of the server's environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -89,6 +96,7 @@ impl Builder {
         let mut cluster = Cluster::prepare(self.pg, self.dir)?;
         cluster.detached = self.detached;
         cluster.evidence = self.evidence;
+        cluster.environment = self.environment;
         if !cluster.data_dir().join("PG_VERSION").exists() {
             cluster.initdb(self.checksums)?;
         }
@@ -112,6 +120,7 @@ pub struct Cluster {
     /// Ends the server and removes the files even if this process is killed.
     guardian: Option<Guardian>,
     evidence: Option<PathBuf>,
+    environment: Vec<(String, String)>,
 }
 
 impl Cluster {
@@ -132,6 +141,7 @@ impl Cluster {
             detached: false,
             checksums: false,
             evidence: None,
+            environment: Vec::new(),
             settings: settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
         }
     }
@@ -170,6 +180,7 @@ impl Cluster {
             server: None,
             guardian,
             evidence: None,
+            environment: Vec::new(),
         })
     }
 
@@ -361,11 +372,14 @@ impl Cluster {
     }
 
     fn server_command(&self) -> Command {
-        if !memcheck::is_wanted() {
-            return self.tool("postgres");
-        }
-        let mut command = self.prepared(memcheck::command(&self.dir));
-        command.arg(self.pg.program("postgres"));
+        let mut command = if memcheck::is_wanted() {
+            let mut command = self.prepared(memcheck::command(&self.dir));
+            command.arg(self.pg.program("postgres"));
+            command
+        } else {
+            self.tool("postgres")
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
