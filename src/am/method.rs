@@ -86,3 +86,31 @@ fn by_routine(routine: &pg_sys::IndexAmRoutine) -> Option<&'static Method> {
     let options = routine.amoptions?;
     METHODS.into_iter().find(|method| std::ptr::fn_addr_eq(options, method.options))
 }
+
+#[cfg(feature = "pg_test")]
+#[pgrx::pg_schema]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use ann::Metric;
+    use pgrx::pg_test;
+
+    use crate::am::build::Frozen;
+    use crate::am::options::options_of;
+    use crate::am::testing::{run, with_index};
+
+    #[pg_test]
+    fn pgtest_an_unknown_handler_is_refused() {
+        run("CREATE TABLE u (v vector(2)); CREATE INDEX u_v ON u USING faissivf (v)");
+        with_index("u_v", |index| {
+            // SAFETY: copies of an open relation and of its access method's table, alive while they are used.
+            let (mut relation, mut routine) = unsafe { (*index, *(*index).rd_indam) };
+            relation.rd_indam = &raw mut routine;
+            assert!(Frozen::of(&raw mut relation, Metric::L2).method.has_lists);
+            routine.amoptions = None;
+            let index = &raw mut relation;
+            assert!(catch_unwind(AssertUnwindSafe(|| Frozen::of(index, Metric::L2))).is_err());
+            assert!(catch_unwind(AssertUnwindSafe(|| options_of(index))).is_err());
+        });
+    }
+}

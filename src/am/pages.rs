@@ -8,6 +8,8 @@
 pub mod ahead;
 mod append;
 pub mod heap_pins;
+#[cfg(feature = "pg_test")]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
