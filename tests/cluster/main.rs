@@ -10,6 +10,7 @@ mod leaks;
 mod lifecycle;
 mod messages;
 mod models;
+mod monitoring;
 mod restore;
 mod room;
 mod standby;
