@@ -97,6 +97,10 @@ fn page_error(index: &str, e: pages::Error) -> Report {
             PgSqlErrorCode::ERRCODE_IO_ERROR,
             format!("could not use a temporary file for index \"{index}\": {what}"),
         ),
+        pages::Error::Internal(what) => Report::new(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not build index \"{index}\": {what}"),
+        ),
         pages::Error::Workers(what) => {
             Report::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES, what)
         }

@@ -15,7 +15,7 @@ pub struct TempRuns(Vec<TempFile>);
 
 impl TempRuns {
     fn file(&self, run: usize) -> Result<&TempFile, Error> {
-        self.0.get(run).ok_or_else(|| Error::Spill("run does not exist".into()))
+        self.0.get(run).ok_or_else(|| Error::Internal("run does not exist".into()))
     }
 }
 
@@ -68,7 +68,7 @@ impl TempFile {
     fn seek(&self, offset: i64) -> Result<(), Error> {
         // SAFETY: an open file; the server finds the segment of an offset beyond the first.
         let failed = unsafe { pg_sys::BufFileSeek(self.0, 0, offset, libc::SEEK_SET) };
-        if failed == 0 { Ok(()) } else { Err(Error::Spill("could not go to a place in it".into())) }
+        if failed == 0 { Ok(()) } else { Err(Error::Spill("could not seek in it".into())) }
     }
 
     /// Fewer bytes than asked for only at the end.

@@ -14,9 +14,12 @@ pub enum Error {
     /// The store could not take another page.
     #[error("the index cannot grow beyond {n_blocks} blocks")]
     Full { n_blocks: Blkno },
-    /// The sink or source of a build failed (temporary files).
+    /// A temporary file of a build cannot be read or written.
     #[error("{0}")]
     Spill(String),
+    /// Two parts of this program contradict each other: a fault of ours, in which no page had a part.
+    #[error("{0}")]
+    Internal(String),
     /// The system gave no worker threads.
     #[error("{0}")]
     Workers(String),

@@ -59,7 +59,7 @@ impl Vectors {
         out.resize(self.size, 0);
         match &mut self.file {
             Some(file) => file.read_at((at - self.memory.len()) as u64, out),
-            None => Err(Error::Spill("vector was never written".into())),
+            None => Err(Error::Internal("vector was never written".into())),
         }
     }
 }

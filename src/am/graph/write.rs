@@ -85,7 +85,8 @@ impl Made {
         );
         let built = built.unwrap_or_else(|e| no_workers(&e));
         // Cancelled only while an interrupt unwinds this thread.
-        let (graph, order) = built.ok_or_else(|| Error::Spill("the build was cancelled".into()))?;
+        let (graph, order) =
+            built.ok_or_else(|| Error::Internal("the build was cancelled".into()))?;
         Ok((Self { rows, nodes, graph, by_vectors, vector: Vec::new() }, order))
     }
 

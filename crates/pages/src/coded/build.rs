@@ -119,7 +119,7 @@ impl<'a, W: BulkPages, R: Runs> CodedBuilder<'a, W, R> {
             (parts, (entry.list_no as usize) < self.entries.len())
         else {
             let what = format!("row for list {} does not belong here", entry.list_no);
-            return Err(Error::Spill(what));
+            return Err(Error::Internal(what));
         };
         if entry.list_no != self.list_no || self.lanes == LANES {
             self.end_block()?;
@@ -155,7 +155,6 @@ impl<'a, W: BulkPages, R: Runs> CodedBuilder<'a, W, R> {
         for entries in self.entries.chunks(directory::ENTRIES) {
             let mut page = Page::new(PageKind::Directory, NO_OWNER);
             for (i, entry) in entries.iter().enumerate() {
-                // A list without rows has no packed block to try.
                 directory::put_entry(&mut page, i * directory::ENTRY_SIZE, *entry);
             }
             let blkno = self.sink.append(&page)?;

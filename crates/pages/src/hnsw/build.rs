@@ -128,7 +128,7 @@ impl Plan {
         for node in order {
             match ids.get_mut(*node as usize) {
                 Some(id) if *id == INVALID_NODE => *id = n_lanes as u32,
-                _ => return Err(Error::Spill(format!("node {node} is laid out twice"))),
+                _ => return Err(Error::Internal(format!("node {node} is laid out twice"))),
             }
             n_lanes += source.n_rows(*node).max(1) as u64;
             n_records += u64::from(source.level(*node));
@@ -287,7 +287,7 @@ impl<'a> Writer<'a> {
             }
         }
         if self.id != self.plan.n_lanes {
-            return Err(Error::Spill("a node has changed its number of rows".into()));
+            return Err(Error::Internal("a node has changed its number of rows".into()));
         }
         Ok(())
     }

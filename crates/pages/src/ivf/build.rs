@@ -79,7 +79,7 @@ impl<W: BulkPages> Builder<W> {
         let in_order = entry.list_no >= self.list_no && (entry.list_no as usize) < self.meta.nlist;
         if !in_order || entry.vector.len() != self.meta.geometry.vector_size() {
             let what = format!("row for list {} does not belong here", entry.list_no);
-            return Err(Error::Spill(what));
+            return Err(Error::Internal(what));
         }
         if entry.list_no != self.list_no {
             self.end_list()?;

@@ -5,7 +5,7 @@ use ann::element::Element;
 use crate::error::Error;
 use crate::ivf::directory::{self, Entry};
 use crate::ivf::list::{Chain, ListHeader};
-use crate::meta::Meta;
+use crate::meta::{META_BLKNO, Meta};
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, PageKind};
 use crate::store::{EDIT_PAGES_MAX, Pages};
 use crate::tid::Tid;
@@ -26,7 +26,7 @@ pub fn insert<P: Pages, E: Element>(
 ) -> Result<(), Error> {
     let bytes: &[u8] = bytemuck::cast_slice(vector);
     if meta.element != E::TAG || bytes.len() != meta.geometry.vector_size() || tid.is_free() {
-        return Err(Error::corrupted(0, "row does not fit the metapage"));
+        return Err(Error::corrupted(META_BLKNO, "row does not fit the metapage"));
     }
     let row = Row { list_no, tid, bytes, norm_sqr, coarse_distance };
     let hint = first_page(pages, meta, list_no)?.insert;

@@ -109,7 +109,7 @@ impl<R: Runs> Sorter<R> {
     /// Adds a row; its vector must have the size announced.
     pub fn add(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
         if entry.vector.len() + VECTOR != self.record_size {
-            return Err(Error::Spill("row to sort has another size than the others".into()));
+            return Err(Error::Internal("row to sort has another size than the others".into()));
         }
         if self.lists.len() == self.n_records_max {
             self.spill()?;
