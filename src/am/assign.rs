@@ -239,7 +239,8 @@ fn assign<E: Element>(
         |_job| check_for_interrupts(),
         |job| {
             let Some(coder) = coder else {
-                let points: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
+                let dims = assigner.coarse().dims;
+                let points = Transform::default().apply_batch(elements, dims, job);
                 assigner.assign(&points, list_nos, distances, job);
                 fit.add(assigner.coarse(), &points, list_nos, distances);
                 return Vec::new();

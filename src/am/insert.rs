@@ -2,6 +2,7 @@
 
 use ann::codec::Coding;
 use ann::element::Element;
+use ann::extent;
 use ann::kernels;
 use ann::metric::Metric;
 use half::f16;
@@ -19,8 +20,8 @@ use super::rel::tid_of;
 use super::relation::{Index, IvfIndex, TrainedCode, frozen_index};
 use super::report::{checked, wrong_dimensions};
 
-/// A row's vector with what the list needs to know of it. Under cosine a vector without direction
-/// has no distance and is not indexed: None.
+/// A row's vector with what the list needs to know of it. Under cosine a vector of zeros has no direction,
+/// no distance, and is not indexed: None. One so short that its squared norm is 0 has what the operator says.
 pub struct Placed<'a, E> {
     pub elements: &'a [E],
     pub norm_sqr: f32,
@@ -28,8 +29,12 @@ pub struct Placed<'a, E> {
 
 impl<'a, E: Element> Placed<'a, E> {
     pub fn new(metric: Metric, elements: &'a [E]) -> Option<Self> {
-        let norm_sqr = if metric == Metric::Cosine { kernels::norm_sqr(elements) } else { 0.0 };
-        (metric != Metric::Cosine || norm_sqr > 0.0).then_some(Self { elements, norm_sqr })
+        if metric != Metric::Cosine {
+            return Some(Self { elements, norm_sqr: 0.0 });
+        }
+        let norm_sqr = kernels::norm_sqr(elements);
+        let has_direction = norm_sqr > 0.0 || elements.iter().any(|x| x.to_f32() != 0.0);
+        has_direction.then_some(Self { elements, norm_sqr })
     }
 }
 
@@ -138,5 +143,9 @@ fn insert_coded<E: Element>(
 /// A row's distance to its list's centroid as the list keeps it: what the coarse quantizer gives,
 /// but under cosine for the unit vector.
 pub fn member_distance(metric: Metric, coarse_distance: f32, norm_sqr: f32) -> f32 {
-    if metric == Metric::Cosine { coarse_distance / norm_sqr.sqrt() } else { coarse_distance }
+    if metric == Metric::Cosine {
+        extent::of_unit(coarse_distance, norm_sqr)
+    } else {
+        coarse_distance
+    }
 }

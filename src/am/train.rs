@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use ann::codec::CodeKind;
 use ann::element::Element;
+use ann::extent;
 use ann::factory::RotationKind;
 use ann::parallel;
 use ann::rng::{Reservoir, Rng};
@@ -71,7 +72,7 @@ pub enum Untrained {
 
 /// Rows drawn at random over the whole table, in random order of arrival.
 pub struct Sample {
-    /// n × dims, as the column has them.
+    /// n × dims, as the column has them, none too long for arithmetic.
     points: Vec<f32>,
     /// Rows drawn.
     n: usize,
@@ -228,6 +229,7 @@ pub fn sample<E: Element>(source: &impl Source, frozen: &Frozen) -> Sample {
         }
         if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
             to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32());
+            extent::shorten(to);
         }
     });
     build_log::sampled(&source.subject(), n, reservoir.seen(), begin.elapsed());

@@ -1,13 +1,14 @@
-//! What happens to a vector before it is assigned to a list and coded: division by its norm, rotation.
+//! What happens to a vector before it is assigned to a list and coded: it is shortened where arithmetic would overflow,
+//! divided by its norm, rotated.
 
 use ann::element::Element;
-use ann::kernels::norm_sqr;
+use ann::extent;
 use ann::metric::Metric;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
 use pages::meta::CodeParams;
 
-/// The steps of one index. An index without a lossy code has none.
+/// The steps of one index. Without a lossy code there is the first alone.
 #[derive(Clone, Copy, Default)]
 pub struct Transform<'a> {
     normalize: bool,
@@ -28,7 +29,7 @@ impl<'a> Transform<'a> {
     /// One vector, into `out`.
     pub fn apply<E: Element>(&self, elements: &[E], out: &mut Vec<f32>) {
         let mut widened: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
-        self.normalize(&mut widened);
+        self.fit_in(&mut widened);
         match self.rotation {
             Some(rotation) => rotation.apply(&widened, out),
             None => *out = widened,
@@ -39,7 +40,7 @@ impl<'a> Transform<'a> {
     pub fn apply_batch<E: Element>(&self, elements: &[E], dims: usize, job: &Job) -> Vec<f32> {
         let mut points: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
         for point in points.chunks_exact_mut(dims.max(1)) {
-            self.normalize(point);
+            self.fit_in(point);
         }
         let Some(rotation) = self.rotation else { return points };
         let mut rotated = vec![0.0; points.len()];
@@ -48,10 +49,7 @@ impl<'a> Transform<'a> {
     }
 
     /// A vector without direction stays as it is.
-    fn normalize(&self, point: &mut [f32]) {
-        let norm = f64::from(norm_sqr(point)).sqrt();
-        if self.normalize && norm > 0.0 {
-            point.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
-        }
+    fn fit_in(&self, point: &mut [f32]) {
+        if self.normalize { extent::normalize(point) } else { extent::shorten(point) }
     }
 }

@@ -1,9 +1,11 @@
 //! The nearest centroid of many points at once: training and bulk loading spend nearly all their time here.
 
 use crate::coarse::Coarse;
+use crate::extent::NORM_MAX;
 use crate::kernels::short::{MOST_CENTROIDS, PAIR, Short};
 use crate::kernels::tile::{Best, PANEL, Tile};
 use crate::kernels::{dot, l2_sqr};
+use crate::middle;
 use crate::parallel::Job;
 use rayon::prelude::*;
 
@@ -13,18 +15,28 @@ const BLOCK_BYTES: usize = 128 * 1024;
 const SHORT_DIMS: usize = 16;
 /// Multiply-adds between two looks at the job's cancel flag: about a millisecond.
 const POLL_PRODUCTS: usize = 1 << 24;
+/// A squared distance is in doubt below so much of the squared distance to the middle: 2⁻²⁴, the error of a product, for
+/// an error of a few in a hundred.
+const DOUBTFUL: f32 = 1.0 / (1 << 19) as f32;
+
+/// Squared distances from here on may be of a vector longer than [`NORM_MAX`].
+const TOO_FAR: f32 = NORM_MAX * NORM_MAX / 4.0;
 
 /// The centroids of an inverted file, packed for assigning in bulk. Packing costs as much as assigning a few
 /// points: make one per batch of hundreds at least.
 ///
 /// The nearest centroid is the one of smallest |c|²/2 − x·c (or −x·c under a spherical metric). Under L2 both sides are
-/// taken relative to the mean of the centroids: otherwise, for data far from the origin, the difference
-/// of two large numbers would lose the neighbours.
+/// taken relative to the middle of the centroids: otherwise, for data far from the origin, the difference
+/// of two large numbers would lose the neighbours. The middle is the mean, but where a few far centroids would draw it
+/// away from the others the median. A point so far from it, and so near to its centroid, that rounding
+/// may have decided all the same is compared with every centroid by the plain sum of squared differences.
 pub struct Assigner<'a> {
     coarse: Coarse<'a>,
     /// Subtracted from both sides; zeros under a spherical metric.
-    mean: Vec<f32>,
+    middle: Vec<f32>,
     packed: Packed,
+    /// The least distance of a point to its centroid that leaves no doubt, for each centroid.
+    doubt: Vec<f32>,
 }
 
 /// The centroids as a kernel wants them.
@@ -63,13 +75,14 @@ struct Scratch {
 impl<'a> Assigner<'a> {
     /// Packs the centroids.
     pub fn new(coarse: Coarse<'a>) -> Self {
-        let mean = mean_of(&coarse);
+        let middle = middle_of(&coarse);
         let packed = if coarse.dims <= SHORT_DIMS && coarse.nlist() < MOST_CENTROIDS {
-            pack_short(&coarse, &mean)
+            pack_short(&coarse, &middle)
         } else {
-            pack_tile(&coarse, &mean)
+            pack_tile(&coarse, &middle)
         };
-        Assigner { coarse, mean, packed }
+        let doubt = doubts(&coarse, &middle);
+        Assigner { coarse, middle, packed, doubt }
     }
 
     /// The centroids.
@@ -78,7 +91,7 @@ impl<'a> Assigner<'a> {
     }
 
     /// The nearest list of each point and its coarse distance (as `Coarse::assign` gives it; between lists that are
-    /// equally near to the last bits the two may choose differently). Uses the pool it is called in (see
+    /// equally near but for a few in a hundred, of a point much farther away from most, the two may choose differently). Uses the pool it is called in (see
     /// `parallel::run`), else the calling thread alone. When the job is cancelled the rest of
     /// the output is left as it was.
     pub fn assign(&self, points: &[f32], out: &mut [u32], dist: &mut [f32], job: &Job) {
@@ -89,7 +102,7 @@ impl<'a> Assigner<'a> {
         let one = |scratch: &mut Scratch, points: &[f32], out: &mut [u32], dist: &mut [f32]| {
             if self.nearest(points, scratch, job) {
                 out.copy_from_slice(&scratch.nearest[..out.len()]);
-                self.settle(points, out, dist);
+                self.settle(points, out, dist, job);
             }
         };
         let scratch = || Scratch { points: Vec::new(), best: Vec::new(), nearest: Vec::new() };
@@ -156,80 +169,103 @@ impl<'a> Assigner<'a> {
         packed.clear();
         packed.resize(n.next_multiple_of(width) * dims, 0.0);
         for (tile, rows) in packed.chunks_mut(width * dims).zip(points.chunks(width * dims)) {
-            transpose(rows, &self.mean, width, tile);
+            transpose(rows, &self.middle, width, tile);
         }
     }
 
-    fn settle(&self, points: &[f32], nearest: &[u32], dist: &mut [f32]) {
+    /// The distances, and another centroid where the products left it in doubt.
+    fn settle(&self, points: &[f32], nearest: &mut [u32], dist: &mut [f32], job: &Job) {
         let dims = self.coarse.dims.max(1);
         let rows = points.chunks_exact(dims).zip(nearest);
-        for ((row, &nearest), dist) in rows.zip(dist) {
-            let at = nearest as usize * dims;
-            let centroid = self.coarse.centroids.get(at..at + dims).unwrap_or(&[]);
+        for ((row, nearest), dist) in rows.zip(dist) {
+            let centroid = self.coarse.centroid(*nearest);
+            let doubt = self.doubt.get(*nearest as usize).copied().unwrap_or_default();
             *dist = if self.coarse.metric.is_spherical() {
                 -dot(row, centroid)
             } else {
                 l2_sqr(row, centroid)
             };
+            // No centroid is nearer than one at no distance; and vectors that are too long count as shorter ones.
+            let is_sure = *dist < TOO_FAR && (*dist >= doubt || *dist == 0.0);
+            if !is_sure && !job.cancelled() {
+                (*nearest, *dist) = self.coarse.assign(row);
+            }
         }
     }
 }
 
-fn pack_tile(coarse: &Coarse, mean: &[f32]) -> Packed {
+fn pack_tile(coarse: &Coarse, middle: &[f32]) -> Packed {
     let (tile, dims) = (Tile::detect(), coarse.dims);
     let n_panels = coarse.nlist().div_ceil(PANEL).next_multiple_of(tile.panels);
     let mut panels = vec![0.0; n_panels * PANEL * dims];
     let mut bias = vec![[f32::INFINITY; PANEL]; n_panels];
     let places = panels.chunks_mut(PANEL * dims.max(1)).zip(&mut bias);
     for (rows, (panel, bias)) in coarse.centroids.chunks(PANEL * dims.max(1)).zip(places) {
-        transpose(rows, mean, PANEL, panel);
+        transpose(rows, middle, PANEL, panel);
         for (bias, row) in bias.iter_mut().zip(rows.chunks_exact(dims.max(1))) {
-            *bias = bias_of(coarse, row, mean);
+            *bias = bias_of(coarse, row, middle);
         }
     }
     Packed::Tile { tile, panels, bias }
 }
 
-fn pack_short(coarse: &Coarse, mean: &[f32]) -> Packed {
+fn pack_short(coarse: &Coarse, middle: &[f32]) -> Packed {
     let (short, dims) = (Short::detect(), coarse.dims.max(1));
     let n = coarse.nlist().next_multiple_of(PAIR);
     let mut centroids = vec![0.0; n * dims];
     let mut bias = vec![f32::INFINITY; n];
     let places = centroids.chunks_exact_mut(dims).zip(&mut bias);
     for (row, (slots, bias)) in coarse.centroids.chunks_exact(dims).zip(places) {
-        *bias = bias_of(coarse, row, mean);
-        for (slot, (x, mean)) in slots.iter_mut().zip(row.iter().zip(mean)) {
-            *slot = mean - x;
+        *bias = bias_of(coarse, row, middle);
+        for (slot, (x, middle)) in slots.iter_mut().zip(row.iter().zip(middle)) {
+            *slot = middle - x;
         }
     }
     Packed::Short { short, centroids, bias }
 }
 
-fn bias_of(coarse: &Coarse, centroid: &[f32], mean: &[f32]) -> f32 {
-    if coarse.metric.is_spherical() { 0.0 } else { l2_sqr(centroid, mean) / 2.0 }
+fn bias_of(coarse: &Coarse, centroid: &[f32], middle: &[f32]) -> f32 {
+    if coarse.metric.is_spherical() { 0.0 } else { l2_sqr(centroid, middle) / 2.0 }
 }
 
-/// Lays at most `width` rows out dimension by dimension, less the mean; the places of missing rows stay.
-fn transpose(rows: &[f32], mean: &[f32], width: usize, out: &mut [f32]) {
-    let dims = mean.len();
-    for (i, (mean, slots)) in mean.iter().zip(out.chunks_exact_mut(width)).enumerate() {
+/// Lays at most `width` rows out dimension by dimension, less the middle; the places of missing rows stay.
+fn transpose(rows: &[f32], middle: &[f32], width: usize, out: &mut [f32]) {
+    let dims = middle.len();
+    for (i, (middle, slots)) in middle.iter().zip(out.chunks_exact_mut(width)).enumerate() {
         for (slot, x) in slots.iter_mut().zip(rows.iter().skip(i).step_by(dims)) {
-            *slot = x - mean;
+            *slot = x - middle;
         }
     }
 }
 
-fn mean_of(coarse: &Coarse) -> Vec<f32> {
-    let mut sums = vec![0.0f64; coarse.dims];
+/// What both sides are taken relative to.
+fn middle_of(coarse: &Coarse) -> Vec<f32> {
+    let dims = coarse.dims.max(1);
     if coarse.metric.is_spherical() {
         return vec![0.0; coarse.dims];
     }
-    for centroid in coarse.centroids.chunks_exact(coarse.dims.max(1)) {
-        for (sum, x) in sums.iter_mut().zip(centroid) {
-            *sum += f64::from(*x);
-        }
+    let mut sums = vec![0.0f64; coarse.dims];
+    for centroid in coarse.centroids.chunks_exact(dims) {
+        sums.iter_mut().zip(centroid).for_each(|(sum, x)| *sum += f64::from(*x));
     }
-    sums.iter().map(|sum| (sum / coarse.nlist().max(1) as f64) as f32).collect()
+    let n = coarse.nlist().max(1) as f64;
+    let mean: Vec<f32> = sums.iter().map(|sum| (sum / n) as f32).collect();
+    let median = middle::median(coarse.centroids, coarse.dims);
+    let some = middle::some(coarse.centroids, dims);
+    let mut spread: Vec<f32> = some.map(|centroid| l2_sqr(centroid, &median)).collect();
+    let spread = middle::of_numbers(&mut spread).unwrap_or_default();
+    if l2_sqr(&mean, &median) <= spread { mean } else { median }
+}
+
+/// The least squared distance to each centroid that rounding cannot have decided: products add up errors of half
+/// the last bit of the largest number, about as many times as the root of the dimensions says. Centroids of norm 1 leave
+/// no doubt.
+fn doubts(coarse: &Coarse, middle: &[f32]) -> Vec<f32> {
+    if coarse.metric.is_spherical() {
+        return vec![f32::MIN; coarse.nlist()];
+    }
+    let part = DOUBTFUL * (1.0 + (coarse.dims as f32).sqrt());
+    coarse.centroids.chunks_exact(coarse.dims.max(1)).map(|c| part * l2_sqr(c, middle)).collect()
 }
 
 /// The nearest list of each point and its coarse distance; packs the centroids and calls

@@ -1,5 +1,6 @@
 //! The coarse quantizer: which inverted lists a vector is near to.
 
+use crate::extent::shortened;
 use crate::kernels::RowKernel;
 use crate::metric::Metric;
 use crate::topk::Hit;
@@ -17,6 +18,9 @@ const BATCH_BYTES: usize = 16 * 1024;
 
 /// The centroids of an inverted file. Under inner product and cosine they have norm 1 and a vector belongs to
 /// the centroid of largest inner product; its own norm does not change which, so nothing is normalised.
+///
+/// Centroids are at most [`crate::extent::NORM_MAX`] long, and vectors are compared with them as if they were: so every
+/// coarse distance is finite.
 #[derive(Clone, Copy, Debug)]
 pub struct Coarse<'a> {
     /// The metric of the index.
@@ -67,6 +71,7 @@ impl Coarse<'_> {
     /// spherical metric. The lower number wins a tie. Without lists, or where every
     /// distance is NaN: list 0 at +∞.
     pub fn assign(&self, x: &[f32]) -> (u32, f32) {
+        let x = &*shortened(x);
         let mut best = (0, f32::INFINITY);
         let mut distances = [0.0; ASSIGN_BLOCK];
         let block = self.dims.max(1).saturating_mul(ASSIGN_BLOCK);
@@ -87,13 +92,15 @@ impl Coarse<'_> {
     pub fn distances(&self, q: &[f32], out: &mut Vec<f32>) {
         out.clear();
         out.resize(self.nlist(), f32::INFINITY);
-        self.block_distances(q, self.centroids, out);
+        self.block_distances(&shortened(q), self.centroids, out);
     }
 
     /// The same of many queries, query after query: a few centroids at a time, which stay in the first-level cache while
     /// all queries are compared with them.
     pub fn distances_of_many(&self, queries: &[&[f32]], out: &mut Vec<f32>) {
         let nlist = self.nlist();
+        let shortened: Vec<_> = queries.iter().map(|query| shortened(query)).collect();
+        let queries: Vec<&[f32]> = shortened.iter().map(|query| &**query).collect();
         out.clear();
         out.resize(nlist * queries.len(), f32::INFINITY);
         let some = (BATCH_BYTES / (self.dims * size_of::<f32>()).max(1)).max(1);

@@ -6,6 +6,7 @@
 
 use crate::coarse::Coarse;
 use crate::codec::{self, CodeKind, Codec, CodecQuery, Coding, LANES, Space, UNIT};
+use crate::extent::shortened;
 use crate::kernels::prefetch;
 use crate::kmeans::TrainError;
 use crate::parallel::{Job, for_each_chunk};
@@ -89,6 +90,7 @@ impl CodedCoarse {
         query: &mut CodedQuery,
         out: &mut Vec<Hit>,
     ) {
+        let q = &*shortened(q);
         let wanted = n.saturating_mul(WIDTH).saturating_add(SPARE).min(self.nlist);
         self.candidates(q, wanted, query, out);
         let row = |hit: &Hit| {

@@ -1,13 +1,14 @@
 //! Training of the coarse quantizer: Lloyd's k-means (1982) with FAISS's rules.
 //!
-//! Initial centroids are distinct random points; a fixed number of iterations, ended early when the objective did
-//! not change at all; an empty cluster takes over half of a donor. The spherical kind assigns by inner
+//! Initial centroids are distinct random points; a fixed number of iterations, ended early when no point changed its
+//! cluster; an empty cluster takes over half of a donor. The spherical kind assigns by inner
 //! product and keeps centroids at norm 1. The same points and seed give the same centroids, whatever
 //! the number of threads: every cluster is summed in the order of its points.
 
 use crate::assign::Assigner;
 use crate::coarse::Coarse;
-use crate::kernels::{norm_sqr, prefetch};
+use crate::extent;
+use crate::kernels::prefetch;
 use crate::metric::Metric;
 use crate::parallel::Job;
 use crate::rng::Rng;
@@ -81,14 +82,7 @@ pub enum TrainError {
 
 /// Divides each row by its norm; a zero row stays zero.
 pub fn normalize(rows: &mut [f32], dims: usize) {
-    for row in rows.chunks_exact_mut(dims.max(1)) {
-        let norm = f64::from(norm_sqr(row)).sqrt();
-        if norm > 0.0 {
-            for x in row {
-                *x = (f64::from(*x) / norm) as f32;
-            }
-        }
-    }
+    rows.chunks_exact_mut(dims.max(1)).for_each(extent::normalize);
 }
 
 /// Clusters `points` (row-major, all of them: the caller has drawn the sample) and returns `k` centroids,
@@ -118,7 +112,7 @@ pub fn kmeans_observed(
     let metric = if params.spherical { Metric::InnerProduct } else { Metric::L2 };
     let (mut assigned, mut distances) = (vec![0u32; n], vec![0.0f32; n]);
     let mut rng = Rng::new(SPLIT_SEED);
-    let mut last_objective = f64::NAN;
+    let mut before = Vec::new();
     for iteration in 1..=params.n_iter {
         let coarse = Coarse { metric, dims, centroids: &centroids };
         Assigner::new(coarse).assign(points, &mut assigned, &mut distances, job);
@@ -128,16 +122,15 @@ pub fn kmeans_observed(
         let sum: f64 = distances.iter().map(|&distance| f64::from(distance)).sum();
         let objective = if params.spherical { -sum } else { sum };
         observe(iteration, objective);
-        if objective == last_objective {
+        // The objective does not tell: a few points may be so far away that the others do not show in it.
+        if assigned == before {
             break;
         }
-        last_objective = objective;
+        before.clone_from(&assigned);
         let members = Members::group(&assigned, k, job);
         members.means(points, &mut centroids, dims, job);
         split_empty(members.sizes(), &mut centroids, dims, &mut rng);
-        if params.spherical {
-            normalize(&mut centroids, dims);
-        }
+        fit_in(&mut centroids, params);
         if job.cancelled() {
             return Err(TrainError::Cancelled);
         }
@@ -182,10 +175,14 @@ fn initial(points: &[f32], n: usize, params: &KMeansParams) -> Vec<f32> {
         let rows = order.iter().take(k).map(|&i| i as usize * dims);
         rows.flat_map(|at| &points[at..at + dims]).copied().collect()
     };
-    if params.spherical {
-        normalize(&mut centroids, dims);
-    }
+    fit_in(&mut centroids, params);
     centroids
+}
+
+/// Centroids as [`Coarse`] has them.
+fn fit_in(centroids: &mut [f32], params: &KMeansParams) {
+    let fit = if params.spherical { extent::normalize } else { extent::shorten };
+    centroids.chunks_exact_mut(params.dims).for_each(fit);
 }
 
 /// The points of each cluster, in their order.

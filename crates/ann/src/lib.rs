@@ -7,12 +7,16 @@ pub mod codec;
 pub mod coded_coarse;
 pub mod element;
 pub mod exact;
+pub mod extent;
+#[cfg(test)]
+mod extremes;
 pub mod factory;
 pub mod feed;
 pub mod hnsw;
 pub mod kernels;
 pub mod kmeans;
 pub mod metric;
+pub mod middle;
 pub mod opq;
 pub mod parallel;
 mod polar;

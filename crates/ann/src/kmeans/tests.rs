@@ -107,6 +107,24 @@ fn data_far_from_the_origin_cluster_as_well() {
 }
 
 #[test]
+fn far_points_do_not_end_the_training_of_the_others() {
+    let mut points = ellipsoid(2000, 6);
+    let params = KMeansParams::new(30, 32, false);
+    let alone = kmeans(&points, &params, &Job::default()).unwrap();
+    for (i, point) in points.chunks_mut(32).take(90).enumerate() {
+        point.fill(1e17 * (1.0 + i as f32));
+    }
+    let mut iterations = 0;
+    let all = kmeans_observed(&points, &params, &Job::default(), |i, _| iterations = i).unwrap();
+    assert_eq!(iterations, 10);
+    let error = |centroids: &[f32]| {
+        let coarse = Coarse { metric: Metric::L2, dims: 32, centroids };
+        points.chunks(32).skip(90).map(|point| coarse.assign(point).1).sum::<f32>()
+    };
+    assert!(error(&all) < 1.2 * error(&alone), "{} {}", error(&all), error(&alone));
+}
+
+#[test]
 fn refuses_what_is_not_a_clustering() {
     let train = |points: &[f32], k, dims| {
         kmeans(points, &KMeansParams::new(k, dims, false), &Job::default()).unwrap_err()

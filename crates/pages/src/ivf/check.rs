@@ -2,6 +2,7 @@
 //! ones, never in an error, a panic or a loop.
 
 use ann::element::Element;
+use ann::extent;
 use ann::kernels::{dot, l2_sqr, norm_sqr};
 use ann::metric::Metric;
 use half::f16;
@@ -303,12 +304,15 @@ fn vector_problem<E: Element>(
     if centroid.is_empty() {
         return None;
     }
+    let wide: Vec<f32> = vector.iter().map(|x| x.to_f32()).collect();
+    // As the coarse quantizer takes it.
+    let point = extent::shortened(&wide);
     let distance = match meta.metric {
-        Metric::L2 | Metric::L1 => l2_sqr(centroid, vector),
-        Metric::InnerProduct => -dot(centroid, vector),
-        Metric::Cosine => -dot(centroid, vector) / norm.sqrt(),
+        Metric::L2 | Metric::L1 => l2_sqr(centroid, &point),
+        Metric::InnerProduct => -dot(centroid, &point),
+        Metric::Cosine => extent::of_unit(-dot(centroid, &point), norm),
     };
-    let slack = RADIUS_SLACK * (norm + norm_sqr(centroid));
+    let slack = RADIUS_SLACK * (norm_sqr(&*point) + norm_sqr(centroid));
     let is_outside = slack.is_finite() && distance > list.header.radius + slack;
     is_outside.then(|| format!("tid {tid} is farther from the centroid than the radius"))
 }

@@ -71,9 +71,6 @@ impl<E: Element> Lists for Probe<E> {
         let meta = view.meta;
         self.metric = meta.metric;
         self.has_direction = meta.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
-        if meta.metric == Metric::Cosine && self.query_norm_sqr == 0.0 {
-            self.has_direction = false;
-        }
         self.kernel = match meta.metric {
             Metric::L2 => RowKernel::l2_sqr(),
             Metric::L1 => RowKernel::l1(),
