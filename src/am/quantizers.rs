@@ -8,6 +8,7 @@ use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
 use ann::factory::{Refine, RotationKind};
 use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
 use ann::metric::Metric;
+use ann::middle;
 use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
@@ -144,7 +145,7 @@ pub fn quantizers(
 ) -> Result<Trained, TrainError> {
     let dims = frozen.dims;
     let refine = frozen.code.map_or(Refine::Heap, |code| code.refine);
-    let stored = Stored::train(refine, dims, points)?;
+    let stored = train_stored(refine, points, frozen)?;
     if frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize) {
         normalize(points, dims);
     }
@@ -183,6 +184,13 @@ pub fn quantizers(
     Ok(Trained { rows: n as u64, centroids, codec, stored, rotation, fit: None, took })
 }
 
+/// The ranges of stored vectors. As in a code, a few outliers would take the steps away from the others.
+fn train_stored(refine: Refine, points: &[f32], frozen: &Frozen) -> Result<Stored, TrainError> {
+    let has_ranges = refine == Refine::Sq8;
+    let inliers = has_ranges.then(|| middle::without_outliers(points, frozen.dims)).flatten();
+    Stored::train(refine, frozen.dims, inliers.as_deref().unwrap_or(points))
+}
+
 /// The time since `begin`, which becomes now.
 fn lap(begin: &mut Instant) -> Duration {
     let took = begin.elapsed();
@@ -191,11 +199,15 @@ fn lap(begin: &mut Instant) -> Duration {
 }
 
 /// What all rows are coded against where there are no lists: as in FAISS their mean if the code is RaBitQ, whose signs
-/// would say little of rows that all lie on one side; else zeros, so that a residual is the row itself.
+/// would say little of rows that all lie on one side; else zeros, so that a residual is the row itself. Outliers have no
+/// part in the mean.
 fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
     let mut sums = vec![0.0f64; frozen.dims];
-    let n = rows.len() / frozen.dims;
-    if frozen.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. })) && n > 0 {
+    let is_rabitq = frozen.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
+    if is_rabitq {
+        let inliers = middle::without_outliers(rows, frozen.dims);
+        let rows = inliers.as_deref().unwrap_or(rows);
+        let n = rows.len() / frozen.dims;
         for row in rows.chunks_exact(frozen.dims) {
             sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) / n as f64);
         }
@@ -210,6 +222,8 @@ fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotatio
         RotationKind::Random => Rotation::random(dims, frozen.seed, job).map(Some),
         RotationKind::Opq { m } => {
             let points = points.get(..OPQ_ROWS * dims).unwrap_or(points);
+            let inliers = middle::without_outliers(points, dims);
+            let points = inliers.as_deref().unwrap_or(points);
             train_opq(points, dims, m.into(), frozen.seed, job).map(Some)
         }
     }

@@ -33,6 +33,8 @@ const HOLD: f64 = 1e-4;
 /// Points rotated or decoded at a time, and at a time by one thread.
 const CHUNK: usize = 4096;
 const BLOCK: usize = 256;
+/// Components of this size on average are taken as they are.
+const SCALES: std::ops::Range<f64> = 1e-9..1e9;
 
 /// Learns the rotation of `points` (row-major, `dims` elements each; the caller's sample, cut down to 32,768) for a product
 /// quantizer of `m` slices, which must divide `dims`. Their mean is taken off for training only. Runs on the pool it is
@@ -158,7 +160,7 @@ impl<'a> Descent<'a> {
     }
 }
 
-/// At most `SAMPLE` of the points, drawn at random, less their mean.
+/// At most `SAMPLE` of the points, drawn at random, less their mean, at a scale that sums of products allow.
 fn centered_sample(points: &[f32], dims: usize, seed: u64) -> Vec<f32> {
     let n = points.len() / dims;
     let mut sample = if n <= SAMPLE {
@@ -175,6 +177,12 @@ fn centered_sample(points: &[f32], dims: usize, seed: u64) -> Vec<f32> {
     mean.iter_mut().for_each(|sum| *sum /= n.min(SAMPLE) as f64);
     for row in sample.chunks_exact_mut(dims) {
         row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= *mean as f32);
+    }
+    // The rotation is the same at any scale, but products of very large or small numbers are none.
+    let squares: f64 = sample.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+    let scale = (squares / sample.len().max(1) as f64).sqrt();
+    if scale > 0.0 && !SCALES.contains(&scale) {
+        sample.iter_mut().for_each(|x| *x = (f64::from(*x) / scale) as f32);
     }
     sample
 }

@@ -5,8 +5,9 @@ use super::pq::{Pq, PqQuery};
 use super::rabitq::{RaBitQ, RaBitQQuery};
 use super::sq::{Sq, SqQuery};
 use super::{CodeKind, Coding, LANES, Space, Sums, train_codebooks};
-use crate::kmeans::TrainError;
+use crate::kmeans::{TrainError, check_finite};
 use crate::metric::Metric;
+use crate::middle;
 use crate::parallel::Job;
 
 /// A codec of any kind.
@@ -51,11 +52,24 @@ pub fn train(
     if !kind.fits(dims) {
         return Err(shape);
     }
+    if matches!(kind, CodeKind::SqFp16 | CodeKind::RaBitQ { .. }) {
+        return Codec::from_params(kind, space, Vec::new()).ok_or(shape);
+    }
+    check_finite(points, dims, job)?;
+    // A few rows far from all others would take the steps and the centroids away from these. They are coded by what comes
+    // nearest, and re-ranking finds out. But under inner product they are what is looked for, and a few centroids for
+    // them cost the others little.
+    let is_product = matches!(kind, CodeKind::Pq { .. } | CodeKind::PqFs { .. });
+    let inliers = match space.metric {
+        Metric::InnerProduct if is_product => None,
+        _ => middle::without_outliers(points, dims),
+    };
+    let inliers = inliers.filter(|rows| rows.len() >= kind.rows_min().saturating_mul(dims));
+    let points = inliers.as_deref().unwrap_or(points);
     let params = match kind {
-        CodeKind::SqFp16 | CodeKind::RaBitQ { .. } => Vec::new(),
-        CodeKind::Sq8 | CodeKind::Sq4 => Sq::train(points, dims)?,
         CodeKind::Pq { m, nbits } => train_codebooks(points, dims, m.into(), nbits, seed, job)?,
         CodeKind::PqFs { m } => train_codebooks(points, dims, m.into(), 4, seed, job)?,
+        _ => Sq::train(points, dims)?,
     };
     Codec::from_params(kind, space, params).ok_or(shape)
 }

@@ -4,9 +4,14 @@
 //! Byte p of a code is sub-quantizer 2p in its low and 2p + 1 in its high nibble; unit p of a block holds byte p
 //! of all 32 vectors (kernels/nibbles says where). Entries are rounded to bytes with one step for all tables,
 //! as small as 255 steps per table and 65,535 in all allow, so that 16-bit sums never overflow.
+//!
+//! One step for all fails where one or two tables, of a component of another magnitude, or single entries, of vectors far
+//! away, are so large that the others round to nothing. Such a query's entries are added up as the floats they are:
+//! several times slower, and as good as any other's.
 
 use super::{LANES, Sums, UNIT};
 use crate::kernels::nibbles::{Estimate, Linear, NibbleKernel, Tables};
+use crate::kernels::{at_most, lookup};
 
 /// Entries of a unit's two tables.
 pub const ENTRIES: usize = 32;
@@ -23,8 +28,10 @@ pub struct Lut<E: Estimate> {
     /// The entries as they are computed, 32 per unit.
     entries: Vec<f32>,
     tables: Vec<Tables>,
-    /// Of what the entries add up to, given the sum of their bytes.
+    /// Of what the entries add up to, given the sum of their bytes (or the sum itself).
     pub linear: Linear,
+    /// Whether bytes would say too little, and the entries are added up themselves.
+    is_exact: bool,
     kernel: NibbleKernel<E>,
 }
 
@@ -36,6 +43,7 @@ impl<E: Estimate> Lut<E> {
             entries: vec![0.0; n_units * ENTRIES],
             tables: vec![Tables::ZERO; n_units.div_ceil(2)],
             linear: Linear::default(),
+            is_exact: false,
             kernel: NibbleKernel::detect(),
         }
     }
@@ -52,21 +60,30 @@ impl<E: Estimate> Lut<E> {
     fn quantize(&mut self) {
         let groups = self.entries.as_chunks::<16>().0;
         let (mut largest, mut all, mut bias) = (0.0f32, 0.0f32, 0.0f32);
+        let mut signal = Signal::default();
         for group in groups {
-            let (low, high) = range(group);
+            let Range { low, high, inner } = range(group);
             largest = largest.max(high - low);
             all += high - low;
             bias += low;
+            signal.add(inner);
         }
         // Rounding to the nearest may add half a step in each table.
         let steps = (65_535.0 - groups.len() as f32).max(1.0);
         let per_distance = (255.0 / largest).min(steps / all);
         let usable = per_distance.is_finite() && per_distance > 0.0;
         let per_distance = if usable { per_distance } else { 0.0 };
+        // Or where the numbers are so small that what a step is a part of has no finite inverse.
+        let is_tiny = !usable && all > 0.0 && all.is_finite();
+        self.is_exact = is_tiny || signal.is_lost(per_distance);
+        if self.is_exact {
+            self.linear = Linear { scale: 1.0, bias: 0.0 };
+            return;
+        }
         let bytes = self.tables.iter_mut().flat_map(|t| t.0.as_flattened_mut().as_chunks_mut().0);
         for (group, bytes) in groups.iter().zip(bytes) {
             let bytes: &mut [u8; 16] = bytes;
-            let (low, _) = range(group);
+            let Range { low, .. } = range(group);
             for (byte, entry) in bytes.iter_mut().zip(group) {
                 *byte = ((entry - low) * per_distance + TO_INTEGER).to_bits() as u8;
             }
@@ -83,6 +100,9 @@ impl<E: Estimate> Lut<E> {
     /// plane that is not at its end, the floats those of the planes before.
     #[inline]
     pub fn accumulate(&self, sums: &mut Sums, first_unit: usize, units: &[u8]) {
+        if self.is_exact {
+            return self.accumulate_entries(sums, first_unit, units);
+        }
         let (tables, mut units) = (self.tables(), units.as_chunks::<UNIT>().0);
         let mut at = first_unit.checked_rem(tables.len()).unwrap_or(0);
         while !units.is_empty() && !tables.is_empty() {
@@ -97,6 +117,20 @@ impl<E: Estimate> Lut<E> {
                 }
                 at = 0;
             }
+        }
+    }
+
+    /// The same with the entries themselves, in the floats alone.
+    #[cold]
+    fn accumulate_entries(&self, sums: &mut Sums, first_unit: usize, units: &[u8]) {
+        let entries: &[[[f32; 16]; 2]] = self.entries.as_chunks().0.as_chunks().0;
+        for (unit_no, unit) in (first_unit..).zip(units.as_chunks::<UNIT>().0) {
+            let at = unit_no.checked_rem(self.n_units).unwrap_or(0);
+            if at == 0 {
+                sums.floats.iter_mut().for_each(|sum| *sum *= 2.0);
+            }
+            let codes = std::array::from_fn(|lane| byte_of(unit, lane));
+            lookup::nibbles(entries.get(at..=at).unwrap_or_default(), &[codes], &mut sums.floats);
         }
     }
 
@@ -116,20 +150,71 @@ impl<E: Estimate> Lut<E> {
         limit: f32,
         out: &mut [f32; LANES],
     ) -> u32 {
+        if self.is_exact {
+            let mut sums = Sums::ZERO;
+            self.accumulate_entries(&mut sums, 0, units);
+            self.estimates(how, &sums, factors, out);
+            return at_most(out, limit);
+        }
         self.kernel.block(self.tables(), units.as_chunks::<UNIT>().0, how, factors, limit, out)
     }
 }
 
-/// The smallest and the largest of sixteen, folded by halves so that it becomes vector code.
-fn range(entries: &[f32; 16]) -> (f32, f32) {
+/// What the tables have to tell candidates apart by.
+#[derive(Default)]
+struct Signal {
+    tables: f32,
+    /// Squares, those of the two largest apart: what two tables say does not make up for what the others do not.
+    others: f32,
+    largest: [f32; 2],
+}
+
+impl Signal {
+    fn add(&mut self, inner: f32) {
+        self.tables += 1.0;
+        let [first, second] = self.largest;
+        let smallest = second.min(inner);
+        self.others += smallest * smallest;
+        let rest = second.max(inner);
+        self.largest = [first.max(rest), first.min(rest)];
+    }
+
+    /// Whether rounding to whole steps, an error of a third of one in every table, is as large as what is left.
+    fn is_lost(&self, per_distance: f32) -> bool {
+        let signal = self.others.sqrt() * per_distance;
+        self.others > 0.0 && signal < 0.5 * self.tables.sqrt()
+    }
+}
+
+/// What sixteen entries lie between.
+struct Range {
+    low: f32,
+    high: f32,
+    /// How far apart those in the middle are, however far out a few are: the least of the largest of four fours and the largest of
+    /// the least.
+    inner: f32,
+}
+
+/// Folded by halves so that it becomes vector code.
+fn range(entries: &[f32; 16]) -> Range {
     let (mut low, mut high) = (*entries, *entries);
-    for half in [8, 4, 2, 1] {
+    for half in [8, 4] {
         for i in 0..half {
             low[i] = if low[i + half] < low[i] { low[i + half] } else { low[i] };
             high[i] = if high[i + half] > high[i] { high[i + half] } else { high[i] };
         }
     }
-    (low[0], high[0])
+    let mut below = [high[0], high[1], high[2], high[3]];
+    let mut above = [low[0], low[1], low[2], low[3]];
+    for half in [2, 1] {
+        for i in 0..half {
+            low[i] = if low[i + half] < low[i] { low[i + half] } else { low[i] };
+            high[i] = if high[i + half] > high[i] { high[i + half] } else { high[i] };
+            below[i] = if below[i + half] < below[i] { below[i + half] } else { below[i] };
+            above[i] = if above[i + half] > above[i] { above[i + half] } else { above[i] };
+        }
+    }
+    Range { low: low[0], high: high[0], inner: (below[0] - above[0]).abs() }
 }
 
 /// Where in a unit the nibbles of a lane are: of the even sub-quantizer (the odd one's 16 bytes on), and the shift.
@@ -150,7 +235,12 @@ pub fn pack(bytes: impl Iterator<Item = u8>, lane: usize, units: &mut [u8]) {
 
 /// The reverse of `pack`: the bytes of the units given.
 pub fn unpack(units: &[u8], lane: usize) -> impl Iterator<Item = u8> {
+    units.as_chunks::<UNIT>().0.iter().map(move |unit| byte_of(unit, lane))
+}
+
+/// A vector's byte in a unit.
+#[inline]
+fn byte_of(unit: &[u8; UNIT], lane: usize) -> u8 {
     let (at, shift) = place(lane);
-    let byte = move |unit: &[u8; UNIT]| unit[at] >> shift & 15 | (unit[at + 16] >> shift & 15) << 4;
-    units.as_chunks::<UNIT>().0.iter().map(byte)
+    unit[at] >> shift & 15 | (unit[at + 16] >> shift & 15) << 4
 }

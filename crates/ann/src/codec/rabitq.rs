@@ -15,6 +15,7 @@ use super::levels;
 use super::lut::Lut;
 use super::planes::Planes;
 use super::{CodeKind, Coding, LANES, RABITQ_NBITS, Space, Sums};
+use crate::extent;
 use crate::kernels::nibbles::{Factored, Linear};
 use crate::kernels::norm_sqr;
 use crate::metric::Metric;
@@ -220,7 +221,8 @@ impl Coding for RaBitQ {
             Metric::L2 | Metric::L1 => [moments.rr + 2.0 * gain * moments.cw, 2.0 * gain],
             Metric::InnerProduct | Metric::Cosine => [gain * moments.cw - moments.cr, gain],
         };
-        factors.copy_from_slice(&pair);
+        // A residual of the longest vectors may have a product beyond what a float holds; pages take finite ones.
+        factors.copy_from_slice(&pair.map(extent::finite));
     }
 
     fn pack(&self, code: &[u8], lane: usize, first_unit: usize, units: &mut [u8]) {

@@ -163,6 +163,29 @@ fn bits_rank() {
     }
 }
 
+/// A component that is far from 0 in all vectors says nothing, and takes nothing away.
+#[test]
+fn a_large_constant_component_changes_nothing() {
+    let space = Space { dims: 64, metric: Metric::L2 };
+    for nbits in [1, 3] {
+        let (codec, mut query) = (rabitq(nbits, space), rabitq(nbits, space).query());
+        let mut estimates = |offset: f32| {
+            let mut rows = data(256, space, 5);
+            rows.chunks_mut(64).for_each(|row| row[9] = offset);
+            let mut centroid = vec![0.1; 64];
+            centroid[9] = offset;
+            let blocks = blocks(&codec, &rows, 64, &centroid);
+            codec.prepare(&mut query, &rows[..64]);
+            codec.enter_list(&mut query, &centroid, l2_sqr(&rows[..64], &centroid));
+            check_cuts(&codec, &query, &blocks);
+            scan(&codec, &query, &blocks)
+        };
+        let (without, with) = (estimates(0.0), estimates(3000.0));
+        let error = without.iter().zip(&with).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(error < 0.3, "{nbits} bits: {error}");
+    }
+}
+
 /// Property 26: recall grows with bits.
 #[test]
 fn more_bits_rank_better() {

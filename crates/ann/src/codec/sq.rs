@@ -112,9 +112,11 @@ impl Sq {
 }
 
 /// FAISS's rounding to a 16-bit float: the nearest, and away from zero where two are equally near. One more bit at
-/// the far end turns a tie into a little more than it, and changes no other result.
+/// the far end turns a tie into a little more than it, and changes no other result. What is too large becomes the largest:
+/// an infinity would be far from everything, itself included.
 fn to_half(x: f32) -> f16 {
-    f16::from_f32(if x.is_finite() { f32::from_bits(x.to_bits() | 1) } else { x })
+    let largest = f16::MAX.to_f32();
+    f16::from_f32(f32::from_bits(x.clamp(-largest, largest).to_bits() | 1))
 }
 
 impl Coding for Sq {
