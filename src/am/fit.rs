@@ -3,8 +3,9 @@
 
 use ann::coarse::Coarse;
 use ann::codec::{CodeKind, CodeLoss, Codec, Coding};
-use ann::kernels::norm_sqr;
+use ann::extent;
 use ann::metric::Metric;
+use ann::middle::Mean;
 use ann::rng::Rng;
 use pages::meta::Fit;
 
@@ -16,32 +17,8 @@ const ROWS_PER_CODE: usize = 32;
 const CODES_ENOUGH: u64 = 4096;
 const SEED: u64 = 1234;
 
-/// A mean in the making.
-#[derive(Clone, Copy, Default)]
-pub struct Mean {
-    sum: f64,
-    n: u64,
-}
-
-impl Mean {
-    fn add(&mut self, x: f32) {
-        self.sum += f64::from(x);
-        self.n += 1;
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.sum += other.sum;
-        self.n += other.n;
-    }
-
-    /// None of nothing.
-    pub fn value(self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / self.n as f64)
-    }
-}
-
 /// The mean errors of some rows against their centroids and their codes.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Errors {
     pub coarse: Mean,
     pub code: Mean,
@@ -79,8 +56,8 @@ impl Errors {
     }
 
     fn merge(&mut self, other: &Self) {
-        self.coarse.merge(other.coarse);
-        self.code.merge(other.code);
+        self.coarse.merge(&other.coarse);
+        self.code.merge(&other.code);
     }
 }
 
@@ -88,9 +65,9 @@ impl Errors {
 fn coarse_error(metric: Metric, point: &[f32], distance: f32) -> f32 {
     match metric {
         Metric::L2 | Metric::L1 => distance.max(0.0),
-        Metric::InnerProduct => (norm_sqr(point).sqrt() + distance).max(0.0),
+        Metric::InnerProduct => (extent::norm(point) as f32 + distance).max(0.0),
         Metric::Cosine => {
-            let norm = norm_sqr(point).sqrt();
+            let norm = extent::norm(point) as f32;
             if norm > 0.0 { (1.0 + distance / norm).max(0.0) } else { 0.0 }
         }
     }
@@ -123,7 +100,7 @@ impl FitMeter {
         if let Some(loss) = &mut self.loss {
             let n = list_nos.len();
             let few =
-                if self.errors.code.n < CODES_ENOUGH { CODES_FIRST } else { n / ROWS_PER_CODE };
+                if self.errors.code.n() < CODES_ENOUGH { CODES_FIRST } else { n / ROWS_PER_CODE };
             // At random: what comes in turns must not decide by its turn whether it is looked at.
             let rows = spread(n, few.clamp(1, n.max(1)), &mut self.rng);
             errors.add_codes(loss, coarse, points, list_nos, rows);
@@ -138,10 +115,10 @@ impl FitMeter {
 
     /// What the metapage keeps.
     pub fn fit(&self, table_blocks: u32) -> Fit {
-        let known = |mean: Mean| mean.value().unwrap_or_default() as f32;
+        let known = |mean: &Mean| mean.value().unwrap_or_default() as f32;
         Fit {
-            coarse_error: known(self.errors.coarse),
-            code_error: known(self.errors.code),
+            coarse_error: known(&self.errors.coarse),
+            code_error: known(&self.errors.code),
             table_blocks,
             imbalance_factor: imbalance_factor(&self.sizes) as f32,
         }

@@ -6,6 +6,7 @@ use ann::Metric;
 use ann::assign::Assigner;
 use ann::codec::{CodeKind, CodeLoss, Coding};
 use ann::factory::Factory;
+use ann::middle::Mean;
 use ann::parallel;
 use half::f16;
 use pages::ModelName;
@@ -13,7 +14,7 @@ use pages::meta::Fit;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::super::build::Frozen;
-use super::super::fit::{Errors, Mean};
+use super::super::fit::Errors;
 use super::super::guc;
 use super::super::interrupts::check_for_interrupts;
 use super::super::method::{FAISSFLAT, FAISSIVF};
@@ -120,8 +121,8 @@ fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> Fit {
         },
     );
     let errors = errors.unwrap_or_default();
-    let known = |mean: Mean| mean.value().unwrap_or_default() as f32;
-    let (coarse_error, code_error) = (known(errors.coarse), known(errors.code));
+    let known = |mean: &Mean| mean.value().unwrap_or_default() as f32;
+    let (coarse_error, code_error) = (known(&errors.coarse), known(&errors.code));
     Fit { coarse_error, code_error, ..Fit::default() }
 }
 
