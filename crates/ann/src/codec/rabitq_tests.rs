@@ -182,7 +182,7 @@ fn a_large_constant_component_changes_nothing() {
         };
         let (without, with) = (estimates(0.0), estimates(3000.0));
         let error = without.iter().zip(&with).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(error < 0.3, "{nbits} bits: {error}");
+        assert!(error < 1.0, "{nbits} bits: {error}");
     }
 }
 
