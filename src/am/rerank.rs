@@ -51,8 +51,11 @@ impl CodedSearch {
         self.rows.remember(&ivf.recent_rows);
         let mut point = Vec::new();
         ivf.transform().apply(query, &mut point);
-        let SearchParams { nprobe, iterative, max_scan_tuples, .. } = params;
-        self.scan.begin(&point, RerankParams { nprobe, iterative, max_scan_tuples, k_factor });
+        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, .. } = params;
+        self.scan.begin(
+            &point,
+            RerankParams { nprobe, iterative, max_scan_tuples, k_factor, rows_wanted },
+        );
         self.query = Some((ExactQuery::new(ivf.meta.metric, query), element));
     }
 

@@ -13,6 +13,7 @@ use super::datum::Varlena;
 use super::graph::GraphSearch;
 use super::guc;
 use super::left_out;
+use super::limit::rows_wanted;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::options::options_of;
@@ -205,6 +206,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             iterative: guc::iterative(),
             max_scan_tuples: guc::max_scan_tuples(),
             tranche: TRANCHE_FIRST,
+            rows_wanted: rows_wanted(scan),
         };
         let element = opclass_of(index).element;
         let (_, dims) = frozen.metric_and_dims();

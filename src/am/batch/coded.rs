@@ -74,8 +74,14 @@ impl Batch {
     }
 
     fn begin(&self, query: &[f32]) -> CodedScan {
-        let SearchParams { nprobe, iterative, max_scan_tuples, .. } = self.params;
-        let params = RerankParams { nprobe, iterative, max_scan_tuples, k_factor: self.k_factor };
+        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, .. } = self.params;
+        let params = RerankParams {
+            nprobe,
+            iterative,
+            max_scan_tuples,
+            k_factor: self.k_factor,
+            rows_wanted,
+        };
         let mut point = Vec::new();
         self.ivf.transform().apply(query, &mut point);
         let mut scan = CodedScan::new();

@@ -151,6 +151,7 @@ impl Batch {
                 iterative: guc::iterative(),
                 max_scan_tuples: guc::max_scan_tuples(),
                 tranche,
+                rows_wanted: Some(wanted.k as u64),
             },
             k_factor: k_factor.map_or(automatic, |k| k as usize),
             workers: BatchParams { threads: guc::search_threads(), memory },

@@ -51,12 +51,12 @@ impl GraphSearch {
         params: SearchParams,
         ef: usize,
     ) {
-        let SearchParams { iterative, max_scan_tuples, .. } = params;
+        let SearchParams { iterative, max_scan_tuples, rows_wanted, .. } = params;
         self.rows.remember(&graph.recent_rows);
         let metric = graph.meta.params.metric;
         let mut point = Vec::new();
         coder::transform(metric).apply(query, &mut point);
-        self.scan.begin(&point, GraphParams { ef, iterative, max_scan_tuples });
+        self.scan.begin(&point, GraphParams { ef, iterative, max_scan_tuples, rows_wanted });
         self.query = Some((ExactQuery::new(metric, query), element));
     }
 

@@ -90,6 +90,7 @@ impl Candidates for Scan<CodedProbe> {
             },
             max_scan_tuples: params.max_scan_tuples,
             tranche: rows.saturating_mul(k_factor),
+            rows_wanted: params.rows_wanted,
         };
         Scan::begin_unordered(self, query, search);
         Terms { iterative: params.iterative, k_factor }
@@ -119,6 +120,8 @@ pub struct RerankParams {
     pub max_scan_tuples: u64,
     /// Candidates re-ranked per row, at least 1.
     pub k_factor: usize,
+    /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
+    pub rows_wanted: Option<u64>,
 }
 
 /// A scan whose candidates are re-ranked. Its memory is reused from query to query.

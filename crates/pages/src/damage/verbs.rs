@@ -133,11 +133,17 @@ fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Result<usize,
 }
 
 fn flat_params(iterative: Iterative) -> SearchParams {
-    SearchParams { nprobe: 2, iterative, max_scan_tuples: u64::MAX, tranche: TRANCHE_FIRST }
+    SearchParams {
+        nprobe: 2,
+        iterative,
+        max_scan_tuples: u64::MAX,
+        tranche: TRANCHE_FIRST,
+        rows_wanted: None,
+    }
 }
 
 fn coded_params(iterative: Iterative) -> RerankParams {
-    RerankParams { nprobe: 2, iterative, max_scan_tuples: u64::MAX, k_factor: 2 }
+    RerankParams { nprobe: 2, iterative, max_scan_tuples: u64::MAX, k_factor: 2, rows_wanted: None }
 }
 
 fn lists<E: Element>(index: &Lists, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
@@ -237,7 +243,8 @@ fn graph<E: Element>(index: &Graph, mem: &MemPages, order: Iterative) -> Result<
     let exact = ExactQuery::new(params.metric, &query);
     let mut table = Table::<E>::new(&exact, params.dims);
     let mut scan = GraphScan::new();
-    let wide = GraphParams { ef: 8, iterative: order, max_scan_tuples: u64::MAX };
+    let wide =
+        GraphParams { ef: 8, iterative: order, max_scan_tuples: u64::MAX, rows_wanted: None };
     scan.begin_for(&unit(params.metric == Metric::Cosine, &query), wide, 1);
     match params.code {
         GraphCode::Sq8 => drain(|| scan.next(mem, &view, None, &mut table)),

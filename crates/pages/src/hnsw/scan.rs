@@ -36,6 +36,8 @@ pub struct GraphParams {
     pub iterative: Iterative,
     /// The search does not go on once this many nodes were visited beyond the first search.
     pub max_scan_tuples: u64,
+    /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
+    pub rows_wanted: Option<u64>,
 }
 
 /// The candidates of a graph. Its memory is reused from query to query.
@@ -74,7 +76,12 @@ impl Candidates for HnswScan {
     fn new() -> Self {
         Self {
             query: Vec::new(),
-            params: GraphParams { ef: 1, iterative: Iterative::Off, max_scan_tuples: 0 },
+            params: GraphParams {
+                ef: 1,
+                iterative: Iterative::Off,
+                max_scan_tuples: 0,
+                rows_wanted: None,
+            },
             without: None,
             stage: Stage::Ended,
             has_direction: true,

@@ -56,6 +56,8 @@ pub struct SearchParams {
     pub max_scan_tuples: u64,
     /// Rows of the first tranche.
     pub tranche: usize,
+    /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
+    pub rows_wanted: Option<u64>,
 }
 
 /// A row found.
@@ -140,6 +142,7 @@ impl<L: Lists> Scan<L> {
                 iterative: Iterative::Off,
                 max_scan_tuples: 0,
                 tranche: TRANCHE_FIRST,
+                rows_wanted: None,
             },
             state: State::Idle,
             distances: Vec::new(),

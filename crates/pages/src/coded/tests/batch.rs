@@ -73,7 +73,13 @@ fn check<E: Element>(shape: Shape) {
     for (nprobe, iterative) in
         [(1, Iterative::Strict), (3, Iterative::Relaxed), (shape.nlist, Iterative::Off)]
     {
-        let params = RerankParams { nprobe, iterative, max_scan_tuples: 300, k_factor: 3 };
+        let params = RerankParams {
+            nprobe,
+            iterative,
+            max_scan_tuples: 300,
+            k_factor: 3,
+            rows_wanted: None,
+        };
         let begun = |query: &Vec<f32>| {
             let mut scan = CodedScan::new();
             scan.begin(&point_of(shape.metric, query), params);

@@ -39,7 +39,10 @@ fn estimates(metric: Metric, dims: usize) {
         let (nprobe, tranche, max_scan_tuples) = (usize::MAX, 1000, 0);
         let mut scan = Scan::<CodedProbe>::new();
         let iterative = Iterative::Off;
-        scan.begin(&query, SearchParams { nprobe, iterative, max_scan_tuples, tranche });
+        scan.begin(
+            &query,
+            SearchParams { nprobe, iterative, max_scan_tuples, tranche, rows_wanted: None },
+        );
         let mut n = 0;
         while let Some(found) = scan.next(&world.mem, &world.view()).unwrap() {
             let lane = n % LANES;

@@ -51,7 +51,8 @@ fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
     for nprobe in [1, usize::MAX, 1] {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
         let (iterative, max_scan_tuples, k_factor) = (Iterative::Relaxed, u64::MAX, 1);
-        let params = RerankParams { nprobe, iterative, max_scan_tuples, k_factor };
+        let params =
+            RerankParams { nprobe, iterative, max_scan_tuples, k_factor, rows_wanted: None };
         scan.begin(&point_of(metric, &query), params);
         let exact = ExactQuery::new(metric, &query);
         let mut stored =

@@ -35,6 +35,7 @@ pub const ALL: RerankParams = RerankParams {
     nprobe: usize::MAX,
     iterative: Iterative::Relaxed,
     max_scan_tuples: 0,
+    rows_wanted: None,
     k_factor: usize::MAX,
 };
 

@@ -17,7 +17,7 @@ use crate::ivf::lists::View;
 use crate::ivf::scan::Iterative;
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> RerankParams {
-    RerankParams { nprobe, iterative, max_scan_tuples, k_factor: 2 }
+    RerankParams { nprobe, iterative, max_scan_tuples, k_factor: 2, rows_wanted: None }
 }
 
 fn world(metric: Metric, seed: u64) -> World<f32> {

@@ -27,8 +27,12 @@ pub use crate::trials::Model;
 pub const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
 
 /// Everything, in order of distance.
-pub const ALL: GraphParams =
-    GraphParams { ef: 1 << 20, iterative: Iterative::Relaxed, max_scan_tuples: u64::MAX };
+pub const ALL: GraphParams = GraphParams {
+    ef: 1 << 20,
+    iterative: Iterative::Relaxed,
+    max_scan_tuples: u64::MAX,
+    rows_wanted: None,
+};
 
 /// What a graph of the tests is.
 #[derive(Debug, Clone, Copy)]

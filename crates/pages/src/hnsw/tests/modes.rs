@@ -15,7 +15,7 @@ fn world(n_rows: usize) -> World<f32> {
 }
 
 fn params(ef: usize, iterative: Iterative) -> GraphParams {
-    GraphParams { ef, iterative, max_scan_tuples: u64::MAX }
+    GraphParams { ef, iterative, max_scan_tuples: u64::MAX, rows_wanted: None }
 }
 
 #[test]

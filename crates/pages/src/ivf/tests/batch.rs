@@ -23,6 +23,7 @@ fn modes(nlist: usize) -> impl Iterator<Item = SearchParams> {
             nprobe: nprobe.max(1),
             iterative,
             max_scan_tuples: 500,
+            rows_wanted: None,
             tranche: TRANCHE_FIRST,
         })
     })
@@ -121,8 +122,13 @@ fn empty_lists_first_do_not_end_a_search() {
     let gone: Vec<_> = world.model.keys().copied().filter(|tid| lists(*tid) == near).collect();
     world.vacuum(|tid| gone.contains(&tid));
     for iterative in [Iterative::Strict, Iterative::Relaxed] {
-        let params =
-            SearchParams { nprobe: 1, iterative, max_scan_tuples: 500, tranche: TRANCHE_FIRST };
+        let params = SearchParams {
+            nprobe: 1,
+            iterative,
+            max_scan_tuples: 500,
+            tranche: TRANCHE_FIRST,
+            rows_wanted: None,
+        };
         let (rows, _) = world.search(&query, params);
         assert!(!rows.is_empty());
     }

@@ -28,7 +28,10 @@ fn scan(world: &World<f32>, all: &Model<f32>, must: &Model<f32>, seed: u64) {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
         let nprobe = if iterative == Iterative::Off { usize::MAX } else { 1 };
         let (max_scan_tuples, tranche) = (u64::MAX, TRANCHE_FIRST);
-        scan.begin(&query, SearchParams { nprobe, iterative, max_scan_tuples, tranche });
+        scan.begin(
+            &query,
+            SearchParams { nprobe, iterative, max_scan_tuples, tranche, rows_wanted: None },
+        );
         let mut found = std::collections::BTreeSet::new();
         while let Some(row) = scan.next(&world.mem, &world.view()).unwrap() {
             let vector = all.get(&row.tid).expect("a tid nobody inserted");

@@ -66,6 +66,7 @@ pub const ALL: SearchParams = SearchParams {
     nprobe: usize::MAX,
     iterative: Iterative::Off,
     max_scan_tuples: 0,
+    rows_wanted: None,
     tranche: TRANCHE_FIRST,
 };
 

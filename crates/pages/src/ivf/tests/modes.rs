@@ -13,7 +13,7 @@ use crate::ivf::probe::Probe;
 use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> SearchParams {
-    SearchParams { nprobe, iterative, max_scan_tuples, tranche: TRANCHE_FIRST }
+    SearchParams { nprobe, iterative, max_scan_tuples, tranche: TRANCHE_FIRST, rows_wanted: None }
 }
 
 /// Where only the nearest lists are looked up at first, the others still come.
