@@ -11,4 +11,5 @@ pub extern "C-unwind" fn _PG_init() {
     backtraces::switch_off();
     am::guc::register();
     am::options::register();
+    am::limit::register();
 }

@@ -14,7 +14,7 @@ mod heap_scan;
 mod insert;
 pub mod interrupts;
 mod left_out;
-mod limit;
+pub mod limit;
 pub mod measure;
 pub mod method;
 pub mod models;

@@ -58,6 +58,8 @@ struct ScanState {
     search: Search,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Index>,
+    /// What the executor gave to the last rescan, by which it knows the scan.
+    orderbys: pg_sys::ScanKey,
     end: TableEnd,
 }
 
@@ -76,7 +78,9 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         // What the index stores is known when its first page is read.
         let search = Search::F32(Scan::new());
         let pages = PgPages::new(index);
-        let state = ScanState { pages, search, running: None, end: TableEnd::default() };
+        let orderbys = std::ptr::null_mut();
+        let end = TableEnd::default();
+        let state = ScanState { pages, search, running: None, orderbys, end };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -97,6 +101,7 @@ pub unsafe extern "C-unwind" fn amrescan(
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
+        state.orderbys = orderbys;
         state.search.rest();
         let n = norderbys.min((*scan).numberOfOrderBys).max(0) as usize;
         if !orderbys.is_null() && n > 0 {
@@ -206,7 +211,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             iterative: guc::iterative(),
             max_scan_tuples: guc::max_scan_tuples(),
             tranche: TRANCHE_FIRST,
-            rows_wanted: rows_wanted(scan),
+            rows_wanted: rows_wanted(state.orderbys),
         };
         let element = opclass_of(index).element;
         let (_, dims) = frozen.metric_and_dims();
