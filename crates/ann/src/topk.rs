@@ -99,18 +99,35 @@ impl TopK {
         }
     }
 
-    /// Replaces the contents of `out` by the hits, the last of their order at the end, the others in any order, and empties
-    /// this one as [`TopK::sort_into`] does.
-    pub fn take_into(&mut self, out: &mut Vec<Hit>) {
-        self.cut();
-        let last = (0..self.hits.len()).max_by_key(|at| self.hits.get(*at).map(Hit::rank));
-        if let Some(last) = last {
-            let end = self.hits.len() - 1;
-            self.hits.swap(last, end);
+    /// Beyond which hits were turned away: every hit up to this one that was offered, was kept. None: none was turned away.
+    pub fn horizon(&self) -> Option<Hit> {
+        self.worst
+    }
+
+    /// Moves the n smallest hits to the end of `out`, in any order, and keeps the others. Hits beyond the horizon are still
+    /// turned away.
+    pub fn take_smallest(&mut self, n: usize, out: &mut Vec<Hit>) {
+        if n >= self.hits.len() {
+            out.append(&mut self.hits);
+        } else if n > 0 {
+            let rest = self.hits.len() - n;
+            self.hits.select_nth_unstable_by(rest, |a, b| b.order(a));
+            out.extend(self.hits.drain(rest..));
         }
-        out.clear();
-        out.append(&mut self.hits);
+    }
+
+    /// Makes room for the k smallest of those that are kept and those still to come, and turns none away until then.
+    pub fn reopen(&mut self, k: usize) {
+        self.k = k.max(self.hits.len() + 1);
         self.worst = None;
+    }
+
+    /// Drops what is kept and its memory, as if everything beyond `last` had been turned away.
+    pub fn forget_beyond(&mut self, last: Option<Hit>) {
+        if !self.hits.is_empty() {
+            self.worst = last;
+        }
+        self.hits = Vec::new();
     }
 
     /// Replaces the contents of `out` by the hits in their order and empties this one, ready for another scan
@@ -141,23 +158,29 @@ mod tests {
         hits.into_iter().take(k).map(|hit| hit.id).collect()
     }
 
+    /// Hits come in portions, each the smallest that are left; a second pass brings what was turned away in the first.
     #[test]
-    fn taken_without_an_order_the_last_is_at_the_end() {
+    fn portions_come_in_order_and_passes_bring_the_rest() {
         let mut rng = Rng::new(3);
-        for (n, k) in [(0, 3), (2, 3), (3, 3), (4, 3), (1000, 40), (79, 40), (80, 40)] {
+        for (n, k, portion) in [(0, 3, 1), (3, 3, 2), (1000, 40, 7), (1000, 40, 100), (79, 100, 9)]
+        {
             let hits: Vec<Hit> =
                 (0..n).map(|id| Hit { key: rng.below(30).into(), id, at: 0 }).collect();
-            let (mut top, mut out) = (TopK::new(k), Vec::new());
+            let (mut top, mut out, mut all) = (TopK::new(k), Vec::new(), Vec::new());
             hits.iter().for_each(|hit| top.push(*hit));
-            top.take_into(&mut out);
-            assert!(top.is_empty());
-            let last = out.last().map(|hit| hit.id);
-            let mut ids: Vec<u64> = out.iter().map(|hit| hit.id).collect();
-            let mut expected = expected(hits, k);
-            assert_eq!(last, expected.last().copied());
-            ids.sort_unstable();
-            expected.sort_unstable();
-            assert_eq!(ids, expected);
+            loop {
+                out.clear();
+                top.take_smallest(portion, &mut out);
+                out.sort_by(Hit::order);
+                all.extend(out.iter().map(|hit| hit.id));
+                if out.is_empty() {
+                    let Some(after) = top.horizon() else { break };
+                    top.reopen(k);
+                    let beyond = hits.iter().filter(|hit| hit.order(&after).is_gt());
+                    beyond.for_each(|hit| top.push(*hit));
+                }
+            }
+            assert_eq!(all, expected(hits, n as usize));
         }
     }
 
