@@ -40,7 +40,7 @@ static EF_SEARCH: SearchSetting = SearchSetting::new(EF_SEARCH_DEFAULT);
 static K_FACTOR: SearchSetting = SearchSetting::new(K_FACTOR_AUTOMATIC);
 static ITERATIVE_SCAN: GucSetting<IterativeScan> =
     GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder);
-static MAX_SCAN_TUPLES: GucSetting<i32> = GucSetting::<i32>::new(20_000);
+static MAX_SCAN_TUPLES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static BUILD_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// A setting for which an index can have an option of its own.
@@ -132,9 +132,18 @@ pub fn iterative() -> Iterative {
 }
 
 /// `faiss.max_scan_tuples`: the vectors one scan may compute a distance to, at most, once it goes
-/// on beyond `nprobe` lists.
+/// on beyond `nprobe` lists. 0 sets no bound.
 pub fn max_scan_tuples() -> u64 {
-    u64::from(MAX_SCAN_TUPLES.get().unsigned_abs())
+    match MAX_SCAN_TUPLES.get().unsigned_abs() {
+        0 => u64::MAX,
+        most => u64::from(most),
+    }
+}
+
+/// `work_mem` in bytes.
+pub fn work_mem() -> usize {
+    // SAFETY: a plain variable of the server, changed by this thread only.
+    usize::try_from(unsafe { pg_sys::work_mem }).unwrap_or(0) << 10
 }
 
 /// The worker threads of a build: `faiss.build_threads`, where 0 stands for
@@ -261,7 +270,7 @@ pub fn register() {
     GucRegistry::define_enum_guc(
         c"faiss.iterative_scan",
         c"How an index scan goes on when the first lists did not give enough rows.",
-        c"strict_order goes on in exact order of distance and leaves out rows that turn up nearer than one already returned; relaxed_order returns these too, late and so out of order; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
+        c"strict_order goes on in exact order of distance, and rows that turn up nearer than one already returned follow at the end; relaxed_order returns these as soon as they are found, and so out of order; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
         &ITERATIVE_SCAN,
         GucContext::Userset,
         GucFlags::EXPLAIN,
@@ -269,9 +278,9 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"faiss.max_scan_tuples",
         c"Vectors that one index scan visits at most when it goes on beyond the first lists.",
-        c"A larger budget fills the LIMIT of more selective filters and lets a query that finds few rows run longer.",
+        c"0 sets no bound: a scan returns every row if it is asked for all. A scan that ends at its bound says so.",
         &MAX_SCAN_TUPLES,
-        1,
+        0,
         i32::MAX,
         GucContext::Userset,
         GucFlags::EXPLAIN,
@@ -365,7 +374,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_settings_have_defaults_and_ranges() {
-        assert_eq!((iterative_scan(), max_scan_tuples()), (IterativeScan::StrictOrder, 20_000));
+        assert_eq!((iterative_scan(), max_scan_tuples()), (IterativeScan::StrictOrder, u64::MAX));
         assert!(build_threads() >= 1);
         run("SET faiss.build_threads = 3; SET faiss.iterative_scan = relaxed_order");
         assert_eq!((build_threads(), iterative_scan()), (3, IterativeScan::RelaxedOrder));
@@ -377,7 +386,7 @@ mod tests {
             "efSearch = 0",
             "efSearch = 65537",
             "iterative_scan = maybe",
-            "max_scan_tuples = 0",
+            "max_scan_tuples = -1",
         ] {
             let refused = refusal(&format!("SET faiss.{bad}"));
             assert!(refused.starts_with("22023\n"), "{bad}: {refused}");

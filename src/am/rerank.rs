@@ -9,7 +9,7 @@ use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::exact::{ExactQuery, StoredRows};
-use pages::coded::rerank::{CodedScan, Exact, RerankParams};
+use pages::coded::rerank::{Budget, CodedScan, Exact, RerankParams};
 use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
 use pgrx::pg_sys;
@@ -46,16 +46,23 @@ impl CodedSearch {
         element: ElementType,
         query: &[f32],
         params: SearchParams,
-        k_factor: usize,
+        budget: Budget,
     ) {
         self.rows.remember(&ivf.recent_rows);
         let mut point = Vec::new();
         ivf.transform().apply(query, &mut point);
-        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, .. } = params;
-        self.scan.begin(
-            &point,
-            RerankParams { nprobe, iterative, max_scan_tuples, k_factor, rows_wanted },
-        );
+        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, memory } = params;
+        let is_exact = ivf.code.as_ref().is_some_and(|code| matches!(code.stored, Stored::Flat));
+        let params = RerankParams {
+            nprobe,
+            iterative,
+            max_scan_tuples,
+            budget,
+            rows_wanted,
+            memory,
+            is_exact,
+        };
+        self.scan.begin(&point, params);
         self.query = Some((ExactQuery::new(ivf.meta.metric, query), element));
     }
 
@@ -81,16 +88,17 @@ impl CodedSearch {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
         let (rows, tids, dims) = (&mut self.rows, &mut self.tids, ivf.meta.dims);
         let mut table = TableRows::<E>::new(rows, tids, query, dims);
+        table.has_keys = matches!(code.stored, Stored::Flat);
         let Some(left_out) = self.left_out else {
             return next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut table);
         };
-        if !matches!(code.stored, Stored::Flat) {
-            let mut others = Others { rows: &mut table, left_out };
-            return next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut others);
-        }
-        let mut stored = StoredRows::new(pages, &ivf.meta, |row: &[E]| query.key(row))?;
-        let mut others = Others { rows: &mut stored, left_out };
-        self.scan.next(pages, &ivf.view(), None, &mut others)
+        let mut others = Others { rows: &mut table, left_out };
+        next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut others)
+    }
+
+    /// Whether the search ended at `max_scan_tuples`, and the vectors that it visited.
+    pub fn end_of_search(&self) -> (bool, u64) {
+        (self.scan.is_cut_short(), self.scan.visited())
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.
@@ -118,7 +126,7 @@ pub fn next_row<E: Element>(
         Stored::None => scan.next(pages, &view, None, table),
         Stored::Flat => {
             let mut stored = StoredRows::new(pages, meta, |row: &[E]| query.key(row))?;
-            scan.next(pages, &view, None, &mut stored)
+            scan.next(pages, &view, Some(&mut stored), table)
         }
         Stored::SqFp16 => {
             let mut stored = StoredRows::new(pages, meta, |row: &[f16]| query.key(row))?;
@@ -138,6 +146,8 @@ pub struct TableRows<'a, E> {
     tids: &'a mut Vec<Tid>,
     query: &'a ExactQuery,
     dims: usize,
+    /// Whether candidates come with their real keys, so that it is only asked whether they have a row.
+    pub has_keys: bool,
     element: PhantomData<E>,
 }
 
@@ -149,7 +159,7 @@ impl<'a, E: Element> TableRows<'a, E> {
         query: &'a ExactQuery,
         dims: usize,
     ) -> Self {
-        Self { rows, tids, query, dims, element: PhantomData }
+        Self { rows, tids, query, dims, has_keys: false, element: PhantomData }
     }
 }
 
@@ -157,8 +167,16 @@ impl<E: Element> Exact for TableRows<'_, E> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
         self.tids.clear();
         self.tids.extend(candidates.iter().map(|hit| Tid::from_u64(hit.id)));
-        let query = self.query;
-        self.rows.visit::<E>(self.tids, self.dims, |i, elements| each(i, query.key(elements)));
+        if self.has_keys {
+            self.rows.locate(self.tids, |i, row| {
+                if let Some(candidate) = candidates.get(i).filter(|_| row.is_some()) {
+                    each(i, candidate.key);
+                }
+            });
+        } else {
+            let query = self.query;
+            self.rows.visit::<E>(self.tids, self.dims, |i, elements| each(i, query.key(elements)));
+        }
         // No pin may outlast the call of the executor.
         self.rows.rest();
         Ok(())

@@ -3,10 +3,13 @@
 //! The scan's state belongs to the memory context of the scan and is dropped with it. Between two
 //! calls it holds no lock and no pin: everything it keeps is its own copy.
 
+use std::cell::Cell;
+
 use ann::element::Element;
 use half::f16;
+use pages::coded::rerank::Budget;
 use pages::ivf::probe::Probe;
-use pages::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
+use pages::ivf::scan::{Iterative, Scan, SearchParams};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
@@ -24,6 +27,27 @@ use super::report::{Report, checked};
 use super::rerank::CodedSearch;
 use super::table_end::TableEnd;
 
+thread_local! {
+    static ASKED_FOR: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// While it lives, the scans that begin are asked for this many rows, and no plan stands above them.
+pub struct AskedFor(());
+
+impl AskedFor {
+    /// Scans are asked for `rows`.
+    pub fn new(rows: u64) -> Self {
+        ASKED_FOR.set(Some(rows));
+        Self(())
+    }
+}
+
+impl Drop for AskedFor {
+    fn drop(&mut self) {
+        ASKED_FOR.set(None);
+    }
+}
+
 /// A scan, by what the index stores.
 enum Search {
     F32(Scan<Probe<f32>>),
@@ -40,6 +64,17 @@ impl Search {
             Self::Coded(search) => search.rest(),
             Self::Graph(search) => search.rest(),
         }
+    }
+
+    /// How many vectors it visited before it ended at the user's bound, if it did.
+    fn visited_in_vain(&self) -> Option<u64> {
+        let (is_cut_short, visited) = match self {
+            Self::F32(search) => (search.is_cut_short(), search.visited()),
+            Self::F16(search) => (search.is_cut_short(), search.visited()),
+            Self::Coded(search) => search.end_of_search(),
+            Self::Graph(search) => search.end_of_search(),
+        };
+        is_cut_short.then_some(visited)
     }
 
     /// Frees what the server knows of.
@@ -61,6 +96,8 @@ struct ScanState {
     /// What the executor gave to the last rescan, by which it knows the scan.
     orderbys: pg_sys::ScanKey,
     end: TableEnd,
+    /// Whether the user was told that the scan ended at the user's bound.
+    is_told: bool,
 }
 
 /// # Safety
@@ -78,9 +115,9 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         // What the index stores is known when its first page is read.
         let search = Search::F32(Scan::new());
         let pages = PgPages::new(index);
+        let (end, is_told) = (TableEnd::default(), false);
         let orderbys = std::ptr::null_mut();
-        let end = TableEnd::default();
-        let state = ScanState { pages, search, running: None, orderbys, end };
+        let state = ScanState { pages, search, running: None, orderbys, end, is_told };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -138,7 +175,13 @@ pub unsafe extern "C-unwind" fn amgettuple(
             (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&state.pages, &graph),
             _ => Ok(None),
         };
-        let Some(found) = checked(index, found) else { return false };
+        let Some(found) = checked(index, found) else {
+            if let Some(visited) = state.search.visited_in_vain().filter(|_| !state.is_told) {
+                state.is_told = true;
+                tell_bound(index, visited);
+            }
+            return false;
+        };
         state.end.require(scan, found.tid);
         (*scan).xs_heaptid = rel::pointer_of(found.tid);
         (*scan).xs_recheck = false;
@@ -186,6 +229,18 @@ fn method_name(index: pg_sys::Relation) -> &'static str {
     method_of(index).map_or("faiss", |method| method.name)
 }
 
+/// Says that a scan ended before it had returned every row.
+pub fn tell_bound(index: pg_sys::Relation, visited: u64) {
+    let bound = guc::max_scan_tuples();
+    Report::new(
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        format!("scan of index \"{}\" ended before it had found all rows", rel::name(index)),
+    )
+    .detail(format!("It visited {visited} vectors; faiss.max_scan_tuples is {bound}."))
+    .hint("Set faiss.max_scan_tuples to 0 to have every row, or raise it.")
+    .notice();
+}
+
 /// Freezes query and search parameters for the rows to come.
 unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
     // SAFETY: the caller's scan; without an ORDER BY the cost estimate keeps the planner away.
@@ -210,8 +265,8 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             nprobe: guc::nprobe_for(&options) as usize,
             iterative: guc::iterative(),
             max_scan_tuples: guc::max_scan_tuples(),
-            tranche: TRANCHE_FIRST,
-            rows_wanted: rows_wanted(state.orderbys),
+            rows_wanted: ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys)),
+            memory: guc::work_mem(),
         };
         let element = opclass_of(index).element;
         let (_, dims) = frozen.metric_and_dims();
@@ -230,9 +285,12 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             Index::Lists(ivf) => {
                 if let Some(code) = &ivf.code {
                     let automatic = code.coded.params.kind.k_factor(dims);
-                    let k_factor = guc::k_factor_for(&options).map_or(automatic, |k| k as usize);
+                    let budget = match guc::k_factor_for(&options) {
+                        Some(k_factor) => Budget::fixed(k_factor as usize),
+                        None => Budget::automatic(automatic),
+                    };
                     let search = coded_search(scan, state);
-                    search.begin(ivf, element, &query, params, k_factor);
+                    search.begin(ivf, element, &query, params, budget);
                     search.leave_out(left_out::row_of(index));
                     return frozen;
                 }

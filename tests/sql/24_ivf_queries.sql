@@ -121,17 +121,20 @@ SET faiss.iterative_scan = relaxed_order;
 SELECT n_found FROM found(:'q', 4000, 100);
 SELECT n_found FROM found(:'q', 10, 1);
 SET faiss.iterative_scan = strict_order;
-SELECT n_found BETWEEN 400 AND 4000 AS more, ascending FROM found(:'q', 4000, 100);
+-- All of them, the late ones at the end.
+SELECT n_found FROM found(:'q', 4000, 100);
 SELECT n_found, ascending FROM found(:'q', 400, 100);
 SELECT n_found, ascending FROM found(:'q', 10, 1);
 SELECT n_found, ascending FROM found(:'q', 20, 10);
 -- The budget ends a scan that finds nothing, after the first lists.
+\set VERBOSITY terse
 SET faiss.max_scan_tuples = 1;
 SELECT n_found < 1000 AS fewer, ascending FROM found(:'q', 4000, 100);
 SET faiss.max_scan_tuples = 1000;
 SELECT n_found BETWEEN 200 AND 1500 AS some FROM found(:'q', 4000, 100);
 SET faiss.iterative_scan = relaxed_order;
 SELECT n_found BETWEEN 1000 AND 1500 AS some FROM found(:'q', 4000, 100);
+\set VERBOSITY default
 SET faiss.max_scan_tuples = 20000;
 SELECT n_found FROM found(:'q', 4000, 100);
 SELECT n_found FROM found(:'q', 1, 0);

@@ -11,7 +11,7 @@ SET faiss.nprobe = 'many';
 SET faiss.k_factor = -1;
 SET faiss.k_factor = 1025;
 SET faiss.iterative_scan = on;
-SET faiss.max_scan_tuples = 0;
+SET faiss.max_scan_tuples = -1;
 SET faiss.build_threads = -1;
 SET faiss.build_threads = 1025;
 -- nprobe: an explicit SET wins over the index's own option, which wins over the default. An index built on as many rows

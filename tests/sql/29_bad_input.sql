@@ -110,7 +110,7 @@ SELECT r.* FROM unnest(ARRAY[
     $$SET faiss.k_factor = -1$$,
     $$SET faiss.k_factor = 1025$$,
     $$SET faiss.iterative_scan = maybe$$,
-    $$SET faiss.max_scan_tuples = 0$$,
+    $$SET faiss.max_scan_tuples = -1$$,
     $$SET faiss.build_threads = 1025$$]) s, refuse(s) r;
 -- Columns and operator classes.
 SELECT r.* FROM unnest(ARRAY[

@@ -30,8 +30,10 @@ SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 3000) s;
 SET faiss.iterative_scan = relaxed_order;
 SET faiss.max_scan_tuples = 2147483647;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 10000) s;
+\set VERBOSITY terse
 SET faiss.max_scan_tuples = 500;
 SELECT count(*) < 6000 AS bounded FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 10000) s;
+\set VERBOSITY default
 RESET faiss.iterative_scan;
 RESET faiss.max_scan_tuples;
 -- efSearch: an explicit SET wins over the index's option, which wins over the default.

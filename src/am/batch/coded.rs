@@ -27,7 +27,7 @@ impl Batch {
     /// are collected.
     pub(super) fn coded_query_bytes(&self) -> usize {
         let meta = &self.ivf.meta;
-        let candidates = self.k.max(ROWS_MIN) * self.k_factor;
+        let candidates = self.budget.candidates(self.k.max(ROWS_MIN) as u64) as usize;
         let sorted = 2 * size_of::<(u64, u32)>() + size_of::<Same<'_>>();
         let known = size_of::<Option<f64>>() + sorted + size_of::<u32>();
         let each = size_of::<Hit>() + known.max(size_of::<Hit>());
@@ -48,44 +48,38 @@ impl Batch {
         checked(self.index, found);
         self.rows.keep_moved();
         self.judge::<E>(&mut scans, &exact, code);
-        // Where the table had the last word, only rows that it shows come back.
-        let is_seen = !matches!(code.stored, Stored::Flat);
-        let first =
-            if is_seen { Vec::new() } else { self.visible_rows::<E>(&mut scans, &exact, code) };
-        let mut first = first.into_iter();
         for (number, (mut scan, query)) in scans.into_iter().zip(&exact).enumerate() {
             let mut n_left = self.k;
-            for (row, tid) in first.next().unwrap_or_default() {
-                if let Some(tid) = tid {
-                    emit(number, Found { tid, distance: query.distance_of(row.distance) });
-                    n_left -= 1;
-                }
-            }
             while n_left > 0 {
                 let Some(row) = self.next::<E>(&mut scan, query, code) else { break };
-                let tid =
-                    if is_seen { Some(self.rows.version_of(row.tid)) } else { self.locate(row) };
-                if let Some(tid) = tid {
-                    emit(number, Found { tid, distance: query.distance_of(row.distance) });
-                    n_left -= 1;
-                }
+                // The table had the last word: only rows that it shows come back.
+                let tid = self.rows.version_of(row.tid);
+                emit(number, Found { tid, distance: query.distance_of(row.distance) });
+                n_left -= 1;
             }
+            self.tell_end(n_left > 0 && scan.is_cut_short(), scan.visited());
         }
     }
 
     fn begin(&self, query: &[f32]) -> CodedScan {
-        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, .. } = self.params;
+        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, memory } = self.params;
         let params = RerankParams {
             nprobe,
             iterative,
             max_scan_tuples,
-            k_factor: self.k_factor,
+            budget: self.budget,
             rows_wanted,
+            memory,
+            is_exact: self
+                .ivf
+                .code
+                .as_ref()
+                .is_some_and(|code| matches!(code.stored, Stored::Flat)),
         };
         let mut point = Vec::new();
         self.ivf.transform().apply(query, &mut point);
         let mut scan = CodedScan::new();
-        scan.begin_for(&point, params, self.k);
+        scan.begin(&point, params);
         scan
     }
 
@@ -106,7 +100,8 @@ impl Batch {
                 return;
             }
             Stored::Flat => {
-                self.by_stored(scans, queries, Judge { measure: direct::<E>, take: exact });
+                self.by_stored(scans, queries, Judge { measure: direct::<E>, take: narrow });
+                self.keep_seen(scans);
                 return;
             }
             Stored::SqFp16 => {
@@ -173,30 +168,24 @@ impl Batch {
         checked(self.index, judged);
     }
 
-    /// The first k rows of every query, each with its visible version, looked up in the table's order.
-    fn visible_rows<E: Element>(
-        &mut self,
-        scans: &mut [CodedScan],
-        queries: &[ExactQuery],
-        code: &TrainedCode,
-    ) -> Vec<Vec<(Found, Option<Tid>)>> {
-        let (mut rows, k) = (Vec::new(), self.k);
-        for (scan, query) in scans.iter_mut().zip(queries) {
-            let next = || Some((self.next::<E>(scan, query, code)?, None));
-            rows.push(std::iter::from_fn(next).take(k).collect::<Vec<(Found, Option<Tid>)>>());
-        }
-        let tids: Vec<Tid> = rows.iter().flatten().map(|(row, _)| row.tid).collect();
-        let mut visible = vec![None; tids.len()];
+    /// Gives every scan those of its narrowed candidates that have a row, all looked up in the table's order.
+    fn keep_seen(&mut self, scans: &mut [CodedScan]) {
+        let narrowed = scans.iter().flat_map(CodedScan::narrowed);
+        let tids: Vec<Tid> = narrowed.map(|hit| Tid::from_u64(hit.id)).collect();
+        let mut is_seen = vec![false; tids.len()];
         self.rows.locate(&tids, |number, tid| {
-            if let Some(place) = visible.get_mut(number) {
-                *place = tid;
+            if let Some(place) = is_seen.get_mut(number) {
+                *place = tid.is_some();
             }
         });
         self.rows.rest();
-        for ((_, place), tid) in rows.iter_mut().flatten().zip(visible) {
-            *place = tid;
+        let mut is_seen = is_seen.into_iter();
+        for scan in scans {
+            let narrowed = scan.narrowed().iter().zip(is_seen.by_ref());
+            let keys: Vec<Option<f64>> =
+                narrowed.map(|(hit, is_seen)| is_seen.then_some(hit.key)).collect();
+            scan.take_narrowed(&keys);
         }
-        rows
     }
 
     /// The next row of a query, with its key for a distance.
@@ -209,6 +198,7 @@ impl Batch {
         let ivf = &self.ivf;
         let mut tids = Vec::new();
         let mut table = TableRows::<E>::new(&mut self.rows, &mut tids, query, ivf.meta.dims);
+        table.has_keys = matches!(code.stored, Stored::Flat);
         let next = next_row::<E>(scan, &self.pages, ivf, code, query, &mut table);
         checked(self.index, next)
     }

@@ -5,7 +5,7 @@ use ann::element::Element;
 use ann::topk::Hit;
 use pages::ivf::probe::Probe;
 use pages::ivf::scan::batch::first_tranches;
-use pages::ivf::scan::{Found, Scan};
+use pages::ivf::scan::{Found, Scan, first_hits};
 use pages::tid::Tid;
 
 use super::{Batch, Emit};
@@ -15,7 +15,7 @@ impl Batch {
     /// What a query takes until its rows are out: hits being collected, twice as many as kept, its lists, and
     /// the rows looked up.
     pub(super) fn flat_query_bytes<E: Element>(&self) -> usize {
-        let hits = 2 * self.params.tranche * size_of::<Hit>();
+        let hits = 2 * first_hits(self.params.rows_wanted) * size_of::<Hit>();
         let lists = self.params.nprobe.min(self.ivf.meta.nlist) * 24;
         let rows = self.k * 4 * size_of::<Tid>();
         let query = 2 * self.ivf.meta.dims * size_of::<f32>();
@@ -53,6 +53,7 @@ impl Batch {
                     n_left -= 1;
                 }
             }
+            self.tell_end(n_left > 0 && scan.is_cut_short(), scan.visited());
             // What a query without k rows, or with its last among dead ones, did not come to.
             known.by_ref().take(n_known).for_each(drop);
         }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use ann::element::Element;
 use half::f16;
+use pages::coded::rerank::Budget;
 use pages::ivf::scan::batch::BatchParams;
 use pages::ivf::scan::{Found, SearchParams};
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -28,7 +29,7 @@ use super::rel;
 use super::relation::{IvfIndex, ivf_index};
 use super::report::Report;
 use super::rights;
-use super::scan::different_dimensions;
+use super::scan::{different_dimensions, tell_bound};
 
 /// The most rows of a query.
 pub const K_MAX: i32 = 65_536;
@@ -111,12 +112,12 @@ struct Batch {
     rows: HeapRows,
     k: usize,
     params: SearchParams,
-    k_factor: usize,
+    budget: Budget,
     workers: BatchParams,
+    /// Whether the user was told that a query ended at the user's bound.
+    is_told: bool,
 }
 
-/// Rows found beyond those wanted, and a quarter of these: some may be dead.
-const SPARE_MIN: usize = 8;
 /// Of `work_mem`, what the copies of rows may take; the rest is for the queries.
 const COPIES_SHARE: usize = 4;
 
@@ -133,14 +134,13 @@ impl Batch {
         rows.remember(&ivf.recent_rows);
         let options = options_of(index);
         let nprobe = wanted.nprobe.map_or(guc::nprobe_for(&options), i32::unsigned_abs);
-        let tranche = wanted.k + wanted.k / 4 + SPARE_MIN;
         let k_factor = match wanted.k_factor {
             Some(k_factor) => (k_factor > 0).then_some(k_factor.unsigned_abs()),
             None => guc::k_factor_for(&options),
         };
         let automatic =
             ivf.code.as_ref().map_or(1, |code| code.coded.params.kind.k_factor(ivf.meta.dims));
-        let memory = work_mem() / COPIES_SHARE;
+        let memory = guc::work_mem() / COPIES_SHARE;
         Self {
             index,
             pages,
@@ -150,11 +150,15 @@ impl Batch {
                 nprobe: nprobe as usize,
                 iterative: guc::iterative(),
                 max_scan_tuples: guc::max_scan_tuples(),
-                tranche,
                 rows_wanted: Some(wanted.k as u64),
+                memory: guc::work_mem(),
             },
-            k_factor: k_factor.map_or(automatic, |k| k as usize),
+            budget: match k_factor {
+                Some(k_factor) => Budget::fixed(k_factor as usize),
+                None => Budget::automatic(automatic),
+            },
             workers: BatchParams { threads: guc::search_threads(), memory },
+            is_told: false,
             ivf,
         }
     }
@@ -165,7 +169,7 @@ impl Batch {
         rel::count_scan(self.index);
         let is_coded = self.ivf.code.is_some();
         let bytes = if is_coded { self.coded_query_bytes() } else { self.flat_query_bytes::<E>() };
-        let room = work_mem() - self.workers.memory;
+        let room = guc::work_mem() - self.workers.memory;
         let some = (room / bytes.max(1)).max(1);
         for (chunk, first) in queries.chunks(some).zip((0..).step_by(some)) {
             // SAFETY: the caller's promise.
@@ -183,12 +187,14 @@ impl Batch {
         }
         self.rows.end();
     }
-}
 
-/// work_mem in bytes.
-fn work_mem() -> usize {
-    // SAFETY: a plain variable of the server, changed by this thread only.
-    usize::try_from(unsafe { pg_sys::work_mem }).unwrap_or(0) << 10
+    /// Says once that a query ended before it had its rows, if it did.
+    fn tell_end(&mut self, is_cut_short: bool, visited: u64) {
+        if is_cut_short && !self.is_told {
+            self.is_told = true;
+            tell_bound(self.index, visited);
+        }
+    }
 }
 
 /// The elements of a query, widened. 22000 if they are not `dims`.

@@ -12,6 +12,7 @@ use crate::am::opclass::{ORDER_STRATEGY, opclass_of};
 use crate::am::refetch::HeapRows;
 use crate::am::rel;
 use crate::am::rights::{at_own_level, set_for_level};
+use crate::am::scan::AskedFor;
 
 /// Finds the k nearest visible rows of each query, with the efSearch that is wanted.
 ///
@@ -45,6 +46,7 @@ unsafe fn each_alone<E: Element>(
     let metric = opclass_of(index).metric;
     let dims = rel::declared_dims(index);
     rows.keep_moved();
+    let _asked_for = AskedFor::new(k as u64);
     for (number, query) in queries.iter().enumerate() {
         // SAFETY: the caller's promise.
         let elements = unsafe { elements_of::<E>(*query, dims) };

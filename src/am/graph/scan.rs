@@ -51,19 +51,21 @@ impl GraphSearch {
         params: SearchParams,
         ef: usize,
     ) {
-        let SearchParams { iterative, max_scan_tuples, rows_wanted, .. } = params;
+        let SearchParams { iterative, max_scan_tuples, rows_wanted, memory, .. } = params;
         self.rows.remember(&graph.recent_rows);
         let metric = graph.meta.params.metric;
         let mut point = Vec::new();
         coder::transform(metric).apply(query, &mut point);
-        self.scan.begin(&point, GraphParams { ef, iterative, max_scan_tuples, rows_wanted });
+        let is_exact = is_exact(graph.meta.params.code, element);
+        let params = GraphParams { ef, iterative, max_scan_tuples, rows_wanted, memory, is_exact };
+        self.scan.begin(&point, params);
         self.query = Some((ExactQuery::new(metric, query), element));
     }
 
     /// Treats a row as if it were gone, or again none; and its node, if it is known.
     pub fn leave_out(&mut self, row: Option<Tid>) {
         self.left_out = row;
-        self.scan.candidates().leave_out(row.and_then(|_| left_out::node()));
+        self.scan.source().leave_out(row.and_then(|_| left_out::node()));
     }
 
     /// The next row.
@@ -80,10 +82,11 @@ impl GraphSearch {
         pages: &PgPages,
         graph: &HnswIndex,
     ) -> Result<Option<Found>, Error> {
-        let Some((query, _)) = &self.query else { return Ok(None) };
+        let Some((query, element)) = &self.query else { return Ok(None) };
         let (view, dims) = (graph.view(), graph.meta.params.dims);
         let (rows, tids) = (&mut self.rows, &mut self.tids);
         let mut table = TableRows::<E>::new(rows, tids, query, dims);
+        table.has_keys = is_exact(graph.meta.params.code, *element);
         let (scan, left_out) = (&mut self.scan, self.left_out);
         let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| match left_out {
             Some(left_out) => scan.next(pages, &view, narrow, &mut OtherNodes { rows, left_out }),
@@ -98,9 +101,14 @@ impl GraphSearch {
             }
             Code::Flat | Code::SqFp16 => {
                 let mut stored = NodeRows::of_nodes(pages, view, |row: &[E]| query.key(row))?;
-                next(None, &mut stored)
+                next(Some(&mut stored), &mut table)
             }
         }
+    }
+
+    /// Whether the search ended at `max_scan_tuples`, and the vectors that it visited.
+    pub fn end_of_search(&self) -> (bool, u64) {
+        (self.scan.is_cut_short(), self.scan.visited())
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.
@@ -111,6 +119,15 @@ impl GraphSearch {
     /// Frees what the server knows of.
     pub fn end(&mut self) {
         self.rows.end();
+    }
+}
+
+/// Whether a graph stores the vectors as the column has them.
+fn is_exact(code: Code, element: ElementType) -> bool {
+    match code {
+        Code::Flat => true,
+        Code::SqFp16 => element == ElementType::F16,
+        Code::Sq8 => false,
     }
 }
 

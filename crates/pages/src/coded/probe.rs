@@ -13,7 +13,7 @@ use crate::coded::part::{self, Blocks};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Piece, Shelves, packed_run, pieces};
 use crate::error::Error;
-use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, offer};
+use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, Window, offer};
 use crate::meta::{Coded, META_BLKNO};
 use crate::page::Blkno;
 use crate::store::Pages;
@@ -116,12 +116,12 @@ impl Lists for CodedProbe {
         pages: &P,
         view: &View<'_>,
         list: Probed,
-        bound: Option<Hit>,
+        window: &Window,
         top: &mut TopK,
     ) -> Result<Seen, Error> {
         // The shelf is read while its list is scanned.
         let mut shelf = std::mem::take(&mut self.shelf);
-        let (coded, mut list_scan) = self.enter(view, list, bound, top)?;
+        let (coded, mut list_scan) = self.enter(view, list, *window, top)?;
         let entry = directory::read(pages, view.meta, list.list_no)?;
         let mut ahead = Ahead::new(pages);
         if entry.n_blocks > 0 {
@@ -155,7 +155,9 @@ impl Lists for CodedProbe {
 
     fn scan_part(view: &View<'_>, part: &Blocks, visitors: &mut [Visitor<'_, Self>]) {
         for Visitor { probe, list, top, visited } in visitors {
-            let Ok((coded, mut list_scan)) = probe.enter(view, *list, None, top) else { continue };
+            let Ok((coded, mut list_scan)) = probe.enter(view, *list, Window::ALL, top) else {
+                continue;
+            };
             for (units, at) in part.iter(&coded.layout) {
                 list_scan.whole(units, at);
             }
@@ -170,7 +172,7 @@ impl CodedProbe {
         &'a mut self,
         view: &View<'a>,
         list: Probed,
-        bound: Option<Hit>,
+        window: Window,
         top: &'a mut TopK,
     ) -> Result<(&'a Coded, ListScan<'a>), Error> {
         let (Some(codec), Some(coded), Some(coarse), Some(query)) =
@@ -185,7 +187,7 @@ impl CodedProbe {
             layout: &coded.layout,
             has_direction: self.has_direction,
             block: &mut self.block,
-            bound,
+            window,
             top,
             seen: Seen::default(),
         };
@@ -200,7 +202,7 @@ struct ListScan<'a> {
     layout: &'a CodeLayout,
     has_direction: bool,
     block: &'a mut Block,
-    bound: Option<Hit>,
+    window: Window,
     top: &'a mut TopK,
     seen: Seen,
 }
@@ -240,7 +242,7 @@ impl ListScan<'_> {
             block.out.fill(0.0);
             at_most(&block.out, limit)
         };
-        sift(tids, &block.out, mask, at, self.bound, self.top, &mut self.seen);
+        sift(tids, &block.out, mask, at, &self.window, self.top, &mut self.seen);
     }
 
     /// A part of a block that goes over several pages: what is not summed at once is kept until its end.
@@ -269,7 +271,7 @@ impl ListScan<'_> {
         }
         self.seen.tuples += n_live(&block.tids);
         let mask = at_most(&block.out, limit(self.top));
-        sift(&block.tids, &block.out, mask, at, self.bound, self.top, &mut self.seen);
+        sift(&block.tids, &block.out, mask, at, &self.window, self.top, &mut self.seen);
     }
 }
 
@@ -310,7 +312,7 @@ fn sift(
     estimates: &[f32; LANES],
     mut mask: u32,
     at: u64,
-    bound: Option<Hit>,
+    window: &Window,
     top: &mut TopK,
     seen: &mut Seen,
 ) {
@@ -320,7 +322,7 @@ fn sift(
         let tid = tid_of(tids, lane);
         if !tid.is_free() {
             let key = f64::from(estimates.get(lane).copied().unwrap_or(f32::NAN));
-            offer(Hit { key, id: tid.to_u64(), at: at + lane as u64 }, bound, top, seen);
+            offer(Hit { key, id: tid.to_u64(), at: at + lane as u64 }, window, top, seen);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::opened::{Code, Graph, Lists, Opened, unit};
 use super::rows::{Table, fill, tid_no, vector_of};
 use crate::coded;
 use crate::coded::exact::{ExactQuery, StoredRows};
-use crate::coded::rerank::{CodedScan, RerankParams};
+use crate::coded::rerank::{Budget, CodedScan, RerankParams};
 use crate::error::Error;
 use crate::hnsw::insert::{Inserter, Row};
 use crate::hnsw::rows::NodeRows;
@@ -19,7 +19,7 @@ use crate::hnsw::{self, Code as GraphCode, Map, View};
 use crate::ivf;
 use crate::ivf::probe::Probe;
 use crate::ivf::scan::batch::{BatchParams, first_tranches};
-use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
+use crate::ivf::scan::{Iterative, Scan, SearchParams};
 use crate::mem::MemPages;
 use crate::tid::Tid;
 
@@ -133,17 +133,19 @@ fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Result<usize,
 }
 
 fn flat_params(iterative: Iterative) -> SearchParams {
-    SearchParams {
-        nprobe: 2,
-        iterative,
-        max_scan_tuples: u64::MAX,
-        tranche: TRANCHE_FIRST,
-        rows_wanted: None,
-    }
+    SearchParams { nprobe: 2, iterative, max_scan_tuples: u64::MAX, rows_wanted: None, memory: 0 }
 }
 
 fn coded_params(iterative: Iterative) -> RerankParams {
-    RerankParams { nprobe: 2, iterative, max_scan_tuples: u64::MAX, k_factor: 2, rows_wanted: None }
+    RerankParams {
+        nprobe: 2,
+        iterative,
+        max_scan_tuples: u64::MAX,
+        budget: Budget::fixed(2),
+        rows_wanted: None,
+        memory: 0,
+        is_exact: false,
+    }
 }
 
 fn lists<E: Element>(index: &Lists, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
@@ -243,9 +245,15 @@ fn graph<E: Element>(index: &Graph, mem: &MemPages, order: Iterative) -> Result<
     let exact = ExactQuery::new(params.metric, &query);
     let mut table = Table::<E>::new(&exact, params.dims);
     let mut scan = GraphScan::new();
-    let wide =
-        GraphParams { ef: 8, iterative: order, max_scan_tuples: u64::MAX, rows_wanted: None };
-    scan.begin_for(&unit(params.metric == Metric::Cosine, &query), wide, 1);
+    let wide = GraphParams {
+        ef: 8,
+        iterative: order,
+        max_scan_tuples: u64::MAX,
+        rows_wanted: None,
+        memory: 0,
+        is_exact: false,
+    };
+    scan.begin(&unit(params.metric == Metric::Cosine, &query), wide);
     match params.code {
         GraphCode::Sq8 => drain(|| scan.next(mem, &view, None, &mut table)),
         GraphCode::Flat => {

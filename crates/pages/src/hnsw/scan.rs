@@ -1,13 +1,13 @@
-//! Search: candidates in tranches, nearest first by their codes, as many as the executor asks for.
+//! Search: candidates nearest first by their codes, as many as the executor asks for.
 //!
-//! The first tranche is a search of width ef. Each further one goes on where the search stopped, for as many nodes as were
-//! given before, so that all of them together cost little more than one for all rows would. When no link leads further,
+//! The first are those of a search of width ef, or as wide as the LIMIT above the scan where that is more. Further ones go on
+//! where the search stopped, for half as many nodes as were given before or more, so that all of them together cost little more than one for all rows would. When no link leads further,
 //! the nodes that none has led to are looked for in the order of their numbers: a row that is in the index is found.
 
 use ann::hnsw::{Beam, Graph, Near, NodeQuery, descend};
 use ann::topk::Hit;
 
-use crate::coded::rerank::{Candidates, RerankScan, Terms};
+use crate::coded::rerank::{Budget, Candidates, RerankScan, Terms};
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::nodes::{Nodes, State};
@@ -21,6 +21,10 @@ use crate::store::Pages;
 
 /// The most nodes of a tranche: the row of candidates is kept sorted by moving what comes after.
 const TRANCHE_MAX: usize = 4096;
+/// Beyond the first search, a row is returned in strict order once this many were found: one that the codes misplace is among them.
+const SETTLED_PER_ROW: usize = 2;
+/// How far the walk goes for rows that are seen instead of others, in searches like the first.
+const NEAR: u64 = 8;
 /// Entries that a scan tries.
 const ENTRIES_MAX: usize = 3;
 
@@ -38,6 +42,10 @@ pub struct GraphParams {
     pub max_scan_tuples: u64,
     /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
     pub rows_wanted: Option<u64>,
+    /// Bytes for rows that wait to be returned.
+    pub memory: usize,
+    /// Whether exact vectors narrow the candidates down.
+    pub is_exact: bool,
 }
 
 /// The candidates of a graph. Its memory is reused from query to query.
@@ -54,12 +62,11 @@ pub struct HnswScan {
     near: Vec<Near>,
     twins: Twins,
     ready: Vec<Hit>,
-    /// Nodes of all tranches so far.
-    given: usize,
     /// Nodes visited by the first search.
     first_visited: u64,
     /// Where the sweep goes on; None while links lead on.
     sweep: Option<u32>,
+    is_cut_short: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +88,8 @@ impl Candidates for HnswScan {
                 iterative: Iterative::Off,
                 max_scan_tuples: 0,
                 rows_wanted: None,
+                memory: 0,
+                is_exact: false,
             },
             without: None,
             stage: Stage::Ended,
@@ -91,42 +100,63 @@ impl Candidates for HnswScan {
             near: Vec::new(),
             twins: Twins::default(),
             ready: Vec::new(),
-            given: 0,
             first_visited: 0,
             sweep: None,
+            is_cut_short: false,
         }
+    }
+
+    fn rows_wanted(params: &GraphParams) -> Option<u64> {
+        params.rows_wanted
     }
 
     /// `query`: normalised under cosine. The width of the search is not less than `rows`.
     fn begin(&mut self, query: &[f32], params: &GraphParams, rows: usize) -> Terms {
         self.query.clear();
         self.query.extend_from_slice(query);
-        self.params = GraphParams { ef: params.ef.max(rows), ..*params };
+        self.params = GraphParams { ef: params.ef.max(rows.min(TRANCHE_MAX)), ..*params };
         self.without = None;
         self.stage = Stage::Begun;
         self.ready.clear();
-        self.given = 0;
         self.first_visited = 0;
         self.sweep = None;
-        Terms { iterative: params.iterative, k_factor: 1 }
+        self.is_cut_short = false;
+        let GraphParams { iterative, memory, is_exact, .. } = *params;
+        let per_row = if iterative == Iterative::Strict { SETTLED_PER_ROW } else { 1 };
+        let (first, budget) = (self.params.ef as u64, Budget::fixed(per_row));
+        Terms { iterative, first, budget, memory, is_exact }
     }
 
-    fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
+    fn candidates<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        n: usize,
+        goes_on: bool,
+    ) -> Result<&[Hit], Error> {
         self.ready.clear();
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
         match stage {
             Stage::Ended => return Ok(&[]),
             Stage::Begun => self.start(pages, view)?,
-            Stage::Running if !self.may_go_on() => return Ok(&[]),
+            Stage::Running if !self.may_go_on() => {
+                self.is_cut_short = goes_on && self.params.iterative != Iterative::Off;
+                self.stage = if goes_on { Stage::Ended } else { Stage::Running };
+                return Ok(&[]);
+            }
+            Stage::Running if !goes_on && !self.is_near() => {
+                self.stage = Stage::Running;
+                return Ok(&[]);
+            }
             Stage::Running => {}
         }
-        let mut wanted = self.given.max(self.params.ef).min(TRANCHE_MAX.max(self.params.ef));
+        let ef = self.params.ef;
+        let wanted = n.clamp(ef, TRANCHE_MAX.max(ef));
         loop {
             self.nearest(pages, view, wanted)?;
             if self.near.is_empty() {
                 break;
             }
-            self.given += self.near.len();
             self.twins.rows(pages, view, &self.near, &mut self.ready)?;
             if stage == Stage::Begun {
                 self.first_visited = self.beam.visited();
@@ -135,7 +165,6 @@ impl Candidates for HnswScan {
             if !self.ready.is_empty() || !self.may_go_on() {
                 break;
             }
-            wanted = self.given.min(TRANCHE_MAX.max(self.params.ef));
         }
         if !self.ready.is_empty() {
             self.stage = Stage::Running;
@@ -150,6 +179,10 @@ impl Candidates for HnswScan {
     fn visited(&self) -> u64 {
         self.beam.visited()
     }
+
+    fn is_cut_short(&self) -> bool {
+        self.is_cut_short
+    }
 }
 
 impl HnswScan {
@@ -157,6 +190,12 @@ impl HnswScan {
     /// would find if it were not. Its links lead to just what it looks for. To be called before the first tranche.
     pub fn leave_out(&mut self, node: Option<u32>) {
         self.without = node;
+    }
+
+    /// Whether no more than some times what the first search visited was visited: so far the walk goes for rows wanted at first
+    /// where nobody sees those it has found.
+    fn is_near(&self) -> bool {
+        self.beam.visited() <= self.first_visited.saturating_mul(NEAR)
     }
 
     fn may_go_on(&self) -> bool {

@@ -36,8 +36,22 @@ pub struct Probed {
 pub struct Seen {
     /// Live tuples.
     pub tuples: u64,
-    /// Of these, hits at or before the bound.
+    /// Of these, hits up to the start of the window.
     pub before: u64,
+}
+
+/// The hits that are wanted of a list, by their order.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Window {
+    /// Those after this one; None: from the nearest on.
+    pub after: Option<Hit>,
+    /// Those up to this one; None: to the farthest.
+    pub until: Option<Hit>,
+}
+
+impl Window {
+    /// Every hit.
+    pub const ALL: Self = Self { after: None, until: None };
 }
 
 /// A query that is to see a part of a list, and what it keeps of it.
@@ -71,13 +85,13 @@ pub trait Lists {
     fn has_direction(&self) -> bool;
     /// The operator's distance of a key.
     fn distance_of(&self, key: f64) -> f64;
-    /// Offers every live row of a list that comes after `bound` to `top`.
+    /// Offers every live row of a list that is in `window` to `top`.
     fn scan_list<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
         list: Probed,
-        bound: Option<Hit>,
+        window: &Window,
         top: &mut TopK,
     ) -> Result<Seen, Error>;
     /// Copies the live rows of a list, with the locks of a scan, into `part`, which is empty before and after; calls
@@ -98,11 +112,13 @@ pub trait Lists {
         Self: Sized;
 }
 
-/// Hands a hit on, unless it was returned before.
+/// Hands a hit on if it is in the window.
 #[inline]
-pub(crate) fn offer(hit: Hit, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
-    match bound {
-        Some(bound) if hit.order(&bound).is_le() => seen.before += 1,
+pub(crate) fn offer(hit: Hit, window: &Window, top: &mut TopK, seen: &mut Seen) {
+    match (&window.after, &window.until) {
+        (None, None) => top.push(hit),
+        (Some(after), _) if hit.order(after).is_le() => seen.before += 1,
+        (_, Some(until)) if hit.order(until).is_gt() => {}
         _ => top.push(hit),
     }
 }

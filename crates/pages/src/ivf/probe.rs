@@ -11,7 +11,7 @@ use ann::topk::{Hit, TopK};
 use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::ivf::list::{ListCopy, ListHeader, ListPages, Slots};
-use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, offer};
+use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, Window, offer};
 use crate::ivf::part::{self, Rows};
 use crate::meta::Meta;
 use crate::page::{Blkno, PageKind};
@@ -96,7 +96,7 @@ impl<E: Element> Lists for Probe<E> {
         pages: &P,
         view: &View<'_>,
         list: Probed,
-        bound: Option<Hit>,
+        window: &Window,
         top: &mut TopK,
     ) -> Result<Seen, Error> {
         let (meta, list_no) = (view.meta, list.list_no);
@@ -106,9 +106,9 @@ impl<E: Element> Lists for Probe<E> {
             let header = self.list.header;
             seen.tuples += (header.n_slots - header.n_free) as u64;
             if self.has_direction {
-                self.scan_blocks(pages, meta, list_no, bound, top, &mut seen)?;
+                self.scan_blocks(pages, meta, list_no, window, top, &mut seen)?;
             } else {
-                all_rows(&self.list.slots, bound, top, &mut seen);
+                all_rows(&self.list.slots, window, top, &mut seen);
             }
             pages.breathe();
         }
@@ -138,7 +138,7 @@ impl<E: Element> Lists for Probe<E> {
                 visitor.probe.invert_norms(&part.slots.norms);
                 compared.push(visitor);
             } else {
-                all_rows(&part.slots, None, visitor.top, &mut Seen::default());
+                all_rows(&part.slots, &Window::ALL, visitor.top, &mut Seen::default());
             }
         }
         let (fours, others) = compared.as_chunks_mut::<4>();
@@ -160,7 +160,7 @@ fn show<E: Element>(part: &Rows<E>, visitor: &mut Visitor<'_, Probe<E>>) {
     for (first, rows) in portions(part, probe.query.len()) {
         values.resize((part.slots.len() - first).min(PART_ROWS), 0.0);
         probe.kernel.distances(&probe.query, rows, &mut values);
-        probe.sift(&part.slots, first, &values, None, visitor.top, &mut Seen::default());
+        probe.sift(&part.slots, first, &values, &Window::ALL, visitor.top, &mut Seen::default());
     }
     visitor.probe.out = values;
 }
@@ -177,7 +177,7 @@ fn show_four<E: Element>(part: &Rows<E>, four: &mut [&mut Visitor<'_, Probe<E>>;
         kernel.distances_of_four(queries, rows, values.each_mut().map(Vec::as_mut_slice));
         for (visitor, values) in four.iter_mut().zip(&values) {
             let (probe, top) = (&*visitor.probe, &mut *visitor.top);
-            probe.sift(&part.slots, first, values, None, top, &mut Seen::default());
+            probe.sift(&part.slots, first, values, &Window::ALL, top, &mut Seen::default());
         }
     }
     for (visitor, values) in four.iter_mut().zip(values) {
@@ -186,9 +186,9 @@ fn show_four<E: Element>(part: &Rows<E>, four: &mut [&mut Visitor<'_, Probe<E>>;
 }
 
 /// Every row, as near as any other.
-fn all_rows(slots: &Slots, bound: Option<Hit>, top: &mut TopK, seen: &mut Seen) {
+fn all_rows(slots: &Slots, window: &Window, top: &mut TopK, seen: &mut Seen) {
     for tid in slots.tids().filter(|tid| !tid.is_free()) {
-        offer(Hit { key: 0.0, id: tid.to_u64(), at: 0 }, bound, top, seen);
+        offer(Hit { key: 0.0, id: tid.to_u64(), at: 0 }, window, top, seen);
     }
 }
 
@@ -208,7 +208,7 @@ impl<E: Element> Probe<E> {
         pages: &P,
         meta: &Meta,
         list_no: u32,
-        bound: Option<Hit>,
+        window: &Window,
         top: &mut TopK,
         seen: &mut Seen,
     ) -> Result<(), Error> {
@@ -226,7 +226,7 @@ impl<E: Element> Probe<E> {
             let n = (self.list.header.n_slots - first).min(v);
             if self.block_distances(&mut ahead, meta, list_no, block, n, top.threshold())? {
                 let values = self.out.get(..n).unwrap_or_default();
-                self.sift(&self.list.slots, first, values, bound, top, seen);
+                self.sift(&self.list.slots, first, values, window, top, seen);
             }
             if block % 16 == 15 {
                 pages.breathe();
@@ -283,21 +283,21 @@ impl<E: Element> Probe<E> {
         slots: &Slots,
         first: usize,
         values: &[f32],
-        bound: Option<Hit>,
+        window: &Window,
         top: &mut TopK,
         seen: &mut Seen,
     ) {
         match self.metric {
             Metric::L2 | Metric::L1 => {
-                self.sift_by(slots, first, values, bound, top, seen, |_, value| value);
+                self.sift_by(slots, first, values, window, top, seen, |_, value| value);
             }
             Metric::InnerProduct => {
-                self.sift_by(slots, first, values, bound, top, seen, |_, dot| -dot);
+                self.sift_by(slots, first, values, window, top, seen, |_, dot| -dot);
             }
             Metric::Cosine => {
                 let inverse = self.inverse_norms.get(first..).unwrap_or_default();
                 // Without a norm the estimate is NaN, which passes on to the exact key.
-                self.sift_by(slots, first, values, bound, top, seen, |lane, dot| {
+                self.sift_by(slots, first, values, window, top, seen, |lane, dot| {
                     -dot * inverse.get(lane).copied().unwrap_or(f32::NAN)
                 });
             }
@@ -311,7 +311,7 @@ impl<E: Element> Probe<E> {
         slots: &Slots,
         first: usize,
         values: &[f32],
-        bound: Option<Hit>,
+        window: &Window,
         top: &mut TopK,
         seen: &mut Seen,
         estimate: impl Fn(usize, f32) -> f32,
@@ -328,7 +328,7 @@ impl<E: Element> Probe<E> {
                 continue;
             }
             let hit = Hit { key: self.key(slots, slot, *value), id: tid.to_u64(), at: 0 };
-            offer(hit, bound, top, seen);
+            offer(hit, window, top, seen);
             limit = self.limit(top.threshold());
         }
     }

@@ -1,45 +1,47 @@
-//! Search: rows in order of distance, as many as the executor asks for.
+//! Search: rows in order of distance, as many as the executor asks for, in the end all of them.
 //!
-//! LIMIT is unknown, so rows are found in tranches: the 64 nearest first, then twice as many each
-//! time. A tranche goes over the lists probed so far once more and takes what comes after the rows
-//! already returned. From the second tranche on, further lists are probed (unless that is off)
-//! until they hold eight times as many rows to return as the tranche takes. Both grow
-//! geometrically: all passes together cost about twice the last one.
+//! The first nprobe lists give their nearest rows at once: as many as the LIMIT above the scan, where it is known. Nothing else
+//! is looked at until more is asked for. Then these lists are gone over once more, and every hit is kept that was turned
+//! away before, as far as memory goes; from then on rows are picked from the hits at hand, and further lists add theirs, until
+//! there are eight times as many visited rows as returned ones. Where memory does not hold all hits of the lists visited, the
+//! farthest are turned away, and the lists are gone over again once the others are returned.
 //!
-//! A strict order has to leave out what it finds too late. So that this is rare, it returns no more
-//! than an eighth of what was visited, or ten rows, before it goes on to further lists.
+//! In strict order, a row that turns up in a further list although it is nearer than one already returned is late. It is
+//! only counted at first. When all lists are used up, those that had late rows are gone over again, and these follow in
+//! their order: no row is lost.
 
 pub mod batch;
+mod probing;
 
 use ann::coarse::Probes;
 use ann::coded_coarse::CodedQuery;
 use ann::topk::{Hit, TopK};
 
 use crate::error::Error;
-use crate::ivf::lists::{Lists, Probed, Seen, View};
-use crate::meta::{META_BLKNO, Meta};
+use crate::ivf::lists::{Lists, View};
+use crate::meta::Meta;
 use crate::store::Pages;
 use crate::tid::Tid;
 
-/// Rows of the first tranche of exact distances.
+/// Rows that are found at first, at least.
 pub const TRANCHE_FIRST: usize = 64;
-/// How much larger each tranche is than the one before.
-const TRANCHE_GROWTH: usize = 2;
-/// Rows visited for each one returned, as long as there are further lists.
+/// Rows that the first lists give before further ones are looked at, where nobody says how many are wanted.
+const ROWS_FIRST: u64 = 10;
+/// Rows visited for each one returned beyond those, as long as there are further lists.
 const VISITED_PER_ROW: u64 = 8;
-/// So many rows are always those of the first nprobe lists alone, as FAISS would give them.
-const ROWS_OF_NPROBE: u64 = 10;
-/// All centroids are compared if more than one list in so many is wanted: then little can be passed over.
-const PASSED_OVER_MIN: usize = 8;
-/// The largest tranche: 8 MB of hits.
-const TRANCHE_MAX: usize = 1 << 18;
+/// Candidates are visited for each one given, at least.
+const VISITED_PER_CANDIDATE: u64 = 3;
+/// The most hits of the first lists: 8 MB of them.
+const FIRST_MAX: usize = 1 << 18;
+/// Hits for which there is always room.
+const HITS_MIN: usize = 256;
 
 /// What happens when the rows of the nprobe nearest lists are used up: `faiss.iterative_scan`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Iterative {
-    /// Further lists; their rows nearer than what was returned already are left out.
+    /// Further lists; their rows nearer than what was returned already follow at the end.
     Strict,
-    /// Further lists; all their rows are returned, in order within each tranche.
+    /// Further lists; their rows are returned as soon as they are found.
     Relaxed,
     /// The scan ends.
     Off,
@@ -54,10 +56,10 @@ pub struct SearchParams {
     pub iterative: Iterative,
     /// No further list is begun once this many tuples were visited beyond the first nprobe lists.
     pub max_scan_tuples: u64,
-    /// Rows of the first tranche.
-    pub tranche: usize,
     /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
     pub rows_wanted: Option<u64>,
+    /// Bytes for hits that are not returned yet. A scan that finds more goes over its lists again.
+    pub memory: usize,
 }
 
 /// A row found.
@@ -69,21 +71,13 @@ pub struct Found {
     pub distance: f64,
 }
 
-/// How far a group of lists is returned.
+/// A list in which rows came too late for a strict order.
 #[derive(Debug, Clone, Copy)]
-enum Bound {
-    /// Up to and with this hit; nothing yet when None.
-    After(Option<Hit>),
-    /// Wholly.
-    Done,
-}
-
-/// Lists probed for the first time in the same tranche: positions up to `end` in the order of
-/// probes, from where the span before ends.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    end: usize,
-    bound: Bound,
+struct Late {
+    /// Its place in the order of probes.
+    at: usize,
+    /// The last of its late rows at most: what had been returned when it was looked at.
+    until: Hit,
 }
 
 /// A scan. Its memory is reused from query to query: keep it for as long as the executor node
@@ -97,30 +91,44 @@ pub struct Scan<L: Lists> {
     /// The nearest of very many lists, and what finding them reuses.
     nearest: Vec<Hit>,
     nearest_query: Option<CodedQuery>,
-    spans: Vec<Span>,
+    /// Hits of the lists visited that are not handed out: every one up to its horizon.
     top: TopK,
-    /// The tranche, in order unless nobody asked for one: then its last hit is the last of it.
+    /// Handed out now, in order unless nobody asked for one.
     ready: Vec<Hit>,
     is_ordered: bool,
     /// Of `ready`, how many are handed out.
     given: usize,
-    /// Rows of the next tranche.
-    tranche: usize,
-    /// The last hit of the tranche before, in order of return.
+    /// Hits that the first lists are asked for.
+    first: usize,
+    /// How many of them come before further lists are looked at, if the first lists hold so many, and the tuples visited for
+    /// each hit beyond.
+    n_settled: u64,
+    visited_per_hit: u64,
+    /// Hits made ready next.
+    step: usize,
+    /// Whether all hits are kept that memory has room for.
+    is_wide: bool,
+    /// Lists visited.
+    n_probed: usize,
+    /// The farthest hit handed out.
     last: Option<Hit>,
-    /// Rows of all tranches so far.
+    /// Hits handed out or ready.
     returned: u64,
     visited: u64,
     /// Of `visited`, those beyond the first nprobe lists.
     continued: u64,
-    left_out: u64,
+    late: Vec<Late>,
+    n_late: u64,
+    /// Whether the late rows have their turn.
+    is_late: bool,
+    is_cut_short: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
     Begun,
-    /// The first tranche is there, found by [`batch::first_tranches`].
+    /// The first hits are ready, found by [`batch::first_tranches`].
     Primed,
     Running,
     Ended,
@@ -141,25 +149,32 @@ impl<L: Lists> Scan<L> {
                 nprobe: 1,
                 iterative: Iterative::Off,
                 max_scan_tuples: 0,
-                tranche: TRANCHE_FIRST,
                 rows_wanted: None,
+                memory: 0,
             },
             state: State::Idle,
             distances: Vec::new(),
             probes: Probes::new(),
             nearest: Vec::new(),
             nearest_query: None,
-            spans: Vec::new(),
             top: TopK::new(TRANCHE_FIRST),
             ready: Vec::new(),
             is_ordered: true,
             given: 0,
-            tranche: TRANCHE_FIRST,
+            first: TRANCHE_FIRST,
+            n_settled: ROWS_FIRST,
+            visited_per_hit: VISITED_PER_ROW,
+            step: TRANCHE_FIRST,
+            is_wide: false,
+            n_probed: 0,
             last: None,
             returned: 0,
             visited: 0,
             continued: 0,
-            left_out: 0,
+            late: Vec::new(),
+            n_late: 0,
+            is_late: false,
+            is_cut_short: false,
         }
     }
 
@@ -167,28 +182,51 @@ impl<L: Lists> Scan<L> {
     /// zeros stands for NULL: it has no direction, every row is as good as any other, and all come
     /// in order of tid (under L2 it is a point like any other).
     pub fn begin(&mut self, query: &[f32], params: SearchParams) {
+        self.n_settled = params.rows_wanted.unwrap_or(ROWS_FIRST).max(1);
+        self.visited_per_hit = VISITED_PER_ROW;
+        self.is_ordered = true;
+        self.begin_with(query, params, first_hits(params.rows_wanted));
+    }
+
+    /// The same for who wants candidates by [`Scan::candidates`], whose order is relaxed; `first` of them at first, and later
+    /// about `per_row` for each row.
+    pub fn begin_candidates(
+        &mut self,
+        query: &[f32],
+        params: SearchParams,
+        first: usize,
+        per_row: usize,
+    ) {
+        debug_assert!(params.iterative != Iterative::Strict);
+        self.n_settled = first as u64;
+        self.visited_per_hit = (VISITED_PER_ROW / per_row.max(1) as u64).max(VISITED_PER_CANDIDATE);
+        self.is_ordered = false;
+        self.begin_with(query, params, first);
+    }
+
+    fn begin_with(&mut self, query: &[f32], params: SearchParams, first: usize) {
         self.probe.set_query(query);
         self.params = params;
         self.state = State::Begun;
-        self.is_ordered = true;
-        self.spans.clear();
         self.ready.clear();
         self.given = 0;
-        self.tranche = params.tranche.clamp(1, TRANCHE_MAX);
+        self.first = first.clamp(1, FIRST_MAX);
+        self.step = self.first;
+        self.top.reset(self.first);
+        self.is_wide = false;
+        self.n_probed = 0;
         self.last = None;
-        (self.returned, self.visited, self.continued, self.left_out) = (0, 0, 0, 0);
-    }
-
-    /// The same for who takes whole tranches and needs no order within them. The order is not strict.
-    pub fn begin_unordered(&mut self, query: &[f32], params: SearchParams) {
-        self.begin(query, params);
-        self.is_ordered = false;
+        (self.returned, self.visited, self.continued) = (0, 0, 0);
+        self.late.clear();
+        self.n_late = 0;
+        (self.is_late, self.is_cut_short) = (false, false);
     }
 
     /// The next row, None at the end. Holds no lock on return. After an error the scan is over.
     pub fn next<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<Option<Found>, Error> {
         if self.given == self.ready.len() {
-            self.tranche(pages, view)?;
+            self.fill(pages, view, self.step, true)?;
+            self.step = self.step.saturating_mul(2).min(FIRST_MAX);
         }
         let Some(hit) = self.ready.get(self.given) else { return Ok(None) };
         self.given += 1;
@@ -196,193 +234,121 @@ impl<L: Lists> Scan<L> {
         Ok(Some(Found { tid: Tid::from_u64(hit.id), distance }))
     }
 
-    /// The next tranche as a whole; empty at the end. What is left of the one before is dropped.
-    pub fn tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<&[Hit], Error> {
-        let state = std::mem::replace(&mut self.state, State::Ended);
-        if state == State::Primed && self.given == 0 && !self.ready.is_empty() {
-            self.state = State::Running;
-            return Ok(&self.ready);
-        }
-        self.ready.clear();
-        self.given = 0;
-        match state {
-            State::Idle | State::Ended => return Ok(&[]),
-            State::Begun => self.start(view)?,
-            State::Primed | State::Running => {}
-        }
-        self.next_tranche(pages, view)?;
-        if self.ready.is_empty() && state == State::Begun {
-            // The nearest lists are empty; others need not be.
-            self.next_tranche(pages, view)?;
-        }
-        if !self.ready.is_empty() {
+    /// The n next hits, fewer if so few are at hand; none at the end, or when the first lists are used up and `goes_on` is
+    /// false. Otherwise as [`Scan::next`].
+    pub fn candidates<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        n: usize,
+        goes_on: bool,
+    ) -> Result<&[Hit], Error> {
+        if self.first_tranche().is_empty() {
+            self.fill(pages, view, n, goes_on)?;
+        } else {
             self.state = State::Running;
         }
         Ok(&self.ready)
     }
 
-    /// Whether distances to the query mean anything; known once the first tranche is there.
+    /// Whether distances to the query mean anything; known once the first hits are there.
     pub fn has_direction(&self) -> bool {
         self.probe.has_direction()
     }
 
-    /// Rows that a strict order had to leave out: nearer than one returned before, but in a list
-    /// probed later.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
+    /// Rows that came too late for a strict order, so far: nearer than one returned before, but in a list
+    /// probed later. They follow at the end.
+    pub fn late(&self) -> u64 {
+        self.n_late
     }
 
-    /// Tuples visited, each counted once however many tranches there were.
+    /// Tuples visited, each counted once however often its list was gone over.
     pub fn visited(&self) -> u64 {
         self.visited
     }
 
-    /// Fits the query to the index and orders the lists by their distance to it.
-    fn start(&mut self, view: &View<'_>) -> Result<(), Error> {
-        self.prepare(view)?;
-        self.order_lists(view)
+    /// Whether the scan has ended before the last list because it had visited `max_scan_tuples`.
+    pub fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
-    fn prepare(&mut self, view: &View<'_>) -> Result<(), Error> {
-        if self.probe.prepare(view) {
-            return Ok(());
-        }
-        Err(Error::corrupted(META_BLKNO, "query does not fit the index"))
-    }
-
-    /// Whether so few of very many lists are wanted that not all are compared.
-    fn passes_over(&self, view: &View<'_>) -> bool {
-        let is_few = self.params.nprobe.saturating_mul(PASSED_OVER_MIN) < view.meta.nlist;
-        is_few && view.coded_coarse.is_some()
-    }
-
-    fn order_lists(&mut self, view: &View<'_>) -> Result<(), Error> {
-        let nprobe = self.params.nprobe;
-        if let (Some(coded), Some(coarse)) = (view.coded_coarse, &view.coarse)
-            && self.passes_over(view)
-        {
-            let query = self.nearest_query.get_or_insert_with(|| coded.query());
-            coded.nearest(coarse, self.probe.query(), nprobe, query, &mut self.nearest);
-            self.probes.refill_nearest(&self.nearest);
-            return Ok(());
-        }
-        self.all_distances(view)?;
-        self.probes.refill(&self.distances);
-        self.probes.sort_first(nprobe);
-        Ok(())
-    }
-
-    /// The coarse distance of every list.
-    fn all_distances(&mut self, view: &View<'_>) -> Result<(), Error> {
-        let meta = view.meta;
-        self.distances.clear();
-        match &view.coarse {
-            Some(coarse) if meta.is_trained => {
-                coarse.distances(self.probe.query(), &mut self.distances);
-            }
-            _ => self.distances.push(0.0),
-        }
-        if self.distances.len() != meta.nlist {
-            return Err(Error::corrupted(META_BLKNO, "centroids do not fit the number of lists"));
-        }
-        Ok(())
-    }
-
-    /// Fills `ready` with the next tranche; leaves it empty at the end.
-    fn next_tranche<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
-        self.top.reset(self.tranche);
-        let mut at = 0;
-        for i in 0..self.spans.len() {
-            let Some(span) = self.spans.get(i).copied() else { break };
-            if let Bound::After(bound) = span.bound {
-                while at < span.end {
-                    self.scan_list(pages, view, at, bound)?;
-                    at += 1;
-                }
-            }
-            at = span.end;
-        }
-        if self.spans.is_empty() {
-            self.first_lists(pages, view)?;
-        } else if self.params.iterative != Iterative::Off {
-            self.further_lists(pages, view, at)?;
-        }
-        self.end_tranche(view.meta);
-        Ok(())
-    }
-
-    /// Puts what was found in order, if that is wanted.
-    fn end_tranche(&mut self, meta: &Meta) {
-        debug_assert!(self.is_ordered || !self.is_strict());
-        if self.is_ordered {
-            self.top.sort_into(&mut self.ready);
-        } else {
-            self.top.take_into(&mut self.ready);
-        }
-        self.given = 0;
-        let is_full = self.ready.len() == self.tranche;
-        let is_cut = self.hold_back(meta) || is_full;
-        self.returned += self.ready.len() as u64;
-        self.raise_bounds(is_cut);
-        self.tranche = self.tranche.saturating_mul(TRANCHE_GROWTH).min(TRANCHE_MAX);
-    }
-
-    /// Lists of the first tranche.
-    fn n_first(&self, meta: &Meta) -> usize {
-        self.params.nprobe.clamp(1, meta.nlist)
-    }
-
-    fn first_lists<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
-        let end = self.n_first(view.meta);
-        for at in 0..end {
-            self.visited += self.scan_list(pages, view, at, None)?.tuples;
-        }
-        self.spans.push(Span { end, bound: Bound::After(None) });
-        Ok(())
-    }
-
-    fn further_lists<P: Pages>(
+    /// Makes the next hits ready, n at most; none at the end.
+    fn fill<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
-        start: usize,
+        n: usize,
+        goes_on: bool,
     ) -> Result<(), Error> {
-        let bound = if self.is_strict() { self.last } else { None };
-        let enough = VISITED_PER_ROW * self.tranche as u64;
-        let mut end = start;
-        while end < view.meta.nlist
-            && self.continued < self.params.max_scan_tuples
-            && (self.to_return() < enough || self.top.is_empty())
-        {
-            let seen = self.scan_list(pages, view, end, bound)?;
-            self.visited += seen.tuples;
-            self.continued += seen.tuples;
-            self.left_out += seen.before;
-            end += 1;
+        self.ready.clear();
+        self.given = 0;
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Idle | State::Ended => return Ok(()),
+            State::Begun => {
+                self.start(view)?;
+                self.first_lists(pages, view)?;
+            }
+            State::Primed | State::Running => {}
         }
-        if end > start {
-            self.spans.push(Span { end, bound: Bound::After(bound) });
+        while self.ready.len() < n && self.advance(pages, view, n - self.ready.len(), goes_on)? {}
+        if !self.ready.is_empty() || !goes_on {
+            self.state = State::Running;
         }
         Ok(())
     }
 
-    fn scan_list<P: Pages>(
+    /// One step towards n more hits; false if there are no more, or further lists would have to be visited although some hits
+    /// are ready.
+    fn advance<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
-        at: usize,
-        bound: Option<Hit>,
-    ) -> Result<Seen, Error> {
-        if at >= self.probes.len() && at < view.meta.nlist {
-            self.all_distances(view)?;
-            self.probes.complete(&self.distances);
+        n: usize,
+        goes_on: bool,
+    ) -> Result<bool, Error> {
+        let has_further = goes_on && self.has_further(view.meta);
+        let most = if has_further { self.most(n) } else { n };
+        let is_complete = self.top.horizon().is_none();
+        if has_further && self.is_short() {
+            self.further_lists(pages, view)?;
+        } else if most > 0 && !self.top.is_empty() {
+            self.take(most);
+        } else if !self.ready.is_empty() && (most == 0 || is_complete) {
+            return Ok(false);
+        } else if !is_complete && (self.top.is_empty() || !self.is_wide) {
+            self.widen(pages, view)?;
+        } else if has_further {
+            self.further_lists(pages, view)?;
+        } else {
+            let is_over = !goes_on || !self.late_rows(pages, view)?;
+            let is_bounded =
+                self.params.iterative != Iterative::Off && self.n_probed < view.meta.nlist;
+            self.is_cut_short = goes_on && is_over && is_bounded;
+            return Ok(!is_over);
         }
-        match (self.probes.get(at), self.probes.distance(at)) {
-            (Some(list_no), Some(distance)) => {
-                let list = Probed { list_no, distance };
-                self.probe.scan_list(pages, view, list, bound, &mut self.top)
-            }
-            _ => Ok(Seen::default()),
+        Ok(true)
+    }
+
+    /// Whether the lists visited do not even hold the first hits.
+    fn is_short(&self) -> bool {
+        self.returned == 0 && self.visited < self.n_settled
+    }
+
+    /// How many of n hits may come before further lists are looked at.
+    fn most(&self, n: usize) -> usize {
+        let in_all = (self.visited / self.visited_per_hit).max(self.n_settled);
+        let most = in_all.saturating_sub(self.returned);
+        usize::try_from(most).map_or(n, |most| most.min(n))
+    }
+
+    /// Makes the nearest n hits ready.
+    fn take(&mut self, n: usize) {
+        let before = self.ready.len();
+        self.top.take_smallest(n, &mut self.ready);
+        self.returned += (self.ready.len() - before) as u64;
+        if self.is_ordered {
+            self.ready.get_mut(before..).unwrap_or_default().sort_unstable_by(Hit::order);
+            self.last = self.ready.last().copied().or(self.last);
         }
     }
 
@@ -391,42 +357,23 @@ impl<L: Lists> Scan<L> {
         self.params.iterative == Iterative::Strict && self.probe.has_direction()
     }
 
-    /// Keeps for later what a strict order should not return before it has looked further.
-    fn hold_back(&mut self, meta: &Meta) -> bool {
-        let probed = self.spans.last().map_or(0, |span| span.end);
-        let goes_on = probed < meta.nlist && self.continued < self.params.max_scan_tuples;
-        if !goes_on || !self.is_strict() {
-            return false;
-        }
-        let in_all = (self.visited / VISITED_PER_ROW).max(ROWS_OF_NPROBE);
-        let may = in_all.saturating_sub(self.returned).max(1);
-        let n = self.ready.len();
-        self.ready.truncate(usize::try_from(may).unwrap_or(n));
-        self.ready.len() < n
+    fn has_further(&self, meta: &Meta) -> bool {
+        self.params.iterative != Iterative::Off
+            && !self.is_late
+            && self.n_probed < meta.nlist
+            && self.continued < self.params.max_scan_tuples
     }
 
-    /// Rows visited that are neither returned nor left out.
-    fn to_return(&self) -> u64 {
-        self.visited.saturating_sub(self.returned).saturating_sub(self.left_out)
+    /// Hits that memory has room for; while they are collected there are twice as many.
+    fn room(&self) -> usize {
+        (self.params.memory / (2 * size_of::<Hit>())).max(HITS_MIN).max(self.first)
     }
+}
 
-    /// Notes how far each span is returned by the tranche in `ready`: up to its last row if it was
-    /// cut there, else wholly.
-    fn raise_bounds(&mut self, is_cut: bool) {
-        let cut = self.ready.last().copied();
-        if cut.is_some() {
-            self.last = cut;
-        }
-        for span in &mut self.spans {
-            span.bound = match (span.bound, cut) {
-                (Bound::After(bound), Some(cut)) if is_cut => {
-                    let beyond = bound.filter(|bound| bound.order(&cut).is_gt());
-                    Bound::After(Some(beyond.unwrap_or(cut)))
-                }
-                _ => Bound::Done,
-            };
-        }
-    }
+/// Hits that the first lists are asked for: the rows wanted, and a quarter more, since some may be dead.
+pub fn first_hits(rows_wanted: Option<u64>) -> usize {
+    let rows = rows_wanted.map_or(0, |rows| usize::try_from(rows).unwrap_or(FIRST_MAX));
+    rows.saturating_add(rows / 4).clamp(TRANCHE_FIRST, FIRST_MAX)
 }
 
 #[cfg(test)]
@@ -437,7 +384,7 @@ mod tests {
     #[test]
     fn without_a_query_nothing_is_found() {
         let scan = Scan::<Probe<f32>>::new();
-        assert_eq!((scan.left_out(), scan.visited()), (0, 0));
+        assert_eq!((scan.late(), scan.visited()), (0, 0));
         assert!(scan.ready.is_empty() && scan.state == State::Idle);
     }
 }

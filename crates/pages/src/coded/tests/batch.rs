@@ -9,7 +9,7 @@ use half::f16;
 use super::rows::{ModelRows, point_of};
 use super::{METRICS, REFINES, Shape, World, kinds};
 use crate::coded::exact::{ExactQuery, StoredRows};
-use crate::coded::rerank::{CodedScan, Exact, RerankParams, first_tranches};
+use crate::coded::rerank::{Budget, CodedScan, Exact, RerankParams, first_tranches};
 use crate::ivf::scan::Iterative;
 use crate::ivf::scan::batch::BatchParams;
 
@@ -25,7 +25,7 @@ fn rows_of<E: Element>(
     while let Some(row) = world.next(scan, &exact).unwrap() {
         rows.push((row.tid.to_u64(), row.distance.to_bits()));
     }
-    (rows, scan.visited(), scan.left_out())
+    (rows, scan.visited(), scan.late())
 }
 
 /// The keys that a scan would look for itself.
@@ -77,8 +77,10 @@ fn check<E: Element>(shape: Shape) {
             nprobe,
             iterative,
             max_scan_tuples: 300,
-            k_factor: 3,
+            budget: Budget::fixed(3),
             rows_wanted: None,
+            memory: 0,
+            is_exact: false,
         };
         let begun = |query: &Vec<f32>| {
             let mut scan = CodedScan::new();

@@ -36,12 +36,12 @@ fn estimates(metric: Metric, dims: usize) {
             world.insert_random();
         }
         let query = point_of(metric, &world.random_query());
-        let (nprobe, tranche, max_scan_tuples) = (usize::MAX, 1000, 0);
+        let (nprobe, max_scan_tuples) = (usize::MAX, 0);
         let mut scan = Scan::<CodedProbe>::new();
         let iterative = Iterative::Off;
         scan.begin(
             &query,
-            SearchParams { nprobe, iterative, max_scan_tuples, tranche, rows_wanted: None },
+            SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted: None, memory: 0 },
         );
         let mut n = 0;
         while let Some(found) = scan.next(&world.mem, &world.view()).unwrap() {

@@ -11,7 +11,7 @@ use ann::topk::Hit;
 use super::rows::{operator, point_of};
 use super::{Model, Shape, World, random_vector};
 use crate::coded::exact::{ExactQuery, StoredRows};
-use crate::coded::rerank::{CodedScan, Exact, RerankParams};
+use crate::coded::rerank::{Budget, CodedScan, Exact, RerankParams};
 use crate::coded::vacuum::bulk_delete;
 use crate::error::Error;
 use crate::ivf::scan::Iterative;
@@ -50,9 +50,17 @@ fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
     let mut scan = CodedScan::new();
     for nprobe in [1, usize::MAX, 1] {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
-        let (iterative, max_scan_tuples, k_factor) = (Iterative::Relaxed, u64::MAX, 1);
-        let params =
-            RerankParams { nprobe, iterative, max_scan_tuples, k_factor, rows_wanted: None };
+        let (iterative, max_scan_tuples) = (Iterative::Relaxed, u64::MAX);
+        let budget = Budget::fixed(1);
+        let params = RerankParams {
+            nprobe,
+            iterative,
+            max_scan_tuples,
+            budget,
+            rows_wanted: None,
+            memory: 0,
+            is_exact: false,
+        };
         scan.begin(&point_of(metric, &query), params);
         let exact = ExactQuery::new(metric, &query);
         let mut stored =

@@ -1,6 +1,7 @@
 //! The verbs of a coded index together, on pages in memory, against a model: a map from tid to vector.
 
 mod batch;
+mod complete;
 mod crash;
 mod estimates;
 mod exact;
@@ -19,7 +20,7 @@ use ann::factory::Refine;
 use ann::metric::Metric;
 use ann::rng::Rng;
 
-use crate::coded::rerank::RerankParams;
+use crate::coded::rerank::{Budget, RerankParams};
 use crate::ivf::scan::Iterative;
 use crate::tid::Tid;
 
@@ -36,7 +37,9 @@ pub const ALL: RerankParams = RerankParams {
     iterative: Iterative::Relaxed,
     max_scan_tuples: 0,
     rows_wanted: None,
-    k_factor: usize::MAX,
+    memory: 0,
+    is_exact: false,
+    budget: Budget::fixed(usize::MAX),
 };
 
 /// What an index of the tests is.

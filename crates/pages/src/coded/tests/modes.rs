@@ -10,14 +10,22 @@ use super::rows::{ModelRows, operator, point_of};
 use super::{ALL, METRICS, REFINES, Shape, World, random_vector};
 use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::info::list_info;
-use crate::coded::rerank::{CodedScan, Exact, RerankParams};
+use crate::coded::rerank::{Budget, CodedScan, Exact, RerankParams};
 use crate::error::Error;
 use crate::ivf::info::totals;
 use crate::ivf::lists::View;
 use crate::ivf::scan::Iterative;
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> RerankParams {
-    RerankParams { nprobe, iterative, max_scan_tuples, k_factor: 2, rows_wanted: None }
+    RerankParams {
+        nprobe,
+        iterative,
+        max_scan_tuples,
+        budget: Budget::fixed(2),
+        rows_wanted: None,
+        memory: 0,
+        is_exact: false,
+    }
 }
 
 fn world(metric: Metric, seed: u64) -> World<f32> {
@@ -25,17 +33,19 @@ fn world(metric: Metric, seed: u64) -> World<f32> {
 }
 
 #[test]
-fn strict_order_returns_all_but_what_it_left_out() {
+fn strict_order_returns_every_row_and_the_late_ones_at_the_end() {
     for metric in METRICS {
         let mut world = world(metric, 3);
         for nprobe in [1, 5, 39, 40, 1000] {
             let query = world.random_query();
             let (rows, scan) = world.search(&query, params(nprobe, Iterative::Strict, u64::MAX));
-            assert!(rows.is_sorted_by_key(|row| (row.distance, row.tid)));
-            assert_eq!(rows.len() as u64 + scan.left_out(), 3000);
-            assert_eq!(scan.visited(), 3000);
+            let tids: BTreeSet<_> = rows.iter().map(|row| row.tid).collect();
+            assert_eq!((rows.len(), tids.len(), scan.visited()), (3000, 3000, 3000));
+            let (in_time, late) = rows.split_at(3000 - scan.late() as usize);
+            assert!(in_time.is_sorted_by_key(|row| (row.distance, row.tid)));
+            assert!(late.is_sorted_by_key(|row| (row.distance, row.tid)));
             // These codes are rough, and still most rows come in order.
-            assert!(rows.len() > 1500, "{} rows", rows.len());
+            assert!(late.len() < 1500, "{} late", late.len());
         }
     }
 }
@@ -49,7 +59,7 @@ fn relaxed_order_returns_every_row_once() {
             let (rows, scan) = world.search(&query, params(nprobe, Iterative::Relaxed, u64::MAX));
             let tids: BTreeSet<_> = rows.iter().map(|row| row.tid).collect();
             assert_eq!((rows.len(), tids.len()), (3000, 3000));
-            assert_eq!(scan.left_out(), 0);
+            assert_eq!(scan.late(), 0);
             // Each row's own distance, whatever the order.
             for row in rows {
                 let distance = operator(metric, &query, &world.model[&row.tid]);
@@ -66,8 +76,9 @@ fn off_ends_with_the_probed_lists() {
     let near = world.coarse().assign(&query).0;
     let lists = list_info(&world.mem, &world.meta).unwrap();
     let (rows, scan) = world.search(&query, params(1, Iterative::Off, u64::MAX));
-    assert!(rows.is_sorted_by_key(|row| (row.distance, row.tid)));
-    assert_eq!(rows.len() as u64 + scan.left_out(), lists[near as usize].ntotal);
+    let (in_time, _) = rows.split_at(rows.len() - scan.late() as usize);
+    assert!(in_time.is_sorted_by_key(|row| (row.distance, row.tid)));
+    assert_eq!(rows.len() as u64, lists[near as usize].ntotal);
     assert_eq!(scan.visited(), lists[near as usize].ntotal);
     assert_eq!(totals(&lists).ntotal, 3000);
     assert!(totals(&lists).imbalance_factor > 1.0);
@@ -105,13 +116,14 @@ fn a_query_without_direction_finds_every_row() {
     }
 }
 
-/// A LIMIT beyond a tranche gets every row there is, in the order of the last word.
+/// Whoever goes on asking gets every row there is.
 #[test]
-fn tranches_go_on_to_the_last_row() {
+fn candidates_go_on_to_the_last_row() {
     for k_factor in [1, 3, 100] {
         let mut world = world(Metric::L2, 8);
         let query = world.random_query();
-        let (rows, _) = world.search(&query, RerankParams { k_factor, ..ALL });
+        let (rows, _) =
+            world.search(&query, RerankParams { budget: Budget::fixed(k_factor), ..ALL });
         let tids: BTreeSet<_> = rows.iter().map(|row| row.tid).collect();
         assert_eq!((rows.len(), tids.len()), (3000, 3000));
     }
@@ -145,7 +157,10 @@ fn so_many_candidates_are_re_ranked_for_a_row() {
         let rows = ModelRows { rows: &world.model, query: &exact };
         let mut counted = Counted { rows, n: 0, gone: 0 };
         let mut scan = CodedScan::new();
-        scan.begin(&point_of(Metric::Cosine, &query), RerankParams { k_factor, ..ALL });
+        scan.begin(
+            &point_of(Metric::Cosine, &query),
+            RerankParams { budget: Budget::fixed(k_factor), ..ALL },
+        );
         for row in 1..=200 {
             assert!(scan.next(&world.mem, &world.view(), None, &mut counted).unwrap().is_some());
             let enough = (row * k_factor).min(3000);
@@ -163,7 +178,7 @@ fn candidates_without_a_row_are_passed_over() {
         let rows = ModelRows { rows: &world.model, query: &exact };
         let mut counted = Counted { rows, n: 0, gone };
         let mut scan = CodedScan::new();
-        scan.begin(&query, RerankParams { k_factor: 2, ..ALL });
+        scan.begin(&query, RerankParams { budget: Budget::fixed(2), ..ALL });
         let mut n = 0;
         while scan.next(&world.mem, &world.view(), None, &mut counted).unwrap().is_some() {
             n += 1;
@@ -185,7 +200,8 @@ fn good_codes_find_the_nearest_rows() {
             let mut right = 0;
             for _ in 0..10 {
                 let query = world.random_query();
-                let (rows, _) = world.search(&query, RerankParams { k_factor: 1, ..ALL });
+                let (rows, _) =
+                    world.search(&query, RerankParams { budget: Budget::fixed(1), ..ALL });
                 let nearest: BTreeSet<_> =
                     world.expected(&query).iter().take(10).map(|(tid, _)| *tid).collect();
                 right += rows.iter().take(10).filter(|row| nearest.contains(&row.tid)).count();

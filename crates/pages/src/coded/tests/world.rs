@@ -255,7 +255,7 @@ impl<E: Element> World<E> {
         let (rows, scan) = self.search(&query, ALL);
         let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
         assert_eq!(found, self.expected(&query), "{:?}", self.shape);
-        assert_eq!((scan.visited(), scan.left_out()), (self.model.len() as u64, 0));
+        assert_eq!((scan.visited(), scan.late()), (self.model.len() as u64, 0));
     }
 
     fn verify_counts(&self) {

@@ -94,7 +94,7 @@ fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
         let query = random_vector::<f32>(&mut rng, world.kind.dims);
         let exact = ExactQuery::new(world.kind.metric, &query);
         let mut scan = GraphScan::new();
-        scan.begin_for(&query, ALL, 1);
+        scan.begin(&query, ALL);
         let mut found = BTreeSet::new();
         while let Some(row) = world.next(&mut scan, world.view(&map), &exact, all).unwrap() {
             let vector = all.get(&row.tid).expect("a tid nobody inserted");

@@ -58,7 +58,7 @@ impl<E: Element> World<E> {
     /// The tids that a scan of everything in other pages gives.
     fn search_in(&self, mem: &MemPages, view: View<'_>, query: &[f32]) -> Vec<Tid> {
         let mut scan = GraphScan::new();
-        scan.begin_for(&point_of(self.kind.metric, query), ALL, 1);
+        scan.begin(&point_of(self.kind.metric, query), ALL);
         let exact = ExactQuery::new(self.kind.metric, query);
         let mut stored = NodeRows::of_nodes(mem, view, |row: &[E]| exact.key(row)).unwrap();
         let next = || scan.next(mem, &view, None, &mut stored).unwrap().map(|row| row.tid);

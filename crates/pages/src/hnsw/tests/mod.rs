@@ -32,6 +32,8 @@ pub const ALL: GraphParams = GraphParams {
     iterative: Iterative::Relaxed,
     max_scan_tuples: u64::MAX,
     rows_wanted: None,
+    memory: 0,
+    is_exact: false,
 };
 
 /// What a graph of the tests is.

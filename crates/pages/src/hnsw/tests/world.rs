@@ -286,7 +286,7 @@ impl<E: Element> World<E> {
     ) -> (Vec<Found>, GraphScan) {
         let map = self.map();
         let mut scan = GraphScan::new();
-        scan.begin_for(&point_of(self.kind.metric, query), params, 1);
+        scan.begin(&point_of(self.kind.metric, query), params);
         let exact = ExactQuery::new(self.kind.metric, query);
         let mut rows = Vec::new();
         while rows.len() < most {
@@ -352,7 +352,7 @@ impl<E: Element> World<E> {
         let (rows, scan) = self.search(&query, ALL);
         let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
         assert_eq!(found, self.expected(&query), "{:?}", self.kind);
-        assert_eq!(scan.left_out(), 0);
+        assert_eq!(scan.late(), 0);
     }
 }
 

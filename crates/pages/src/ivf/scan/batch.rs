@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use ann::feed::{Feeder, Stop, feed};
 use ann::parallel::WorkerError;
-use ann::topk::{Hit, TopK};
+use ann::topk::Hit;
 
-use super::{Bound, Scan, Span, State};
+use super::{Scan, State};
 use crate::error::Error;
 use crate::ivf::lists::{Lists, Probed, View, Visitor};
 use crate::store::Pages;
@@ -179,10 +179,6 @@ fn start_group<L: Lists>(
             }
         }
     }
-    for scan in group {
-        let tranche = scan.tranche;
-        scan.top.reset(tranche);
-    }
     Ok(())
 }
 
@@ -309,20 +305,30 @@ impl<L: Lists> Scan<L> {
         Visitor { probe, list, top, visited }
     }
 
+    /// Makes the first hits ready and lets go of the others, whose memory many scans would hold.
     fn end_first(&mut self, view: &View<'_>) {
-        let end = self.n_first(view.meta);
-        self.spans.push(Span { end, bound: Bound::After(None) });
-        self.end_tranche(view.meta);
-        self.top = TopK::new(self.tranche);
+        self.n_probed = self.n_first(view.meta);
+        let has_further = self.has_further(view.meta);
+        if self.is_ordered && has_further && self.is_short() {
+            // Further lists come first, as this scan would go to them alone.
+            self.state = State::Running;
+            return;
+        }
+        self.take(if has_further { self.most(self.first) } else { self.first });
+        let last = match self.is_ordered {
+            true => self.last,
+            false => self.ready.iter().copied().max_by(Hit::order),
+        };
+        self.top.forget_beyond(last);
         self.state = State::Primed;
     }
 
-    /// The first tranche, if it was found by [`first_tranches`] and nothing was taken of it yet.
+    /// The first hits, if they were found by [`first_tranches`] and nothing was taken of them yet.
     pub fn first_tranche(&self) -> &[Hit] {
-        if self.state == State::Primed { &self.ready } else { &[] }
+        if self.state == State::Primed && self.given == 0 { &self.ready } else { &[] }
     }
 
-    /// The same, taken: the next tranche is the second. Empty where the nearest lists are: then nothing is taken.
+    /// The same, taken: the second come next. Empty where the nearest lists are: then nothing is taken.
     pub(crate) fn take_first_tranche(&mut self) -> &[Hit] {
         match self.state {
             State::Primed if !self.ready.is_empty() => {

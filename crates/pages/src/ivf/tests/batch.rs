@@ -10,7 +10,7 @@ use super::{METRICS, World, random_vector};
 use crate::ivf::lists::View;
 use crate::ivf::probe::Probe;
 use crate::ivf::scan::batch::{BatchParams, first_tranches};
-use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, TRANCHE_FIRST};
+use crate::ivf::scan::{Found, Iterative, Scan, SearchParams};
 
 /// So little memory that lists come in many parts.
 const PARAMS: BatchParams = BatchParams { threads: 3, memory: 0 };
@@ -24,7 +24,7 @@ fn modes(nlist: usize) -> impl Iterator<Item = SearchParams> {
             iterative,
             max_scan_tuples: 500,
             rows_wanted: None,
-            tranche: TRANCHE_FIRST,
+            memory: 0,
         })
     })
 }
@@ -38,7 +38,7 @@ fn rows_of<E: Element>(
     while let Some(row) = scan.next(&world.mem, view).unwrap() {
         rows.push(row);
     }
-    (rows, scan.visited(), scan.left_out())
+    (rows, scan.visited(), scan.late())
 }
 
 /// As bits, since NaN is a distance too.
@@ -126,8 +126,8 @@ fn empty_lists_first_do_not_end_a_search() {
             nprobe: 1,
             iterative,
             max_scan_tuples: 500,
-            tranche: TRANCHE_FIRST,
             rows_wanted: None,
+            memory: 0,
         };
         let (rows, _) = world.search(&query, params);
         assert!(!rows.is_empty());

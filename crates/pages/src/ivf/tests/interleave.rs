@@ -5,7 +5,7 @@ use ann::rng::Rng;
 
 use super::{Model, World, random_vector};
 use crate::ivf::probe::Probe;
-use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
+use crate::ivf::scan::{Iterative, Scan, SearchParams};
 use crate::ivf::vacuum::bulk_delete;
 use crate::mem::seeds;
 use crate::tid::Tid;
@@ -27,10 +27,10 @@ fn scan(world: &World<f32>, all: &Model<f32>, must: &Model<f32>, seed: u64) {
     for iterative in [Iterative::Relaxed, Iterative::Off, Iterative::Relaxed] {
         let query = random_vector::<f32>(&mut rng, world.meta.dims);
         let nprobe = if iterative == Iterative::Off { usize::MAX } else { 1 };
-        let (max_scan_tuples, tranche) = (u64::MAX, TRANCHE_FIRST);
+        let max_scan_tuples = u64::MAX;
         scan.begin(
             &query,
-            SearchParams { nprobe, iterative, max_scan_tuples, tranche, rows_wanted: None },
+            SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted: None, memory: 0 },
         );
         let mut found = std::collections::BTreeSet::new();
         while let Some(row) = scan.next(&world.mem, &world.view()).unwrap() {

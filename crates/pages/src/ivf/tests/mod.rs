@@ -1,6 +1,7 @@
 //! The verbs of `faissivf` together, on pages in memory, against a model: a map from tid to vector.
 
 mod batch;
+mod complete;
 mod crash;
 mod exact;
 mod interleave;
@@ -21,7 +22,7 @@ use crate::ivf::check::{Problem, check};
 use crate::ivf::insert::insert;
 use crate::ivf::lists::View;
 use crate::ivf::probe::Probe;
-use crate::ivf::scan::{Found, Iterative, Scan, SearchParams, TRANCHE_FIRST};
+use crate::ivf::scan::{Found, Iterative, Scan, SearchParams};
 use crate::ivf::vacuum::{VacuumStats, bulk_delete};
 use crate::mem::MemPages;
 use crate::meta::{Fit, Meta, MetaParams};
@@ -67,7 +68,7 @@ pub const ALL: SearchParams = SearchParams {
     iterative: Iterative::Off,
     max_scan_tuples: 0,
     rows_wanted: None,
-    tranche: TRANCHE_FIRST,
+    memory: 0,
 };
 
 impl<E: Element> World<E> {

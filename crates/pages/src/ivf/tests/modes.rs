@@ -10,10 +10,10 @@ use super::{METRICS, World, random_vector};
 use crate::ivf::info::{list_info, totals};
 use crate::ivf::lists::View;
 use crate::ivf::probe::Probe;
-use crate::ivf::scan::{Iterative, Scan, SearchParams, TRANCHE_FIRST};
+use crate::ivf::scan::{Iterative, Scan, SearchParams};
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> SearchParams {
-    SearchParams { nprobe, iterative, max_scan_tuples, tranche: TRANCHE_FIRST, rows_wanted: None }
+    SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted: None, memory: 0 }
 }
 
 /// Where only the nearest lists are looked up at first, the others still come.
@@ -37,18 +37,20 @@ fn lists_passed_over_at_first_come_later() {
 }
 
 #[test]
-fn strict_order_returns_all_but_what_it_left_out() {
+fn strict_order_returns_every_row_and_the_late_ones_at_the_end() {
     for metric in METRICS {
         let mut world = World::<f32>::new(metric, 6, 40, 3000, 3);
         for nprobe in [1, 5, 39, 40, 1000] {
             let query = random_vector::<f32>(&mut world.rng, 6);
             let (rows, scan) = world.search(&query, params(nprobe, Iterative::Strict, u64::MAX));
-            assert!(rows.is_sorted_by_key(|row| (row.distance, row.tid)));
-            assert_eq!(rows.len() as u64 + scan.left_out(), 3000);
-            assert_eq!(scan.visited(), 3000);
-            // With one list of 75 rows the first 64 reach far: that much is left out later.
-            assert!(nprobe == 1 || scan.left_out() < 300, "{} left out", scan.left_out());
-            assert!(nprobe < 40 || scan.left_out() == 0);
+            let tids: BTreeSet<_> = rows.iter().map(|row| row.tid).collect();
+            assert_eq!((rows.len(), tids.len(), scan.visited()), (3000, 3000, 3000));
+            let (in_time, late) = rows.split_at(3000 - scan.late() as usize);
+            assert!(in_time.is_sorted_by_key(|row| (row.distance, row.tid)));
+            assert!(late.is_sorted_by_key(|row| (row.distance, row.tid)));
+            // With one list of 75 rows the first rows reach far: that much is late.
+            assert!(nprobe == 1 || scan.late() < 300, "{} late", scan.late());
+            assert!(nprobe < 40 || scan.late() == 0);
         }
     }
 }
@@ -62,7 +64,7 @@ fn relaxed_order_returns_every_row_once() {
             let (rows, scan) = world.search(&query, params(nprobe, Iterative::Relaxed, u64::MAX));
             let tids: BTreeSet<_> = rows.iter().map(|row| row.tid).collect();
             assert_eq!((rows.len(), tids.len()), (3000, 3000));
-            assert_eq!(scan.left_out(), 0);
+            assert_eq!(scan.late(), 0);
             // Each row's own distance, whatever the order.
             for row in rows {
                 let distance = super::operator(metric, &query, &world.model[&row.tid]);
