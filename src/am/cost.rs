@@ -1,14 +1,19 @@
 //! What a scan costs, for the planner.
 //!
-//! All of the coarse step and the first `nprobe` lists are paid before the first row comes out
-//! (startup); the rest of the index is spread over the rows that the executor may still ask for.
-//! The planner takes the share of it that LIMIT and the filters make likely.
+//! All of the coarse step and the first `nprobe` lists are paid before the first row comes out (startup). What the rows
+//! after it cost depends on how many are asked for in the end, which LIMIT and the filters make likely: see [`ask`]. The
+//! server knows a line from the first row to the last, so it gets the line through the costs of as many.
 
+mod ask;
 mod graph;
+mod lists;
+mod table;
+#[cfg(feature = "pg_test")]
+mod tests;
 
+use ann::factory::Refine;
 use ann::rules::optimal_nlist;
 use pages::coded::model;
-use pages::ivf::scan::TRANCHE_FIRST;
 use pgrx::{pg_guard, pg_sys};
 
 use super::guc;
@@ -16,6 +21,8 @@ use super::method::method_by_oid;
 use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
 use super::relation::{Index, IvfIndex, frozen_index};
+use ask::Ask;
+use table::Table;
 
 /// Instead of infinity, which turns into NaN when the planner interpolates: more than any real
 /// plan.
@@ -24,32 +31,17 @@ const UNUSABLE: f64 = 1.0e100;
 const DIMS_PER_OPERATOR: f64 = 256.0;
 /// The part of a vector's cost that does not depend on its dimensions, in operator calls.
 const OPERATORS_PER_VECTOR: f64 = 0.25;
-/// A scan that goes on reads and selects again, and may run into its budget: its vectors count this
-/// many times.
-const CONTINUATION: f64 = 2.0;
 /// A coded vector costs this part of an exact distance, and no call of its own.
 const CODE_SHARE: f64 = 0.1;
-/// Rows whose candidates are re-ranked before the first one comes out.
-const ROWS_FIRST: f64 = 10.0;
+/// Where the index stores better vectors than its codes, one candidate in so many is looked up in the table.
+const NARROWING: f64 = 4.0;
 /// Stands for the dimensions of an imagined index.
 const DIMS_UNKNOWN: f64 = 512.0;
 
 /// What an index looks like to the planner.
 enum Shape {
-    Lists(ListShape),
+    Lists(lists::Shape),
     Graph(graph::Shape),
-}
-
-/// Inverted lists, or one.
-struct ListShape {
-    tuples: f64,
-    /// Pages of the inverted lists.
-    pages: f64,
-    nlist: f64,
-    nprobe: f64,
-    dims: f64,
-    /// Candidates re-ranked by exact distances before the first row; 0 without a lossy code.
-    reranked: f64,
 }
 
 /// The server's cost constants for one tablespace.
@@ -57,6 +49,7 @@ struct Prices {
     random_page: f64,
     seq_page: f64,
     operator: f64,
+    tuple: f64,
     index_tuple: f64,
 }
 
@@ -70,6 +63,7 @@ impl Prices {
                 random_page,
                 seq_page,
                 operator: pg_sys::cpu_operator_cost,
+                tuple: pg_sys::cpu_tuple_cost,
                 index_tuple: pg_sys::cpu_index_tuple_cost,
             }
         }
@@ -85,41 +79,14 @@ impl Prices {
     }
 }
 
-/// Startup and total cost. `reread` is the part of the first lists' pages that a repeated scan does
-/// not find cached, and `heap_pages` the pages of the table.
-fn price(shape: &ListShape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
-    let share = (shape.nprobe / shape.nlist).min(1.0);
-    let exact = exact_distance(prices, shape.dims);
-    let vector = if shape.reranked > 0.0 { exact * CODE_SHARE } else { exact };
-    // Where the table keeps its vectors out of line, the server prices a sequential scan by the few
-    // pages of the main table and the fetching of vectors at nothing. The first lists are priced by
-    // the same measure, or no index would ever look good; going on is not, so that reading
-    // everything in order is left to a sort.
-    let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
-    let first = shape.pages * share;
-    let rest = shape.pages - first;
-    // A candidate's row is fetched as any index scan fetches one; the server charges its pages to the
-    // rows returned alone.
-    let rerank = shape.reranked * (exact + prices.index_tuple + measure * prices.seq_page);
-    let startup = shape.nlist * exact
-        + rerank
-        + measure * reread * prices.read(first, shape.nprobe.min(shape.nlist), shape.pages)
-        + shape.tuples * share * vector;
-    let going_on = prices.read(rest, shape.nlist * (1.0 - share), shape.pages)
-        + shape.tuples * (1.0 - share) * vector * CONTINUATION;
-    let again = if shape.nlist > 1.0 { 0.0 } else { later_tranches(shape.tuples) };
-    let again = again * (shape.pages * prices.seq_page + shape.tuples * vector);
-    (startup, startup + going_on + again + shape.tuples * prices.index_tuple)
-}
-
 /// An exact distance.
 fn exact_distance(prices: &Prices, dims: f64) -> f64 {
     prices.operator * (OPERATORS_PER_VECTOR + dims / DIMS_PER_OPERATOR)
 }
 
-/// How often a single list is gone over again until all rows are out: each tranche takes twice as many.
-fn later_tranches(tuples: f64) -> f64 {
-    (tuples / TRANCHE_FIRST as f64).max(1.0).log2().ceil()
+/// Putting rows in order by keys that are there: half of what the server reckons for a sort, which compares by calls.
+fn in_order(prices: &Prices, rows: f64) -> f64 {
+    rows * rows.max(1.0).log2() * prices.operator
 }
 
 /// The server's amcostestimate.
@@ -180,21 +147,35 @@ unsafe fn estimate(
         pg_sys::clauselist_selectivity(root, quals, relid, no_join, std::ptr::null_mut())
     };
     let prices = Prices::of(index.reltablespace);
-    // SAFETY: the index's table is in the planner's arrays.
-    let heap_pages = f64::from(unsafe { (*index.rel).pages }).max(1.0);
     // SAFETY: plain numbers and the planner's root.
     let reread = |first| unsafe { reread(root, index, first, loop_count) };
-    // SAFETY: the planner's lock keeps the index open-able.
-    let (startup, total) = match unsafe { shape_of(index, selectivity) } {
-        Shape::Lists(shape) => {
-            let first = (shape.pages * (shape.nprobe / shape.nlist).min(1.0)).max(1.0);
-            price(&shape, &prices, reread(first), heap_pages)
-        }
-        Shape::Graph(shape) => {
-            graph::price(&shape, &prices, reread(shape.first_pages()), heap_pages)
+    let fetched = |rows: f64| {
+        // SAFETY: the index's table is in the planner's arrays.
+        unsafe {
+            let pages = (*index.rel).pages.max(1);
+            pg_sys::index_pages_fetched(rows.max(1.0), pages, f64::from(index.pages), root)
         }
     };
-    (startup, total, selectivity, f64::from(index.pages))
+    // SAFETY: the planner's lock keeps the index open-able.
+    let shape = unsafe { shape_of(index, selectivity) };
+    let dims = match &shape {
+        Shape::Lists(shape) => shape.dims,
+        Shape::Graph(shape) => shape.dims,
+    };
+    // SAFETY: the planner's nodes.
+    let (table, ask) = unsafe { (Table::of(root, index, dims, &fetched), Ask::of(root, index)) };
+    let (startup, total) = match shape {
+        Shape::Lists(shape) => {
+            lists::price(&shape, &prices, &table, &ask, reread(shape.first_pages()))
+        }
+        Shape::Graph(shape) => {
+            graph::price(&shape, &prices, &table, &ask, reread(shape.first_pages()))
+        }
+    };
+    let startup = if ask.last_first { total } else { startup };
+    // A bound of the user's own ends the scan, and with it the visits of rows that the server reckons with.
+    let visited = (ask.bound / f64::max(1.0, index.tuples)).min(1.0);
+    (startup, total, selectivity * visited, f64::from(index.pages))
 }
 
 /// The part of the `first` pages of each of `loop_count` scans that is not cached.
@@ -242,13 +223,14 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
             }
         }
     };
-    Shape::Lists(ListShape {
+    Shape::Lists(lists::Shape {
         tuples,
         pages: (f64::from(index.pages) - frozen.kept_pages).max(1.0),
         nlist: frozen.nlist.max(1.0),
         nprobe: frozen.nprobe,
         dims: frozen.dims,
-        reranked: frozen.reranked.min(tuples),
+        candidates: frozen.candidates,
+        from_table: frozen.from_table,
     })
 }
 
@@ -257,7 +239,9 @@ struct Frozen {
     nlist: f64,
     nprobe: f64,
     dims: f64,
-    reranked: f64,
+    /// Candidates per row asked for, and how many of them are looked up in the table.
+    candidates: f64,
+    from_table: f64,
     /// Pages that a scan does not read, because each backend keeps what they say.
     kept_pages: f64,
 }
@@ -266,24 +250,31 @@ impl Frozen {
     /// For an index that an advisor only imagines.
     fn guess(nlist: u32, nprobe: u32) -> Self {
         let (nlist, nprobe) = (nlist.into(), nprobe.into());
-        Self { nlist, nprobe, dims: DIMS_UNKNOWN, reranked: 0.0, kept_pages: 0.0 }
+        let (candidates, from_table) = (0.0, 0.0);
+        Self { nlist, nprobe, dims: DIMS_UNKNOWN, candidates, from_table, kept_pages: 0.0 }
     }
 
     fn of(ivf: &IvfIndex, options: &IvfOptions) -> Self {
         let meta = &ivf.meta;
         let mut kept = 1 + meta.centroid_pages() + meta.directory_pages();
-        let mut reranked = 0.0;
+        let (mut candidates, mut from_table) = (0.0, 0.0);
         if let Some(coded) = &meta.coded {
             kept += model::n_pages(coded.model_len(meta.dims));
             let automatic = coded.params.kind.k_factor(meta.dims) as u32;
             let k_factor = guc::k_factor_for(options).unwrap_or(automatic);
-            reranked = ROWS_FIRST * f64::from(k_factor);
+            candidates = f64::from(k_factor);
+            from_table = match coded.params.refine {
+                Refine::Heap => candidates,
+                Refine::Flat => 0.0,
+                Refine::SqFp16 | Refine::Sq8 => candidates / NARROWING,
+            };
         }
         Self {
             nlist: meta.nlist as f64,
             nprobe: guc::nprobe_for(options).into(),
             dims: meta.dims as f64,
-            reranked,
+            candidates,
+            from_table,
             kept_pages: kept as f64,
         }
     }
@@ -301,106 +292,5 @@ unsafe fn look_into(index: pg_sys::Oid) -> (Index, IvfOptions) {
         let found = (frozen_index(rel, &PgPages::new(rel)), options_of(rel));
         pg_sys::index_close(rel, no_lock);
         found
-    }
-}
-
-#[cfg(feature = "pg_test")]
-#[pgrx::pg_schema]
-mod tests {
-    use pgrx::pg_test;
-
-    use super::{ListShape, Prices, price};
-    use crate::am::testing::{plan, run};
-
-    const PRICES: Prices =
-        Prices { random_page: 4.0, seq_page: 1.0, operator: 0.0025, index_tuple: 0.005 };
-
-    fn table(rows: u32) {
-        run(&format!(
-            "CREATE TABLE t (id int PRIMARY KEY, v vector(8));
-             INSERT INTO t SELECT i, ARRAY(SELECT random() FROM generate_series(1, 8) WHERE i = i)::real[]::vector
-               FROM generate_series(1, {rows}) i;
-             CREATE INDEX i ON t USING faissivf (v);
-             ANALYZE t"
-        ));
-    }
-
-    #[pg_test]
-    fn pgtest_the_planner_takes_the_index_for_a_plain_top_k() {
-        table(1000);
-        let q = "'[1,1,1,1,1,1,1,1]'";
-        let top = plan(&format!("SELECT id FROM t ORDER BY v <-> {q} LIMIT 10"));
-        assert!(top.contains("Index Scan using i on t"), "{top}");
-        let few = plan(&format!("SELECT id FROM t WHERE id < 20 ORDER BY v <-> {q} LIMIT 10"));
-        assert!(few.contains("t_pkey") && few.contains("Sort"), "{few}");
-        let all = plan(&format!("SELECT id FROM t ORDER BY v <-> {q}"));
-        assert!(all.contains("Sort") && all.contains("Seq Scan"), "{all}");
-        let counted = plan("SELECT count(*) FROM t");
-        assert!(!counted.contains("using i "), "{counted}");
-        let farthest = plan(&format!("SELECT id FROM t ORDER BY v <-> {q} DESC LIMIT 10"));
-        assert!(!farthest.contains("using i "), "{farthest}");
-        let other = plan(&format!("SELECT id FROM t ORDER BY v <#> {q} LIMIT 10"));
-        assert!(!other.contains("using i "), "{other}");
-    }
-
-    #[pg_test]
-    fn pgtest_a_tiny_table_is_read_whole() {
-        table(10);
-        let top = plan("SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]' LIMIT 10");
-        assert!(top.contains("Seq Scan"), "{top}");
-    }
-
-    #[pg_test]
-    fn pgtest_cost_grows_with_nprobe_up_to_the_whole_index() {
-        let shape = |nprobe: f64| ListShape {
-            tuples: 100_000.0,
-            pages: 20_000.0,
-            nlist: 1024.0,
-            nprobe,
-            dims: 384.0,
-            reranked: 0.0,
-        };
-        let costs: Vec<_> = [1.0, 10.0, 100.0, 1024.0, 4096.0]
-            .map(|nprobe| price(&shape(nprobe), &PRICES, 1.0, 20_000.0))
-            .into();
-        assert!(costs.windows(2).all(|w| w[0].0 <= w[1].0), "{costs:?}");
-        assert!(costs.iter().all(|c| c.0.is_finite() && c.0 < c.1), "{costs:?}");
-        assert_eq!(costs[3], costs[4]);
-    }
-
-    #[pg_test]
-    fn pgtest_one_list_costs_all_of_it_before_the_first_row() {
-        let shape = |pages, reranked| ListShape {
-            tuples: 100_000.0,
-            pages,
-            nlist: 1.0,
-            nprobe: 10.0,
-            dims: 384.0,
-            reranked,
-        };
-        let (flat, all) = price(&shape(20_000.0, 0.0), &PRICES, 1.0, 20_000.0);
-        assert!(flat > 20_000.0 && all > 10.0 * flat, "{flat} .. {all}");
-        // A quarter of the bytes, compared 32 at a time.
-        let (coded, _) = price(&shape(5_000.0, 20.0), &PRICES, 1.0, 20_000.0);
-        assert!(coded < flat / 3.0, "{coded} against {flat}");
-        // Pages and rows of the table, an operator call each, a sort of the ten nearest.
-        let sequential = 20_000.0 + 100_000.0 * (0.0125 + 0.005 * 4.3);
-        assert!(coded < sequential, "{coded} against {sequential}");
-    }
-
-    #[pg_test]
-    fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
-        let shape = ListShape {
-            tuples: 1000.0,
-            pages: 1000.0,
-            nlist: 25.0,
-            nprobe: 10.0,
-            dims: 1536.0,
-            reranked: 0.0,
-        };
-        let (startup, _) = price(&shape, &PRICES, 1.0, 8.0);
-        // Eight pages of main table, 1000 rows, a top-k sort.
-        let sequential = 8.0 + 1000.0 * 0.0125 + 1000.0 * 0.005 * 4.3;
-        assert!(startup < sequential, "{startup} against {sequential}");
     }
 }

@@ -1,8 +1,10 @@
 //! What a scan of a graph costs: a walk whose length depends on `efSearch` and hardly on the number of rows.
 
-use pages::hnsw::Meta;
+use pages::hnsw::{Code, Meta};
 
-use super::{CODE_SHARE, CONTINUATION, DIMS_UNKNOWN, Prices, exact_distance};
+use super::ask::Ask;
+use super::table::Table;
+use super::{CODE_SHARE, DIMS_UNKNOWN, NARROWING, Prices, exact_distance, in_order};
 use crate::am::guc;
 use crate::am::options::IvfOptions;
 
@@ -10,6 +12,8 @@ use crate::am::options::IvfOptions;
 const NEW_NEIGHBOURS: f64 = 0.3;
 /// Pages that a step of the walk reads: its links, and where its neighbours' codes lie.
 const PAGES_PER_STEP: f64 = 3.0;
+/// The first steps go where other searches have gone. A later one comes to pages of its own: those of its new neighbours.
+const PAGES_PER_LATER_STEP: f64 = 10.0;
 /// What a step takes beside that, in operator calls: locks, and keeping the nodes in sight in order.
 const OPERATORS_PER_STEP: f64 = 20.0;
 /// Links of an imagined graph.
@@ -24,18 +28,25 @@ pub struct Shape {
     pub m: f64,
     /// Nodes that a search keeps in sight: as many steps it takes, and as many exact distances.
     pub ef: f64,
+    /// Of the candidates, the part that is looked up in the table.
+    pub from_table: f64,
 }
 
 impl Shape {
     pub fn of(meta: &Meta, options: &IvfOptions, tuples: f64, pages: f64) -> Self {
         let (dims, m) = (meta.params.dims as f64, meta.params.m as f64);
-        Self { tuples, pages, dims, m, ef: guc::ef_search_for(options).into() }
+        let from_table = match meta.params.code {
+            Code::Flat => 0.0,
+            Code::SqFp16 => 1.0 / NARROWING,
+            Code::Sq8 => 1.0,
+        };
+        Self { tuples, pages, dims, m, ef: guc::ef_search_for(options).into(), from_table }
     }
 
     /// For an index that an advisor only imagines.
     pub fn guess(tuples: f64, pages: f64) -> Self {
         let ef = guc::ef_search_for(&IvfOptions::default()).into();
-        Self { tuples, pages, dims: DIMS_UNKNOWN, m: LINKS_UNKNOWN, ef }
+        Self { tuples, pages, dims: DIMS_UNKNOWN, m: LINKS_UNKNOWN, ef, from_table: 0.0 }
     }
 
     /// Pages read before the first row comes out.
@@ -51,21 +62,43 @@ impl Shape {
     }
 }
 
-/// Startup and total cost. `reread` is the part of the first pages that a repeated scan does not find cached, and
-/// `heap_pages` the pages of the table.
-pub fn price(shape: &Shape, prices: &Prices, reread: f64, heap_pages: f64) -> (f64, f64) {
+/// Startup and total cost. `reread` is the part of the first pages that a repeated scan does not find cached.
+pub fn price(
+    shape: &Shape,
+    prices: &Prices,
+    table: &Table<'_>,
+    ask: &Ask,
+    reread: f64,
+) -> (f64, f64) {
     let exact = exact_distance(prices, shape.dims);
     let first = shape.first_pages();
     // As of lists: what the server prices at nothing in the table must not count in full here.
-    let measure = (heap_pages / shape.pages.max(1.0)).min(1.0);
+    let measure = (table.pages / shape.pages.max(1.0)).min(1.0);
     let candidates = shape.ef.min(shape.tuples);
     let startup = shape.judged() * exact * CODE_SHARE
         + candidates * (exact + prices.index_tuple + OPERATORS_PER_STEP * prices.operator)
         + measure * reread * prices.read(first, first, shape.pages);
-    // Every row that comes later has been a candidate, and the walk comes to all pages again and again.
-    let rest = (shape.tuples - candidates).max(0.0);
-    let going_on = rest * CONTINUATION * (exact + exact * CODE_SHARE * shape.m)
-        + prices.read(shape.pages - first, shape.pages - first, shape.pages)
-        + rest * CONTINUATION * OPERATORS_PER_STEP * prices.operator;
-    (startup, startup + going_on + shape.tuples * prices.index_tuple)
+    let rest = ask.whole(shape.tuples, |rows| going_on(shape, prices, table, rows));
+    let rest = rest * table.measure(prices, shape.dims);
+    (startup, startup + rest + shape.tuples * prices.index_tuple)
+}
+
+/// What it costs to find `rows` rows instead of the first few: as many more steps, and as many more candidates.
+fn going_on(shape: &Shape, prices: &Prices, table: &Table<'_>, rows: f64) -> f64 {
+    let exact = exact_distance(prices, shape.dims);
+    let steps = (rows - shape.ef).max(0.0);
+    let judged = steps * 2.0 * shape.m * NEW_NEIGHBOURS;
+    // Some of them have been read by the steps before.
+    let visits = steps * (PAGES_PER_LATER_STEP + 1.0);
+    let pages = shape.pages * (1.0 - (-visits / shape.pages).exp());
+    let candidates = if shape.from_table > 0.0 {
+        table.visits(prices, steps * shape.from_table)
+    } else {
+        table.first_visits(prices, rows, shape.tuples)
+    };
+    prices.read(pages, pages, shape.pages)
+        + judged * exact * CODE_SHARE
+        + steps * (exact + prices.index_tuple + OPERATORS_PER_STEP * prices.operator)
+        + candidates
+        + in_order(prices, rows)
 }

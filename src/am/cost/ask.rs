@@ -1,0 +1,74 @@
+//! How much of a scan the query will ask for.
+
+use std::ffi::c_int;
+
+use pgrx::pg_sys;
+
+use crate::am::guc;
+
+/// Rows that a single list looks for at once if nobody says how many.
+const ROWS_UNSAID: f64 = 64.0;
+
+/// What the planner expects to be asked of a scan.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// The part of the rows that will be asked for, of those that pass the filters as of those of the index.
+    pub fraction: f64,
+    /// The rows that a scan is told to look for at once.
+    pub said: f64,
+    /// Rows that the user lets a scan visit at most.
+    pub bound: f64,
+    /// Whether a window wants the last row before the first comes out, of which the server knows nothing.
+    pub last_first: bool,
+}
+
+impl Ask {
+    /// # Safety
+    /// `root` is the planner's, and `index` one of its indexes.
+    pub unsafe fn of(root: *mut pg_sys::PlannerInfo, index: &pg_sys::IndexOptInfo) -> Self {
+        // SAFETY: the caller's promise.
+        let (wanted, kept, last_first) = unsafe {
+            let wanted = (*root).tuple_fraction;
+            (wanted, (*index.rel).rows.max(1.0), has_window_to_the_end((*root).parse))
+        };
+        // Below 1 it is a part, from 1 on a number of rows; all of them is 0.
+        let fraction = match wanted {
+            all if all <= 0.0 || last_first => 1.0,
+            part if part < 1.0 => part,
+            rows => (rows / kept).min(1.0),
+        };
+        let said = if fraction < 1.0 { fraction * kept } else { ROWS_UNSAID };
+        let bound = match guc::max_scan_tuples() {
+            0 => f64::INFINITY,
+            bound => bound as f64,
+        };
+        Self { fraction, said: said.max(ROWS_UNSAID), bound, last_first }
+    }
+
+    /// The slope to the rows asked for, given what as many rows of the index's `tuples` cost beyond the first, and no
+    /// less than to the last: as the cost of all of them, which the planner divides again.
+    pub fn whole(&self, tuples: f64, rest: impl Fn(f64) -> f64) -> f64 {
+        let rows = (tuples * self.fraction).max(1.0);
+        let (asked, all) = (rest(rows.min(self.bound)), rest(tuples.min(self.bound)));
+        all.max(asked * tuples / rows.min(tuples))
+    }
+}
+
+/// Whether a query has a window whose frame ends at the last row, as `count(*) OVER ()` has.
+///
+/// # Safety
+/// `query` is one that is being planned.
+unsafe fn has_window_to_the_end(query: *mut pg_sys::Query) -> bool {
+    let to_the_end = pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING as c_int;
+    // SAFETY: the caller's promise; the list holds window clauses.
+    unsafe {
+        if !(*query).hasWindowFuncs {
+            return false;
+        }
+        let windows = (*query).windowClause;
+        (0..pg_sys::list_length(windows)).any(|i| {
+            let window = &*pg_sys::list_nth(windows, i).cast::<pg_sys::WindowClause>();
+            window.orderClause.is_null() || window.frameOptions & to_the_end != 0
+        })
+    }
+}
