@@ -51,7 +51,7 @@ fn rows(kind: &str) -> Vec<f32> {
                 row.fill(if kind == "equal" || i > 0 { 0.5 } else { 3.0 })
             }
             ("far topics", _) => {
-                row.iter_mut().for_each(|x| *x += if i % 3 == 0 { 1e5 } else { 0.0 })
+                row.iter_mut().for_each(|x| *x += if i.is_multiple_of(3) { 1e5 } else { 0.0 })
             }
             (scale, _) => all(&mut row, scale.parse().unwrap_or(1.0)),
         }

@@ -312,7 +312,7 @@ fn vector_problem<E: Element>(
         Metric::InnerProduct => -dot(centroid, &point),
         Metric::Cosine => extent::of_unit(-dot(centroid, &point), norm),
     };
-    let slack = RADIUS_SLACK * (norm_sqr(&*point) + norm_sqr(centroid));
+    let slack = RADIUS_SLACK * (norm_sqr(&point) + norm_sqr(centroid));
     let is_outside = slack.is_finite() && distance > list.header.radius + slack;
     is_outside.then(|| format!("tid {tid} is farther from the centroid than the radius"))
 }

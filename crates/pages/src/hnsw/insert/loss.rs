@@ -38,7 +38,7 @@ impl Watch {
         found: &[Near],
     ) -> Result<(), Error> {
         let draw = row.row.tid.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        if view.by_vectors || view.meta.shape.vectors.is_none() || draw % LOOKED_AT != 0 {
+        if view.by_vectors || view.meta.shape.vectors.is_none() || !draw.is_multiple_of(LOOKED_AT) {
             return Ok(());
         }
         self.well_placed = self.well_placed.saturating_add(1);
