@@ -9,6 +9,8 @@ mod baselines;
 mod codes;
 mod faiss;
 mod graphs;
+mod hostile;
+mod pgvector;
 
 use std::path::PathBuf;
 

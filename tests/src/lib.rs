@@ -10,6 +10,7 @@
 
 pub mod agreement;
 pub mod catalogue;
+pub mod hostile;
 pub mod kinds;
 pub mod pressure;
 pub mod random;
