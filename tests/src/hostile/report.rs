@@ -23,7 +23,11 @@ pub struct Cell {
 impl Cell {
     /// What FAISS finds more than ours.
     fn loss(&self) -> f64 {
-        self.theirs.unwrap_or(0.0) - self.ours.unwrap_or(-1.0)
+        match (self.ours, self.theirs) {
+            (Some(ours), theirs) => theirs.unwrap_or(0.0) - ours,
+            (None, Some(_)) => 1.0,
+            (None, None) => 0.0,
+        }
     }
 
     /// Whether FAISS finds more.

@@ -230,7 +230,9 @@ impl Trial<'_> {
             problems,
         };
         match self.recall(metric, state, &mut cell.problems) {
-            Ok(recall) => cell.ours = Some(recall),
+            // Where no row has a distance there is nothing to find.
+            Ok(None) => return cell,
+            Ok(recall) => cell.ours = recall,
             Err(e) => cell.problems.push(format!("search: {}", crate::shortened(&describe(&e)))),
         }
         self.inspect(&mut cell);
@@ -244,7 +246,7 @@ impl Trial<'_> {
         metric: Metric,
         state: &str,
         problems: &mut Vec<String>,
-    ) -> Result<f64, Error> {
+    ) -> Result<Option<f64>, Error> {
         let Metric { name, operator } = metric;
         let sql = format!(
             "SELECT count(*) FILTER (WHERE near.d <= bound.d), count(*), count(DISTINCT (q.no, near.id))
@@ -269,7 +271,7 @@ impl Trial<'_> {
         if all < right_at_most {
             problems.push(format!("{all} rows of {right_at_most} came"));
         }
-        Ok(right as f64 / right_at_most as f64)
+        Ok((right_at_most > 0).then(|| right as f64 / right_at_most as f64))
     }
 
     fn right_at_most(&mut self, metric: &str, state: &str) -> Result<i64, Error> {
