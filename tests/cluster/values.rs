@@ -29,7 +29,7 @@ fn database(name: &str) -> (Database, Client) {
     run(
         &mut client,
         "CREATE TABLE t (id int PRIMARY KEY, v vector(8)); SELECT setseed(0.5);
-         INSERT INTO t SELECT i, (SELECT array_agg(random() * 2 - 1 + 0 * i) FROM generate_series(1, 8))::vector
+         INSERT INTO t SELECT i, array(SELECT random() * 2 - 1 + 0 * i FROM generate_series(1, 8))::vector
              FROM generate_series(1, 2000) i",
     );
     (db, client)
