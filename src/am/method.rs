@@ -107,7 +107,8 @@ mod tests {
             let (mut relation, mut routine) = unsafe { (*index, *(*index).rd_indam) };
             relation.rd_indam = &raw mut routine;
             assert!(Frozen::of(&raw mut relation, Metric::L2).method.has_lists);
-            routine.amoptions = None;
+            // SAFETY: it points to the copy above.
+            unsafe { (*relation.rd_indam).amoptions = None };
             let index = &raw mut relation;
             assert!(catch_unwind(AssertUnwindSafe(|| Frozen::of(index, Metric::L2))).is_err());
             assert!(catch_unwind(AssertUnwindSafe(|| options_of(index))).is_err());
