@@ -41,12 +41,15 @@ pub struct TopK {
     hits: Vec<Hit>,
     /// No hit beyond this one can be among the k smallest; `None` until k hits were seen.
     worst: Option<Hit>,
+    /// The largest hit that was handed out: none up to it is turned away, else a pass for what was turned away would meet
+    /// those handed out again.
+    floor: Option<Hit>,
 }
 
 impl TopK {
     /// Room for the k smallest hits; memory grows with the hits, up to 2k of them.
     pub fn new(k: usize) -> Self {
-        TopK { k, hits: Vec::new(), worst: None }
+        TopK { k, hits: Vec::new(), worst: None, floor: None }
     }
 
     /// Forgets everything and keeps k hits from now on; keeps the memory.
@@ -54,6 +57,7 @@ impl TopK {
         self.k = k;
         self.hits.clear();
         self.worst = None;
+        self.floor = None;
     }
 
     /// The largest key that can still enter: +∞ until k hits were seen. A scan passes over candidates with
@@ -92,10 +96,19 @@ impl TopK {
     fn cut(&mut self) {
         if self.hits.len() > self.k {
             let (_, worst, _) = self.hits.select_nth_unstable_by(self.k - 1, Hit::order);
-            self.worst = Some(*worst);
-            self.hits.truncate(self.k);
+            let worst = *worst;
+            match self.floor.filter(|floor| floor.order(&worst).is_gt()) {
+                Some(floor) => {
+                    self.hits.retain(|hit| hit.order(&floor).is_le());
+                    self.worst = Some(floor);
+                }
+                None => {
+                    self.hits.truncate(self.k);
+                    self.worst = Some(worst);
+                }
+            }
         } else if self.hits.len() == self.k {
-            self.worst = self.hits.iter().copied().max_by(Hit::order);
+            self.worst = self.hits.iter().copied().chain(self.floor).max_by(Hit::order);
         }
     }
 
@@ -107,6 +120,7 @@ impl TopK {
     /// Moves the n smallest hits to the end of `out`, in any order, and keeps the others. Hits beyond the horizon are still
     /// turned away.
     pub fn take_smallest(&mut self, n: usize, out: &mut Vec<Hit>) {
+        let before = out.len();
         if n >= self.hits.len() {
             out.append(&mut self.hits);
         } else if n > 0 {
@@ -114,6 +128,8 @@ impl TopK {
             self.hits.select_nth_unstable_by(rest, |a, b| b.order(a));
             out.extend(self.hits.drain(rest..));
         }
+        let taken = out.iter().skip(before).copied();
+        self.floor = taken.chain(self.floor).max_by(Hit::order);
     }
 
     /// Makes room for the k smallest of those that are kept and those still to come, and turns none away until then.
@@ -127,6 +143,7 @@ impl TopK {
         if !self.hits.is_empty() {
             self.worst = last;
         }
+        self.floor = last.into_iter().chain(self.floor).max_by(Hit::order);
         self.hits = Vec::new();
     }
 
