@@ -58,8 +58,6 @@ pub struct RerankScan<C: Candidates> {
     /// Candidates of these, and for rows beyond.
     first: u64,
     budget: Budget,
-    /// What it becomes where the codes are too rough.
-    most_per_row: usize,
     /// Rows with real distances that may wait.
     room: usize,
     /// Whether narrowed candidates have their real distances.
@@ -101,7 +99,6 @@ impl<C: Candidates> RerankScan<C> {
             rows: ROWS_FIRST,
             first: 0,
             budget: Budget::fixed(1),
-            most_per_row: 1,
             room: HITS_MIN,
             is_exact: false,
             ready: Vec::new(),
@@ -130,7 +127,6 @@ impl<C: Candidates> RerankScan<C> {
         self.strict = terms.iterative != Iterative::Relaxed;
         self.first = terms.first;
         self.budget = terms.budget;
-        self.most_per_row = terms.budget.per_row.saturating_mul(GROWTH);
         self.room = (terms.memory / size_of::<Hit>()).max(HITS_MIN);
         self.is_exact = terms.is_exact;
         self.ready.clear();
@@ -335,7 +331,7 @@ impl<C: Candidates> RerankScan<C> {
             let late = before - self.fresh.len();
             self.n_late += late as u64;
             if late * LATE_SHARE > before {
-                self.budget.per_row = self.budget.per_row.max(self.most_per_row);
+                self.budget.per_row = self.budget.per_row.saturating_mul(GROWTH);
             }
         }
         self.ready.append(&mut self.fresh);
