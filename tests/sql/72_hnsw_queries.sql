@@ -23,16 +23,17 @@ $$;
 SELECT q, o.* FROM unnest(ARRAY['[0,0,0]', '[500,-500,500]', '[2000,0,0]']::vector[]) q, ordered(q, 10) o;
 SELECT q, o.* FROM unnest(ARRAY['[0,0,0]', '[500,-500,500]', '[2000,0,0]']::vector[]) q, ordered(q, 40) o;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 3000) s;
--- Without going on, a scan ends after its first efSearch candidates.
+-- Without going on, a scan ends after its first candidates: as many as its LIMIT, and efSearch at least.
 SET faiss.iterative_scan = off;
 SET faiss.efSearch = 20;
-SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 3000) s;
+SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 300) s;
+SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' OFFSET 0) s;
 SET faiss.iterative_scan = relaxed_order;
 SET faiss.max_scan_tuples = 2147483647;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 10000) s;
 \set VERBOSITY terse
 SET faiss.max_scan_tuples = 500;
-SELECT count(*) < 6000 AS bounded FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 10000) s;
+SELECT count(*) < 6000 AS bounded FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' OFFSET 0) s;
 \set VERBOSITY default
 RESET faiss.iterative_scan;
 RESET faiss.max_scan_tuples;
@@ -40,12 +41,12 @@ RESET faiss.max_scan_tuples;
 RESET faiss.efSearch;
 SET faiss.iterative_scan = off;
 ALTER INDEX t_v SET (efSearch = 12);
-SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 100) s;
+SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' OFFSET 0) s;
 SET faiss.efSearch = 14;
-SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 100) s;
+SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' OFFSET 0) s;
 RESET faiss.efSearch;
 ALTER INDEX t_v RESET (efSearch);
-SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' LIMIT 100) s;
+SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> '[5,5,5]' OFFSET 0) s;
 RESET faiss.iterative_scan;
 -- Inner sides of joins begin anew for every row; parameters and cursors.
 EXPLAIN (COSTS OFF) SELECT a.id, b.id FROM t a, LATERAL (SELECT id FROM t ORDER BY v <-> a.v LIMIT 1) b WHERE a.id <= 50;
