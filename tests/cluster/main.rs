@@ -3,7 +3,6 @@
 //! randomised ones longer, `PGFAISS_SEED` chooses other random numbers.
 
 mod cancel;
-mod complete;
 mod concurrency;
 mod crash;
 mod damage;
@@ -16,4 +15,3 @@ mod restore;
 mod room;
 mod standby;
 mod upgrade;
-mod values;

@@ -12,7 +12,6 @@ pub mod build;
 pub mod cluster;
 pub mod demo;
 pub mod fuzz;
-pub mod hostile;
 pub mod install;
 pub mod miri;
 pub mod nightly;
