@@ -3,6 +3,7 @@
 
 mod guardian;
 mod memcheck;
+mod place;
 mod process;
 mod standby;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use postgres::{Client, NoTls};
 use crate::account::Account;
 use crate::pg::PgConfig;
 use guardian::Guardian;
+use place::{short_temporary_dir, socket_fits};
 pub use standby::ARCHIVE_COMMAND;
 
 const PORT: u16 = 5432;
@@ -475,22 +477,6 @@ impl Drop for Cluster {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
-}
-
-/// Whether the path of a socket in `dir` stays within what the system allows (108 bytes).
-fn socket_fits(dir: &Path) -> bool {
-    dir.as_os_str().len() + ".s.PGSQL.65535.lock".len() < 104
-}
-
-/// A new directory with a short path: TMPDIR may be too long for a socket.
-fn short_temporary_dir() -> Result<PathBuf> {
-    let usual = std::env::temp_dir();
-    let base = if usual.as_os_str().len() > 40 { Path::new("/tmp").to_owned() } else { usual };
-    let dir = tempfile::Builder::new()
-        .prefix("pgfaiss-")
-        .tempdir_in(&base)
-        .with_context(|| format!("could not create a directory in {}", base.display()))?;
-    Ok(dir.keep())
 }
 
 fn run_quietly(command: &mut Command) -> Result<()> {
