@@ -12,6 +12,7 @@ mod sizes;
 
 use ann::coarse::Coarse;
 use ann::element::Element;
+use ann::extent;
 use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product, norm_sqr};
 use ann::metric::Metric;
 use ann::rng::Rng;
@@ -75,7 +76,11 @@ impl<E: Element> World<E> {
     /// Builds an index over `n_rows` random rows with `nlist` random centroids (0 = untrained).
     pub fn new(metric: Metric, dims: usize, nlist: usize, n_rows: usize, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let centroids = random_vector::<f32>(&mut rng, nlist * dims);
+        let mut centroids = random_vector::<f32>(&mut rng, nlist * dims);
+        if metric.is_spherical() {
+            // As k-means gives them.
+            centroids.chunks_mut(dims).for_each(extent::normalize);
+        }
         let params = MetaParams {
             element: E::TAG,
             metric,
@@ -194,7 +199,7 @@ fn assign<E: Element>(coarse: &Coarse<'_>, vector: &[E]) -> (u32, f32) {
     }
     let (list_no, distance) = coarse.assign(&widened(vector));
     match coarse.metric {
-        Metric::Cosine => (list_no, distance / norm_sqr(vector).sqrt()),
+        Metric::Cosine => (list_no, extent::of_unit(distance, norm_sqr(vector))),
         _ => (list_no, distance),
     }
 }
