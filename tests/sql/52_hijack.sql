@@ -147,11 +147,24 @@ CREATE TEMP TABLE pg_class (oid oid);
 SELECT '1'::int8;
 SELECT factory FROM faiss.recommend('t', 'v');
 SELECT retrain FROM faiss.health('t_near');
+-- As a restore does: an index comes first, then its model, which builds it.
+SET check_function_bodies = off;
+SET ROLE "52_owner";
+SET client_min_messages = error;
+CREATE INDEX t_awaits ON t USING faissivf (v) WITH (model = '52');
+RESET client_min_messages;
+SELECT is_trained FROM faiss.index_info('t_awaits');
 SELECT trained_as FROM faiss.train('52', 't', 'v', 'IVF8,Flat');
+RESET ROLE;
+SELECT is_trained FROM faiss.index_info('t_awaits');
+RESET check_function_bodies;
+DROP INDEX t_awaits;
 SELECT faiss.drop_model('52');
 DISCARD TEMP;
--- Nothing runs with other rights than the caller's but what is said above, and nothing of the extension is defined in SQL.
-SELECT count(*) AS definers FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid JOIN pg_extension e ON e.oid = d.refobjid
+-- Nothing runs with other rights than the caller's but what is said above, and nothing of the extension is defined in SQL, but the trigger
+-- that a restore of models fires: it has a path of its own, and nobody may call it.
+SELECT p.oid::regproc AS definer, p.prosecdef, p.proconfig, has_function_privilege('public', p.oid, 'EXECUTE') AS callable
+FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid JOIN pg_extension e ON e.oid = d.refobjid
 WHERE d.classid = 'pg_proc'::regclass AND e.extname = 'pgfaiss' AND (p.prosecdef OR p.prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('c', 'internal')));
 DROP VIEW every_function;
 DROP FUNCTION lured;
