@@ -30,7 +30,7 @@ pub struct Row<'a> {
     pub tid: Tid,
     /// The vector as the index stores it, `Geometry::vector_size` bytes; empty where it stores none.
     pub stored: &'a [u8],
-    /// The vector; normalised under cosine.
+    /// The vector as it is coded: normalised under cosine, else shortened where it is very long (`ann::extent`).
     pub point: &'a [f32],
 }
 

@@ -1,8 +1,8 @@
 //! The pages of every chunk: what they are, and what each of them says by itself.
 
 use ann::element::Element;
+use ann::extent;
 use ann::hnsw::Grid;
-use ann::kernels::norm_sqr;
 use ann::metric::Metric;
 use half::f16;
 
@@ -200,9 +200,9 @@ fn vector_problem<P: Pages, E: Element>(
     if view.meta.params.code != Code::Flat {
         return Ok(None);
     }
-    if view.meta.params.metric == Metric::Cosine {
-        let norm = f64::from(norm_sqr(&point)).sqrt();
-        point.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    match view.meta.params.metric {
+        Metric::Cosine => extent::normalize(&mut point),
+        _ => extent::shorten(&mut point),
     }
     let mut code = vec![0; Grid::code_bytes(view.meta.params.dims)];
     let factors = view.grid.encode(&point, &mut code);

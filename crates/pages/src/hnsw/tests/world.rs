@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use ann::element::Element;
+use ann::extent;
 use ann::hnsw::{self, BuiltGraph, Codes, Factors, Grid, HnswParams, Points};
-use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product, norm_sqr};
+use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product};
 use ann::metric::Metric;
 use ann::parallel::Job;
 use ann::rng::Rng;
@@ -54,9 +55,12 @@ struct Rows<'a, E> {
 
 /// A vector as it is coded.
 pub fn point_of<E: Element>(metric: Metric, vector: &[E]) -> Vec<f32> {
-    let norm = norm_sqr(vector).sqrt();
-    let scale = if metric == Metric::Cosine && norm > 0.0 { 1.0 / norm } else { 1.0 };
-    vector.iter().map(|x| x.to_f32() * scale).collect()
+    let mut point: Vec<f32> = vector.iter().map(|x| x.to_f32()).collect();
+    match metric {
+        Metric::Cosine => extent::normalize(&mut point),
+        _ => extent::shorten(&mut point),
+    }
+    point
 }
 
 /// A vector as the index stores it.
