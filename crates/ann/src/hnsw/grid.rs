@@ -75,6 +75,8 @@ pub struct GridQuery {
     shift: i32,
     kappa: f32,
     constant: f32,
+    /// Keys are distances: what overflows is far.
+    is_distance: bool,
 }
 
 /// The codes and factors of many nodes where they lie: the code of node i at `codes[i * stride..]`.
@@ -272,7 +274,8 @@ impl Grid {
             Sum::Products(_) => (vec![0; size], Vec::new()),
             Sum::Differences(_) => (Vec::new(), vec![0.0; size]),
         };
-        GridQuery { sum, code, point, shift: 0, kappa: 0.0, constant: 0.0 }
+        let is_distance = self.metric != Metric::InnerProduct;
+        GridQuery { sum, code, point, shift: 0, kappa: 0.0, constant: 0.0, is_distance }
     }
 }
 
@@ -290,7 +293,14 @@ impl GridQuery {
     #[inline(always)]
     fn finish(&self, sum: i32, Factors { bias, step }: Factors) -> f32 {
         let key = self.constant + bias - self.kappa * step * (sum - self.shift) as f32;
-        if key.is_finite() || bias == f32::INFINITY { key } else { finite(key) }
+        if key.is_finite() || bias == f32::INFINITY {
+            key
+        } else if self.is_distance {
+            // The product may overflow where the bias was bounded.
+            f32::MAX
+        } else {
+            finite(key)
+        }
     }
 
     #[inline]

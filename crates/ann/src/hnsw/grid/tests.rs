@@ -72,6 +72,25 @@ fn a_node_is_nearest_to_itself() {
 }
 
 #[test]
+fn what_overflows_is_far() {
+    for metric in [Metric::L2, Metric::L1] {
+        let (grid, base, mut codes, _) = coded(metric, 70);
+        let (near, far) = codes.split_at_mut(grid.size());
+        let huge = grid.encode(&[1e38; 70], far);
+        for row in base.chunks(70) {
+            let small = grid.encode(row, near);
+            for (query, code, factors) in [
+                (grid.query(row), &*far, huge),
+                (grid.query_of_code(near, small), &*far, huge),
+                (grid.query_of_code(far, huge), &*near, small),
+            ] {
+                assert!(query.key(&code[..grid.size()], factors) > 1e38, "{metric:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn many_keys_are_the_keys() {
     for metric in METRICS {
         let (grid, base, codes, factors) = coded(metric, 90);
