@@ -146,6 +146,7 @@ fn no_row_blinds_a_code_to_the_others() {
         (CodeKind::RaBitQ { nbits: 1 }, 0.3),
         (CodeKind::RaBitQ { nbits: 4 }, 0.9),
     ];
+    let mut failed = Vec::new();
     for kind in KINDS {
         let points = fitted(kind, Metric::L2);
         let middle = crate::middle::median(&points, DIMS);
@@ -170,13 +171,19 @@ fn no_row_blinds_a_code_to_the_others() {
             }
             let recall = found as f32 / 500.0;
             println!("{kind} {code}: {recall}");
-            // One component that is nearly all of a distance leaves few bits for the others, and so do two places far apart.
-            let is_hard = match kind {
-                "one wide" => code != CodeKind::Sq8,
-                "far topics" => true,
-                _ => false,
+            let least = match (kind, code) {
+                // One component that is nearly all of a distance leaves few bits for the others, and so do two places far apart.
+                ("one wide", _) if code != CodeKind::Sq8 => 0.0,
+                ("far topics", _) => 0.0,
+                // All rows are of any length, none is the odd one, and 4 bits go from the shortest to the longest: sixteen
+                // steps from least to most, as FAISS takes them, find 0.79 to 0.84 of such rows.
+                ("lognormal", CodeKind::Sq4 | CodeKind::PqFs { .. }) => 0.87,
+                _ => least,
             };
-            assert!(recall >= least || is_hard, "{kind} {code}: {recall}");
+            if recall < least {
+                failed.push(format!("{kind} {code}: {recall}"));
+            }
         }
     }
+    assert!(failed.is_empty(), "{failed:?}");
 }
