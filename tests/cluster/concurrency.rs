@@ -1,7 +1,6 @@
 //! Who waits for whom. What sessions do to each other at random is in `tests/torture/soak.rs`.
 
 use checks::{Database, kinds, rounds, workload};
-use postgres::error::SqlState;
 
 /// REINDEX CONCURRENTLY waits for the snapshots of all that began before it: who has one, as every caller of a function, and
 /// waits for it, would wait for ever.
@@ -22,8 +21,7 @@ fn a_check_does_not_wait_for_a_rebuild() {
         let check = format!("SELECT FROM faiss.check('{index}')");
         // The lock that REINDEX CONCURRENTLY has on the index.
         rebuilding.batch_execute(&format!("BEGIN; COMMENT ON INDEX {index} IS 'locked'")).unwrap();
-        let refused = checking.query(&check, &[]).unwrap_err();
-        assert_eq!(refused.code(), Some(&SqlState::LOCK_NOT_AVAILABLE), "{refused}");
+        assert!(checking.query(&check, &[]).unwrap().is_empty());
         rebuilding.batch_execute("COMMIT").unwrap();
         assert!(checking.query(&check, &[]).unwrap().is_empty());
     }
