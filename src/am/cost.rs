@@ -33,7 +33,7 @@ const DIMS_PER_OPERATOR: f64 = 256.0;
 const OPERATORS_PER_VECTOR: f64 = 0.25;
 /// A coded vector costs this part of an exact distance, and no call of its own.
 const CODE_SHARE: f64 = 0.1;
-/// Where the index stores better vectors than its codes, one candidate in so many is looked up in the table.
+/// Where the index stores better vectors than its codes, one candidate in this many is looked up in the table.
 const NARROWING: f64 = 4.0;
 /// Stands for the dimensions of an imagined index.
 const DIMS_UNKNOWN: f64 = 512.0;

@@ -4,9 +4,9 @@ use crate::kernels::l2_sqr;
 
 /// Rows that a middle is taken of at most, from all over.
 const LOOKED_AT: usize = 255;
-/// A row is an outlier beyond so many times the distance from the middle that half of all rows are within.
+/// A row is an outlier beyond this multiple of the distance from the middle that half of all rows are within.
 const FAR: f32 = 10.0;
-/// More than one row in so many are no outliers but a kind of their own.
+/// More than one row in this many are no outliers but a kind of their own.
 const FEW: usize = 50;
 
 /// The median of some numbers, None of nothing; NaN goes last.

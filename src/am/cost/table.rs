@@ -20,7 +20,7 @@ pub struct Table<'a> {
     pub kept: f64,
     /// Pages that fetching a vector takes if they lie out of line.
     pub out_of_line: f64,
-    /// The pages that so many visits of rows all over the table come to.
+    /// The pages that a number of visits of rows all over the table come to.
     pub fetched: &'a dyn Fn(f64) -> f64,
 }
 

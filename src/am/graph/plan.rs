@@ -12,7 +12,7 @@ use crate::am::rel;
 use crate::am::report::Report;
 use crate::am::train::Sample;
 
-/// Up to so many dimensions vectors are no longer than padded codes, or hardly, and exact.
+/// Up to this number of dimensions vectors are no longer than padded codes, or hardly, and exact.
 const EXACT_DIMS: usize = 16;
 
 /// What was decided on a sample.

@@ -16,11 +16,11 @@ pub const COMPARED: usize = 64;
 const NEAREST: usize = 10;
 /// How many times as many come first by their codes.
 const SPREAD: usize = 2;
-/// Of the nearest, so many may be placed farther behind.
+/// Of the nearest nodes, as many as this may be placed farther behind.
 const ALLOWED: usize = 1;
 /// Rows of a set that are looked at, at most.
 const LOOKED_AT: u32 = 128;
-/// Of these one in so many may be misplaced.
+/// One in this many of these may be misplaced.
 const MISPLACED: usize = 50;
 
 /// Whether codes misplace what is nearest to a row. `keys`: those by the vectors, of nodes in the order of their codes, at
@@ -40,7 +40,7 @@ pub fn looked_at(n: u32) -> impl Iterator<Item = u32> {
     (0..n).step_by(n.div_ceil(LOOKED_AT).max(1) as usize)
 }
 
-/// Whether codes lose too much where so many of the nodes looked at are misplaced.
+/// Whether codes lose too much where this number of the nodes looked at is misplaced.
 pub fn is_too_much(misplaced: usize, looked_at: usize) -> bool {
     misplaced * MISPLACED > looked_at
 }

@@ -11,7 +11,7 @@ use crate::hnsw::entry::Entry;
 use crate::hnsw::rows::visit;
 use crate::store::Pages;
 
-/// One row in so many is looked at: its neighbours' vectors are read for that.
+/// One row in this many is looked at: its neighbours' vectors are read for that.
 const LOOKED_AT: u64 = 4;
 /// So many misplaced rows are too many.
 const MOST: u16 = 8;
