@@ -3,6 +3,7 @@
 //! randomised ones longer, `PGFAISS_SEED` chooses other random numbers.
 
 mod cancel;
+mod complete;
 mod concurrency;
 mod crash;
 mod damage;
@@ -15,3 +16,4 @@ mod restore;
 mod room;
 mod standby;
 mod upgrade;
+mod values;

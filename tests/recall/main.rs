@@ -6,9 +6,12 @@
 //! `PGFAISS_FULL=1` all of it. `UPDATE_EXPECT=1` writes the baselines.
 
 mod baselines;
+mod cases;
 mod codes;
 mod faiss;
 mod graphs;
+mod hostile;
+mod pgvector;
 
 use std::path::PathBuf;
 

@@ -10,12 +10,14 @@
 
 pub mod agreement;
 pub mod catalogue;
+pub mod hostile;
 pub mod kinds;
 pub mod pressure;
 pub mod random;
 pub mod watch;
 pub mod workload;
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -41,6 +43,9 @@ pub fn pg_test() -> &'static PgConfig {
 }
 
 fn server(flavor: Flavor) -> PgConfig {
+    if let Some(program) = std::env::var_os("PGFAISS_INSTALLED") {
+        return PgConfig::read(Path::new(&program)).unwrap_or_else(|e| panic!("{e:#}"));
+    }
     PgConfig::locate(None)
         .and_then(|pg| servers::with_extension(&pg, flavor))
         .unwrap_or_else(|e| panic!("{e:#}"))

@@ -12,6 +12,7 @@ pub mod build;
 pub mod cluster;
 pub mod demo;
 pub mod fuzz;
+pub mod hostile;
 pub mod install;
 pub mod miri;
 pub mod nightly;

@@ -42,6 +42,8 @@ enum Task {
     Unit,
     /// Kill, copy, restore and crowd servers for as long as you like, and count what is lost
     Torture(xtask::torture::Options),
+    /// Hold every index against FAISS on tables that break assumptions
+    Hostile(xtask::hostile::Options),
     /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
     Bench(Box<xtask::bench::Options>),
     /// Look for inputs that break something, with cargo-fuzz on a nightly compiler
@@ -89,6 +91,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { parts, pg_config } => Ok(exit(suite::run(&parts, pg_config.as_deref())?)),
         Task::Unit => Ok(exit(suite::unit().failed == 0)),
         Task::Torture(options) => Ok(exit(xtask::torture::main(&options)?)),
+        Task::Hostile(options) => Ok(exit(xtask::hostile::main(&options)?)),
         Task::Bench(options) => {
             xtask::bench::main(&options)?;
             Ok(ExitCode::SUCCESS)

@@ -47,9 +47,9 @@ pub struct Options {
     /// Numbers of rows to measure at, for instance 10k,100k,1M [default: all rows]
     #[arg(long, value_delimiter = ',', value_parser = row_count)]
     scale: Vec<usize>,
-    /// Neighbours asked for
-    #[arg(long, short, default_value_t = 10)]
-    k: usize,
+    /// Neighbours asked for; of several numbers each is swept, over the same indexes
+    #[arg(long, short, default_value = "10", value_delimiter = ',')]
+    k: Vec<usize>,
     /// Queries of each set that are used
     #[arg(long, default_value_t = 500)]
     queries: usize,

@@ -132,7 +132,7 @@ fn datasets(options: &Options) -> Result<Vec<Dataset>> {
 fn one_set(options: &Options, pg: &PgConfig, set: &Dataset, log: &mut Log) -> Result<()> {
     log.say(&format!("{}: {} rows of {}", set.name, set.base.len(), set.base.dims()));
     let (machine, cores, load) = procfs::machine();
-    let truth = Truth::compute(set, options.k, cores);
+    let mut truth = Truth::compute(set, options.k.first().copied().unwrap_or(10), cores);
     let agreement = match &set.given {
         Some(given) => Some(truth.agreement(set, given)?),
         None => None,
@@ -143,14 +143,7 @@ fn one_set(options: &Options, pg: &PgConfig, set: &Dataset, log: &mut Log) -> Re
     let server = arena.describe()?;
     let k = truth.k;
     log.emit(Record::Run { unix_time: unix_time(), machine, cores, load, server, k })?;
-    log.emit(Record::Dataset {
-        dataset: set.name.clone(),
-        rows: set.base.len(),
-        dims: set.base.dims(),
-        queries: set.queries.len(),
-        metric: set.metric,
-        agreement,
-    })?;
+    log.emit(dataset_of(set, agreement))?;
     ensure!(
         agreement.is_none_or(|a| a > 0.999),
         "the ground truth that came with {} is not that of its vectors under this metric",
@@ -158,10 +151,22 @@ fn one_set(options: &Options, pg: &PgConfig, set: &Dataset, log: &mut Log) -> Re
     );
     let build_limits = BuildLimits { seconds: options.build_seconds, k };
     let sql = build_sql(&arena, set, &wanted, build_limits, log)?;
-    let memory = if options.no_faiss { Vec::new() } else { build_memory(options, set, log)? };
+    let mut memory = if options.no_faiss { Vec::new() } else { build_memory(options, set, log)? };
+    let mut sql = sql;
     let limits =
         Limits { k, seconds: options.pass_seconds, least: 10, rounds: options.rounds.max(1) };
-    let mut sql = sweep_all(sql, memory, set, &truth, limits, log)?;
+    sweep_all(&mut sql, &mut memory, set, &truth, limits, log)?;
+    for &k in options.k.iter().skip(1) {
+        // A data set of its own in the report: no figure at one k is to be compared with one at another by mistake.
+        let again = Dataset { name: format!("{} at k = {k}", set.name), ..set.clone() };
+        truth = Truth::compute(&again, k, cores);
+        log.emit(dataset_of(&again, None))?;
+        for subject in &mut sql {
+            subject.reconnect(&arena.cluster, truth.k)?;
+        }
+        let limits = Limits { k: truth.k, ..limits };
+        sweep_all(&mut sql, &mut memory, &again, &truth, limits, log)?;
+    }
     cold::measure(&mut arena.cluster, &mut sql, set, k, &mut |r| log.emit(r))?;
     if options.write_seconds > 0.0 {
         for subject in &sql {
@@ -171,6 +176,17 @@ fn one_set(options: &Options, pg: &PgConfig, set: &Dataset, log: &mut Log) -> Re
         }
     }
     Ok(())
+}
+
+fn dataset_of(set: &Dataset, agreement: Option<f64>) -> Record {
+    Record::Dataset {
+        dataset: set.name.clone(),
+        rows: set.base.len(),
+        dims: set.base.dims(),
+        queries: set.queries.len(),
+        metric: set.metric,
+        agreement,
+    }
 }
 
 fn build_sql(
@@ -225,20 +241,19 @@ fn build_memory(options: &Options, set: &Dataset, log: &mut Log) -> Result<Vec<M
     Ok(subjects)
 }
 
-/// Sweeps SQL and memory subjects together; the SQL subjects come back for what follows.
+/// Sweeps SQL and memory subjects together.
 fn sweep_all(
-    mut sql: Vec<SqlSubject>,
-    mut memory: Vec<MemorySubject>,
+    sql: &mut [SqlSubject],
+    memory: &mut [MemorySubject],
     set: &Dataset,
     truth: &Truth,
     limits: Limits,
     log: &mut Log,
-) -> Result<Vec<SqlSubject>> {
+) -> Result<()> {
     let mut all: Vec<&mut dyn Measured> = Vec::new();
     all.extend(sql.iter_mut().map(|s| s as &mut dyn Measured));
     all.extend(memory.iter_mut().map(|s| s as &mut dyn Measured));
-    sweep::run(&mut all, set, truth, limits, &mut |r| log.emit(r))?;
-    Ok(sql)
+    sweep::run(&mut all, set, truth, limits, &mut |r| log.emit(r))
 }
 
 fn absent(set: &Dataset, system: &str, reason: String) -> Record {

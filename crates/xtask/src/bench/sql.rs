@@ -33,6 +33,8 @@ pub struct SqlSubject {
     indexed: bool,
     metric: Metric,
     settings: Vec<String>,
+    /// Rows asked for.
+    k: usize,
     session: Session,
 }
 
@@ -83,13 +85,15 @@ impl SqlSubject {
             indexed: statement.is_some(),
             metric: set.metric,
             settings: system.knob.settings(),
+            k: limits.k,
             session,
         };
         Ok((subject, built))
     }
 
-    /// Opens a fresh session, after a restart of the server.
+    /// Opens a fresh session, after a restart of the server or for another number of rows.
     pub fn reconnect(&mut self, cluster: &Cluster, k: usize) -> Result<()> {
+        self.k = k;
         self.session = Session::open(cluster, &self.database, &self.table, self.metric, k)?;
         Ok(())
     }
@@ -104,10 +108,10 @@ impl SqlSubject {
 
     /// Whether the planner answers `probe` from the index.
     fn takes_index(&mut self, probe: &[f32]) -> Result<bool> {
-        let (table, operator) = (&self.table, self.metric.operator());
+        let (table, operator, k) = (&self.table, self.metric.operator(), self.k);
         let literal = load::literal(probe);
         let explain =
-            format!("EXPLAIN SELECT id FROM {table} ORDER BY v {operator} {literal} LIMIT 10");
+            format!("EXPLAIN SELECT id FROM {table} ORDER BY v {operator} {literal} LIMIT {k}");
         let plan = self.session.client.query(&explain, &[])?;
         let index = format!("using {table}_v");
         Ok(plan.iter().any(|line| line.get::<_, String>(0).contains(&index)))

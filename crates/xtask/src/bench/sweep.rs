@@ -65,10 +65,9 @@ pub fn run(
                 if let Err(error) = slot.round(*subject, set, limits, round == 0) {
                     broken[i] = true;
                     taken[i] = None;
-                    let of = subject.of();
                     emit(Record::Absent {
-                        dataset: of.dataset.clone(),
-                        system: of.system.clone(),
+                        dataset: set.name.clone(),
+                        system: subject.of().system.clone(),
                         reason: format!("failed while searching: {error:#}"),
                     })?;
                 }
@@ -76,7 +75,9 @@ pub fn run(
         }
         for (subject, step) in subjects.iter().zip(taken) {
             if let Some(step) = step {
-                emit(Record::Point(step.point(subject.of().clone(), set, truth)))?;
+                // The set as it is called here: the same rows may be swept again for another number of neighbours.
+                let of = Subject { dataset: set.name.clone(), ..subject.of().clone() };
+                emit(Record::Point(step.point(of, set, truth)))?;
             }
         }
     }

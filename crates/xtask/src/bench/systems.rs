@@ -142,6 +142,19 @@ pub const MEMORY: &[MemorySystem] = &[
         before: "",
         knob: Knob { template: "nprobe={v},k_factor_rf=16", values: PROBES },
     },
+    // For many neighbours sixteen candidates for each are more than it takes.
+    MemorySystem {
+        name: "FAISS IVF,PQfs,RFlat, k_factor 4",
+        factory: "IVF{nlist},PQ{pq_m}x4fs,RFlat",
+        before: "",
+        knob: Knob { template: "nprobe={v},k_factor_rf=4", values: PROBES },
+    },
+    MemorySystem {
+        name: "FAISS IVF,RaBitQ,RFlat, k_factor 4",
+        factory: "RR,IVF{nlist},RaBitQ,RFlat",
+        before: "",
+        knob: Knob { template: "nprobe={v},k_factor_rf=4", values: PROBES },
+    },
     MemorySystem {
         name: "FAISS HNSW16",
         factory: "HNSW16",
