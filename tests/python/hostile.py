@@ -7,12 +7,15 @@ Prints "state metric factory query id" with tabs between. What FAISS cannot do i
 """
 
 import os
+import resource
 import sys
 
 import faiss
 import numpy as np
 
 K = 10
+# Seconds of processor time for an index: with rows of 1e38 some trainings of FAISS never end.
+PATIENCE = 60
 METRICS = {
     "l2": faiss.METRIC_L2,
     "ip": faiss.METRIC_INNER_PRODUCT,
@@ -74,10 +77,11 @@ def main() -> None:
                 # A vector of zeros has no direction.
                 told = (here != 0).any(axis=1)
                 here, there, names = normalised(here[told]), normalised(asked), names[told]
-            # In a process of its own: where sums overflow, FAISS ends the process.
+            # In a process of its own: where sums overflow, FAISS ends the process, or goes on forever.
             sys.stdout.flush()
             child = os.fork()
             if child == 0:
+                resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
                 index = build(metric, factory, dims, here, ef_construction)
                 found = search(index, there, ef_search, nprobe, k_factor)
                 for number, places in enumerate(found):
