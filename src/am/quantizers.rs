@@ -8,7 +8,7 @@ use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
 use ann::factory::{Refine, RotationKind};
 use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
 use ann::metric::Metric;
-use ann::middle;
+use ann::middle::{FEW, FEW_LONGEST, without_outliers};
 use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
@@ -187,7 +187,8 @@ pub fn quantizers(
 /// The ranges of stored vectors. As in a code, a few outliers would take the steps away from the others.
 fn train_stored(refine: Refine, points: &[f32], frozen: &Frozen) -> Result<Stored, TrainError> {
     let has_ranges = refine == Refine::Sq8;
-    let inliers = has_ranges.then(|| middle::without_outliers(points, frozen.dims)).flatten();
+    let few = if frozen.metric == Metric::InnerProduct { FEW_LONGEST } else { FEW };
+    let inliers = has_ranges.then(|| without_outliers(points, frozen.dims, few)).flatten();
     Stored::train(refine, frozen.dims, inliers.as_deref().unwrap_or(points))
 }
 
@@ -205,7 +206,7 @@ fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
     let mut sums = vec![0.0f64; frozen.dims];
     let is_rabitq = frozen.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
     if is_rabitq {
-        let inliers = middle::without_outliers(rows, frozen.dims);
+        let inliers = without_outliers(rows, frozen.dims, FEW);
         let rows = inliers.as_deref().unwrap_or(rows);
         let n = rows.len() / frozen.dims;
         for row in rows.chunks_exact(frozen.dims) {
@@ -222,7 +223,7 @@ fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotatio
         RotationKind::Random => Rotation::random(dims, frozen.seed, job).map(Some),
         RotationKind::Opq { m } => {
             let points = points.get(..OPQ_ROWS * dims).unwrap_or(points);
-            let inliers = middle::without_outliers(points, dims);
+            let inliers = without_outliers(points, dims, FEW);
             let points = inliers.as_deref().unwrap_or(points);
             train_opq(points, dims, m.into(), frozen.seed, job).map(Some)
         }

@@ -62,7 +62,8 @@ pub fn train(
     let is_product = matches!(kind, CodeKind::Pq { .. } | CodeKind::PqFs { .. });
     let inliers = match space.metric {
         Metric::InnerProduct if is_product => None,
-        _ => middle::without_outliers(points, dims),
+        Metric::InnerProduct => middle::without_outliers(points, dims, middle::FEW_LONGEST),
+        _ => middle::without_outliers(points, dims, middle::FEW),
     };
     let inliers = inliers.filter(|rows| rows.len() >= kind.rows_min().saturating_mul(dims));
     let points = inliers.as_deref().unwrap_or(points);
