@@ -176,10 +176,10 @@ fn draw(open: &OpenIndex, meta: &Meta) -> Option<Sample> {
     }
     let per_row = meta.nlist * meta.dims;
     let n = (PRODUCTS / per_row.max(1)).clamp(*ROWS.start(), *ROWS.end());
-    let blocks = meta.fit.table_blocks;
+    let (of, blocks) = ((meta.metric, meta.dims), meta.fit.table_blocks);
     Some(match opclass_of(open.rel).element {
-        ElementType::F32 => sample::<f32>(open.rel, meta.dims, blocks, n),
-        ElementType::F16 => sample::<f16>(open.rel, meta.dims, blocks, n),
+        ElementType::F32 => sample::<f32>(open.rel, of, blocks, n),
+        ElementType::F16 => sample::<f16>(open.rel, of, blocks, n),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Rows of the table of an index, drawn to be held against what the index was trained to.
 
 use ann::element::Element;
+use ann::metric::Metric;
 use ann::rng::Rng;
 use pgrx::datum::DatumWithOid;
 use pgrx::{AnyElement, PgBuiltInOids, Spi, pg_sys};
@@ -25,12 +26,13 @@ pub struct Sample {
 }
 
 /// Draws up to `n` rows: from the blocks beyond `table_blocks` alone, which the table did not have at the build, if enough
-/// of them are there, else from all. Rows without a direction are left out under cosine by the caller.
+/// of them are there, else from all. Under cosine rows without a direction are left out: the index
+/// has none of them.
 ///
 /// What the index computes from rows is computed as the table's owner; mere columns are read as the caller.
 pub fn sample<E: Element>(
     index: pg_sys::Relation,
-    dims: usize,
+    (metric, dims): (Metric, usize),
     table_blocks: u32,
     n: usize,
 ) -> Sample {
@@ -38,7 +40,7 @@ pub fn sample<E: Element>(
     // SAFETY: the table of an open index exists; the lock stays until the end of the transaction.
     let table = unsafe { pg_sys::table_open((*(*index).rd_index).indrelid, lock) };
     let draw = || {
-        let source = Source::of(index, table);
+        let source = Source::of(index, table, metric);
         let young = source.draw::<E>(table_blocks..source.n_blocks, dims, n);
         if table_blocks > 0 && young.len() >= ROWS_MIN * dims {
             return Sample { points: young, is_young: true };
@@ -56,10 +58,11 @@ pub fn sample<E: Element>(
 struct Source {
     sql: String,
     n_blocks: u32,
+    metric: Metric,
 }
 
 impl Source {
-    fn of(index: pg_sys::Relation, table: pg_sys::Relation) -> Self {
+    fn of(index: pg_sys::Relation, table: pg_sys::Relation, metric: Metric) -> Self {
         // SAFETY: an open index.
         let oid = unsafe { (*index).rd_id };
         let sql =
@@ -77,7 +80,7 @@ impl Source {
             "SELECT {key} FROM ONLY {relation} WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2
                 AND {key} IS NOT NULL{predicate} LIMIT $3"
         );
-        Self { sql, n_blocks: rel::n_blocks(table) }
+        Self { sql, n_blocks: rel::n_blocks(table), metric }
     }
 
     /// Reads some rows at each of some random places, in the order of the table.
@@ -98,7 +101,9 @@ impl Source {
                     let Some(value) = row.get::<AnyElement>(1)? else { continue };
                     // SAFETY: the index's operator class says that its key is a vector of E; it lives as long as the rows.
                     let vector = unsafe { Varlena::<E>::from_datum(value.datum()) };
-                    if vector.dims() == dims {
+                    let mut elements = vector.elements().iter().map(|x| x.to_f32());
+                    let is_indexed = self.metric != Metric::Cosine || elements.any(|x| x != 0.0);
+                    if vector.dims() == dims && is_indexed {
                         points.extend(vector.elements().iter().map(|x| x.to_f32()));
                     }
                 }
