@@ -8,6 +8,10 @@ type Candidate = u64;
 
 const FOLLOWED: Candidate = 1;
 
+/// How many nodes of each upper level a new node's way down follows. A query follows one ([`descend`](super::descend)). Where
+/// rows come topic by topic, one path ends in a wrong topic now and then, and a node that is linked there is an island.
+const DESCENT_WIDTH: usize = 4;
+
 #[inline(always)]
 fn candidate(near: Near) -> Candidate {
     let bits = near.key.to_bits();
@@ -62,6 +66,35 @@ impl Beam {
         if self.seen.insert(entry.node) && entry.key < f32::INFINITY {
             self.rest.push(candidate(entry));
         }
+    }
+
+    /// Begins at the nodes of `to_level` that a way down from `entry` at `from_level` leads a new node to, nearest first in
+    /// `out`; `n_ids` as for [`Beam::begin`]. Empty if the entry is stale.
+    pub fn descend<G: Graph>(
+        &mut self,
+        graph: &mut G,
+        entry: u32,
+        (from_level, to_level): (usize, usize),
+        n_ids: usize,
+        out: &mut Vec<Near>,
+    ) -> Result<(), G::Error> {
+        self.keys.clear();
+        graph.keys(&[entry], &mut self.keys)?;
+        let key = self.keys.first().copied().unwrap_or(f32::INFINITY);
+        out.clear();
+        out.extend((key < f32::INFINITY).then_some(Near { key, node: entry }));
+        for level in (to_level + 1..=from_level).rev() {
+            self.begin_at(n_ids, out);
+            self.once(graph, level, DESCENT_WIDTH, out)?;
+        }
+        self.begin_at(n_ids, out);
+        Ok(())
+    }
+
+    /// Forgets the last search, and will begin at these nodes.
+    pub fn begin_at(&mut self, n_ids: usize, entries: &[Near]) {
+        self.begin(n_ids);
+        entries.iter().for_each(|entry| self.push_entry(*entry));
     }
 
     /// Replaces `out` by the next `ef` nearest nodes not given before, nearest first; fewer when no more can be reached,

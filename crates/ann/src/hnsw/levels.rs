@@ -4,6 +4,8 @@ use crate::metric::Metric;
 
 /// Below this share FAISS's table of levels ends.
 const LEAST_SHARE: f64 = 1e-9;
+/// 2⁶⁴ divided by the golden ratio: multiples of it are evenly spread.
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// No level is higher than this: the table for m = 2 ends here.
 pub const MAX_LEVEL: u8 = 28;
 
@@ -18,12 +20,19 @@ pub fn links_pruned(cap: usize) -> usize {
     (cap * 4 / 5).max(1)
 }
 
-/// The links that a list gets at least where enough nodes were found. Under inner product three in four at level 0: a long
-/// vector is nearer to most nodes than these are to each other, so that the rule of [`select`](super::select()) alone keeps one
-/// or two, and searches that have one way only miss what lies beside it. The rest is left to links back. Above, links
-/// are for the way between far parts, which the nearest do not lead along; and with other metrics the rule keeps enough.
+/// The links that a list gets at least where enough nodes were found.
+///
+/// Above level 0 all that there is room for: rows that come topic by topic find few nodes of their topic there, and the rule of
+/// [`select`](super::select()) alone would leave topics that few links lead to. At level 0 three in four under inner
+/// product: a long vector is nearer to most nodes than these are to each other, so that the rule alone keeps one or two, and
+/// searches that have one way only miss what lies beside it. The rest is left to links back. With other metrics the rule keeps
+/// enough there.
 pub fn links_least(metric: Metric, m: usize, level: usize) -> usize {
-    if metric == Metric::InnerProduct && level == 0 { links_max(m, 0) * 3 / 4 } else { 0 }
+    match level {
+        0 if metric == Metric::InnerProduct => links_max(m, 0) * 3 / 4,
+        0 => 0,
+        _ => links_max(m, level),
+    }
 }
 
 /// The free slots of a list of `cap` that may take in a node which nothing else leads to: a quarter. The last slots are for
@@ -57,8 +66,7 @@ fn unit(seed: u64, n: u64) -> f64 {
         let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     };
-    let golden = 0x9e37_79b9_7f4a_7c15u64;
-    let mixed = mix(mix(seed.wrapping_add(golden)).wrapping_add(n.wrapping_mul(golden)));
+    let mixed = mix(mix(seed.wrapping_add(GOLDEN)).wrapping_add(n.wrapping_mul(GOLDEN)));
     (mixed >> 11) as f64 / (1u64 << 53) as f64
 }
 
@@ -96,7 +104,7 @@ mod tests {
         assert_eq!([1, 2, 4, 32, 200].map(links_pruned), [1, 1, 3, 25, 160]);
         assert_eq!([1, 2, 4, 32, 200].map(links_spare), [1, 1, 1, 8, 50]);
         let least = |metric| [0, 1, 5].map(|level| links_least(metric, 16, level));
-        assert_eq!(least(Metric::InnerProduct), [24, 0, 0]);
-        assert_eq!(least(Metric::L2), [0; 3]);
+        assert_eq!(least(Metric::InnerProduct), [24, 16, 16]);
+        assert_eq!(least(Metric::L2), [0, 16, 16]);
     }
 }

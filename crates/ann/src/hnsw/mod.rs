@@ -35,5 +35,5 @@ pub use loss::{
     nearest_by_code,
 };
 pub use order::order;
-pub use select::{prune, select};
+pub use select::{prune, select, turn_equals};
 pub use walk::{Graph, MAX_NODES, Near, descend};

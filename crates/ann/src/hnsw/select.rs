@@ -1,10 +1,14 @@
 //! Which neighbours are worth a link.
 
-use super::levels::links_pruned;
+use super::levels::{GOLDEN, links_pruned};
 use super::walk::Near;
 
+/// Below this share of the farthest candidate's key another one is as good as equal.
+const EQUAL: f32 = 1e-6;
+
 /// FAISS's heuristic (algorithm 4 of the paper): walks the candidates, nearest first, and keeps one unless a kept one is
-/// nearer to it than the point is; at most `cap`. Where this leaves fewer than `least`, the nearest of the others are kept as
+/// nearer to it than the point is; at most `cap`. Of those at key 0, or as good as that beside the farthest candidate, it
+/// keeps half of `cap` at most: a hundred rows in one place would else link to each other alone, and no search would leave them. Where this leaves fewer than `least`, the nearest of the others are kept as
 /// well (the paper's "keepPruned"). Fewer than `cap` candidates are all kept.
 ///
 /// `key_between(i, j)`: the key between candidates number i and j. `kept`: emptied, then the numbers of the kept ones,
@@ -37,6 +41,15 @@ pub fn prune(
     fill(candidates.len(), least.min(most), kept);
 }
 
+/// Turns each run of candidates at the same key by an amount drawn from `owner`, the node or row whose links they may become.
+/// Else the first of many equals would be linked to by all, and its own list has room for few of them.
+pub fn turn_equals(candidates: &mut [Near], owner: u64) {
+    let draw = (owner.wrapping_mul(GOLDEN) >> 32) as usize;
+    for equals in candidates.chunk_by_mut(|a, b| a.key == b.key) {
+        equals.rotate_left(draw % equals.len());
+    }
+}
+
 fn diverse(
     candidates: &[Near],
     cap: usize,
@@ -44,9 +57,14 @@ fn diverse(
     kept: &mut Vec<usize>,
 ) {
     kept.clear();
+    let equals_max = cap.div_ceil(2);
+    let equal = EQUAL * candidates.last().map_or(0.0, |last| last.key.abs());
     for (i, candidate) in candidates.iter().enumerate() {
         if kept.len() >= cap {
             return;
+        }
+        if candidate.key.abs() <= equal && kept.len() >= equals_max {
+            continue;
         }
         if kept.iter().all(|j| key_between(i, *j) >= candidate.key) {
             kept.push(i);
@@ -72,7 +90,9 @@ fn fill(n: usize, least: usize, kept: &mut Vec<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{prune, select};
+    use std::collections::BTreeSet;
+
+    use super::{prune, select, turn_equals};
     use crate::hnsw::walk::Near;
 
     /// Points of a line around 0.
@@ -106,7 +126,15 @@ mod tests {
 
     #[test]
     fn equals_do_not_hide_each_other() {
-        assert_eq!(run(&[0.0, 0.0, 0.0, 0.0], 3, false), [0.0, 0.0, 0.0]);
+        assert_eq!(run(&[2.0, -2.0, 2.0, -2.0], 3, false), [2.0, -2.0]);
+        assert_eq!(run(&[0.0, 0.0, 0.0, 0.0], 3, false), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn equals_leave_room_for_others() {
+        let points = [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, -2.0];
+        assert_eq!(run(&points, 4, false), [0.0, 0.0, 1.0, -2.0]);
+        assert_eq!(run(&points, 5, true), [0.0, 0.0, 1.0, -2.0]);
     }
 
     #[test]
@@ -117,11 +145,26 @@ mod tests {
         assert_eq!(run_to(&points, (8, 1), true), [1.0, -2.5]);
         assert_eq!(run_to(&points[..1], (1, 4), true), [1.0]);
         assert_eq!(run_to(&[0.0; 11], (10, 10), true).len(), 8);
+        assert_eq!(run_to(&[0.0; 11], (10, 6), false).len(), 6);
+    }
+
+    #[test]
+    fn equals_take_turns() {
+        let near = |(node, key): (u32, &f32)| Near { key: *key, node };
+        let turned = |owner| {
+            let mut all: Vec<Near> = (0..).zip(&[1.0, 2.0, 2.0, 2.0, 3.0]).map(near).collect();
+            turn_equals(&mut all, owner);
+            all.iter().map(|near| near.node).collect::<Vec<_>>()
+        };
+        let all: BTreeSet<Vec<u32>> = (0..50).map(turned).collect();
+        let expected = [[0, 1, 2, 3, 4], [0, 2, 3, 1, 4], [0, 3, 1, 2, 4]];
+        assert_eq!(all, expected.map(Vec::from).into());
+        turn_equals(&mut [], 1);
     }
 
     #[test]
     fn pruning_leaves_room() {
-        assert_eq!(run(&[0.0; 11], 10, true).len(), 8);
+        assert_eq!(run(&[0.0; 11], 10, true).len(), 4);
         assert_eq!(run(&[1.0, 2.0], 10, true), [1.0]);
         assert_eq!(run(&[1.0, -1.0], 1, true), [1.0]);
     }

@@ -7,7 +7,7 @@ use super::grid::Grid;
 use super::judge::Judge;
 use super::levels::{links_least, links_max};
 use super::links::{Links, NONE};
-use super::select::{prune, select};
+use super::select::{prune, select, turn_equals};
 use super::walk::{Graph, Near, descend};
 use crate::kernels::prefetch_near;
 use std::sync::atomic::Ordering;
@@ -124,6 +124,7 @@ impl<'a> Worker<'a> {
             if let Some(nearest) = self.found.first() {
                 near = *nearest;
             }
+            turn_equals(&mut self.found, node.into());
             self.choose(level);
             self.write(node, level);
             for i in 0..self.chosen.len() {
@@ -189,6 +190,7 @@ impl<'a> Worker<'a> {
         list.extend(links.iter().zip(&*keys).map(|(node, key)| Near { key: *key, node: *node }));
         list.push(to);
         list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
+        turn_equals(list, from.into());
         let node = |i: usize| list.get(i).map_or(NONE, |near| near.node);
         let between = |i, j| judge.between(site.grid, site.of, node(i), node(j));
         let least = links_least(site.grid.metric(), site.params.m, level);

@@ -7,7 +7,9 @@ mod place;
 mod records;
 mod twin;
 
-use ann::hnsw::{Beam, Factors, Judge, Near, NodeQuery, descend, level_of, links_least, select};
+use ann::hnsw::{
+    Beam, Factors, Judge, Near, NodeQuery, level_of, links_least, select, turn_equals,
+};
 
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
@@ -201,43 +203,39 @@ impl Inserter {
                 continue;
             }
             let top = usize::from(row.level.min(entry.level));
-            let mut near = {
-                let mut walk = Walk::new(pages, *view, &query, &mut self.walk);
-                descend(&mut walk, entry.node, usize::from(entry.level), top)?
-            };
-            if near.key == f32::INFINITY {
+            let levels = (usize::from(entry.level), top);
+            let n_ids = view.map.n_nodes() as usize;
+            let mut walk = Walk::new(pages, *view, &query, &mut self.walk);
+            self.beam.descend(&mut walk, entry.node, levels, n_ids, &mut self.found)?;
+            if self.found.is_empty() {
                 continue;
             }
             self.chosen.resize_with(top + 1, Vec::new);
             for level in (0..=top).rev() {
-                near = self.search(pages, view, &query, near, level)?;
-                self.choose(view, level);
+                self.search(pages, view, &query, level)?;
+                self.choose(view, level, row.row.tid);
             }
             break;
         }
         Ok(entry)
     }
 
-    /// The candidates of a level, gathered with their codes; returns the nearest, where the next level begins.
+    /// The candidates of a level, gathered with their codes: begins at what was found on the level above.
     fn search<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
         query: &NodeQuery,
-        from: Near,
         level: usize,
-    ) -> Result<Near, Error> {
+    ) -> Result<(), Error> {
         let mut walk = Walk::new(pages, *view, query, &mut self.walk);
-        let ef = view.meta.params.ef_construction;
-        self.beam.begin(view.map.n_nodes() as usize);
-        self.beam.push_entry(from);
-        self.beam.once(&mut walk, level, ef, &mut self.found)?;
-        self.around.read(pages, view, self.found.iter().map(|near| near.node))?;
-        Ok(self.found.first().copied().unwrap_or(from))
+        self.beam.begin_at(view.map.n_nodes() as usize, &self.found);
+        self.beam.once(&mut walk, level, view.meta.params.ef_construction, &mut self.found)?;
+        self.around.read(pages, view, self.found.iter().map(|near| near.node))
     }
 
     /// Selects links among what was gathered. A ghost is not linked to: VACUUM is about to free it.
-    fn choose(&mut self, view: &View<'_>, level: usize) {
+    fn choose(&mut self, view: &View<'_>, level: usize, tid: Tid) {
         let Self { found, around, candidates, kept, judge, chosen, .. } = self;
         let Some(chosen) = chosen.get_mut(level) else { return };
         let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
@@ -246,6 +244,7 @@ impl Inserter {
         // As numbers among the gathered.
         let live = (0u32..).zip(&*found).filter(|(i, _)| around.is_live(*i as usize));
         candidates.extend(live.map(|(i, near)| Near { key: near.key, node: i }));
+        turn_equals(candidates, tid.to_u64());
         let of = around.codes(view.grid.size());
         let number = |i: usize| candidates.get(i).map_or(INVALID_NODE, |near| near.node);
         let between = |i, j| judge.between(view.grid, of, number(i), number(j));

@@ -166,6 +166,22 @@ fn the_way_down_is_greedy() {
 }
 
 #[test]
+fn the_way_down_of_a_new_node_is_wider() {
+    let mut plane = Plane::new(400, 12);
+    let nearest = plane.all_in_order();
+    let (mut beam, mut out) = (Beam::new(), Vec::new());
+    beam.descend(&mut plane, 7, (3, 2), 400, &mut out).unwrap();
+    assert_eq!(out.iter().map(|near| near.node).collect::<Vec<_>>(), nearest[..4]);
+    beam.once(&mut plane, 2, 10, &mut out).unwrap();
+    assert_eq!(out.iter().map(|near| near.node).collect::<Vec<_>>(), nearest[..10]);
+    beam.descend(&mut plane, 7, (2, 2), 400, &mut out).unwrap();
+    assert_eq!(out, [plane.near(7)]);
+    plane.stale[7] = true;
+    beam.descend(&mut plane, 7, (3, 2), 400, &mut out).unwrap();
+    assert_eq!(out, []);
+}
+
+#[test]
 fn an_error_ends_the_search() {
     let mut plane = Plane::new(50, 5);
     plane.links[20] = vec![60];

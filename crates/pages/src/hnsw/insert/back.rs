@@ -1,6 +1,6 @@
 //! Links to a new node from its neighbours: as many as are on up to four pages at a time, in one record.
 
-use ann::hnsw::{Judge, Near, links_least, prune};
+use ann::hnsw::{Judge, Near, links_least, prune, turn_equals};
 
 use super::Coded;
 use crate::error::Error;
@@ -320,6 +320,7 @@ fn prune_list<P: Pages>(
     list.retain(|near| near.key < f32::INFINITY);
     list.push(Near { key: want.key, node: n });
     list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
+    turn_equals(list, want.at.node.into());
     let number = |i: usize| list.get(i).map_or(INVALID_NODE, |near| near.node);
     let between = |i, j| judge.between(view.grid, of, number(i), number(j));
     let least = links_least(view.grid.metric(), view.meta.params.m, want.at.level);

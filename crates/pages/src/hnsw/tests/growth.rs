@@ -35,7 +35,11 @@ fn recall<E: Element>(world: &World<E>, near: &[Vec<f32>]) -> f64 {
 
 /// Rows of length 1 around topics, topic after topic, so far from their topic.
 fn topics(n: usize, each: usize, spread: f32) -> Vec<Vec<f32>> {
-    let mut rng = Rng::new(5);
+    topics_of(5, n, each, spread)
+}
+
+fn topics_of(seed: u64, n: usize, each: usize, spread: f32) -> Vec<Vec<f32>> {
+    let mut rng = Rng::new(seed);
     let mut rows = Vec::new();
     for _ in 0..n {
         let mut centre: Vec<f32> = (0..DIMS).map(|_| rng.normal()).collect();
@@ -67,13 +71,14 @@ fn after_placeholders() {
 fn topic_after_topic() {
     for metric in METRICS {
         for spread in [0.05, 0.001] {
-            let rows = topics(10, 120, spread);
-            let world = grown::<f32>(metric, &rows[..120], &rows[120..]);
-            let recall = recall(&world, &rows);
-            println!("{metric:?} {spread} {recall}");
+            let recalls = [5, 6, 7].map(|seed| {
+                let rows = topics_of(seed, 10, 120, spread);
+                recall(&grown::<f32>(metric, &rows[..120], &rows[120..]), &rows)
+            });
+            let mean = recalls.iter().sum::<f64>() / recalls.len() as f64;
             assert!(
-                recall > 0.95 || metric == Metric::InnerProduct,
-                "{metric:?} {spread} {recall}"
+                mean > 0.95 || metric == Metric::InnerProduct,
+                "{metric:?} {spread} {recalls:?}"
             );
         }
     }
@@ -114,5 +119,49 @@ fn any_finite_values() {
         let near: Vec<Vec<f32>> = rows[200..].to_vec();
         let recall = recall(&world, &near);
         assert!(recall > 0.95 || metric == Metric::InnerProduct, "{metric:?} {recall}");
+    }
+}
+
+#[test]
+fn a_long_first_topic() {
+    // The first topic is larger than what a search looks at, so that it can only be left by links that lead far.
+    let recalls = [100, 101].map(|seed| {
+        let rows = topics_of(seed, 31, 300, 0.0124);
+        let (first, later) = rows.split_at(900);
+        let mean = first.iter().fold(vec![0.0; DIMS], |mut sum, row| {
+            sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x / 900.0);
+            sum
+        });
+        let first: Vec<Vec<f32>> = first
+            .iter()
+            .enumerate()
+            .map(|(i, row)| {
+                let own = &rows[i / 300 * 300];
+                row.iter().zip(own).zip(&mean).map(|((x, own), mean)| x - own + mean).collect()
+            })
+            .collect();
+        recall(&grown::<f32>(Metric::L2, &first, later), later)
+    });
+    assert!(recalls.iter().sum::<f64>() / 2.0 > 0.95, "{recalls:?}");
+}
+
+#[test]
+fn a_tenth_of_the_rows_in_one_place() {
+    for metric in [Metric::L2, Metric::L1] {
+        for scale in [1e-40f32, 1e-10, 1e-4] {
+            let mut rng = Rng::new(5);
+            let topics: Vec<Vec<f32>> = topics(40, 1, 0.0);
+            let rows: Vec<Vec<f32>> = (0..2000)
+                .map(|i| {
+                    let scale = if i % 10 == 7 { scale } else { 1.0 };
+                    let topic = &topics[rng.below(40) as usize];
+                    topic.iter().map(|x| scale * (x + 0.12 * rng.normal())).collect()
+                })
+                .collect();
+            let world = grown::<f32>(metric, &rows[..1000], &rows[1000..]);
+            let others = rows.iter().zip(0..).filter(|(_, i)| i % 10 != 7);
+            let recall = recall(&world, &others.map(|(row, _)| row.clone()).collect::<Vec<_>>());
+            assert!(recall > 0.75, "{metric:?} {scale} {recall}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What lies near a node, searched for from the entry as an insert would.
 
-use ann::hnsw::{Beam, Near, descend};
+use ann::hnsw::{Beam, Near};
 
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
@@ -36,9 +36,8 @@ impl Search {
             return Ok(&self.found);
         }
         let mut walk = Walk::new(pages, *view, &query, &mut self.buffers);
-        let from = descend(&mut walk, entry.node, usize::from(entry.level), level)?;
-        self.beam.begin(view.map.n_nodes() as usize);
-        self.beam.push_entry(from);
+        let (levels, n_ids) = ((usize::from(entry.level), level), view.map.n_nodes() as usize);
+        self.beam.descend(&mut walk, entry.node, levels, n_ids, &mut self.found)?;
         self.beam.once(&mut walk, level, ef, &mut self.found)?;
         self.found.retain(|near| near.node != node);
         Ok(&self.found)
