@@ -146,7 +146,7 @@ impl Gathered {
         self.codes.extend_from_slice(row.code);
         self.factors.push(row.factors);
         if self.by_vectors.is_some() {
-            self.vectors.extend_from_slice(row.row.point);
+            self.vectors.extend_from_slice(row.vector);
         }
         self.live.push(true);
     }

@@ -10,6 +10,7 @@ mod twin;
 use ann::hnsw::{
     Beam, Factors, Judge, Near, NodeQuery, level_of, links_least, select, turn_equals,
 };
+use half::f16;
 
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
@@ -36,10 +37,22 @@ pub struct Row<'a> {
     pub point: &'a [f32],
 }
 
+impl Row<'_> {
+    /// The stored elements, of 32 or 16 bits; none where none are stored.
+    fn elements(&self, dims: usize) -> impl Iterator<Item = f32> {
+        let singles = if self.stored.len() == 4 * dims { self.stored } else { &[] };
+        let halves = if self.stored.len() == 2 * dims { self.stored } else { &[] };
+        let singles = singles.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x));
+        singles.chain(halves.as_chunks().0.iter().map(|x| f16::from_le_bytes(*x).to_f32()))
+    }
+}
+
 /// A row with its code.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coded<'a> {
     pub(super) row: Row<'a>,
+    /// The stored elements as 32-bit floats, neither normalised nor shortened; empty where none are stored.
+    pub(super) vector: &'a [f32],
     pub(super) code: &'a [u8],
     pub(super) factors: Factors,
     level: u8,
@@ -48,6 +61,7 @@ pub(super) struct Coded<'a> {
 /// Inserts rows into one index, one after the other; keeps its memory.
 pub struct Inserter {
     code: Vec<u8>,
+    vector: Vec<f32>,
     beam: Beam,
     walk: WalkBuffers,
     found: Vec<Near>,
@@ -71,6 +85,7 @@ impl Inserter {
     pub fn new() -> Self {
         Self {
             code: Vec::new(),
+            vector: Vec::new(),
             beam: Beam::new(),
             walk: WalkBuffers::default(),
             found: Vec::new(),
@@ -104,9 +119,12 @@ impl Inserter {
         code.resize(view.grid.size(), 0);
         let factors = view.grid.encode(row.point, &mut code);
         let level = level_of(params.m, params.seed, row.tid.to_u64());
-        let coded = Coded { row: *row, code: &code, factors, level };
+        let mut vector = std::mem::take(&mut self.vector);
+        vector.clear();
+        vector.extend(row.elements(params.dims));
+        let coded = Coded { row: *row, vector: &vector, code: &code, factors, level };
         let inserted = view.now(pages).and_then(|view| self.insert_coded(pages, &view, &coded));
-        self.code = code;
+        (self.code, self.vector) = (code, vector);
         inserted
     }
 
@@ -186,7 +204,7 @@ impl Inserter {
         row: &Coded<'_>,
     ) -> Result<Entry, Error> {
         let query = match view.by_vectors {
-            true => view.query(row.row.point),
+            true => view.query(row.vector),
             false => NodeQuery::Code(view.grid.query_of_code(row.code, row.factors)),
         };
         let mut entry = Entry::EMPTY;

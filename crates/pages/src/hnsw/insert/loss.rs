@@ -42,7 +42,7 @@ impl Watch {
             return Ok(());
         }
         self.well_placed = self.well_placed.saturating_add(1);
-        let query = VectorQuery::new(view.meta.params.metric, row.row.point);
+        let query = VectorQuery::new(view.meta.params.metric, row.vector);
         let Self { nodes, keys, order, .. } = self;
         nodes.clear();
         nodes.extend(found.iter().take(COMPARED).map(|near| near.node));
