@@ -37,33 +37,39 @@ pub fn plan(index: pg_sys::Relation, params: &MetaParams, sample: Sample) -> Pla
         1,
         |_job| check_for_interrupts(),
         |job| {
-            let points = sample.into_points();
-            let points = coder::transform(metric).apply_batch(&points, dims, job);
+            let stored = sample.into_points();
+            let points = coder::transform(metric).apply_batch(&stored, dims, job);
             let grid = Grid::train(metric, dims, &points);
             let codes = codes_lose(&grid, &points);
-            let halves = codes && params.code == Code::SqFp16 && halves_lose(metric, dims, &points);
+            let halves = params.code == Code::SqFp16 && halves_lose(metric, dims, &stored);
             (grid, Loss { codes, halves })
         },
     );
     let (grid, loss) = planned.unwrap_or_else(|e| no_workers(&e));
-    let code = match params.code {
-        Code::Sq8 if loss.codes => Code::Flat,
-        Code::SqFp16 if loss.halves => Code::Flat,
-        code => code,
+    let is_short = dims <= EXACT_DIMS;
+    let why = match params.code {
+        Code::Sq8 if is_short => Some("Codes of up to 16 dimensions take no less room."),
+        Code::Sq8 if loss.codes => {
+            Some("On a sample of the rows code sq8 did not tell near rows apart.")
+        }
+        Code::SqFp16 if loss.halves => {
+            Some("On a sample of the rows code sqfp16 did not tell near rows apart.")
+        }
+        _ => None,
     };
-    if code != params.code {
-        say_code(index, params.code);
+    let code = if why.is_some() { Code::Flat } else { params.code };
+    if let Some(why) = why {
+        say_code(index, why);
     }
-    let is_short = dims <= EXACT_DIMS && code == Code::Flat;
+    let is_short = is_short && code == Code::Flat;
     Plan { params: MetaParams { code, ..*params }, grid, by_vectors: loss.codes || is_short }
 }
 
-fn say_code(index: pg_sys::Relation, asked: Code) {
-    let asked = if asked == Code::Sq8 { "sq8" } else { "sqfp16" };
+fn say_code(index: pg_sys::Relation, why: &str) {
     Report::new(
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
         format!("index \"{}\" stores vectors as the column has them", rel::name(index)),
     )
-    .detail(format!("On a sample of the rows code {asked} did not tell near rows apart."))
+    .detail(why)
     .notice();
 }

@@ -11,6 +11,8 @@ const ROWS: usize = 2_400;
 const LONG_ROWS: usize = 1_200;
 /// Of the rows that a table begins with, three in ten are deleted later, and as many are inserted.
 const DELETED: [usize; 3] = [0, 3, 6];
+/// The largest value of 16 bits.
+const HALF_MAX: f32 = 65_504.0;
 /// Every so many queries one lies halfway between two rows.
 const BETWEEN: usize = 5;
 
@@ -94,7 +96,11 @@ impl Kind {
         let later = (0..first).filter(|&id| is_deleted(id)).count();
         let mut source = Source::new(Random::new(seed), self.dims, first);
         let all: Vec<Vec<f32>> = (0..first + later).map(|i| (self.row)(&mut source, i)).collect();
-        let asked = (0..queries).flat_map(|i| query(&mut source.random, &all, i)).collect();
+        let mut asked: Vec<f32> =
+            (0..queries).flat_map(|i| query(&mut source.random, &all, i)).collect();
+        if self.element == "halfvec" {
+            asked.iter_mut().for_each(|x| *x = x.clamp(-HALF_MAX, HALF_MAX));
+        }
         Table {
             kind: *self,
             rows: vectors(self.dims, all.concat()),
