@@ -57,12 +57,11 @@ pub fn codes_lose(grid: &Grid, sample: &[f32]) -> bool {
     })
 }
 
-/// Whether 16-bit floats do.
+/// Whether 16-bit floats do, of rows that are neither normalised nor shortened: as they are stored.
 pub fn halves_lose(metric: Metric, dims: usize, sample: &[f32]) -> bool {
     let largest = f16::MAX.to_f32();
     let halves: Vec<f16> =
         sample.iter().map(|x| f16::from_f32(x.clamp(-largest, largest))).collect();
-    let metric = metric_of_points(metric);
     let widened = |node: u32| -> Vec<f32> {
         let row = halves.chunks_exact(dims.max(1)).nth(node as usize).unwrap_or_default();
         row.iter().map(|x| x.to_f32()).collect()

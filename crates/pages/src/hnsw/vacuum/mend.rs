@@ -1,6 +1,6 @@
 //! What takes the place of a link that led to a node that is gone: the best of what that node was linked to.
 
-use ann::hnsw::{Judge, Near, links_pruned};
+use ann::hnsw::{Judge, Near, links_pruned, turn_equals};
 
 use super::Bits;
 use super::search::Search;
@@ -179,6 +179,7 @@ impl Mender {
         // A ghost that its twins keep will be gone one day.
         spare.retain(|near| around.is_live(near.node as usize));
         spare.sort_unstable_by(nearest_first);
+        turn_equals(spare, around.nodes().first().copied().unwrap_or_default().into());
         spare.retain(|candidate| {
             let place = kept.partition_point(|k| k.key <= candidate.key);
             let mut nearer = kept.get(..place).unwrap_or_default().iter();
