@@ -2,7 +2,8 @@
 
 Arguments: file of rows, file of queries (float32, little-endian), dimensions, vector or halfvec, efConstruction, efSearch, nprobe, k_factor,
 how many rows the table begins with, which of them are deleted later, states of the table, and jobs "metric:factory".
-In state "first" the table has the rows it begins with, in state "churned" all rows but those deleted.
+In states "first" and "grown" the table has the rows it begins with, in state "churned" all rows but those deleted.
+A graph is given all rows at once in state "first", which it puts in an order of its own, else one after the other, as a table grows.
 Prints "state metric factory query id" with tabs between. What FAISS cannot do is a line "metric:factory: it ended in an error" on stderr.
 """
 
@@ -31,7 +32,7 @@ def normalised(rows: np.ndarray) -> np.ndarray:
     return (wide / np.where(norms > 0, norms, 1)).astype("f4")
 
 
-def build(metric: str, factory: str, dims: int, rows: np.ndarray, ef_construction: int) -> faiss.Index:
+def build(metric: str, factory: str, dims: int, rows: np.ndarray, ef_construction: int, grows: bool) -> faiss.Index:
     if factory.startswith("HNSW"):
         # Of unit vectors the order by L2 is that by cosine, and FAISS's graphs are better under L2.
         kind = faiss.METRIC_L2 if metric == "cosine" else METRICS[metric]
@@ -40,7 +41,11 @@ def build(metric: str, factory: str, dims: int, rows: np.ndarray, ef_constructio
     else:
         index = faiss.index_factory(dims, factory, METRICS[metric])
     index.train(rows)
-    index.add(rows)
+    if grows and factory.startswith("HNSW"):
+        for row in rows:
+            index.add(row[None, :])
+    else:
+        index.add(rows)
     return index
 
 
@@ -68,7 +73,7 @@ def main() -> None:
         rows, asked = rows.astype("f2").astype("f4"), asked.astype("f2").astype("f4")
     ids = np.arange(len(rows))
     gone = np.array([int(number) for number in deleted.split(",") if number], dtype=ids.dtype)
-    kept = {"first": ids < first, "churned": ~np.isin(ids, gone)}
+    kept = {"first": ids < first, "grown": ids < first, "churned": ~np.isin(ids, gone)}
     for state in states.split(","):
         for job in jobs.split(" "):
             metric, factory = job.split(":")
@@ -82,7 +87,7 @@ def main() -> None:
             child = os.fork()
             if child == 0:
                 resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
-                index = build(metric, factory, dims, here, ef_construction)
+                index = build(metric, factory, dims, here, ef_construction, state != "first")
                 found = search(index, there, ef_search, nprobe, k_factor)
                 for number, places in enumerate(found):
                     for place in places[places >= 0]:
