@@ -15,6 +15,9 @@ use crate::am::train::Sample;
 /// Up to this number of dimensions vectors are no longer than padded codes, or hardly, and exact.
 const EXACT_DIMS: usize = 16;
 
+/// Up to this number of dimensions a padded code is as long as a vector.
+const PADDED_DIMS: usize = 4;
+
 /// What was decided on a sample.
 pub struct Plan {
     /// With the code that the graph is to have: not always the one asked for.
@@ -46,9 +49,10 @@ pub fn plan(index: pg_sys::Relation, params: &MetaParams, sample: Sample) -> Pla
         },
     );
     let (grid, loss) = planned.unwrap_or_else(|e| no_workers(&e));
-    let is_short = dims <= EXACT_DIMS;
     let why = match params.code {
-        Code::Sq8 if is_short => Some("Codes of up to 16 dimensions take no less room."),
+        Code::Sq8 if dims <= PADDED_DIMS => {
+            Some("Codes of up to 4 dimensions take no less room than vectors.")
+        }
         Code::Sq8 if loss.codes => {
             Some("On a sample of the rows code sq8 did not tell near rows apart.")
         }
@@ -61,7 +65,7 @@ pub fn plan(index: pg_sys::Relation, params: &MetaParams, sample: Sample) -> Pla
     if let Some(why) = why {
         say_code(index, why);
     }
-    let is_short = is_short && code == Code::Flat;
+    let is_short = dims <= EXACT_DIMS && code == Code::Flat;
     Plan { params: MetaParams { code, ..*params }, grid, by_vectors: loss.codes || is_short }
 }
 

@@ -13,7 +13,7 @@ use crate::page::{Blkno, Page};
 use crate::store::{EDIT_PAGES_MAX, Pages};
 
 /// How often a list is pruned again because others have changed it meanwhile: a link is worth no more.
-const TRIES: usize = 4;
+const TRIES: usize = 16;
 
 /// The node that is linked to.
 #[derive(Debug, Clone, Copy)]
