@@ -131,7 +131,7 @@ fn a_grown_graph_finds_as_much_as_a_built_one() {
         let mut grown = World::<f32>::new(Kind { n_rows: 0, ..kind }, 3);
         grown.insert(built.model.clone().into_iter().collect());
         for ef in [10, 20, 40] {
-            let (ours, theirs) = (grown.recall(ef, 50), built.recall(ef, 50));
+            let (ours, theirs) = (grown.recall(ef, 300), built.recall(ef, 300));
             assert!(ours > theirs - 0.03, "{metric:?} {ef}: {ours} {theirs}");
         }
     }
