@@ -14,7 +14,6 @@ use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
-use super::coder;
 use super::index::HnswIndex;
 use crate::am::left_out;
 use crate::am::opclass::ElementType;
@@ -54,11 +53,9 @@ impl GraphSearch {
         let SearchParams { iterative, max_scan_tuples, rows_wanted, memory, .. } = params;
         self.rows.remember(&graph.recent_rows);
         let metric = graph.meta.params.metric;
-        let mut point = Vec::new();
-        coder::transform(metric).apply(query, &mut point);
         let is_exact = is_exact(graph.meta.params.code, element);
         let params = GraphParams { ef, iterative, max_scan_tuples, rows_wanted, memory, is_exact };
-        self.scan.begin(&point, params);
+        self.scan.begin(query, params);
         self.query = Some((ExactQuery::new(metric, query), element));
     }
 

@@ -150,6 +150,11 @@ mod tests {
         };
         let fine = ellipsoid(2000, 7);
         assert_eq!(lose(&fine), [(false, false); 2]);
+        // Too large for 16 bits, and too small.
+        for scale in [1e16, 1e-15] {
+            let rows: Vec<f32> = fine.iter().map(|x| x * scale).collect();
+            assert_eq!(lose(&rows), [(false, true); 2], "{scale}");
+        }
         // Close together and far from the centre.
         let mut rng = Rng::new(8);
         let topics: Vec<f32> = (0..2000 * dims)

@@ -7,9 +7,11 @@ mod place;
 mod records;
 mod twin;
 
+use ann::extent;
 use ann::hnsw::{
     Beam, Factors, Judge, Near, NodeQuery, level_of, links_least, select, turn_equals,
 };
+use ann::metric::Metric;
 use half::f16;
 
 use crate::error::Error;
@@ -51,7 +53,7 @@ impl Row<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coded<'a> {
     pub(super) row: Row<'a>,
-    /// The stored elements as 32-bit floats, neither normalised nor shortened; empty where none are stored.
+    /// The stored elements as 32-bit floats, of length 1 under cosine but else not shortened; empty where none are stored.
     pub(super) vector: &'a [f32],
     pub(super) code: &'a [u8],
     pub(super) factors: Factors,
@@ -122,6 +124,9 @@ impl Inserter {
         let mut vector = std::mem::take(&mut self.vector);
         vector.clear();
         vector.extend(row.elements(params.dims));
+        if params.metric == Metric::Cosine {
+            extent::normalize(&mut vector);
+        }
         let coded = Coded { row: *row, vector: &vector, code: &code, factors, level };
         let inserted = view.now(pages).and_then(|view| self.insert_coded(pages, &view, &coded));
         (self.code, self.vector) = (code, vector);

@@ -24,7 +24,9 @@ pub mod walk;
 #[cfg(test)]
 mod tests;
 
+use ann::extent;
 use ann::hnsw::{Grid, NodeQuery, VectorQuery};
+use ann::metric::Metric;
 
 use crate::error::Error;
 use crate::store::Pages;
@@ -62,11 +64,25 @@ impl<'a> View<'a> {
         Ok(Self { by_vectors: entry.by_vectors && self.meta.shape.vectors.is_some(), ..self })
     }
 
-    /// What nodes are compared with in a search for a vector, which is normalised under cosine.
-    pub fn query(&self, point: &[f32]) -> NodeQuery {
-        match self.by_vectors {
-            true => NodeQuery::Vector(VectorQuery::new(self.meta.params.metric, point)),
-            false => NodeQuery::Code(self.grid.query(point)),
+    /// What nodes are compared with in a search for a vector, of any length. Codes are made of shortened vectors, and vectors
+    /// are stored at their own length.
+    pub fn query(&self, vector: &[f32]) -> NodeQuery {
+        let metric = self.meta.params.metric;
+        let mut point = vector.to_vec();
+        if !self.by_vectors || metric == Metric::Cosine {
+            to_coded(metric, &mut point);
         }
+        match self.by_vectors {
+            true => NodeQuery::Vector(VectorQuery::new(metric, &point)),
+            false => NodeQuery::Code(self.grid.query(&point)),
+        }
+    }
+}
+
+/// Makes of a vector what codes are made of: of length 1 under cosine, else not too long (`ann::extent`).
+fn to_coded(metric: Metric, point: &mut [f32]) {
+    match metric {
+        Metric::Cosine => extent::normalize(point),
+        _ => extent::shorten(point),
     }
 }

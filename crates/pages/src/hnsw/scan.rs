@@ -110,7 +110,7 @@ impl Candidates for HnswScan {
         params.rows_wanted
     }
 
-    /// `query`: normalised under cosine. The width of the search is not less than `rows`.
+    /// `query`: a vector of any length. The width of the search is not less than `rows`.
     fn begin(&mut self, query: &[f32], params: &GraphParams, rows: usize) -> Terms {
         self.query.clear();
         self.query.extend_from_slice(query);

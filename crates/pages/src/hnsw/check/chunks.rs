@@ -1,16 +1,14 @@
 //! The pages of every chunk: what they are, and what each of them says by itself.
 
 use ann::element::Element;
-use ann::extent;
 use ann::hnsw::Grid;
-use ann::metric::Metric;
 use half::f16;
 
 use super::{Found, bad_link};
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::hnsw::nodes::{Nodes, State};
-use crate::hnsw::{Code, View, links};
+use crate::hnsw::{Code, View, links, to_coded};
 use crate::ivf::check::Checker;
 use crate::page::{Blkno, INVALID_BLKNO, PageKind};
 use crate::store::Pages;
@@ -200,10 +198,7 @@ fn vector_problem<P: Pages, E: Element>(
     if view.meta.params.code != Code::Flat {
         return Ok(None);
     }
-    match view.meta.params.metric {
-        Metric::Cosine => extent::normalize(&mut point),
-        _ => extent::shorten(&mut point),
-    }
+    to_coded(view.meta.params.metric, &mut point);
     let mut code = vec![0; Grid::code_bytes(view.meta.params.dims)];
     let factors = view.grid.encode(&point, &mut code);
     let shape = &view.meta.shape;

@@ -290,7 +290,7 @@ impl<E: Element> World<E> {
     ) -> (Vec<Found>, GraphScan) {
         let map = self.map();
         let mut scan = GraphScan::new();
-        scan.begin(&point_of(self.kind.metric, query), params);
+        scan.begin(query, params);
         let exact = ExactQuery::new(self.kind.metric, query);
         let mut rows = Vec::new();
         while rows.len() < most {
