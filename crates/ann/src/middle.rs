@@ -39,7 +39,7 @@ pub fn median(rows: &[f32], dims: usize) -> Vec<f32> {
     (0..dims).map(one).collect()
 }
 
-/// The rows without outliers; None where there are none, or so many that they are no outliers: more than one row in `few`.
+/// The rows without outliers; None where there are none, or where more than one row in `few` lies far: a kind of its own.
 pub fn without_outliers(rows: &[f32], dims: usize, few: usize) -> Option<Vec<f32>> {
     let dims = dims.max(1);
     let middle = median(rows, dims);

@@ -7,9 +7,11 @@ use super::walk::Near;
 const EQUAL: f32 = 1e-6;
 
 /// FAISS's heuristic (algorithm 4 of the paper): walks the candidates, nearest first, and keeps one unless a kept one is
-/// nearer to it than the point is; at most `cap`. Of those at key 0, or as good as that beside the farthest candidate, it
-/// keeps half of `cap` at most: a hundred rows in one place would else link to each other alone, and no search would leave them. Where this leaves fewer than `least`, the nearest of the others are kept as
-/// well (the paper's "keepPruned"). Fewer than `cap` candidates are all kept.
+/// nearer to it than the point is; at most `cap`. Fewer than `cap` candidates are all kept.
+///
+/// Of those at key 0, or as good as that beside the farthest candidate, it keeps half of `cap` at most: a hundred rows in one
+/// place would else link to each other alone, and no search would leave them. Where fewer than `least` are kept, the nearest of
+/// the others are added (the paper's "keepPruned").
 ///
 /// `key_between(i, j)`: the key between candidates number i and j. `kept`: emptied, then the numbers of the kept ones,
 /// nearest first, and after them those that the rule alone would not keep.
