@@ -11,33 +11,67 @@ use crate::account::is_root;
 use crate::build::{self, Flavor, repository};
 use crate::pg::PgConfig;
 
-/// The version of the extension: that of the crate.
+/// The version of the extension `pgfaiss`: that of the crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of our extension `vector`: that of the pgvector whose SQL it has, because clients compare it.
+pub const VECTOR_VERSION: &str = "0.8.6";
+/// What our control files have and pgvector's has not: our library.
+const OUR_LIBRARY: &str = "$libdir/pgfaiss";
 
-/// Builds the extension for `pg` and installs it there.
-pub fn build_and_install(pg: &PgConfig, flavor: Flavor) -> Result<()> {
+/// An extension that the library serves.
+struct Extension {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// The access methods and the schema `faiss`.
+const PGFAISS: Extension = Extension { name: "pgfaiss", version: VERSION };
+/// The types, for servers without pgvector.
+const VECTOR: Extension = Extension { name: "vector", version: VECTOR_VERSION };
+
+/// Whose files of the extension `vector` a server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VectorFiles {
+    Ours,
+    Pgvector,
+}
+
+impl VectorFiles {
+    /// What `install` tells the user.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Ours => format!("extension \"vector\": {VECTOR_VERSION}, that of pgfaiss"),
+            Self::Pgvector => "extension \"vector\": pgvector's, left as it is".to_owned(),
+        }
+    }
+}
+
+/// Builds the extensions for `pg` and installs them there.
+pub fn build_and_install(pg: &PgConfig, flavor: Flavor) -> Result<VectorFiles> {
     let library = build::library(pg, flavor)?;
     install(pg, &library)
 }
 
-/// Installs `library` and the extension's SQL into `pg`, through sudo for the files in directories
-/// this user may not write to.
-pub fn install(pg: &PgConfig, library: &Path) -> Result<()> {
-    let stage = tempfile::tempdir()?;
-    let control = stage.path().join("pgfaiss.control");
-    fs::write(&control, control_text()?)?;
-    let script = stage.path().join("schema.sql");
-    fs::write(&script, schema()?)?;
-    let share = pg.extension_dir();
+/// Installs `library` and the extensions' SQL into `pg`, through sudo for the files in directories this user may not
+/// write to. Where pgvector is installed its extension `vector` stays, and ours is left out.
+pub fn install(pg: &PgConfig, library: &Path) -> Result<VectorFiles> {
     place(library, &library_path(pg), "755")?;
-    place(&control, &share.join("pgfaiss.control"), "644")?;
-    place(&script, &share.join(format!("pgfaiss--{VERSION}.sql")), "644")?;
-    for upgrade in upgrade_scripts()? {
-        if let Some(name) = upgrade.file_name() {
-            place(&upgrade, &share.join(name), "644")?;
-        }
+    let vector = vector_files(pg)?;
+    if vector == VectorFiles::Ours {
+        VECTOR.install(pg)?;
     }
-    Ok(())
+    PGFAISS.install(pg)?;
+    Ok(vector)
+}
+
+/// Whose files of the extension `vector` are to be in `pg`: pgvector's where they are there, else ours.
+fn vector_files(pg: &PgConfig) -> Result<VectorFiles> {
+    let path = VECTOR.control_in(pg);
+    if !path.exists() {
+        return Ok(VectorFiles::Ours);
+    }
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(if text.contains(OUR_LIBRARY) { VectorFiles::Ours } else { VectorFiles::Pgvector })
 }
 
 /// Where `pg` looks for the library.
@@ -47,44 +81,62 @@ pub fn library_path(pg: &PgConfig) -> PathBuf {
     pg.pkglibdir.join(format!("pgfaiss.{suffix}"))
 }
 
-/// The control file with the version filled in.
-fn control_text() -> Result<String> {
-    let path = repository().join("pgfaiss.control");
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok(text.replace("@CARGO_VERSION@", VERSION))
-}
-
-/// The schema script: `sql/[0-9]*.sql`, one after the other in the order of their names.
-pub fn schema() -> Result<String> {
-    let mut text =
-        String::from("\\echo Use \"CREATE EXTENSION pgfaiss\" to load this file. \\quit\n");
-    for part in sql_files(|name| name.starts_with(|c: char| c.is_ascii_digit()))? {
-        text.push('\n');
-        text.push_str(&fs::read_to_string(&part).with_context(|| part.display().to_string())?);
-    }
-    Ok(text)
-}
-
-/// The scripts `pgfaiss--A--B.sql` that lead from one version to the next.
-fn upgrade_scripts() -> Result<Vec<PathBuf>> {
-    sql_files(|name| name.starts_with("pgfaiss--"))
-}
-
-fn sql_files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
-    let dir = repository().join("sql");
-    let mut files = Vec::new();
-    if !dir.exists() {
-        return Ok(files);
-    }
-    for entry in fs::read_dir(&dir)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        if name.ends_with(".sql") && wanted(name) {
-            files.push(path);
+impl Extension {
+    fn install(&self, pg: &PgConfig) -> Result<()> {
+        let Self { name, version } = self;
+        let stage = tempfile::tempdir()?;
+        let control = stage.path().join("control");
+        fs::write(&control, self.control_text()?)?;
+        let script = stage.path().join("schema.sql");
+        fs::write(&script, self.schema()?)?;
+        let share = pg.extension_dir();
+        place(&control, &self.control_in(pg), "644")?;
+        place(&script, &share.join(format!("{name}--{version}.sql")), "644")?;
+        for upgrade in self.sql_files(|file| file.starts_with(&format!("{name}--")))? {
+            if let Some(name) = upgrade.file_name() {
+                place(&upgrade, &share.join(name), "644")?;
+            }
         }
+        Ok(())
     }
-    files.sort();
-    Ok(files)
+
+    /// Where `pg` looks for the control file.
+    fn control_in(&self, pg: &PgConfig) -> PathBuf {
+        pg.extension_dir().join(format!("{}.control", self.name))
+    }
+
+    /// The control file with the version filled in.
+    fn control_text(&self) -> Result<String> {
+        let path = repository().join(format!("{}.control", self.name));
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(text.replace("@VERSION@", self.version))
+    }
+
+    /// The schema script: `sql/NAME/[0-9]*.sql`, one after the other in the order of their names.
+    fn schema(&self) -> Result<String> {
+        let name = self.name;
+        let mut text = format!("\\echo Use \"CREATE EXTENSION {name}\" to load this file. \\quit\n");
+        for part in self.sql_files(|file| file.starts_with(|c: char| c.is_ascii_digit()))? {
+            text.push('\n');
+            text.push_str(&fs::read_to_string(&part).with_context(|| part.display().to_string())?);
+        }
+        Ok(text)
+    }
+
+    /// The files of `sql/NAME` whose names are wanted, in the order of their names.
+    fn sql_files(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+        let dir = repository().join("sql").join(self.name);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+            if name.ends_with(".sql") && wanted(name) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
 }
 
 /// Copies `from` under a new name beside `to`, then renames it over `to`: a server that has the old
