@@ -4,7 +4,7 @@
 
 use ann::Metric;
 use ann::factory::LINKS_RANGE;
-use grammar::options::{EF_CONSTRUCTION_RANGE, Family, Given, IvfOptions, NLIST_MAX};
+use grammar::options::{EF_CONSTRUCTION_RANGE, Family, Given, IvfOptions, NLIST_MAX, Settings};
 use libfuzzer_sys::fuzz_target;
 use pages::damage::Dice;
 use pages::hnsw;
@@ -63,7 +63,9 @@ fn given(dice: &mut &[u8], family: &Family) -> Given {
     let (least, most) = EF_CONSTRUCTION_RANGE;
     Given {
         is_graph: family.is_graph,
+        settings: Settings::Faiss,
         nlist: some(dice, |d| d.below(NLIST_MAX as u32 + 1)).filter(|_| family.has_lists),
+        lists: some(dice, |d| 1 + d.below(1 << 15)).filter(|_| family.has_lists),
         code: some(dice, |d| d.below(codes) as u8),
         m: some(dice, |d| (m.start + d.below(m.end - m.start)) as u16),
         nbits: some(dice, |d| 1 + d.below(12) as u8).filter(|_| !family.is_graph),
@@ -74,6 +76,7 @@ fn given(dice: &mut &[u8], family: &Family) -> Given {
         model: some(dice, |d| "m".repeat(d.below(70) as usize)).filter(|_| !family.is_graph),
         nprobe: some(dice, |d| 1 + d.below(1 << 16)),
         k_factor: some(dice, |d| 1 + d.below(1024)),
+        efconstruction: some(dice, |d| (least as u32) + d.below((most - least) as u32 + 1)),
         ef_construction: some(dice, |d| (least as u32) + d.below((most - least) as u32 + 1)),
         ef_search: some(dice, |d| 1 + d.below(1000)),
     }

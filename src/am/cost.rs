@@ -13,6 +13,7 @@ mod tests;
 
 use ann::factory::Refine;
 use ann::rules::optimal_nlist;
+use grammar::options::Settings;
 use pages::coded::model;
 use pgrx::{pg_guard, pg_sys};
 
@@ -157,13 +158,14 @@ unsafe fn estimate(
         }
     };
     // SAFETY: the planner's lock keeps the index open-able.
-    let shape = unsafe { shape_of(index, selectivity) };
+    let (shape, settings) = unsafe { shape_of(index, selectivity) };
     let dims = match &shape {
         Shape::Lists(shape) => shape.dims,
         Shape::Graph(shape) => shape.dims,
     };
     // SAFETY: the planner's nodes.
-    let (table, ask) = unsafe { (Table::of(root, index, dims, &fetched), Ask::of(root, index)) };
+    let (table, ask) =
+        unsafe { (Table::of(root, index, dims, &fetched), Ask::of(root, index, settings)) };
     let (startup, total) = match shape {
         Shape::Lists(shape) => {
             lists::price(&shape, &prices, &table, &ask, reread(shape.first_pages()))
@@ -200,30 +202,33 @@ unsafe fn reread(
 
 /// # Safety
 /// The planner holds a lock on the index.
-unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
+unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Settings) {
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
     let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * selectivity }.max(1.0);
-    let frozen = if index.hypothetical {
+    let (frozen, settings) = if index.hypothetical {
         let method = method_by_oid(index.relam);
+        let settings = method.map_or(Settings::Faiss, |method| method.settings);
+        let options = IvfOptions { settings, ..IvfOptions::default() };
         if method.is_some_and(|method| method.is_graph) {
-            return Shape::Graph(graph::Shape::guess(tuples, f64::from(index.pages).max(1.0)));
+            let pages = f64::from(index.pages).max(1.0);
+            return (Shape::Graph(graph::Shape::guess(&options, tuples, pages)), settings);
         }
-        let options = IvfOptions::default();
         let has_lists = method.is_none_or(|method| method.has_lists);
         let nlist = if has_lists { optimal_nlist(tuples as u64) } else { 1 };
-        Frozen::guess(nlist, guc::nprobe_for(&options))
+        (Frozen::guess(nlist, guc::nprobe_for(&options)), settings)
     } else {
         // SAFETY: the planner's lock is enough, so none is taken.
         match unsafe { look_into(index.indexoid) } {
-            (Index::Lists(ivf), options) => Frozen::of(&ivf, &options),
+            (Index::Lists(ivf), options) => (Frozen::of(&ivf, &options), options.settings),
             (Index::Graph(graph), options) => {
                 let pages = f64::from(index.pages).max(1.0);
-                return Shape::Graph(graph::Shape::of(&graph.meta, &options, tuples, pages));
+                let shape = graph::Shape::of(&graph.meta, &options, tuples, pages);
+                return (Shape::Graph(shape), options.settings);
             }
         }
     };
-    Shape::Lists(lists::Shape {
+    let shape = lists::Shape {
         tuples,
         pages: (f64::from(index.pages) - frozen.kept_pages).max(1.0),
         nlist: frozen.nlist.max(1.0),
@@ -231,7 +236,8 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> Shape {
         dims: frozen.dims,
         candidates: frozen.candidates,
         from_table: frozen.from_table,
-    })
+    };
+    (Shape::Lists(shape), settings)
 }
 
 /// What does not depend on the planner's statistics.

@@ -2,43 +2,42 @@
 
 use pgrx::{pg_guard, pg_sys};
 
-use super::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, Method};
+use super::guc::aliases;
+use super::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, HNSW, IVFFLAT, Method};
 use super::{build, cost, insert, opclass, progress, scan, vacuum, validate};
 
-/// SQL function `faiss.faissivf_handler(internal) returns index_am_handler`.
-///
-/// # Safety
-/// Called by the server's function manager.
-#[unsafe(no_mangle)]
-#[pg_guard]
-pub unsafe extern "C-unwind" fn faissivf_handler(
-    _fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
-    answer(&FAISSIVF)
+/// An access method's handler: the SQL function of this name.
+macro_rules! handler {
+    ($name:ident, $info:ident => $answer:expr) => {
+        /// # Safety
+        /// Called by the server's function manager.
+        #[unsafe(no_mangle)]
+        #[pg_guard]
+        pub unsafe extern "C-unwind" fn $name(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+            $answer
+        }
+
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        pub extern "C-unwind" fn $info() -> &'static pg_sys::Pg_finfo_record {
+            &VERSION_1
+        }
+    };
 }
 
-/// SQL function `faiss.faissflat_handler(internal) returns index_am_handler`.
-///
-/// # Safety
-/// Called by the server's function manager.
-#[unsafe(no_mangle)]
-#[pg_guard]
-pub unsafe extern "C-unwind" fn faissflat_handler(
-    _fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
-    answer(&FAISSFLAT)
-}
+static VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
 
-/// SQL function `faiss.faisshnsw_handler(internal) returns index_am_handler`.
-///
-/// # Safety
-/// Called by the server's function manager.
-#[unsafe(no_mangle)]
-#[pg_guard]
-pub unsafe extern "C-unwind" fn faisshnsw_handler(
-    _fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
-    answer(&FAISSHNSW)
+handler!(faissivf_handler, pg_finfo_faissivf_handler => answer(&FAISSIVF));
+handler!(faissflat_handler, pg_finfo_faissflat_handler => answer(&FAISSFLAT));
+handler!(faisshnsw_handler, pg_finfo_faisshnsw_handler => answer(&FAISSHNSW));
+handler!(pgfaiss_ivfflat_handler, pg_finfo_pgfaiss_ivfflat_handler => answer_alias(&IVFFLAT));
+handler!(pgfaiss_hnsw_handler, pg_finfo_pgfaiss_hnsw_handler => answer_alias(&HNSW));
+
+/// The same under pgvector's name. The settings of these names exist from here on: no earlier, because pgvector, which
+/// defines them as well, may be in the same server, but not in a database that has these methods.
+fn answer_alias(method: &Method) -> pg_sys::Datum {
+    aliases::register();
+    answer(method)
 }
 
 fn answer(method: &Method) -> pg_sys::Datum {
@@ -50,27 +49,6 @@ fn answer(method: &Method) -> pg_sys::Datum {
         at
     };
     pg_sys::Datum::from(routine)
-}
-
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn pg_finfo_faissivf_handler() -> &'static pg_sys::Pg_finfo_record {
-    static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &INFO
-}
-
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn pg_finfo_faissflat_handler() -> &'static pg_sys::Pg_finfo_record {
-    static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &INFO
-}
-
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn pg_finfo_faisshnsw_handler() -> &'static pg_sys::Pg_finfo_record {
-    static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &INFO
 }
 
 /// No default fills a gap here: a field that a new server version adds is a compile error until

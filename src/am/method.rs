@@ -2,9 +2,12 @@
 
 use std::sync::atomic::AtomicU32;
 
+use grammar::options::Settings;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::options::{faissflat_options, faisshnsw_options, faissivf_options};
+use super::options::{
+    faissflat_options, faisshnsw_options, faissivf_options, hnsw_options, ivfflat_options,
+};
 use super::rel;
 use super::report::Report;
 
@@ -21,6 +24,8 @@ pub struct Method {
     /// Whether its indexes are graphs: only then there are `efConstruction` and `efSearch`, `m` means links, and fewer codes
     /// are to be had. A graph of few rows is a list that is scanned whole.
     pub is_graph: bool,
+    /// Which settings its scans heed besides `faiss.*`.
+    pub settings: Settings,
     /// Its own callback, by which its indexes are known.
     pub options: AmOptions,
     /// The option kind that the server gave it at registration.
@@ -32,6 +37,7 @@ pub static FAISSIVF: Method = Method {
     name: "faissivf",
     has_lists: true,
     is_graph: false,
+    settings: Settings::Faiss,
     options: faissivf_options,
     option_kind: AtomicU32::new(0),
 };
@@ -41,6 +47,7 @@ pub static FAISSFLAT: Method = Method {
     name: "faissflat",
     has_lists: false,
     is_graph: false,
+    settings: Settings::Faiss,
     options: faissflat_options,
     option_kind: AtomicU32::new(0),
 };
@@ -50,12 +57,36 @@ pub static FAISSHNSW: Method = Method {
     name: "faisshnsw",
     has_lists: false,
     is_graph: true,
+    settings: Settings::Faiss,
     options: faisshnsw_options,
     option_kind: AtomicU32::new(0),
 };
 
+/// Inverted lists under pgvector's name, in our extension `vector`.
+pub static IVFFLAT: Method = Method {
+    name: "ivfflat",
+    settings: Settings::Ivfflat,
+    options: ivfflat_options,
+    option_kind: AtomicU32::new(0),
+    has_lists: true,
+    is_graph: false,
+};
+
+/// A graph under pgvector's name, in our extension `vector`.
+pub static HNSW: Method = Method {
+    name: "hnsw",
+    settings: Settings::Hnsw,
+    options: hnsw_options,
+    option_kind: AtomicU32::new(0),
+    has_lists: false,
+    is_graph: true,
+};
+
 /// Every access method.
-pub static METHODS: [&Method; 3] = [&FAISSIVF, &FAISSFLAT, &FAISSHNSW];
+pub static METHODS: [&Method; 5] = [&FAISSIVF, &FAISSFLAT, &FAISSHNSW, &IVFFLAT, &HNSW];
+
+/// Those of the extension `pgfaiss`, whose names nobody else gives to an access method.
+pub static FAISS_METHODS: [&Method; 3] = [&FAISSIVF, &FAISSFLAT, &FAISSHNSW];
 
 /// The access method of an open index, None if it is not one of ours.
 pub fn method_of(index: pg_sys::Relation) -> Option<&'static Method> {

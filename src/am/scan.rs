@@ -231,13 +231,17 @@ fn method_name(index: pg_sys::Relation) -> &'static str {
 
 /// Says that a scan ended before it had returned every row.
 pub fn tell_bound(index: pg_sys::Relation, visited: u64) {
-    let bound = guc::max_scan_tuples();
+    let settings = options_of(index).settings;
+    let (bound, name) = match guc::max_scan_tuples(settings) {
+        (u64::MAX, _) => (guc::max_probes(settings) as u64, "ivfflat.max_probes"),
+        tuples => tuples,
+    };
     Report::new(
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
         format!("scan of index \"{}\" ended before it had found all rows", rel::name(index)),
     )
-    .detail(format!("It visited {visited} vectors; faiss.max_scan_tuples is {bound}."))
-    .hint("Set faiss.max_scan_tuples to 0 to have every row, or raise it.")
+    .detail(format!("It visited {visited} vectors; {name} is {bound}."))
+    .hint(format!("RESET {name} to have every row, or raise it."))
     .notice();
 }
 
@@ -263,8 +267,9 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let options = options_of(index);
         let params = SearchParams {
             nprobe: guc::nprobe_for(&options) as usize,
-            iterative: guc::iterative(),
-            max_scan_tuples: guc::max_scan_tuples(),
+            iterative: guc::iterative(options.settings),
+            max_scan_tuples: guc::max_scan_tuples(options.settings).0,
+            max_probes: guc::max_probes(options.settings),
             rows_wanted: ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys)),
             memory: guc::work_mem(),
         };

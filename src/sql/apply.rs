@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use grammar::options::Settings;
 use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 
 use super::open_index::relation_name;
@@ -37,10 +38,10 @@ fn is_owner(index: pg_sys::Oid) -> bool {
     }
 }
 
-/// Stores settings in `index`, which must not be open. Says so where a setting of the session would hide them.
+/// Stores settings in `index`, which heeds `settings` and must not be open. Says so where a setting of the session would hide them.
 ///
 /// Errors: 42501 if the caller does not own it, and what else ALTER INDEX raises.
-pub fn apply(index: pg_sys::Oid, values: &[(SearchSetting, u32)]) {
+pub fn apply(index: pg_sys::Oid, settings: Settings, values: &[(SearchSetting, u32)]) {
     if values.is_empty() {
         return;
     }
@@ -64,8 +65,9 @@ pub fn apply(index: pg_sys::Oid, values: &[(SearchSetting, u32)]) {
         )
         .error();
     }
-    for setting in values.iter().map(|(setting, _)| setting).filter(|s| s.is_explicit()) {
-        let guc = setting.guc().to_string_lossy();
+    for setting in values.iter().map(|(setting, _)| setting) {
+        let Some(guc) = setting.winner(settings) else { continue };
+        let guc = guc.to_string_lossy();
         Report::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
             format!("{guc} is set, which wins over the index's own {}", setting.name()),

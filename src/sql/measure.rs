@@ -1,14 +1,14 @@
 //! `faiss.recall` and `faiss.tune`: how good an index answers, and how to set it.
 
+use ann::element::Element;
 use half::f16;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::apply::{apply, require_may_alter, say_missed};
-use super::array::FlatArray;
-use super::element::SqlElement;
 use super::error::SqlError;
-use super::fmgr::{Arguments, SqlResult, export, export_for_both_types};
+use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
+use super::queries::queries_of;
 use super::rows::RowStore;
 use crate::am::datum::Varlena;
 use crate::am::measure::{self, Measured, QuerySource, Request, SearchSetting};
@@ -37,10 +37,10 @@ fn recall(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     measure_recall(arguments, k, seed, |_| Ok(sample(arguments.int32(2), arguments.bool(3))))
 }
 
-/// `faiss.recall(index regclass, queries E[], k int)`.
-fn recall_of<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+/// `faiss.recall(index regclass, queries anyarray, k int)`.
+fn recall_of(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     let queries = arguments.datum(1);
-    measure_recall(arguments, arguments.int32(2), SEED_DEFAULT, |index| given::<E>(index, queries))
+    measure_recall(arguments, arguments.int32(2), SEED_DEFAULT, |index| given(index, queries))
 }
 
 /// `faiss.tune(index regclass, target_recall float8, k int, apply boolean, queries int, exclude_self boolean, seed int)`.
@@ -54,8 +54,8 @@ fn tune(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     measure_tune(arguments, goal, |_| Ok(sample(arguments.int32(4), arguments.bool(5))))
 }
 
-/// `faiss.tune(index regclass, queries E[], target_recall float8, k int, apply boolean)`.
-fn tune_of<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+/// `faiss.tune(index regclass, queries anyarray, target_recall float8, k int, apply boolean)`.
+fn tune_of(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     let queries = arguments.datum(1);
     let goal = Goal {
         target_recall: arguments.float8(2),
@@ -63,17 +63,14 @@ fn tune_of<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError
         apply: arguments.bool(4),
         seed: SEED_DEFAULT,
     };
-    measure_tune(arguments, goal, |index| given::<E>(index, queries))
+    measure_tune(arguments, goal, |index| given(index, queries))
 }
 
 export! {
     "recall" => recall;
+    "recall_of" => recall_of;
     "tune" => tune;
-}
-
-export_for_both_types! {
-    "recall" => recall_of;
-    "tune" => tune_of;
+    "tune_of" => tune_of;
 }
 
 /// What `faiss.tune` is asked for.
@@ -125,9 +122,10 @@ fn measure_tune(
     let request = request(goal.k, goal.seed, queries(&open)?);
     // SAFETY: as above.
     let tuned = unsafe { measure::tune(table.rel, open.rel, target, request) };
+    let settings = open.method.settings;
     drop((open, table));
     match tuned.chosen.and_then(|chosen| tuned.points.get(chosen)) {
-        Some(chosen) if goal.apply => apply(index, &chosen.values),
+        Some(chosen) if goal.apply => apply(index, settings, &chosen.values),
         Some(_) => (),
         None => say_missed(index, target, &tuned),
     }
@@ -194,34 +192,35 @@ fn out_of_range(argument: &str, given: f64, range: &str) -> ! {
     .error()
 }
 
-/// The vectors of an array, as the index's column would hold them. Errors: 22000 for other dimensions than the index's, 22023
-/// for an empty array, 22003 for a number that the column cannot hold, 22004 for NULL.
-fn given<E: SqlElement>(
-    index: &OpenIndex,
-    queries: pg_sys::Datum,
-) -> Result<QuerySource, SqlError> {
-    // SAFETY: an argument, declared as an array of the type of E.
-    let array = unsafe { FlatArray::from_datum(queries)? };
-    let dims = rel::declared_dims(index.rel).unwrap_or(0);
-    let mut points: Vec<f32> = Vec::new();
-    for datum in array.datums() {
-        // SAFETY: an element of the array.
-        let vector = unsafe { Varlena::<E>::from_datum(datum) };
-        if vector.dims() != dims {
-            wrong_dimensions(dims, vector.dims());
-        }
-        points.extend(vector.elements().iter().map(|x| x.to_f32()));
-    }
+/// The vectors of an array of the index's own type. Errors: 22000 for other dimensions than the index's, 22023 for an empty
+/// array, 22004 for NULL, 42804 for another type.
+fn given(index: &OpenIndex, queries: pg_sys::Datum) -> Result<QuerySource, SqlError> {
+    // SAFETY: an argument, declared as an array.
+    let queries = unsafe { queries_of(index, queries)? };
+    let points = match opclass_of(index.rel).element {
+        ElementType::F32 => points::<f32>(index, &queries),
+        ElementType::F16 => points::<f16>(index, &queries),
+    };
     if points.is_empty() {
         let message = "queries must not be empty";
         let hint = "Pass at least 100 vectors; without queries, rows of the table are drawn.";
         let detail = "The array has no elements.".to_owned();
         return Err(SqlError::Argument { message, detail, hint });
     }
-    if opclass_of(index.rel).element == ElementType::F16 {
-        let mut halves = vec![f16::ZERO; points.len()];
-        f16::narrow(&points, &mut halves)?;
-        f16::widen_all(&halves, &mut points);
-    }
     Ok(QuerySource::Given(points))
+}
+
+/// The elements of vectors, one vector after the other.
+fn points<E: Element>(index: &OpenIndex, queries: &[pg_sys::Datum]) -> Vec<f32> {
+    let dims = rel::declared_dims(index.rel).unwrap_or(0);
+    let mut points: Vec<f32> = Vec::new();
+    for &datum in queries {
+        // SAFETY: a value of the type of the index's operator class, which says that its elements are E.
+        let vector = unsafe { Varlena::<E>::from_datum(datum) };
+        if vector.dims() != dims {
+            wrong_dimensions(dims, vector.dims());
+        }
+        points.extend(vector.elements().iter().map(|x| x.to_f32()));
+    }
+    points
 }

@@ -37,6 +37,7 @@ mod inspect;
 mod measure;
 mod models;
 mod open_index;
+mod queries;
 mod rows;
 mod rules;
 mod search;

@@ -4,13 +4,13 @@ use half::f16;
 use pages::ivf::scan::Found;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::array::FlatArray;
-use super::element::SqlElement;
 use super::error::SqlError;
 use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
+use super::queries::queries_of;
 use super::rows::RowStore;
 use crate::am::batch::{self, K_MAX, Wanted};
+use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
 use crate::am::report::Report;
 
@@ -27,8 +27,8 @@ const WHY_EVERY_ROW: (&str, &str) = (
     "Search with ORDER BY and LIMIT, which respect the policies.",
 );
 
-/// `faiss.search(index regclass, queries E[], k int, nprobe int, k_factor int, efsearch int)`.
-fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+/// `faiss.search(index regclass, queries anyarray, k int, nprobe int, k_factor int, efsearch int)`.
+fn search(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     let mut rows = arguments.rows();
     for (argument, name) in [(INDEX, "index"), (K, "k")] {
         if arguments.is_null(argument) {
@@ -53,11 +53,21 @@ fn search<E: SqlElement>(arguments: &Arguments) -> Result<Option<i32>, SqlError>
         Vec::new()
     } else {
         // SAFETY: not NULL, and declared as an array.
-        unsafe { FlatArray::from_datum(arguments.datum(QUERIES))?.datums() }
+        unsafe { queries_of(&index, arguments.datum(QUERIES))? }
     };
     let mut emit = |number: usize, row: Found| put(&mut rows, number, row);
-    // SAFETY: both are open and locked, the array lives as long as the call, and a query runs with an active snapshot.
-    unsafe { batch::search::<E>(table.rel, index.rel, &queries, wanted, &mut emit) };
+    // SAFETY: both are open and locked, the operator class says what the queries' elements are, the array lives as long as
+    // the call, and a query runs with an active snapshot.
+    unsafe {
+        match opclass_of(index.rel).element {
+            ElementType::F32 => {
+                batch::search::<f32>(table.rel, index.rel, &queries, wanted, &mut emit);
+            }
+            ElementType::F16 => {
+                batch::search::<f16>(table.rel, index.rel, &queries, wanted, &mut emit);
+            }
+        }
+    }
     Ok(None)
 }
 
@@ -77,6 +87,5 @@ fn null_argument(name: &str) -> ! {
 }
 
 export! {
-    "vector_search" => search::<f32>;
-    "halfvec_search" => search::<f16>;
+    "search" => search;
 }

@@ -144,7 +144,7 @@ fn a_database_owner_dumps_and_restores() {
     }
     let connect = |name: &str| cluster.config(name).user("plain").connect(NoTls).unwrap();
     let mut client = connect("plain_models");
-    run(&mut client, "CREATE EXTENSION pgfaiss");
+    run(&mut client, "CREATE EXTENSION pgfaiss CASCADE");
     train(&mut client);
     create(&mut client, "t");
     copy(cluster, "plain_models", "plain_restored", "plain");

@@ -149,7 +149,7 @@ fn several_jobs_of_an_owner() {
     run(&mut superuser, "CREATE DATABASE owned OWNER jobs_owner");
     run(&mut shared().connect("owned").unwrap(), "ALTER SCHEMA public OWNER TO jobs_owner");
     let mut client = shared().config("owned").user("jobs_owner").connect(NoTls).unwrap();
-    run(&mut client, "CREATE EXTENSION pgfaiss");
+    run(&mut client, "CREATE EXTENSION pgfaiss CASCADE");
     let dumped = Dumped::new(&mut client, "owned", "jobs_owner");
     let file = dumped.dump("custom", &["-Fc"]);
     for jobs in ["1", "2", "4"] {
@@ -215,7 +215,7 @@ fn a_table_without_its_models() {
     for is_table in [true, false] {
         let mut client = dumped.target("alone_restored");
         let said = if is_table {
-            run(&mut client, "CREATE EXTENSION pgfaiss");
+            run(&mut client, "CREATE EXTENSION pgfaiss CASCADE");
             dumped.restore("alone_restored", &table, &[])
         } else {
             dumped.restore("alone_restored", &whole, &["-j", "3", "-L", path.to_str().unwrap()])
@@ -256,7 +256,7 @@ fn a_model_is_copied() {
         |direction: &str| format!("COPY faiss.model_parameters {direction} '{}'", path.display());
     run(&mut db.connect(), &copy("TO"));
     let mut client = dumped.target("copied_there");
-    run(&mut client, "CREATE EXTENSION pgfaiss");
+    run(&mut client, "CREATE EXTENSION pgfaiss CASCADE");
     run(&mut client, &copy("FROM"));
     assert_eq!(Dumped::models(&mut client), dumped.models);
 }

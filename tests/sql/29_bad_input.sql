@@ -86,7 +86,7 @@ SELECT 'NaN', state, message, detail, hint FROM refuse(format('COPY t (free) FRO
 SELECT 'one dimension into vector(3)', state, message, detail, hint FROM refuse(format('COPY t (v) FROM PROGRAM %L (FORMAT binary)', :'three'));
 -- Options of an index: unknown, outside of the range, not to be had together, a factory string that is not understood.
 SELECT r.* FROM unnest(ARRAY[
-    'lists = 10', 'efconstruction = 10', 'fillfactor = 90',
+    'lists = 0', 'nlist = 10, lists = 10', 'efconstruction = 10', 'fillfactor = 90',
     'nlist = -1', 'nlist = 65537', 'nlist = many', 'nprobe = 0', 'nprobe = 65537', 'seed = -1', 'seed = 2147483648',
     'k_factor = 0', 'k_factor = 1025', 'm = 0', 'm = 4097', 'nbits = 0', 'nbits = 13',
     'code = bogus', 'code = ''''', 'opq = maybe', 'refine = table',

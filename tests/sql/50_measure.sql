@@ -26,7 +26,7 @@ found AS (SELECT no, id FROM q, LATERAL (SELECT id FROM t ORDER BY t.v <-> q.v L
 exact AS (SELECT no, id FROM q, LATERAL (SELECT id FROM t ORDER BY (t.v <-> q.v) + 0 LIMIT 10) s)
 SELECT (SELECT count(*) FROM found JOIN exact USING (no, id)) / 400.0 = (SELECT recall FROM faiss.recall('t_v', (SELECT array_agg(v) FROM q)))::numeric AS agrees,
     (SELECT n_queries FROM faiss.recall('t_v', (SELECT array_agg(v) FROM q)));
-SELECT recall IN (0, 1) AS all_or_nothing, n_queries FROM faiss.recall('t_v', ARRAY['[1,2,3,4,5,6,7,8]']::halfvec[], k => 1);
+SELECT recall IN (0, 1) AS all_or_nothing, n_queries FROM faiss.recall('t_v', ARRAY['[1,2,3,4,5,6,7,8]']::vector[], k => 1);
 RESET faiss.nprobe;
 -- The index's own option, which a SET hides.
 ALTER INDEX t_v SET (nprobe = 7);
@@ -95,7 +95,7 @@ INSERT INTO same SELECT 1000 + i, '[0,0,0,0]' FROM generate_series(1, 700) i;
 INSERT INTO same SELECT 2000 + i, NULL FROM generate_series(1, 700) i;
 SET faiss.nprobe = 4;
 SELECT recall, n_queries FROM faiss.recall('same_v', queries => 1000) WHERE n_queries <= 700;
-SELECT recall FROM faiss.recall('same_v', ARRAY['[0,0,0,0]', '[1,2,3,4]']::vector[]);
+SELECT recall FROM faiss.recall('same_v', ARRAY['[0,0,0,0]', '[1,2,3,4]']::halfvec[]);
 RESET faiss.nprobe;
 -- What a snapshot sees is the truth: deleted, updated, uncommitted rows.
 BEGIN;

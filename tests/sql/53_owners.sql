@@ -9,30 +9,37 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
 END $$;
 DROP EXTENSION pgfaiss;
--- Trusted: CREATE on the database is enough, and without it nothing is.
+DROP EXTENSION vector;
+-- Both are trusted: CREATE on the database is enough, and without it nothing is.
 SET ROLE "53_guest";
+SELECT state FROM refusal('CREATE EXTENSION vector');
 SELECT state FROM refusal('CREATE EXTENSION pgfaiss');
+SELECT state FROM refusal('CREATE EXTENSION pgfaiss CASCADE');
 RESET ROLE;
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO "53_owner"', current_database()); END $$;
 CREATE SCHEMA types AUTHORIZATION "53_owner";
 -- A schema of the name that the extension wants is not taken over.
 CREATE SCHEMA faiss;
 SET ROLE "53_owner";
-SELECT state, message FROM refusal('CREATE EXTENSION pgfaiss SCHEMA types');
+SELECT state, message FROM refusal('CREATE EXTENSION pgfaiss SCHEMA types CASCADE');
 RESET ROLE;
+SELECT count(*) FROM pg_extension WHERE extname = 'vector';
 DROP SCHEMA faiss;
 -- Nor is a function or a type of the names it wants.
 SET ROLE "53_owner";
 CREATE FUNCTION types.array_to_vector(integer[], integer, boolean) RETURNS integer LANGUAGE sql AS 'SELECT 1';
-SELECT state, message FROM refusal('CREATE EXTENSION pgfaiss SCHEMA types');
+SELECT state, message FROM refusal('CREATE EXTENSION vector SCHEMA types');
 DROP FUNCTION types.array_to_vector;
 CREATE TYPE types.vector AS (x real);
-SELECT state, message FROM refusal('CREATE EXTENSION pgfaiss SCHEMA types');
+SELECT state, message FROM refusal('CREATE EXTENSION vector SCHEMA types');
 DROP TYPE types.vector;
-CREATE EXTENSION pgfaiss SCHEMA types;
+CREATE EXTENSION vector SCHEMA types;
+-- Operator classes go where the types are, whatever the schema.
+CREATE EXTENSION pgfaiss;
+SELECT DISTINCT opcnamespace::regnamespace FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod WHERE a.amname LIKE 'faiss%';
 RESET ROLE;
 -- The extension is its installer's; what it made belongs to the superuser, so that it cannot be changed.
-SELECT extowner::regrole FROM pg_extension WHERE extname = 'pgfaiss';
+SELECT extname, extowner::regrole FROM pg_extension WHERE extname IN ('pgfaiss', 'vector') ORDER BY 1;
 SELECT count(*) AS "functions of the installer" FROM pg_proc WHERE proowner = '"53_owner"'::regrole;
 SELECT nspowner = 10 AS "superuser's schema" FROM pg_namespace WHERE nspname = 'faiss';
 SET ROLE "53_owner";
@@ -58,7 +65,7 @@ CREATE INDEX t_g ON t USING faisshnsw (v vector_ip_ops);
 SELECT trained_as FROM faiss.train('53', 't', 'v', 'IVF8,SQ8');
 RESET ROLE;
 REASSIGN OWNED BY "53_owner" TO "53_heir";
-SELECT extowner::regrole FROM pg_extension WHERE extname = 'pgfaiss';
+SELECT extname, extowner::regrole FROM pg_extension WHERE extname IN ('pgfaiss', 'vector') ORDER BY 1;
 SELECT relname, relowner::regrole FROM pg_class WHERE relname IN ('t', 't_v', 't_g') ORDER BY 1;
 SET ROLE "53_heir";
 INSERT INTO t SELECT id + 1000, v FROM t WHERE id < 100;
@@ -95,7 +102,7 @@ DROP ROLE "53_owner";
 SELECT state, message FROM refusal('DROP OWNED BY "53_heir"');
 SET client_min_messages = error;
 DROP OWNED BY "53_heir" CASCADE;
-SELECT count(*) FROM pg_extension WHERE extname = 'pgfaiss';
+SELECT count(*) FROM pg_extension WHERE extname IN ('pgfaiss', 'vector');
 SELECT count(*) FROM pg_class WHERE relname IN ('t', 't_v', 't_g');
 SELECT count(*) FROM pg_am WHERE amname ~ 'faiss';
 DROP ROLE "53_heir", "53_guest";

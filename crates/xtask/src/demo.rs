@@ -70,7 +70,7 @@ fn show(cluster: &Cluster, set: &Dictionary) -> Result<()> {
     let mut client = cluster.connect("postgres")?;
     client.batch_execute(&format!("CREATE DATABASE {DATABASE}"))?;
     let mut client = cluster.connect(DATABASE)?;
-    client.batch_execute("CREATE EXTENSION pgfaiss")?;
+    client.batch_execute("CREATE EXTENSION pgfaiss CASCADE")?;
     let (rows, dims) = (set.embeddings.len(), set.embeddings.dims());
     step(&format!(
         "loading {rows} dictionary definitions and their embeddings ({dims} dimensions)"

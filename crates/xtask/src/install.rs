@@ -115,7 +115,8 @@ impl Extension {
     /// The schema script: `sql/NAME/[0-9]*.sql`, one after the other in the order of their names.
     fn schema(&self) -> Result<String> {
         let name = self.name;
-        let mut text = format!("\\echo Use \"CREATE EXTENSION {name}\" to load this file. \\quit\n");
+        let mut text =
+            format!("\\echo Use \"CREATE EXTENSION {name}\" to load this file. \\quit\n");
         for part in self.sql_files(|file| file.starts_with(|c: char| c.is_ascii_digit()))? {
             text.push('\n');
             text.push_str(&fs::read_to_string(&part).with_context(|| part.display().to_string())?);

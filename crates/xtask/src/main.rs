@@ -111,9 +111,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Install { pg_config, debug } => {
             let pg = PgConfig::locate(pg_config.as_deref())?;
             let flavor = if debug { Flavor::Debug } else { Flavor::Release };
-            install::build_and_install(&pg, flavor)?;
+            let vector = install::build_and_install(&pg, flavor)?;
             println!("installed pgfaiss {} into {}", install::VERSION, pg.version);
-            println!("in a database: CREATE EXTENSION pgfaiss;");
+            println!("{}", vector.describe());
+            println!("in a database: CREATE EXTENSION pgfaiss CASCADE;");
             Ok(ExitCode::SUCCESS)
         }
     }

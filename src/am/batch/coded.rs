@@ -62,11 +62,13 @@ impl Batch {
     }
 
     fn begin(&self, query: &[f32]) -> CodedScan {
-        let SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, memory } = self.params;
+        let SearchParams { nprobe, iterative, max_scan_tuples, max_probes, rows_wanted, memory } =
+            self.params;
         let params = RerankParams {
             nprobe,
             iterative,
             max_scan_tuples,
+            max_probes,
             budget: self.budget,
             rows_wanted,
             memory,

@@ -12,7 +12,6 @@ mod single;
 use std::rc::Rc;
 
 use ann::element::Element;
-use half::f16;
 use pages::coded::rerank::Budget;
 use pages::ivf::scan::batch::BatchParams;
 use pages::ivf::scan::{Found, SearchParams};
@@ -21,7 +20,6 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::datum::Varlena;
 use super::guc::{self, EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
 use super::method::method_of;
-use super::opclass::opclass_of;
 use super::options::options_of;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
@@ -52,12 +50,11 @@ pub type Emit<'a> = &'a mut dyn FnMut(usize, Found);
 
 /// Finds the k nearest visible rows of each query, in the order of the queries and of their distances.
 ///
-/// Errors: 22023 for arguments out of range or without meaning for the index, 42804 if the index is over another type, 22000 for
-/// a query of another dimension, 55000 for an index that queries may not use (yet).
+/// Errors: 22023 for arguments out of range or without meaning for the index, 22000 for a query of another dimension, 55000 for an index that queries may not use (yet).
 ///
 /// # Safety
-/// `table` and its index `index`, one of ours, must be open and locked; `queries` are vectors of `E` that stay alive; there
-/// is an active snapshot.
+/// `table` and its index `index`, one of ours over elements `E`, must be open and locked; `queries` are values of the type
+/// that it is over, and stay alive; there is an active snapshot.
 pub unsafe fn search<E: Element>(
     table: pg_sys::Relation,
     index: pg_sys::Relation,
@@ -66,7 +63,6 @@ pub unsafe fn search<E: Element>(
     emit: Emit<'_>,
 ) {
     check_wanted(index, &wanted);
-    check_type::<E>(index);
     check_usable(index);
     let mut find = || {
         // SAFETY: the caller's promise.
@@ -148,8 +144,9 @@ impl Batch {
             k: wanted.k,
             params: SearchParams {
                 nprobe: nprobe as usize,
-                iterative: guc::iterative(),
-                max_scan_tuples: guc::max_scan_tuples(),
+                iterative: guc::iterative(options.settings),
+                max_scan_tuples: guc::max_scan_tuples(options.settings).0,
+                max_probes: guc::max_probes(options.settings),
                 rows_wanted: Some(wanted.k as u64),
                 memory: guc::work_mem(),
             },
@@ -248,24 +245,6 @@ fn without_meaning(index: pg_sys::Relation, argument: &str) -> ! {
         format!("access method {method} has no {argument}"),
     )
     .hint("Leave the argument out.")
-    .error()
-}
-
-fn check_type<E: Element>(index: pg_sys::Relation) {
-    let element = opclass_of(index).element;
-    if element.tag() == E::TAG {
-        return;
-    }
-    let name = |tag| if tag == f16::TAG { "halfvec" } else { "vector" };
-    let (indexed, given) = (name(element.tag()), name(E::TAG));
-    Report::new(
-        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-        format!(
-            "index \"{}\" is over {indexed}, the queries are of type {given}",
-            rel::name(index)
-        ),
-    )
-    .hint(format!("Cast the queries to {indexed}[]."))
     .error()
 }
 

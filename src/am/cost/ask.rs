@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 
+use grammar::options::Settings;
 use pgrx::pg_sys;
 
 use crate::am::guc;
@@ -24,8 +25,12 @@ pub struct Ask {
 
 impl Ask {
     /// # Safety
-    /// `root` is the planner's, and `index` one of its indexes.
-    pub unsafe fn of(root: *mut pg_sys::PlannerInfo, index: &pg_sys::IndexOptInfo) -> Self {
+    /// `root` is the planner's, and `index` one of its indexes, which heeds `settings`.
+    pub unsafe fn of(
+        root: *mut pg_sys::PlannerInfo,
+        index: &pg_sys::IndexOptInfo,
+        settings: Settings,
+    ) -> Self {
         // SAFETY: the caller's promise.
         let (wanted, kept, last_first) = unsafe {
             let wanted = (*root).tuple_fraction;
@@ -38,10 +43,7 @@ impl Ask {
             rows => (rows / kept).min(1.0),
         };
         let said = if fraction < 1.0 { fraction * kept } else { ROWS_UNSAID };
-        let bound = match guc::max_scan_tuples() {
-            0 => f64::INFINITY,
-            bound => bound as f64,
-        };
+        let bound = guc::max_scan_tuples(settings).0 as f64;
         Self { fraction, said: said.max(ROWS_UNSAID), bound, last_first }
     }
 

@@ -44,8 +44,8 @@ impl Shape {
     }
 
     /// For an index that an advisor only imagines.
-    pub fn guess(tuples: f64, pages: f64) -> Self {
-        let ef = guc::ef_search_for(&IvfOptions::default()).into();
+    pub fn guess(options: &IvfOptions, tuples: f64, pages: f64) -> Self {
+        let ef = guc::ef_search_for(options).into();
         Self { tuples, pages, dims: DIMS_UNKNOWN, m: LINKS_UNKNOWN, ef, from_table: 0.0 }
     }
 

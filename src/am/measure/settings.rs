@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 
 use ann::tuning::Axis;
+use grammar::options::Settings;
 use pgrx::pg_sys;
 
 use crate::am::guc;
@@ -48,12 +49,12 @@ impl SearchSetting {
         }
     }
 
-    /// Whether the setting wins over the index's option now.
-    pub fn is_explicit(self) -> bool {
+    /// What wins over the option of an index that heeds `settings` now, if anything does.
+    pub fn winner(self, settings: Settings) -> Option<&'static CStr> {
         match self {
-            Self::Nprobe => guc::nprobe_is_explicit(),
-            Self::KFactor => guc::k_factor_is_explicit(),
-            Self::EfSearch => guc::ef_search_is_explicit(),
+            Self::Nprobe => guc::nprobe_winner(settings),
+            Self::KFactor => guc::k_factor_winner(),
+            Self::EfSearch => guc::ef_search_winner(settings),
         }
     }
 

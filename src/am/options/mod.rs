@@ -18,7 +18,9 @@ use super::report::Report;
 pub use grammar::options::{
     EF_CONSTRUCTION_DEFAULT, GraphOptions, IvfOptions, SEED_DEFAULT, model_name,
 };
-pub use registry::{faissflat_options, faisshnsw_options, faissivf_options, register};
+pub use registry::{
+    faissflat_options, faisshnsw_options, faissivf_options, hnsw_options, ivfflat_options, register,
+};
 
 impl Method {
     /// What decides which options it has.

@@ -9,12 +9,14 @@ use ann::codec::{M_RANGE, PQ_NBITS};
 use ann::factory::LINKS_RANGE;
 use grammar::options::{
     CODE_WORDS, EF_CONSTRUCTION_RANGE, GRAPH_CODE_WORDS, Given, NLIST_MAX, ON_OFF_WORDS,
-    REFINE_WORDS, SEED_DEFAULT,
+    REFINE_WORDS, SEED_DEFAULT, unknown,
 };
 use pgrx::pg_sys;
 
 use crate::am::guc::{EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
-use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, METHODS, Method, require_method};
+use crate::am::method::{
+    FAISSFLAT, FAISSHNSW, FAISSIVF, HNSW, IVFFLAT, METHODS, Method, require_method,
+};
 use crate::am::report::Report;
 
 /// An option that was not given. Outside every option's range, so nobody can write it.
@@ -27,6 +29,7 @@ const UNSET: c_int = -1;
 struct RawOptions {
     vl_len_: i32,
     nlist: c_int,
+    lists: c_int,
     code: c_int,
     m: c_int,
     nbits: c_int,
@@ -37,6 +40,7 @@ struct RawOptions {
     model: c_int,
     nprobe: c_int,
     k_factor: c_int,
+    efconstruction: c_int,
     ef_construction: c_int,
     ef_search: c_int,
 }
@@ -56,7 +60,9 @@ impl RawOptions {
         };
         Given {
             is_graph: method.is_graph,
+            settings: method.settings,
             nlist: of(Of::Lists, self.nlist),
+            lists: of(Of::Lists, self.lists),
             code: u8::try_from(self.code).ok(),
             m: u16::try_from(self.m).ok(),
             nbits: small(Of::Codes, self.nbits),
@@ -67,11 +73,16 @@ impl RawOptions {
             model: text(self.model),
             nprobe: of(Of::Lists, self.nprobe),
             k_factor: of(Of::Codes, self.k_factor),
+            efconstruction: of(Of::Graphs, self.efconstruction),
             ef_construction: of(Of::Graphs, self.ef_construction),
             ef_search: of(Of::Graphs, self.ef_search),
         }
     }
 }
+
+/// Smallest and largest `lists` and `ef_construction`: pgvector's, so that pgvector takes what was stored here.
+const LISTS_RANGE: (c_int, c_int) = (1, 32_768);
+const PGVECTOR_EF_RANGE: (c_int, c_int) = (4, 1000);
 
 /// What an option takes.
 enum Values {
@@ -108,7 +119,10 @@ impl Of {
 
 /// An option.
 struct Entry {
+    /// In small letters, as the server hands over what is not quoted.
     name: &'static CStr,
+    /// As the manual spells it.
+    spelling: &'static str,
     about: &'static CStr,
     values: Values,
     /// Where [`RawOptions`] has it.
@@ -120,6 +134,7 @@ struct Entry {
 
 const STRUCTURAL: Entry = Entry {
     name: c"",
+    spelling: "",
     about: c"",
     values: Values::Text,
     offset: 0,
@@ -127,9 +142,10 @@ const STRUCTURAL: Entry = Entry {
     of: Of::Every,
 };
 
-static ENTRIES: [Entry; 15] = [
+static ENTRIES: [Entry; 17] = [
     Entry {
         name: c"nlist",
+        spelling: "nlist",
         about: c"Inverted lists; 0 = from the row count",
         values: Values::Integer(UNSET, 0, NLIST_MAX),
         offset: offset_of!(RawOptions, nlist),
@@ -137,7 +153,17 @@ static ENTRIES: [Entry; 15] = [
         ..STRUCTURAL
     },
     Entry {
+        name: c"lists",
+        spelling: "lists",
+        about: c"pgvector's name of nlist",
+        values: Values::Integer(UNSET, LISTS_RANGE.0, LISTS_RANGE.1),
+        offset: offset_of!(RawOptions, lists),
+        of: Of::Lists,
+        ..STRUCTURAL
+    },
+    Entry {
         name: c"code",
+        spelling: "code",
         about: c"What the index stores of a vector",
         values: Values::Word(
             CODE_WORDS,
@@ -149,6 +175,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"m",
+        spelling: "m",
         about: c"Sub-quantizers of codes pq and pqfs; must divide the dimension",
         values: Values::Integer(UNSET, *M_RANGE.start() as c_int, *M_RANGE.end() as c_int),
         offset: offset_of!(RawOptions, m),
@@ -157,6 +184,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"nbits",
+        spelling: "nbits",
         about: c"Bits of each sub-quantizer or component of codes pq, pqfs and rabitq",
         values: Values::Integer(UNSET, 1, *PQ_NBITS.end() as c_int),
         offset: offset_of!(RawOptions, nbits),
@@ -165,6 +193,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"opq",
+        spelling: "opq",
         about: c"Whether a rotation is learned for the sub-quantizers of codes pq and pqfs",
         values: Values::Word(ON_OFF_WORDS, c"Valid values are \"on\" and \"off\"."),
         offset: offset_of!(RawOptions, opq),
@@ -173,6 +202,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"refine",
+        spelling: "refine",
         about: c"Where the real distances come from that re-rank the candidates of a lossy code",
         values: Values::Word(
             REFINE_WORDS,
@@ -184,6 +214,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"seed",
+        spelling: "seed",
         about: c"Seed of all randomness of the build",
         values: Values::Integer(SEED_DEFAULT, 0, c_int::MAX),
         offset: offset_of!(RawOptions, seed),
@@ -191,6 +222,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"factory",
+        spelling: "factory",
         about: c"FAISS index_factory string instead of the other structural options",
         values: Values::Text,
         offset: offset_of!(RawOptions, factory),
@@ -198,6 +230,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"model",
+        spelling: "model",
         about: c"Trained model to use instead of training and of the other structural options",
         values: Values::Text,
         offset: offset_of!(RawOptions, model),
@@ -206,6 +239,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"nprobe",
+        spelling: "nprobe",
         about: c"Inverted lists that a scan of this index searches first",
         values: Values::Integer(UNSET, NPROBE_RANGE.0, NPROBE_RANGE.1),
         offset: offset_of!(RawOptions, nprobe),
@@ -214,6 +248,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"k_factor",
+        spelling: "k_factor",
         about: c"Candidates of a lossy code re-ranked by real distances per row asked for",
         values: Values::Integer(UNSET, 1, K_FACTOR_MAX),
         offset: offset_of!(RawOptions, k_factor),
@@ -222,6 +257,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"code",
+        spelling: "code",
         about: c"What the index stores of a vector",
         values: Values::Word(GRAPH_CODE_WORDS, c"Valid values are \"flat\", \"sqfp16\" and \"sq8\"."),
         offset: offset_of!(RawOptions, code),
@@ -230,6 +266,7 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"m",
+        spelling: "m",
         about: c"Links of a node; twice as many on the lowest level",
         values: Values::Integer(UNSET, *LINKS_RANGE.start() as c_int, *LINKS_RANGE.end() as c_int),
         offset: offset_of!(RawOptions, m),
@@ -238,14 +275,25 @@ static ENTRIES: [Entry; 15] = [
     },
     Entry {
         name: c"efconstruction",
+        spelling: "efConstruction",
         about: c"Nodes that the build keeps in sight while it looks for a node's neighbours",
         values: Values::Integer(UNSET, EF_CONSTRUCTION_RANGE.0, EF_CONSTRUCTION_RANGE.1),
+        offset: offset_of!(RawOptions, efconstruction),
+        of: Of::Graphs,
+        ..STRUCTURAL
+    },
+    Entry {
+        name: c"ef_construction",
+        spelling: "ef_construction",
+        about: c"pgvector's name of efConstruction",
+        values: Values::Integer(UNSET, PGVECTOR_EF_RANGE.0, PGVECTOR_EF_RANGE.1),
         offset: offset_of!(RawOptions, ef_construction),
         of: Of::Graphs,
         ..STRUCTURAL
     },
     Entry {
         name: c"efsearch",
+        spelling: "efSearch",
         about: c"Nodes that a search of this index keeps in sight",
         values: Values::Integer(UNSET, EF_SEARCH_RANGE.0, EF_SEARCH_RANGE.1),
         offset: offset_of!(RawOptions, ef_search),
@@ -323,12 +371,37 @@ impl Method {
         }
     }
 
+    /// Raises 22023 for an option that the method does not have, with the name that may be meant.
+    ///
+    /// # Safety
+    /// `reloptions` is null or a text array.
+    unsafe fn refuse_unknown(&self, reloptions: pg_sys::Datum) {
+        // SAFETY: the caller's promise; the list holds DefElems, whose names are NUL-terminated.
+        let given: Vec<&CStr> = unsafe {
+            let list = pg_sys::untransformRelOptions(reloptions);
+            let elements = (0..pg_sys::list_length(list)).map(|i| pg_sys::list_nth(list, i));
+            let elements = elements.map(|element| &*element.cast::<pg_sys::DefElem>());
+            elements.map(|element| CStr::from_ptr(element.defname)).collect()
+        };
+        for name in given {
+            if self.entries().any(|entry| entry.name == name) {
+                continue;
+            }
+            let known: Vec<&str> = self.entries().map(|entry| entry.spelling).collect();
+            Report::from(unknown(&self.family(), &name.to_string_lossy(), &known)).error();
+        }
+    }
+
     /// Parses options; with `validate`, raises 22023 for a value or a combination that makes no
     /// sense.
     ///
     /// # Safety
     /// The server's amoptions contract: `reloptions` is null or a text array.
     unsafe fn parse(&self, reloptions: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
+        if validate {
+            // SAFETY: the caller's promise.
+            unsafe { self.refuse_unknown(reloptions) };
+        }
         let table: Vec<_> = self.entries().map(Entry::parse_element).collect();
         // SAFETY: the table describes RawOptions, whose size is given, field by field.
         let parsed = unsafe {
@@ -358,43 +431,28 @@ pub fn register() {
     METHODS.into_iter().for_each(Method::register);
 }
 
-/// amoptions of `faissivf`.
-///
-/// # Safety
-/// The server's amoptions contract: `reloptions` is null or a text array.
-#[pgrx::pg_guard]
-pub unsafe extern "C-unwind" fn faissivf_options(
-    reloptions: pg_sys::Datum,
-    validate: bool,
-) -> *mut pg_sys::bytea {
-    // SAFETY: the caller's promise.
-    unsafe { FAISSIVF.parse(reloptions, validate) }
+/// Each method's amoptions: by this pointer the method of an index is known.
+macro_rules! amoptions {
+    ($($name:ident => $method:ident;)*) => {$(
+        /// # Safety
+        /// The server's amoptions contract: `reloptions` is null or a text array.
+        #[pgrx::pg_guard]
+        pub unsafe extern "C-unwind" fn $name(
+            reloptions: pg_sys::Datum,
+            validate: bool,
+        ) -> *mut pg_sys::bytea {
+            // SAFETY: the caller's promise.
+            unsafe { $method.parse(reloptions, validate) }
+        }
+    )*};
 }
 
-/// amoptions of `faissflat`.
-///
-/// # Safety
-/// The server's amoptions contract: `reloptions` is null or a text array.
-#[pgrx::pg_guard]
-pub unsafe extern "C-unwind" fn faissflat_options(
-    reloptions: pg_sys::Datum,
-    validate: bool,
-) -> *mut pg_sys::bytea {
-    // SAFETY: the caller's promise.
-    unsafe { FAISSFLAT.parse(reloptions, validate) }
-}
-
-/// amoptions of `faisshnsw`.
-///
-/// # Safety
-/// The server's amoptions contract: `reloptions` is null or a text array.
-#[pgrx::pg_guard]
-pub unsafe extern "C-unwind" fn faisshnsw_options(
-    reloptions: pg_sys::Datum,
-    validate: bool,
-) -> *mut pg_sys::bytea {
-    // SAFETY: the caller's promise.
-    unsafe { FAISSHNSW.parse(reloptions, validate) }
+amoptions! {
+    faissivf_options => FAISSIVF;
+    faissflat_options => FAISSFLAT;
+    faisshnsw_options => FAISSHNSW;
+    ivfflat_options => IVFFLAT;
+    hnsw_options => HNSW;
 }
 
 /// What was given for `index`, an open index of one of our methods.
@@ -404,6 +462,6 @@ pub fn given(index: pg_sys::Relation) -> Given {
     match unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() } {
         // SAFETY: as above: made by build_reloptions.
         Some(raw) => unsafe { raw.given(method) },
-        None => Given { is_graph: method.is_graph, ..Given::default() },
+        None => Given { is_graph: method.is_graph, settings: method.settings, ..Given::default() },
     }
 }

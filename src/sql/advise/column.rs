@@ -80,7 +80,7 @@ impl Column {
             JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
             JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = ANY ($3)
             WHERE i.indrelid = $1 AND i.indkey[0] = $2 ORDER BY i.indexrelid LIMIT 1";
-        let methods: Vec<&str> = crate::am::method::METHODS.iter().map(|m| m.name).collect();
+        let methods: Vec<&str> = crate::am::method::FAISS_METHODS.iter().map(|m| m.name).collect();
         let arguments = [self.attribute.relid.into(), self.attribute.number.into(), methods.into()];
         let class =
             with_safe_search_path(|| Spi::get_one_with_args::<pg_sys::Oid>(sql, &arguments));
@@ -208,7 +208,7 @@ fn opclasses(type_oid: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
     found
         .unwrap_or_else(|e| unreadable(&e.to_string()))
         .into_iter()
-        .filter(|(_, method)| crate::am::method::METHODS.iter().any(|m| m.name == method))
+        .filter(|(_, method)| crate::am::method::FAISS_METHODS.iter().any(|m| m.name == method))
         .collect()
 }
 

@@ -37,7 +37,10 @@ impl Given {
         };
         Ok(Some(GraphOptions {
             m: m.unwrap_or(LINKS_DEFAULT),
-            ef_construction: self.ef_construction.unwrap_or(EF_CONSTRUCTION_DEFAULT),
+            ef_construction: self
+                .efconstruction
+                .or(self.ef_construction)
+                .unwrap_or(EF_CONSTRUCTION_DEFAULT),
             code,
         }))
     }

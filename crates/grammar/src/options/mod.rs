@@ -6,6 +6,7 @@ mod refusal;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use ann::codec::CodeKind;
 use ann::factory::{Refine, RotationKind};
@@ -14,6 +15,7 @@ use pages::ModelName;
 pub use graph::{EF_CONSTRUCTION_DEFAULT, EF_CONSTRUCTION_RANGE, GraphOptions};
 pub use refusal::Refusal;
 pub use resolve::{CODE_WORDS, GRAPH_CODE_WORDS, Given, ON_OFF_WORDS, REFINE_WORDS, model_name};
+pub use unknown::unknown;
 
 /// Most inverted lists an index can have.
 pub const NLIST_MAX: i32 = ann::rules::MAX_NLIST as i32;
@@ -29,6 +31,18 @@ pub struct Family {
     pub has_lists: bool,
     /// Whether its indexes are graphs.
     pub is_graph: bool,
+}
+
+/// Which settings an index's scans heed besides `faiss.*`: those of the access method whose name it goes by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Settings {
+    /// None.
+    #[default]
+    Faiss,
+    /// `hnsw.*`, where they are set.
+    Hnsw,
+    /// `ivfflat.*`, where they are set.
+    Ivfflat,
 }
 
 /// The options of one index with the defaults filled in.
@@ -56,6 +70,8 @@ pub struct IvfOptions {
     pub graph: Option<GraphOptions>,
     /// This index's own search default: nodes that a search of the graph keeps in sight.
     pub ef_search: Option<u32>,
+    /// Which settings its scans heed.
+    pub settings: Settings,
 }
 
 impl Default for IvfOptions {
@@ -72,6 +88,7 @@ impl Default for IvfOptions {
             k_factor: None,
             graph: None,
             ef_search: None,
+            settings: Settings::Faiss,
         }
     }
 }

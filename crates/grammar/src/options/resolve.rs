@@ -7,7 +7,7 @@ use ann::codec::{self, CodeKind, PQ_NBITS, RABITQ_NBITS};
 use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
 use pages::ModelName;
 
-use super::{Family, IvfOptions, Refusal, SEED_DEFAULT};
+use super::{Family, IvfOptions, Refusal, SEED_DEFAULT, Settings};
 
 /// The lossy codes with the `m` and `nbits` they have when these are not given.
 const CODES: [CodeKind; 6] = [
@@ -52,7 +52,11 @@ pub const ON_OFF_WORDS: &[(&CStr, c_int)] = &[
 pub struct Given {
     /// Whether the options are those of a graph.
     pub is_graph: bool,
+    /// Which settings scans heed.
+    pub settings: Settings,
     pub nlist: Option<u32>,
+    /// pgvector's name of `nlist`.
+    pub lists: Option<u32>,
     /// A number of [`CODE_WORDS`].
     pub code: Option<u8>,
     pub m: Option<u16>,
@@ -65,6 +69,9 @@ pub struct Given {
     pub model: Option<String>,
     pub nprobe: Option<u32>,
     pub k_factor: Option<u32>,
+    /// `efConstruction`.
+    pub efconstruction: Option<u32>,
+    /// pgvector's name of `efConstruction`.
     pub ef_construction: Option<u32>,
     pub ef_search: Option<u32>,
 }
@@ -76,6 +83,7 @@ impl Given {
             let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
             check_structure(family, text, &factory)?;
         }
+        self.check_names()?;
         self.check_alone()?;
         self.resolve().map(|_| ())
     }
@@ -90,7 +98,7 @@ impl Given {
             None => self.structure()?,
         };
         Ok(IvfOptions {
-            nlist: structure.nlist.unwrap_or(0),
+            nlist: structure.nlist.or(self.lists).unwrap_or(0),
             normalize: structure.normalize,
             rotation: structure.rotation,
             code: structure.code,
@@ -101,7 +109,27 @@ impl Given {
             k_factor: self.k_factor,
             graph: self.graph_options()?,
             ef_search: self.ef_search,
+            settings: self.settings,
         })
+    }
+
+    /// FAISS's name of an option or pgvector's, not both.
+    fn check_names(&self) -> Result<(), Refusal> {
+        let twice = [
+            ("nlist", "lists", self.nlist.is_some() && self.lists.is_some()),
+            (
+                "efConstruction",
+                "ef_construction",
+                self.efconstruction.is_some() && self.ef_construction.is_some(),
+            ),
+        ];
+        let Some((faiss, pgvector, _)) = twice.into_iter().find(|&(.., both)| both) else {
+            return Ok(());
+        };
+        let message = format!("options \"{faiss}\" and \"{pgvector}\" cannot be used together");
+        Err(Refusal::new(message)
+            .detail("They are two names of one option.".to_owned())
+            .hint("Leave out one of them."))
     }
 
     /// A model, or a factory string, already says what the other structural options would say.
@@ -114,6 +142,7 @@ impl Given {
         let given: Vec<&str> = [
             ("factory", self.model.is_some() && self.factory.is_some()),
             ("nlist", self.nlist.is_some()),
+            ("lists", self.lists.is_some()),
             ("code", self.code.is_some()),
             ("m", self.m.is_some()),
             ("nbits", self.nbits.is_some()),

@@ -133,7 +133,14 @@ fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Result<usize,
 }
 
 fn flat_params(iterative: Iterative) -> SearchParams {
-    SearchParams { nprobe: 2, iterative, max_scan_tuples: u64::MAX, rows_wanted: None, memory: 0 }
+    SearchParams {
+        nprobe: 2,
+        iterative,
+        max_scan_tuples: u64::MAX,
+        max_probes: usize::MAX,
+        rows_wanted: None,
+        memory: 0,
+    }
 }
 
 fn coded_params(iterative: Iterative) -> RerankParams {
@@ -141,6 +148,7 @@ fn coded_params(iterative: Iterative) -> RerankParams {
         nprobe: 2,
         iterative,
         max_scan_tuples: u64::MAX,
+        max_probes: usize::MAX,
         budget: Budget::fixed(2),
         rows_wanted: None,
         memory: 0,

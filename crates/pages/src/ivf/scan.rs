@@ -56,6 +56,8 @@ pub struct SearchParams {
     pub iterative: Iterative,
     /// No further list is begun once this many tuples were visited beyond the first nprobe lists.
     pub max_scan_tuples: u64,
+    /// No more lists are searched, if at least one.
+    pub max_probes: usize,
     /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
     pub rows_wanted: Option<u64>,
     /// Bytes for hits that are not returned yet. A scan that finds more goes over its lists again.
@@ -149,6 +151,7 @@ impl<L: Lists> Scan<L> {
                 nprobe: 1,
                 iterative: Iterative::Off,
                 max_scan_tuples: 0,
+                max_probes: usize::MAX,
                 rows_wanted: None,
                 memory: 0,
             },
@@ -360,7 +363,7 @@ impl<L: Lists> Scan<L> {
     fn has_further(&self, meta: &Meta) -> bool {
         self.params.iterative != Iterative::Off
             && !self.is_late
-            && self.n_probed < meta.nlist
+            && self.n_probed < meta.nlist.min(self.params.max_probes)
             && self.continued < self.params.max_scan_tuples
     }
 

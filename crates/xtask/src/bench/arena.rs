@@ -51,7 +51,7 @@ impl Arena {
         }
         let mut client = self.cluster.connect(&name).map_err(|e| format!("{e:#}"))?;
         for extension in system.extensions {
-            let create = format!("CREATE EXTENSION IF NOT EXISTS {extension}");
+            let create = format!("CREATE EXTENSION IF NOT EXISTS {extension} CASCADE");
             client.batch_execute(&create).map_err(plain)?;
         }
         match system.index {

@@ -121,6 +121,7 @@ impl Candidates for Scan<CodedProbe> {
                 other => other,
             },
             max_scan_tuples: params.max_scan_tuples,
+            max_probes: params.max_probes,
             rows_wanted,
             memory,
         };
@@ -163,6 +164,8 @@ pub struct RerankParams {
     pub iterative: Iterative,
     /// As in [`SearchParams`].
     pub max_scan_tuples: u64,
+    /// As in [`SearchParams`].
+    pub max_probes: usize,
     /// Candidates re-ranked.
     pub budget: Budget,
     /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.

@@ -77,6 +77,7 @@ fn check<E: Element>(shape: Shape) {
             nprobe,
             iterative,
             max_scan_tuples: 300,
+            max_probes: usize::MAX,
             budget: Budget::fixed(3),
             rows_wanted: None,
             memory: 0,

@@ -24,6 +24,7 @@ fn params(nprobe: usize, iterative: Iterative, rows_wanted: Option<u64>) -> Rera
         nprobe,
         iterative,
         max_scan_tuples,
+        max_probes: usize::MAX,
         budget: Budget::fixed(3),
         rows_wanted,
         memory: 0,

@@ -41,7 +41,14 @@ fn estimates(metric: Metric, dims: usize) {
         let iterative = Iterative::Off;
         scan.begin(
             &query,
-            SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted: None, memory: 0 },
+            SearchParams {
+                nprobe,
+                iterative,
+                max_scan_tuples,
+                max_probes: usize::MAX,
+                rows_wanted: None,
+                memory: 0,
+            },
         );
         let mut n = 0;
         while let Some(found) = scan.next(&world.mem, &world.view()).unwrap() {

@@ -56,6 +56,7 @@ fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
             nprobe,
             iterative,
             max_scan_tuples,
+            max_probes: usize::MAX,
             budget,
             rows_wanted: None,
             memory: 0,

@@ -36,6 +36,7 @@ pub const ALL: RerankParams = RerankParams {
     nprobe: usize::MAX,
     iterative: Iterative::Relaxed,
     max_scan_tuples: 0,
+    max_probes: usize::MAX,
     rows_wanted: None,
     memory: 0,
     is_exact: false,

@@ -21,6 +21,7 @@ fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> RerankPa
         nprobe,
         iterative,
         max_scan_tuples,
+        max_probes: usize::MAX,
         budget: Budget::fixed(2),
         rows_wanted: None,
         memory: 0,

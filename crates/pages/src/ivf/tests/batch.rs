@@ -23,6 +23,7 @@ fn modes(nlist: usize) -> impl Iterator<Item = SearchParams> {
             nprobe: nprobe.max(1),
             iterative,
             max_scan_tuples: 500,
+            max_probes: usize::MAX,
             rows_wanted: None,
             memory: 0,
         })
@@ -126,6 +127,7 @@ fn empty_lists_first_do_not_end_a_search() {
             nprobe: 1,
             iterative,
             max_scan_tuples: 500,
+            max_probes: usize::MAX,
             rows_wanted: None,
             memory: 0,
         };

@@ -29,8 +29,14 @@ fn check<E: Element>(metric: Metric, dims: usize, nlist: usize, n_rows: usize) {
         for nprobe in [1, 3, nlist.max(1)] {
             for (rows_wanted, memory) in WANTED.into_iter().flat_map(|k| MEMORY.map(|m| (k, m))) {
                 let max_scan_tuples = u64::MAX;
-                let params =
-                    SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted, memory };
+                let params = SearchParams {
+                    nprobe,
+                    iterative,
+                    max_scan_tuples,
+                    max_probes: usize::MAX,
+                    rows_wanted,
+                    memory,
+                };
                 let (rows, scan) = world.search(&query, params);
                 let found: BTreeMap<Tid, u64> =
                     rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
@@ -67,6 +73,7 @@ fn rows_wanted_come_from_the_first_lists() {
             nprobe,
             iterative,
             max_scan_tuples: u64::MAX,
+            max_probes: usize::MAX,
             rows_wanted: Some(k),
             memory: 0,
         };
@@ -91,8 +98,14 @@ fn a_scan_that_ends_at_its_bound_says_so() {
         (Iterative::Relaxed, 3000, false),
         (Iterative::Off, 500, false),
     ] {
-        let params =
-            SearchParams { nprobe: 2, iterative, max_scan_tuples, rows_wanted: None, memory: 0 };
+        let params = SearchParams {
+            nprobe: 2,
+            iterative,
+            max_scan_tuples,
+            max_probes: usize::MAX,
+            rows_wanted: None,
+            memory: 0,
+        };
         let (rows, scan) = world.search(&query, params);
         assert_eq!(scan.is_cut_short(), is_cut_short, "{params:?}");
         assert_eq!(rows.len() as u64, scan.visited());

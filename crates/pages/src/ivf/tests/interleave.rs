@@ -30,7 +30,14 @@ fn scan(world: &World<f32>, all: &Model<f32>, must: &Model<f32>, seed: u64) {
         let max_scan_tuples = u64::MAX;
         scan.begin(
             &query,
-            SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted: None, memory: 0 },
+            SearchParams {
+                nprobe,
+                iterative,
+                max_scan_tuples,
+                max_probes: usize::MAX,
+                rows_wanted: None,
+                memory: 0,
+            },
         );
         let mut found = std::collections::BTreeSet::new();
         while let Some(row) = scan.next(&world.mem, &world.view()).unwrap() {

@@ -68,6 +68,7 @@ pub const ALL: SearchParams = SearchParams {
     nprobe: usize::MAX,
     iterative: Iterative::Off,
     max_scan_tuples: 0,
+    max_probes: usize::MAX,
     rows_wanted: None,
     memory: 0,
 };

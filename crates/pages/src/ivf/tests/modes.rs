@@ -13,7 +13,14 @@ use crate::ivf::probe::Probe;
 use crate::ivf::scan::{Iterative, Scan, SearchParams};
 
 fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> SearchParams {
-    SearchParams { nprobe, iterative, max_scan_tuples, rows_wanted: None, memory: 0 }
+    SearchParams {
+        nprobe,
+        iterative,
+        max_scan_tuples,
+        max_probes: usize::MAX,
+        rows_wanted: None,
+        memory: 0,
+    }
 }
 
 /// Where only the nearest lists are looked up at first, the others still come.

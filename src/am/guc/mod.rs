@@ -1,10 +1,13 @@
 //! The settings `faiss.*`: what they mean, their ranges, and who wins over an index's own option.
 
-use std::cell::Cell;
-use std::ffi::{c_int, c_void};
+pub mod aliases;
 
+use std::cell::Cell;
+use std::ffi::{CStr, c_int, c_void};
+
+use grammar::options::Settings;
 use pages::ivf::scan::Iterative;
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, GucValue, PostgresGucEnum};
 use pgrx::pg_sys;
 
 use super::options::IvfOptions;
@@ -35,44 +38,37 @@ pub enum IterativeScan {
     Off,
 }
 
-static NPROBE: SearchSetting = SearchSetting::new(NPROBE_DEFAULT);
-static EF_SEARCH: SearchSetting = SearchSetting::new(EF_SEARCH_DEFAULT);
-static K_FACTOR: SearchSetting = SearchSetting::new(K_FACTOR_AUTOMATIC);
-static ITERATIVE_SCAN: GucSetting<IterativeScan> =
-    GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder);
-static MAX_SCAN_TUPLES: GucSetting<i32> = GucSetting::<i32>::new(0);
+static NPROBE: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(NPROBE_DEFAULT));
+static EF_SEARCH: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(EF_SEARCH_DEFAULT));
+static K_FACTOR: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(K_FACTOR_AUTOMATIC));
+static ITERATIVE_SCAN: Sourced<IterativeScan> =
+    Sourced::new(GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder));
+static MAX_SCAN_TUPLES: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(0));
 static BUILD_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 
-/// A setting for which an index can have an option of its own.
-struct SearchSetting {
-    value: GucSetting<i32>,
+/// A setting that knows where its value came from.
+struct Sourced<T: GucValue> {
+    value: GucSetting<T>,
     /// Where the present value came from; written by the assign hook only.
     source: Cell<pg_sys::GucSource::Type>,
 }
 // SAFETY: settings are assigned and read by the backend's only server thread; worker threads never
 // read settings.
-unsafe impl Sync for SearchSetting {}
+unsafe impl<T: GucValue> Sync for Sourced<T> {}
 
-impl SearchSetting {
-    const fn new(default: i32) -> Self {
-        Self {
-            value: GucSetting::<i32>::new(default),
-            source: Cell::new(pg_sys::GucSource::PGC_S_DEFAULT),
-        }
-    }
-
-    /// The setting if it was set for this database, role, connection, session or transaction, else
-    /// the index's own option, else what the configuration file or the default says.
-    fn or_option(&self, option: Option<u32>) -> u32 {
-        match option {
-            Some(option) if !self.is_explicit() => option,
-            _ => self.value.get().unsigned_abs(),
-        }
+impl<T: GucValue> Sourced<T> {
+    const fn new(value: GucSetting<T>) -> Self {
+        Self { value, source: Cell::new(pg_sys::GucSource::PGC_S_DEFAULT) }
     }
 
     /// Whether it was set for this database, role, connection, session or transaction.
     fn is_explicit(&self) -> bool {
         self.source.get() >= pg_sys::GucSource::PGC_S_DATABASE
+    }
+
+    /// Whether it was set anywhere, the configuration file among them.
+    fn is_set(&self) -> bool {
+        self.source.get() > pg_sys::GucSource::PGC_S_DYNAMIC_DEFAULT
     }
 
     /// # Safety
@@ -85,59 +81,101 @@ impl SearchSetting {
     }
 }
 
+/// The setting if it was set for this database, role, connection, session or transaction, else its alias if that was, else
+/// the index's own option, else what the configuration file or the default says.
+fn resolved(own: &Sourced<i32>, alias: Option<&Sourced<i32>>, option: Option<u32>) -> u32 {
+    let of = |setting: &Sourced<i32>| setting.value.get().unsigned_abs();
+    let explicit = [Some(own), alias].into_iter().flatten().find(|setting| setting.is_explicit());
+    let said = explicit.map(of).or(option);
+    said.or_else(|| alias.filter(|alias| alias.is_set()).map(of)).unwrap_or_else(|| of(own))
+}
+
+/// The alias that an index heeds in place of `own`, if it was set and `own` was not.
+fn alias_instead<'a, T: GucValue, A: GucValue>(
+    own: &Sourced<T>,
+    alias: Option<&'a Sourced<A>>,
+) -> Option<&'a Sourced<A>> {
+    alias.filter(|alias| !own.is_explicit() && alias.is_set())
+}
+
+fn nprobe_alias(settings: Settings) -> Option<&'static Sourced<i32>> {
+    (settings == Settings::Ivfflat).then_some(&aliases::PROBES)
+}
+
+fn ef_search_alias(settings: Settings) -> Option<&'static Sourced<i32>> {
+    (settings == Settings::Hnsw).then_some(&aliases::EF_SEARCH)
+}
+
 /// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option.
 pub fn nprobe_for(options: &IvfOptions) -> u32 {
-    NPROBE.or_option(options.nprobe)
+    resolved(&NPROBE, nprobe_alias(options.settings), options.nprobe)
 }
 
 /// The nodes that a search of a graph keeps in sight: `faiss.efSearch` where it wins over the index's option.
 pub fn ef_search_for(options: &IvfOptions) -> u32 {
-    EF_SEARCH.or_option(options.ef_search)
+    resolved(&EF_SEARCH, ef_search_alias(options.settings), options.ef_search)
 }
 
 /// How many candidates of a lossy code a scan re-ranks per row asked for: `faiss.k_factor` where it
 /// wins over the index's option; `None` = automatic.
 pub fn k_factor_for(options: &IvfOptions) -> Option<u32> {
-    let k_factor = K_FACTOR.or_option(options.k_factor);
+    let k_factor = resolved(&K_FACTOR, None, options.k_factor);
     (k_factor != K_FACTOR_AUTOMATIC.unsigned_abs()).then_some(k_factor)
 }
 
-/// Whether `faiss.nprobe` wins over an index's option now.
-pub fn nprobe_is_explicit() -> bool {
-    NPROBE.is_explicit()
+/// The setting that wins over an index's own `nprobe` now, if one does.
+pub fn nprobe_winner(settings: Settings) -> Option<&'static CStr> {
+    let alias = nprobe_alias(settings).is_some_and(Sourced::is_explicit);
+    let own = NPROBE.is_explicit().then_some(c"faiss.nprobe");
+    own.or(alias.then_some(c"ivfflat.probes"))
 }
 
-/// Whether `faiss.k_factor` wins over an index's option now.
-pub fn k_factor_is_explicit() -> bool {
-    K_FACTOR.is_explicit()
+/// The setting that wins over an index's own `k_factor` now, if one does.
+pub fn k_factor_winner() -> Option<&'static CStr> {
+    K_FACTOR.is_explicit().then_some(c"faiss.k_factor")
 }
 
-/// Whether `faiss.efSearch` wins over an index's option now.
-pub fn ef_search_is_explicit() -> bool {
-    EF_SEARCH.is_explicit()
+/// The setting that wins over an index's own `efSearch` now, if one does.
+pub fn ef_search_winner(settings: Settings) -> Option<&'static CStr> {
+    let alias = ef_search_alias(settings).is_some_and(Sourced::is_explicit);
+    let own = EF_SEARCH.is_explicit().then_some(c"faiss.efSearch");
+    own.or(alias.then_some(c"hnsw.ef_search"))
 }
 
-/// `faiss.iterative_scan`.
-pub fn iterative_scan() -> IterativeScan {
-    ITERATIVE_SCAN.get()
-}
-
-/// The same in the words of the page room.
-pub fn iterative() -> Iterative {
-    match iterative_scan() {
+/// How a scan goes on, in the words of the page room.
+pub fn iterative(settings: Settings) -> Iterative {
+    let alias = match settings {
+        Settings::Faiss => None,
+        Settings::Hnsw => Some(&aliases::HNSW_SCAN),
+        Settings::Ivfflat => Some(&aliases::IVFFLAT_SCAN),
+    };
+    let alias = alias_instead(&ITERATIVE_SCAN, alias).map(|alias| alias.value.get().into());
+    match alias.unwrap_or_else(|| ITERATIVE_SCAN.value.get()) {
         IterativeScan::StrictOrder => Iterative::Strict,
         IterativeScan::RelaxedOrder => Iterative::Relaxed,
         IterativeScan::Off => Iterative::Off,
     }
 }
 
-/// `faiss.max_scan_tuples`: the vectors one scan may compute a distance to, at most, once it goes
-/// on beyond `nprobe` lists. 0 sets no bound.
-pub fn max_scan_tuples() -> u64 {
-    match MAX_SCAN_TUPLES.get().unsigned_abs() {
+/// The most vectors that a scan visits once it goes on beyond the first lists or nodes, and the setting that says so.
+/// [`u64::MAX`] is no bound.
+pub fn max_scan_tuples(settings: Settings) -> (u64, &'static str) {
+    let alias = (settings == Settings::Hnsw).then_some(&aliases::MAX_SCAN_TUPLES);
+    if let Some(alias) = alias_instead(&MAX_SCAN_TUPLES, alias) {
+        return (u64::from(alias.value.get().unsigned_abs()), "hnsw.max_scan_tuples");
+    }
+    let most = match MAX_SCAN_TUPLES.value.get().unsigned_abs() {
         0 => u64::MAX,
         most => u64::from(most),
-    }
+    };
+    (most, "faiss.max_scan_tuples")
+}
+
+/// The most lists that a scan searches.
+pub fn max_probes(settings: Settings) -> usize {
+    let alias = (settings == Settings::Ivfflat).then_some(&aliases::MAX_PROBES);
+    let set = alias.filter(|alias| alias.is_set());
+    set.map_or(usize::MAX, |alias| alias.value.get().unsigned_abs() as usize)
 }
 
 /// `work_mem` in bytes.
@@ -191,23 +229,23 @@ unsafe extern "C-unwind" fn keep_source(
     true
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn assign_nprobe(_newval: c_int, extra: *mut c_void) {
-    // SAFETY: the setting's check hook is keep_source.
-    unsafe { NPROBE.assign(extra) }
+/// The assign hook of a setting.
+macro_rules! assign {
+    ($name:ident => $setting:expr) => {
+        #[pgrx::pg_guard]
+        unsafe extern "C-unwind" fn $name(_newval: c_int, extra: *mut c_void) {
+            // SAFETY: the setting's check hook is keep_source.
+            unsafe { $setting.assign(extra) }
+        }
+    };
 }
+use assign;
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn assign_ef_search(_newval: c_int, extra: *mut c_void) {
-    // SAFETY: the setting's check hook is keep_source.
-    unsafe { EF_SEARCH.assign(extra) }
-}
-
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn assign_k_factor(_newval: c_int, extra: *mut c_void) {
-    // SAFETY: the setting's check hook is keep_source.
-    unsafe { K_FACTOR.assign(extra) }
-}
+assign!(assign_nprobe => NPROBE);
+assign!(assign_ef_search => EF_SEARCH);
+assign!(assign_k_factor => K_FACTOR);
+assign!(assign_iterative_scan => ITERATIVE_SCAN);
+assign!(assign_max_scan_tuples => MAX_SCAN_TUPLES);
 
 /// Memory that the server will free as a setting's `extra`; null when there is none.
 #[cfg(any(feature = "pg14", feature = "pg15"))]
@@ -267,24 +305,33 @@ pub fn register() {
             None,
         );
     }
-    GucRegistry::define_enum_guc(
+    // SAFETY: as above.
+    unsafe {
+        GucRegistry::define_enum_guc_with_hooks(
         c"faiss.iterative_scan",
         c"How an index scan goes on when the first lists did not give enough rows.",
         c"strict_order goes on in exact order of distance, and rows that turn up nearer than one already returned follow at the end; relaxed_order returns these as soon as they are found, and so out of order; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
-        &ITERATIVE_SCAN,
+        &ITERATIVE_SCAN.value,
         GucContext::Userset,
         GucFlags::EXPLAIN,
+        Some(keep_source),
+        Some(assign_iterative_scan),
+        None,
     );
-    GucRegistry::define_int_guc(
+        GucRegistry::define_int_guc_with_hooks(
         c"faiss.max_scan_tuples",
         c"Vectors that one index scan visits at most when it goes on beyond the first lists.",
         c"0 sets no bound: a scan returns every row if it is asked for all. A scan that ends at its bound says so.",
-        &MAX_SCAN_TUPLES,
+        &MAX_SCAN_TUPLES.value,
         0,
         i32::MAX,
         GucContext::Userset,
         GucFlags::EXPLAIN,
+        Some(keep_source),
+        Some(assign_max_scan_tuples),
+        None,
     );
+    }
     GucRegistry::define_int_guc(
         c"faiss.build_threads",
         c"Threads that CREATE INDEX and REINDEX use for training and assignment.",
@@ -295,17 +342,17 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::default(),
     );
-    reserve_prefix();
+    reserve_prefix(c"faiss");
 }
 
-/// Makes a misspelt `faiss.` setting an error instead of a silent placeholder.
-fn reserve_prefix() {
+/// Makes a misspelt setting of this prefix an error instead of a silent placeholder.
+fn reserve_prefix(prefix: &'static CStr) {
     // SAFETY: a static C string; the server copies it.
     unsafe {
         #[cfg(feature = "pg14")]
-        pg_sys::EmitWarningsOnPlaceholders(c"faiss".as_ptr());
+        pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
         #[cfg(not(feature = "pg14"))]
-        pg_sys::MarkGUCPrefixReserved(c"faiss".as_ptr());
+        pg_sys::MarkGUCPrefixReserved(prefix.as_ptr());
     }
 }
 
@@ -314,9 +361,11 @@ fn reserve_prefix() {
 mod tests {
     use pgrx::pg_test;
 
+    use grammar::options::Settings;
+    use pages::ivf::scan::Iterative;
+
     use super::{
-        IterativeScan, build_threads, ef_search_for, iterative_scan, k_factor_for, max_scan_tuples,
-        nprobe_for,
+        build_threads, ef_search_for, iterative, k_factor_for, max_scan_tuples, nprobe_for,
     };
     use crate::am::options::IvfOptions;
     use crate::am::testing::{refusal, run};
@@ -374,10 +423,11 @@ mod tests {
 
     #[pg_test]
     fn pgtest_settings_have_defaults_and_ranges() {
-        assert_eq!((iterative_scan(), max_scan_tuples()), (IterativeScan::StrictOrder, u64::MAX));
+        assert_eq!(iterative(Settings::Faiss), Iterative::Strict);
+        assert_eq!(max_scan_tuples(Settings::Faiss).0, u64::MAX);
         assert!(build_threads() >= 1);
         run("SET faiss.build_threads = 3; SET faiss.iterative_scan = relaxed_order");
-        assert_eq!((build_threads(), iterative_scan()), (3, IterativeScan::RelaxedOrder));
+        assert_eq!((build_threads(), iterative(Settings::Faiss)), (3, Iterative::Relaxed));
         for bad in [
             "nprobe = 0",
             "nprobe = 65537",
