@@ -305,33 +305,7 @@ pub fn register() {
             None,
         );
     }
-    // SAFETY: as above.
-    unsafe {
-        GucRegistry::define_enum_guc_with_hooks(
-        c"faiss.iterative_scan",
-        c"How an index scan goes on when the first lists did not give enough rows.",
-        c"strict_order goes on in exact order of distance, and rows that turn up nearer than one already returned follow at the end; relaxed_order returns these as soon as they are found, and so out of order; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
-        &ITERATIVE_SCAN.value,
-        GucContext::Userset,
-        GucFlags::EXPLAIN,
-        Some(keep_source),
-        Some(assign_iterative_scan),
-        None,
-    );
-        GucRegistry::define_int_guc_with_hooks(
-        c"faiss.max_scan_tuples",
-        c"Vectors that one index scan visits at most when it goes on beyond the first lists.",
-        c"0 sets no bound: a scan returns every row if it is asked for all. A scan that ends at its bound says so.",
-        &MAX_SCAN_TUPLES.value,
-        0,
-        i32::MAX,
-        GucContext::Userset,
-        GucFlags::EXPLAIN,
-        Some(keep_source),
-        Some(assign_max_scan_tuples),
-        None,
-    );
-    }
+    register_ends();
     GucRegistry::define_int_guc(
         c"faiss.build_threads",
         c"Threads that CREATE INDEX and REINDEX use for training and assignment.",
@@ -343,6 +317,37 @@ pub fn register() {
         GucFlags::default(),
     );
     reserve_prefix(c"faiss");
+}
+
+/// Defines the settings that say how a scan goes on and where it ends.
+fn register_ends() {
+    // SAFETY: the hooks have the signatures asked for and are static.
+    unsafe {
+        GucRegistry::define_enum_guc_with_hooks(
+            c"faiss.iterative_scan",
+            c"How an index scan goes on when the first lists did not give enough rows.",
+            c"strict_order goes on in exact order of distance, and rows that turn up nearer than one already returned follow at the end; relaxed_order returns these as soon as they are found, and so out of order; off stops after nprobe lists, so that a query with a filter can return fewer rows than its LIMIT.",
+            &ITERATIVE_SCAN.value,
+            GucContext::Userset,
+            GucFlags::EXPLAIN,
+            Some(keep_source),
+            Some(assign_iterative_scan),
+            None,
+        );
+        GucRegistry::define_int_guc_with_hooks(
+            c"faiss.max_scan_tuples",
+            c"Vectors that one index scan visits at most when it goes on beyond the first lists.",
+            c"0 sets no bound: a scan returns every row if it is asked for all. A scan that ends at its bound says so.",
+            &MAX_SCAN_TUPLES.value,
+            0,
+            i32::MAX,
+            GucContext::Userset,
+            GucFlags::EXPLAIN,
+            Some(keep_source),
+            Some(assign_max_scan_tuples),
+            None,
+        );
+    }
 }
 
 /// Makes a misspelt setting of this prefix an error instead of a silent placeholder.
