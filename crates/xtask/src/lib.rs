@@ -17,6 +17,7 @@ pub mod install;
 pub mod miri;
 pub mod nightly;
 pub mod pg;
+pub mod pgvector;
 pub mod python;
 pub mod servers;
 pub mod setup;

@@ -44,6 +44,8 @@ enum Task {
     Torture(xtask::torture::Options),
     /// Hold every index against FAISS on tables that break assumptions
     Hostile(xtask::hostile::Options),
+    /// Run pgvector's own tests, from its source tree, against our extension "vector"
+    PgvectorSuite(xtask::pgvector::Options),
     /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
     Bench(Box<xtask::bench::Options>),
     /// Look for inputs that break something, with cargo-fuzz on a nightly compiler
@@ -92,6 +94,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Unit => Ok(exit(suite::unit().failed == 0)),
         Task::Torture(options) => Ok(exit(xtask::torture::main(&options)?)),
         Task::Hostile(options) => Ok(exit(xtask::hostile::main(&options)?)),
+        Task::PgvectorSuite(options) => Ok(exit(xtask::pgvector::main(&options)?)),
         Task::Bench(options) => {
             xtask::bench::main(&options)?;
             Ok(ExitCode::SUCCESS)
