@@ -19,6 +19,7 @@ pub mod measure;
 pub mod method;
 pub mod models;
 pub mod opclass;
+mod operator_order;
 pub mod options;
 pub mod pages;
 pub mod progress;

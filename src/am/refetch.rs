@@ -176,21 +176,34 @@ impl HeapRows {
         dims: usize,
         look: impl FnOnce(&[E]) -> R,
     ) -> Option<R> {
+        self.value(tid, |value, row_memory| {
+            // SAFETY: a value of the indexed type, alive during the call. What from_datum has to expand goes to the row's
+            // memory.
+            let vector = unsafe {
+                let caller = pg_sys::MemoryContextSwitchTo(row_memory);
+                let vector = Varlena::<E>::from_datum(value);
+                pg_sys::MemoryContextSwitchTo(caller);
+                vector
+            };
+            if vector.dims() != dims {
+                wrong_dimensions(dims, vector.dims());
+            }
+            look(vector.elements())
+        })
+    }
+
+    /// Looks at the indexed value of the row at `tid`, which is alive during the call only, with the memory that is emptied
+    /// before the next row. None as for [`HeapRows::fetch`].
+    pub fn value<R>(
+        &mut self,
+        tid: Tid,
+        look: impl FnOnce(pg_sys::Datum, pg_sys::MemoryContext) -> R,
+    ) -> Option<R> {
         self.visible(tid)?;
         let open = self.open();
         // SAFETY: the slot holds the row found just now.
         let value = unsafe { open.value() }?;
-        // SAFETY: a value of the indexed type, alive until the slot or the row's memory is used for
-        // the next row. What from_datum has to expand goes to the row's memory.
-        unsafe {
-            let caller = pg_sys::MemoryContextSwitchTo(open.row_memory);
-            let vector = Varlena::<E>::from_datum(value);
-            pg_sys::MemoryContextSwitchTo(caller);
-            if vector.dims() != dims {
-                wrong_dimensions(dims, vector.dims());
-            }
-            Some(look(vector.elements()))
-        }
+        Some(look(value, open.row_memory))
     }
 
     fn open(&mut self) -> &Open {

@@ -73,15 +73,18 @@ impl CodedSearch {
         self.left_out = row;
     }
 
-    /// The next row.
+    /// The next row, with the operator's distance.
     pub fn next(&mut self, pages: &PgPages, ivf: &IvfIndex) -> Result<Option<Found>, Error> {
-        match &self.query {
-            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, ivf),
-            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf),
-            None => Ok(None),
-        }
+        let found = match &self.query {
+            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, ivf)?,
+            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf)?,
+            None => None,
+        };
+        let Some((query, _)) = &self.query else { return Ok(None) };
+        Ok(found.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
 
+    /// The same, with its exact key for a distance.
     fn next_of<E: Element>(
         &mut self,
         pages: &PgPages,

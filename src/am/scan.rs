@@ -7,9 +7,10 @@ use std::cell::Cell;
 
 use ann::element::Element;
 use half::f16;
+use pages::Error;
 use pages::coded::rerank::Budget;
 use pages::ivf::probe::Probe;
-use pages::ivf::scan::{Iterative, Scan, SearchParams};
+use pages::ivf::scan::{Found, Iterative, Scan, SearchParams};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::datum::Varlena;
@@ -19,6 +20,7 @@ use super::left_out;
 use super::limit::rows_wanted;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
+use super::operator_order::OperatorOrder;
 use super::options::options_of;
 use super::pages::PgPages;
 use super::rel;
@@ -91,6 +93,8 @@ impl Search {
 struct ScanState {
     pages: PgPages,
     search: Search,
+    /// What puts rows in the operator's order, where its distances are not ours.
+    order: Option<OperatorOrder>,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Index>,
     /// What the executor gave to the last rescan, by which it knows the scan.
@@ -98,6 +102,24 @@ struct ScanState {
     end: TableEnd,
     /// Whether the user was told that the scan ended at the user's bound.
     is_told: bool,
+}
+
+impl ScanState {
+    /// How many rows the scan will be asked for, if that is known.
+    fn wanted(&self) -> Option<u64> {
+        ASKED_FOR.get().or_else(|| rows_wanted(self.orderbys))
+    }
+
+    /// The next row, in the order of our distances.
+    fn find(&mut self) -> Result<Option<Found>, Error> {
+        match (self.running.clone(), &mut self.search) {
+            (Some(Index::Lists(ivf)), Search::F32(search)) => search.next(&self.pages, &ivf.view()),
+            (Some(Index::Lists(ivf)), Search::F16(search)) => search.next(&self.pages, &ivf.view()),
+            (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&self.pages, &ivf),
+            (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&self.pages, &graph),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// # Safety
@@ -117,7 +139,7 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         let pages = PgPages::new(index);
         let (end, is_told) = (TableEnd::default(), false);
         let orderbys = std::ptr::null_mut();
-        let state = ScanState { pages, search, running: None, orderbys, end, is_told };
+        let state = ScanState { pages, search, order: None, running: None, orderbys, end, is_told };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -138,6 +160,9 @@ pub unsafe extern "C-unwind" fn amrescan(
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
+        if let Some(mut order) = state.order.take() {
+            order.end();
+        }
         state.orderbys = orderbys;
         state.search.rest();
         let n = norderbys.min((*scan).numberOfOrderBys).max(0) as usize;
@@ -162,18 +187,16 @@ pub unsafe extern "C-unwind" fn amgettuple(
         if state.running.is_none() {
             require_mvcc(scan);
             state.running = Some(start(scan, state));
+            state.order = OperatorOrder::of(scan, opclass_of(index).metric, state.wanted());
             rel::count_scan(index);
         }
-        let found = match (state.running.clone(), &mut state.search) {
-            (Some(Index::Lists(ivf)), Search::F32(search)) => {
-                search.next(&state.pages, &ivf.view())
+        let found = match state.order.take() {
+            None => state.find(),
+            Some(mut order) => {
+                let found = order.next(scan, || state.find());
+                state.order = Some(order);
+                found
             }
-            (Some(Index::Lists(ivf)), Search::F16(search)) => {
-                search.next(&state.pages, &ivf.view())
-            }
-            (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&state.pages, &ivf),
-            (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&state.pages, &graph),
-            _ => Ok(None),
         };
         let Some(found) = checked(index, found) else {
             if let Some(visited) = state.search.visited_in_vain().filter(|_| !state.is_told) {
@@ -198,6 +221,9 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         state.running = None;
+        if let Some(mut order) = state.order.take() {
+            order.end();
+        }
         state.search.end();
         state.search = Search::F32(Scan::new());
     }
@@ -270,7 +296,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             iterative: guc::iterative(options.settings),
             max_scan_tuples: guc::max_scan_tuples(options.settings).0,
             max_probes: guc::max_probes(options.settings),
-            rows_wanted: ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys)),
+            rows_wanted: state.wanted(),
             memory: guc::work_mem(),
         };
         let element = opclass_of(index).element;

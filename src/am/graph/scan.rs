@@ -65,15 +65,18 @@ impl GraphSearch {
         self.scan.source().leave_out(row.and_then(|_| left_out::node()));
     }
 
-    /// The next row.
+    /// The next row, with the operator's distance.
     pub fn next(&mut self, pages: &PgPages, graph: &HnswIndex) -> Result<Option<Found>, Error> {
-        match &self.query {
-            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, graph),
-            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph),
-            None => Ok(None),
-        }
+        let found = match &self.query {
+            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, graph)?,
+            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph)?,
+            None => None,
+        };
+        let Some((query, _)) = &self.query else { return Ok(None) };
+        Ok(found.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
 
+    /// The same, with its exact key for a distance.
     fn next_of<E: Element>(
         &mut self,
         pages: &PgPages,
