@@ -149,7 +149,7 @@ pub fn create_database(cluster: &Cluster, name: &str) {
         .connect("postgres")
         .and_then(|mut c| Ok(c.batch_execute(&format!("CREATE DATABASE \"{name}\""))?))
         .and_then(|()| cluster.connect(name))
-        .and_then(|mut c| Ok(c.batch_execute("CREATE EXTENSION pgfaiss")?));
+        .and_then(|mut c| Ok(c.batch_execute("CREATE EXTENSION pgfaiss CASCADE")?));
     made.unwrap_or_else(|e| panic!("{e:#}\n{}", cluster.log_tail(40)));
 }
 
