@@ -1,6 +1,9 @@
 //! Whatever text, binary message or stored bytes a vector comes from: a value or a documented
 //! error, and the session goes on. Seeded, so a failure repeats.
 
+#[path = "types/sparse.rs"]
+mod sparse;
+
 use std::error::Error;
 
 use checks::Database;
