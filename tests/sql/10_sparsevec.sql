@@ -79,6 +79,7 @@ SELECT '{3:1}/2'::sparsevec;
 SELECT '{1:1,1:2}/2'::sparsevec;
 SELECT '{}/3'::sparsevec(2);
 SELECT '[1,2]'::vector::sparsevec(3);
+SELECT array_to_sparsevec('{1,2}'::int[], -5, false), array_to_vector('{1,2}'::int[], -5, false);
 SELECT '{}/3'::sparsevec::vector(2);
 SELECT '{}/16001'::sparsevec::vector;
 SELECT '{}/16001'::sparsevec::halfvec;

@@ -10,7 +10,7 @@ use crate::sparse::SparseError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueError {
     DimsExpected {
-        expected: usize,
+        expected: i64,
         dims: usize,
     },
     NoDims {

@@ -21,10 +21,11 @@ pub fn read(name: &str, most: usize, modifiers: &[i32]) -> Result<i32, ValueErro
 ///
 /// Errors: they differ.
 pub fn check(typmod: i32, dims: usize) -> Result<(), ValueError> {
-    match usize::try_from(typmod) {
-        Ok(expected) if expected != dims => Err(ValueError::DimsExpected { expected, dims }),
-        _ => Ok(()),
+    let expected = i64::from(typmod);
+    if typmod == -1 || expected == dims as i64 {
+        return Ok(());
     }
+    Err(ValueError::DimsExpected { expected, dims })
 }
 
 #[cfg(test)]
