@@ -20,6 +20,7 @@ impl BitString<'_> {
     ///
     /// # Safety
     /// `datum` is a non-null `bit` or `varbit` and outlives the value.
+    #[inline]
     pub unsafe fn from_datum(datum: pg_sys::Datum) -> Self {
         // SAFETY: the caller passes a varlena that lives long enough.
         let plain = unsafe { Plain::from_datum(datum) };

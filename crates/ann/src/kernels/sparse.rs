@@ -4,6 +4,8 @@
 //! equals that over the same vectors written out within rounding only; but the product of a vector with itself is
 //! exactly its squared norm, so that its cosine distance from itself is 0.
 
+use std::hint::select_unpredictable;
+
 use super::cosine_from;
 
 /// A vector by its elements other than zero: their positions, which ascend, and as many values.
@@ -13,39 +15,52 @@ pub struct Sparse<'a> {
     pub values: &'a [f32],
 }
 
-impl Sparse<'_> {
+impl<'a> Sparse<'a> {
+    /// Positions and values, as many of both.
     #[inline(always)]
-    fn value(&self, at: usize) -> f32 {
-        self.values.get(at).copied().unwrap_or(0.0)
-    }
-
-    fn rest(&self, from: usize) -> &[f32] {
-        self.values.get(from..).unwrap_or_default()
+    fn parts(self) -> (&'a [i32], &'a [f32]) {
+        let n = self.indices.len().min(self.values.len());
+        (&self.indices[..n], &self.values[..n])
     }
 }
 
-/// Adds up the terms of positions until one of the vectors has no more: 0 stands for an element that only the other
-/// has. Returns how far each has come. No branch depends on the positions, since none could be foreseen.
+/// `x`, or 0 where it is not wanted, without a branch: of a condition on floats the compiler would make one.
 #[inline(always)]
-fn walk(a: Sparse<'_>, b: Sparse<'_>, term: impl Fn(f32, f32) -> f32) -> (f32, usize, usize) {
+fn only_if(wanted: bool, x: f32) -> f32 {
+    f32::from_bits(select_unpredictable(wanted, x.to_bits(), 0))
+}
+
+/// Adds up the terms of all positions that either vector has; 0 stands for an element that only the other has. No
+/// branch depends on the positions, since none could be foreseen.
+#[inline(always)]
+fn over_either(a: Sparse<'_>, b: Sparse<'_>, term: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((at_a, a), (at_b, b)) = (a.parts(), b.parts());
     let (mut i, mut j, mut sum) = (0, 0, 0.0);
-    while let (Some(at_a), Some(at_b)) = (a.indices.get(i), b.indices.get(j)) {
-        let (has_a, has_b) = (at_a <= at_b, at_b <= at_a);
-        let x = if has_a { a.value(i) } else { 0.0 };
-        let y = if has_b { b.value(j) } else { 0.0 };
-        sum += term(x, y);
+    while i < a.len() && j < b.len() {
+        let (has_a, has_b) = (at_a[i] <= at_b[j], at_b[j] <= at_a[i]);
+        sum += term(only_if(has_a, a[i]), only_if(has_b, b[j]));
         i += usize::from(has_a);
         j += usize::from(has_b);
     }
-    (sum, i, j)
+    // One of them has come to its end.
+    let sum = a[i..].iter().fold(sum, |sum, x| sum + term(*x, 0.0));
+    b[j..].iter().fold(sum, |sum, y| sum + term(0.0, *y))
 }
 
-/// The terms of all positions that either vector has.
+/// Adds up the products of the elements that both vectors have. These are few, so that a branch on that foresees well.
 #[inline(always)]
-fn over_either(a: Sparse<'_>, b: Sparse<'_>, term: impl Fn(f32, f32) -> f32) -> f32 {
-    let (sum, i, j) = walk(a, b, &term);
-    let sum = a.rest(i).iter().fold(sum, |sum, x| sum + term(*x, 0.0));
-    b.rest(j).iter().fold(sum, |sum, y| sum + term(0.0, *y))
+fn over_both(a: Sparse<'_>, b: Sparse<'_>) -> f32 {
+    let ((at_a, a), (at_b, b)) = (a.parts(), b.parts());
+    let (mut i, mut j, mut sum) = (0, 0, 0.0);
+    while i < a.len() && j < b.len() {
+        let (index_a, index_b) = (at_a[i], at_b[j]);
+        if index_a == index_b {
+            sum += a[i] * b[j];
+        }
+        i += usize::from(index_a <= index_b);
+        j += usize::from(index_b <= index_a);
+    }
+    sum
 }
 
 /// Σ (a − b)².
@@ -60,7 +75,7 @@ pub fn l1(a: Sparse<'_>, b: Sparse<'_>) -> f32 {
 
 /// Σ a·b.
 pub fn dot(a: Sparse<'_>, b: Sparse<'_>) -> f32 {
-    walk(a, b, |x, y| x * y).0
+    over_both(a, b)
 }
 
 /// Σ a².
