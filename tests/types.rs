@@ -1,6 +1,11 @@
 //! Whatever text, binary message or stored bytes a vector comes from: a value or a documented
 //! error, and the session goes on. Seeded, so a failure repeats.
 
+#[path = "types/bits.rs"]
+mod bits;
+#[path = "types/sparse.rs"]
+mod sparse;
+
 use std::error::Error;
 
 use checks::Database;

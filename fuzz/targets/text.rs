@@ -1,10 +1,13 @@
 //! The text form of vector and halfvec: a value or a refusal, and a value survives being written and read again.
 #![no_main]
 
-use std::ffi::{CStr, c_char};
+mod strtof;
+
+use std::ffi::CStr;
 
 use grammar::{DIMS_MAX, Number, text};
 use libfuzzer_sys::fuzz_target;
+use strtof::strtof;
 
 fuzz_target!(|data: &[u8]| {
     let bytes = [data, &[0]].concat();
@@ -21,15 +24,4 @@ fn read_twice<E: Number + std::fmt::Debug>(text: &CStr) {
     let shown = format!("[{}]\0", shown.join(","));
     let again = CStr::from_bytes_until_nul(shown.as_bytes()).unwrap();
     assert_eq!(text::read::<E>(again, strtof), Ok(elements));
-}
-
-fn strtof(text: &[u8]) -> (f32, usize) {
-    assert_eq!(text.last(), Some(&0));
-    let start = text.as_ptr().cast::<c_char>();
-    let mut end = std::ptr::null_mut();
-    // SAFETY: the text ends with NUL.
-    unsafe {
-        let value = libc::strtof(start, &raw mut end);
-        (value, end.offset_from(start).cast_unsigned())
-    }
 }

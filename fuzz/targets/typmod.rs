@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let (numbers, _) = data.as_chunks();
     let modifiers: Vec<i32> = numbers.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
-    match typmod::read::<f32>(&modifiers) {
+    match typmod::read("vector", DIMS_MAX, &modifiers) {
         Ok(dims) => {
             assert!((1..=DIMS_MAX as i32).contains(&dims) && modifiers == [dims]);
             assert_eq!(typmod::check(dims, dims as usize), Ok(()));

@@ -30,6 +30,11 @@ CREATE FUNCTION vector_negative_inner_product(vector, vector) RETURNS double pre
 COMMENT ON FUNCTION vector_negative_inner_product(vector, vector) IS
     'negative inner product';
 
+CREATE FUNCTION vector_spherical_distance(vector, vector) RETURNS double precision
+    AS 'MODULE_PATHNAME', 'pgfaiss_vector_spherical_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vector_spherical_distance(vector, vector) IS
+    'angle between vectors of norm 1, in half turns';
+
 CREATE FUNCTION vector_dims(vector) RETURNS integer
     AS 'MODULE_PATHNAME', 'pgfaiss_vector_dims' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION vector_dims(vector) IS
@@ -38,11 +43,6 @@ COMMENT ON FUNCTION vector_dims(vector) IS
 CREATE FUNCTION vector_norm(vector) RETURNS double precision
     AS 'MODULE_PATHNAME', 'pgfaiss_vector_norm' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION vector_norm(vector) IS
-    'Euclidean norm';
-
-CREATE FUNCTION l2_norm(vector) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'pgfaiss_vector_norm' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION l2_norm(vector) IS
     'Euclidean norm';
 
 CREATE FUNCTION l2_normalize(vector) RETURNS vector
@@ -144,6 +144,11 @@ CREATE FUNCTION halfvec_negative_inner_product(halfvec, halfvec) RETURNS double 
     AS 'MODULE_PATHNAME', 'pgfaiss_halfvec_negative_inner_product' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION halfvec_negative_inner_product(halfvec, halfvec) IS
     'negative inner product';
+
+CREATE FUNCTION halfvec_spherical_distance(halfvec, halfvec) RETURNS double precision
+    AS 'MODULE_PATHNAME', 'pgfaiss_halfvec_spherical_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION halfvec_spherical_distance(halfvec, halfvec) IS
+    'angle between vectors of norm 1, in half turns';
 
 CREATE FUNCTION vector_dims(halfvec) RETURNS integer
     AS 'MODULE_PATHNAME', 'pgfaiss_halfvec_dims' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -70,7 +70,7 @@ COMMENT ON OPERATOR = (vector, vector) IS 'equal';
 CREATE OPERATOR <> (
     LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_ne,
     COMMUTATOR = <>, NEGATOR = =,
-    RESTRICT = neqsel, JOIN = neqjoinsel
+    RESTRICT = eqsel, JOIN = eqjoinsel
 );
 COMMENT ON OPERATOR <> (vector, vector) IS 'not equal';
 
@@ -158,7 +158,7 @@ COMMENT ON OPERATOR = (halfvec, halfvec) IS 'equal';
 CREATE OPERATOR <> (
     LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_ne,
     COMMUTATOR = <>, NEGATOR = =,
-    RESTRICT = neqsel, JOIN = neqjoinsel
+    RESTRICT = eqsel, JOIN = eqjoinsel
 );
 COMMENT ON OPERATOR <> (halfvec, halfvec) IS 'not equal';
 

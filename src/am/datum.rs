@@ -1,5 +1,5 @@
 //! `vector` and `halfvec` values as the server passes them: the only code that knows their
-//! varlena layout.
+//! varlena layout. `sparse` knows that of `sparsevec`, `bits` that of bit strings.
 //!
 //! ```text
 //! 0  u32  varlena header (server format, always 4 bytes here)
@@ -8,6 +8,9 @@
 //! 8  E    elements, E = f32 for `vector`, f16 for `halfvec`
 //! ```
 //! The layout is pgvector's, so that clients and data made for it fit.
+
+pub mod bits;
+pub mod sparse;
 
 use std::marker::PhantomData;
 use std::mem::size_of;
@@ -30,46 +33,83 @@ struct Header {
 
 const HEADER_SIZE: usize = size_of::<Header>();
 
-/// A value read in place: `E` is `f32` for `vector` and `half::f16` for `halfvec`.
-///
-/// A value that the server handed over plain is borrowed without a copy (`'a` is the life of that
-/// datum). A toasted, compressed or short-header value is expanded into the current memory
-/// context; the copy is freed on drop, or, when an error unwinds, with its memory context.
-pub struct Varlena<'a, E> {
-    header: NonNull<Header>,
+/// A varlena with a 4-byte header. A value that the server handed over plain is borrowed without a copy (`'a` is the
+/// life of that datum). A toasted, compressed or short-header value is expanded into the current memory context; the
+/// copy is freed on drop, or, when an error unwinds, with its memory context.
+struct Plain<'a> {
+    start: NonNull<u8>,
     owned: bool,
-    datum: PhantomData<&'a [E]>,
+    datum: PhantomData<&'a [u8]>,
 }
 
-impl<'a, E: Pod> Varlena<'a, E> {
+impl Plain<'_> {
+    /// # Safety
+    /// `datum` is a non-null varlena and outlives the value.
+    #[inline]
+    unsafe fn from_datum(datum: pg_sys::Datum) -> Self {
+        let given = datum.cast_mut_ptr::<pg_sys::varlena>();
+        // SAFETY: the caller passes a varlena; its first byte tells the header form.
+        let is_plain = unsafe { pgrx::varatt_is_4b_u(given) };
+        let full = if is_plain {
+            given
+        } else {
+            // SAFETY: as above; the result is a palloc'd varlena with a 4-byte header.
+            unsafe { pg_sys::pg_detoast_datum(given) }
+        };
+        // SAFETY: the caller's datum is not null, and detoasting gives a value or raises an error.
+        let start = unsafe { NonNull::new_unchecked(full.cast::<u8>()) };
+        Plain { start, owned: !is_plain, datum: PhantomData }
+    }
+
+    /// Its bytes, the header's among them.
+    #[inline]
+    fn size(&self) -> usize {
+        // SAFETY: from_datum made sure of a 4-byte header.
+        unsafe { pgrx::varsize_4b(self.start.as_ptr().cast()) }
+    }
+
+    /// Where it begins; `size()` bytes are there.
+    #[inline]
+    fn start(&self) -> *const u8 {
+        self.start.as_ptr()
+    }
+}
+
+impl Drop for Plain<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.owned && !std::thread::panicking() {
+            // SAFETY: `owned` says that pg_detoast_datum allocated this copy for us.
+            unsafe { pg_sys::pfree(self.start.as_ptr().cast()) }
+        }
+    }
+}
+
+/// A value read in place, or expanded: `E` is `f32` for `vector` and `half::f16` for `halfvec`.
+pub struct Varlena<'a, E> {
+    plain: Plain<'a>,
+    elements: PhantomData<E>,
+}
+
+impl<E: Pod> Varlena<'_, E> {
     /// Reads a datum of the type whose elements are `E`.
     ///
     /// Errors: XX001 when the stored value contradicts itself (length and dims do not fit).
     ///
     /// # Safety
-    /// `datum` is a non-null value of the matching type and outlives `'a`.
+    /// `datum` is a non-null value of the matching type and outlives the value.
     #[inline]
     pub unsafe fn from_datum(datum: pg_sys::Datum) -> Self {
-        let plain = datum.cast_mut_ptr::<pg_sys::varlena>();
-        // SAFETY: the caller passes a varlena; its first byte tells the header form.
-        let is_plain = unsafe { pgrx::varatt_is_4b_u(plain) };
-        let full = if is_plain {
-            plain
-        } else {
-            // SAFETY: as above; the result is a palloc'd varlena with a 4-byte header.
-            unsafe { pg_sys::pg_detoast_datum(plain) }
-        };
-        // SAFETY: a 4-byte header is present in both cases.
-        let size = unsafe { pgrx::varsize_4b(full) };
-        // SAFETY: `size` was just read through this pointer.
-        let header = unsafe { NonNull::new_unchecked(full.cast::<Header>()) };
-        let value = Varlena { header, owned: !is_plain, datum: PhantomData };
+        // SAFETY: the caller passes a varlena that lives long enough.
+        let plain = unsafe { Plain::from_datum(datum) };
+        let size = plain.size();
+        let value = Varlena { plain, elements: PhantomData };
         // The one check every later access relies on; reads dims only behind a whole header.
         if size <= HEADER_SIZE
             || size != HEADER_SIZE + value.dims() * size_of::<E>()
             || value.dims() > MAX_DIMS
         {
-            report_damaged(size);
+            report_damaged("vector", size, "number of dimensions");
         }
         value
     }
@@ -78,7 +118,7 @@ impl<'a, E: Pod> Varlena<'a, E> {
     #[inline]
     pub fn dims(&self) -> usize {
         // SAFETY: from_datum made sure of a whole header (or did not return).
-        usize::from(unsafe { (*self.header.as_ptr()).dims }.cast_unsigned())
+        usize::from(unsafe { (*self.plain.start().cast::<Header>()).dims }.cast_unsigned())
     }
 
     /// The elements, `dims()` of them.
@@ -87,18 +127,8 @@ impl<'a, E: Pod> Varlena<'a, E> {
         // SAFETY: from_datum checked that the varlena holds exactly dims elements behind the
         // header; the server aligns the type to 4 bytes; E is plain data.
         unsafe {
-            let first = self.header.as_ptr().cast::<u8>().add(HEADER_SIZE).cast::<E>();
+            let first = self.plain.start().add(HEADER_SIZE).cast::<E>();
             std::slice::from_raw_parts(first, self.dims())
-        }
-    }
-}
-
-impl<E> Drop for Varlena<'_, E> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.owned && !std::thread::panicking() {
-            // SAFETY: `owned` says that pg_detoast_datum allocated this copy for us.
-            unsafe { pg_sys::pfree(self.header.as_ptr().cast()) }
         }
     }
 }
@@ -151,10 +181,11 @@ impl<E: Pod> VarlenaBuf<E> {
     }
 }
 
+/// `what` is the kind of value, `counts` what of it does not fit its length.
 #[cold]
 #[inline(never)]
-fn report_damaged(size: usize) -> ! {
-    Report::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, "stored vector is damaged")
-        .detail(format!("Its {size} bytes do not fit its number of dimensions."))
+fn report_damaged(what: &str, size: usize, counts: &str) -> ! {
+    Report::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("stored {what} is damaged"))
+        .detail(format!("Its {size} bytes do not fit its {counts}."))
         .error()
 }

@@ -102,7 +102,9 @@ fn accumulate<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
         state.numbers_mut().fill(-0.0);
         state.add(count, std::iter::empty())?;
     } else if state.dims() != value.dims() {
-        return Err(ValueError::DimsExpected { expected: state.dims(), dims: value.dims() }.into());
+        return Err(
+            ValueError::DimsExpected { expected: state.dims() as i64, dims: value.dims() }.into()
+        );
     }
     state.mutable |= args.in_aggregate();
     let mut state = state.into_mutable();
@@ -123,7 +125,9 @@ fn combine(args: &Arguments) -> Result<Datum, SqlError> {
         f32::check_dims(left.dims())?;
     }
     if right.dims() != 0 && left.dims() != right.dims() {
-        return Err(ValueError::DimsExpected { expected: left.dims(), dims: right.dims() }.into());
+        return Err(
+            ValueError::DimsExpected { expected: left.dims() as i64, dims: right.dims() }.into()
+        );
     }
     let mut left = left.into_mutable();
     if let Some((count, sums)) = right.numbers().split_first() {

@@ -35,7 +35,7 @@ impl<'a> FlatArray<'a> {
         // SAFETY: detoasting gives a whole array.
         let (ndim, dataoffset) = unsafe { ((*array).ndim, (*array).dataoffset) };
         if ndim > 1 {
-            return Err(SqlError::ArrayNotFlat { ndim });
+            return Err(SqlError::ArrayNotFlat);
         }
         // SAFETY: as above. A bitmap may be present although no element is NULL.
         if dataoffset != 0 && unsafe { pg_sys::array_contains_nulls(array) } {

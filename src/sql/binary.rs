@@ -19,6 +19,19 @@ export_for_both_types! {
 ///
 /// Errors: 08P01 when it is cut short, 22000 when it is malformed, 22000 and 54000 as the text form.
 fn receive<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError> {
+    of_message(args, |bytes| {
+        let dims = binary::dims_of::<E>(bytes, args.int32(2))?;
+        let mut value = VarlenaBuf::<E>::zeroed(dims);
+        binary::read(bytes, value.elements_mut())?;
+        Ok((value, binary::size::<E>(dims)))
+    })
+}
+
+/// Reads a value from what is left of the message in argument 0; `read` says as well how many bytes it has taken.
+pub fn of_message<R>(
+    args: &Arguments,
+    read: impl FnOnce(&[u8]) -> Result<(R, usize), SqlError>,
+) -> Result<R, SqlError> {
     let message = args.datum(0).cast_mut_ptr::<StringInfoData>();
     // SAFETY: the server passes its message buffer as the `internal` argument; `len` bytes of it
     // are set and `cursor` is not beyond them.
@@ -29,24 +42,27 @@ fn receive<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError> {
         let start = usize::try_from(message.cursor).unwrap_or(length);
         (all.get(start..).unwrap_or_default(), &mut message.cursor)
     };
-    let dims = binary::dims_of::<E>(bytes, args.int32(2))?;
-    let mut value = VarlenaBuf::<E>::zeroed(dims);
-    binary::read(bytes, value.elements_mut())?;
-    *cursor += binary::size::<E>(dims) as c_int;
+    let (value, taken) = read(bytes)?;
+    *cursor += taken as c_int;
     Ok(value)
 }
 
 /// `send(vector)`: writes the binary form as a bytea.
 fn send<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
     let value = args.vector::<E>(0);
+    let size = binary::size::<E>(value.dims());
+    Ok(bytea(size, |bytes| binary::write(value.elements(), bytes)))
+}
+
+/// A `bytea` of `size` bytes, at most 128,012, that `fill` writes.
+pub fn bytea(size: usize, fill: impl FnOnce(&mut [u8])) -> Datum {
     let header = pg_sys::VARHDRSZ;
-    let size = header + binary::size::<E>(value.dims());
-    // SAFETY: palloc0 gives `size` zeroed bytes or raises an error; size <= 64,008.
+    // SAFETY: palloc0 gives so many zeroed bytes or raises an error; they fit the varlena length.
     let bytes = unsafe {
-        let bytea = pg_sys::palloc0(size).cast::<u8>();
-        pgrx::set_varsize_4b(bytea.cast(), size as i32);
-        std::slice::from_raw_parts_mut(bytea, size)
+        let bytea = pg_sys::palloc0(header + size).cast::<u8>();
+        pgrx::set_varsize_4b(bytea.cast(), (header + size) as i32);
+        std::slice::from_raw_parts_mut(bytea, header + size)
     };
-    binary::write(value.elements(), bytes.get_mut(header..).unwrap_or_default());
-    Ok(Datum::from(bytes.as_mut_ptr()))
+    fill(bytes.get_mut(header..).unwrap_or_default());
+    Datum::from(bytes.as_mut_ptr())
 }

@@ -1,6 +1,8 @@
 //! Casts: the two types, arrays of numbers, and the type modifier. All have the arguments
 //! `(value, typmod integer, explicit boolean)`.
 
+use std::borrow::Cow;
+
 use grammar::typmod;
 use half::f16;
 use pgrx::pg_sys::{self, Datum};
@@ -46,10 +48,17 @@ fn from_array<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError
     let array = unsafe { FlatArray::from_datum(args.datum(0)) }?;
     E::check_dims(array.len())?;
     typmod::check(args.int32(1), array.len())?;
+    rounded(&numbers_of::<E>(&array)?)
+}
+
+/// The elements of an array of numbers, in single precision.
+///
+/// Errors: 22003 for a numeric that is out of range for real or for `E`; 22000 for another array.
+pub fn numbers_of<'a, E: SqlElement>(array: &'a FlatArray<'_>) -> Result<Cow<'a, [f32]>, SqlError> {
     // SAFETY: each slice has the Rust form of the element type it was chosen for.
     let numbers: Vec<f32> = unsafe {
         match array.element_type() {
-            pg_sys::FLOAT4OID => return rounded(array.elements::<f32>()),
+            pg_sys::FLOAT4OID => return Ok(Cow::Borrowed(array.elements::<f32>())),
             pg_sys::FLOAT8OID => array.elements::<f64>().iter().map(|x| *x as f32).collect(),
             pg_sys::INT4OID => array.elements::<i32>().iter().map(|x| *x as f32).collect(),
             pg_sys::NUMERICOID => {
@@ -59,7 +68,7 @@ fn from_array<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError
             _ => return Err(SqlError::ArrayType),
         }
     };
-    rounded(&numbers)
+    Ok(Cow::Owned(numbers))
 }
 
 /// The elements of an array. All are rounded before one is looked at: of several bad ones, what is too large is named first.
@@ -68,7 +77,8 @@ fn rounded<E: SqlElement>(numbers: &[f32]) -> Result<VarlenaBuf<E>, SqlError> {
         .map_err(|e| numbers.iter().find_map(|x| E::check_range(*x).err()).unwrap_or(e))
 }
 
-fn narrowed<E: SqlElement>(numbers: &[f32]) -> Result<VarlenaBuf<E>, SqlError> {
+/// A value of these numbers, rounded. Errors: as [`SqlElement::narrow`].
+pub fn narrowed<E: SqlElement>(numbers: &[f32]) -> Result<VarlenaBuf<E>, SqlError> {
     let mut result = VarlenaBuf::<E>::zeroed(numbers.len());
     E::narrow(numbers, result.elements_mut())?;
     Ok(result)

@@ -1,5 +1,7 @@
 //! Distances, by the kernels that the indexes use too: the same bits in the same order.
 
+use std::f64::consts::PI;
+
 use ann::kernels;
 
 use super::element::{SqlElement, check_same_dims};
@@ -13,6 +15,7 @@ export_for_both_types! {
     "negative_inner_product" => negative_inner_product;
     "cosine_distance" => cosine_distance;
     "l1_distance" => l1_distance;
+    "spherical_distance" => spherical_distance;
 }
 
 /// Applies `distance` to two values of equal dimensions.
@@ -56,4 +59,9 @@ fn cosine_distance<E: SqlElement>(args: &Arguments) -> Result<f64, SqlError> {
 /// `<+>`: taxicab distance.
 fn l1_distance<E: SqlElement>(args: &Arguments) -> Result<f64, SqlError> {
     of_two::<E>(args, |a, b| f64::from(kernels::l1(a, b)))
+}
+
+/// The angle between two values of norm 1, as a part of a half turn: 0..=1.
+fn spherical_distance<E: SqlElement>(args: &Arguments) -> Result<f64, SqlError> {
+    of_two::<E>(args, |a, b| f64::from(kernels::dot(a, b)).clamp(-1.0, 1.0).acos() / PI)
 }

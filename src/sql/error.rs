@@ -3,17 +3,19 @@
 //! SQLSTATEs and primary messages are those that clients of pgvector know.
 
 use grammar::ValueError;
+use grammar::sparse::SparseError;
 use pgrx::PgSqlErrorCode as Code;
 
 use crate::am::report::Report;
 
-/// Why a function on `vector` or `halfvec`, or one of the schema `faiss`, cannot answer.
+/// Why a function on one of the types, or one of the schema `faiss`, cannot answer.
 pub enum SqlError {
     DimsDiffer { type_name: &'static str, left: usize, right: usize },
+    BitLengthsDiffer { left: usize, right: usize },
     Value(ValueError),
     Overflow,
     Underflow,
-    ArrayNotFlat { ndim: i32 },
+    ArrayNotFlat,
     ArrayHasNulls,
     ArrayType,
     State { type_name: &'static str, function: &'static str },
@@ -30,9 +32,10 @@ impl SqlError {
     fn code(&self) -> Code {
         match self {
             Self::Value(error) => code_of(error),
-            Self::DimsDiffer { .. } | Self::ArrayNotFlat { .. } | Self::ArrayType => {
-                Code::ERRCODE_DATA_EXCEPTION
-            }
+            Self::DimsDiffer { .. }
+            | Self::BitLengthsDiffer { .. }
+            | Self::ArrayNotFlat
+            | Self::ArrayType => Code::ERRCODE_DATA_EXCEPTION,
             Self::Overflow | Self::Underflow => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::ArrayHasNulls => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -45,10 +48,13 @@ impl SqlError {
             Self::DimsDiffer { type_name, left, right } => {
                 format!("different {type_name} dimensions {left} and {right}")
             }
+            Self::BitLengthsDiffer { left, right } => {
+                format!("different bit lengths {left} and {right}")
+            }
             Self::Value(error) => error.to_string(),
             Self::Overflow => "value out of range: overflow".to_owned(),
             Self::Underflow => "value out of range: underflow".to_owned(),
-            Self::ArrayNotFlat { .. } => "array must be 1-D".to_owned(),
+            Self::ArrayNotFlat => "array must be 1-D".to_owned(),
             Self::ArrayHasNulls => "array must not contain nulls".to_owned(),
             Self::ArrayType => "unsupported array type".to_owned(),
             Self::State { type_name, function } => {
@@ -60,9 +66,8 @@ impl SqlError {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Value(error) => error.detail(),
+            Self::Value(error) => error.detail().map(str::to_owned),
             Self::Argument { detail, .. } => Some(detail.clone()),
-            Self::ArrayNotFlat { ndim } => Some(format!("The array has {ndim} dimensions.")),
             _ => None,
         }
     }
@@ -96,10 +101,24 @@ fn code_of(error: &ValueError) -> Code {
         | ValueError::NotANumber { .. }
         | ValueError::Unused { .. }
         | ValueError::Infinite { .. } => Code::ERRCODE_DATA_EXCEPTION,
+        ValueError::Sparse(error) => code_of_sparse(*error),
         ValueError::TooManyDims { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         ValueError::Syntax { .. } => Code::ERRCODE_INVALID_TEXT_REPRESENTATION,
         ValueError::OutOfRange { .. } => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-        ValueError::CutShort { .. } => Code::ERRCODE_PROTOCOL_VIOLATION,
+        ValueError::CutShort => Code::ERRCODE_PROTOCOL_VIOLATION,
         ValueError::Typmod { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+    }
+}
+
+fn code_of_sparse(error: SparseError) -> Code {
+    match error {
+        SparseError::TooManyStored | SparseError::MoreThanDims => {
+            Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
+        }
+        SparseError::NegativeStored
+        | SparseError::IndexOutOfBounds
+        | SparseError::NotAscending
+        | SparseError::Repeated
+        | SparseError::ZeroStored => Code::ERRCODE_DATA_EXCEPTION,
     }
 }

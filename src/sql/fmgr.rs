@@ -3,11 +3,15 @@
 //! Functions exported here are declared STRICT in `sql/`, so that no argument is ever NULL; one that is not asks
 //! [`Arguments::is_null`] before it looks.
 
+use std::ffi::{CStr, c_char};
+
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::element::SqlElement;
 use super::error::SqlError;
 use super::rows::RowStore;
+use crate::am::datum::bits::BitString;
+use crate::am::datum::sparse::SparseVarlena;
 use crate::am::datum::{Varlena, VarlenaBuf};
 
 /// The arguments of one call. Only [`call`] makes them, so that every accessor may rely on the
@@ -51,6 +55,24 @@ impl Arguments {
     pub fn vector<E: SqlElement>(&self, n: usize) -> Varlena<'_, E> {
         // SAFETY: the DDL declares argument n with the type of E, and strict.
         unsafe { Varlena::from_datum(self.datum(n)) }
+    }
+
+    /// Argument `n`, declared `sparsevec`.
+    pub fn sparse(&self, n: usize) -> SparseVarlena<'_> {
+        // SAFETY: the DDL declares argument n as sparsevec, and strict.
+        unsafe { SparseVarlena::from_datum(self.datum(n)) }
+    }
+
+    /// Argument `n`, declared `bit`.
+    pub fn bits(&self, n: usize) -> BitString<'_> {
+        // SAFETY: the DDL declares argument n as bit, and strict.
+        unsafe { BitString::from_datum(self.datum(n)) }
+    }
+
+    /// Argument `n`, declared `cstring`.
+    pub fn text(&self, n: usize) -> &CStr {
+        // SAFETY: the DDL declares argument n as cstring, and strict.
+        unsafe { CStr::from_ptr(self.datum(n).cast_mut_ptr::<c_char>()) }
     }
 
     /// Argument `n`, declared `integer`.

@@ -20,7 +20,7 @@ fn dims<E: SqlElement>(args: &Arguments) -> Result<i32, SqlError> {
     Ok(args.vector::<E>(0).dims() as i32)
 }
 
-/// `vector_norm`, `l2_norm`: the Euclidean norm, summed in double precision so that no value of
+/// `vector_norm(vector)`, `l2_norm(halfvec)`: the Euclidean norm, summed in double precision so that no value of
 /// the type overflows.
 fn norm<E: SqlElement>(args: &Arguments) -> Result<f64, SqlError> {
     Ok(norm_of(args.vector::<E>(0).elements()))

@@ -1,6 +1,6 @@
 //! What SQL sees of the types: text and binary forms, casts, operators, aggregates, functions.
 //!
-//! Every function is written once, generic over the element, and exported twice. The DDL that
+//! Every function on `vector` and `halfvec` is written once, generic over the element, and exported twice. The DDL that
 //! gives these functions their SQL names lies in `sql/`.
 //!
 //! | file | question it answers |
@@ -10,6 +10,8 @@
 //! | `error` | which SQLSTATE and words does a mistake get? |
 //! | `text`, `binary` | how does a value look outside? |
 //! | `array`, `cast` | how do arrays and the two types turn into each other? |
+//! | `sparse/` | all of that for `sparsevec` |
+//! | `bits` | how far are two bit strings from each other? |
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
 //! | `open_index` | is it one of our indexes, and may the caller read its table? |
 //! | `inspect`, `check` | what does an index hold, and is it sound? |
@@ -25,6 +27,7 @@ mod apply;
 mod arithmetic;
 mod array;
 mod binary;
+mod bits;
 mod cast;
 mod check;
 mod comparison;
@@ -41,4 +44,5 @@ mod queries;
 mod rows;
 mod rules;
 mod search;
+mod sparse;
 mod text;

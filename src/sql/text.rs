@@ -1,8 +1,8 @@
 //! The text form and the type modifier as the server passes them; `grammar` takes both apart.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
-use grammar::typmod;
+use grammar::{DIMS_MAX, typmod};
 use pgrx::pg_sys::{self, Datum};
 
 use super::element::SqlElement;
@@ -27,9 +27,7 @@ unsafe extern "C" {
 
 /// `in(cstring, oid, integer)`: reads the text form.
 fn input<E: SqlElement>(args: &Arguments) -> Result<VarlenaBuf<E>, SqlError> {
-    // SAFETY: the DDL declares argument 0 as cstring.
-    let text = unsafe { CStr::from_ptr(args.datum(0).cast_mut_ptr::<c_char>()) };
-    let elements = grammar::text::read::<E>(text, strtof)?;
+    let elements = grammar::text::read::<E>(args.text(0), strtof)?;
     E::check_dims(elements.len())?;
     typmod::check(args.int32(2), elements.len())?;
     Ok(VarlenaBuf::from_elements(elements.into_iter()))
@@ -60,6 +58,11 @@ fn output<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
 
 /// `typmod_in(cstring[])`: the type modifier is the number of dimensions.
 fn typmod_in<E: SqlElement>(args: &Arguments) -> Result<i32, SqlError> {
+    read_modifier(args, E::TYPE_NAME, DIMS_MAX)
+}
+
+/// The type modifier in argument 0, of the type of this name, which has at most so many dimensions.
+pub fn read_modifier(args: &Arguments, type_name: &str, most: usize) -> Result<i32, SqlError> {
     let mut count = 0;
     // SAFETY: the DDL declares argument 0 as cstring[]; the server never toasts a type modifier. It
     // gives back as many numbers as it counts.
@@ -67,11 +70,11 @@ fn typmod_in<E: SqlElement>(args: &Arguments) -> Result<i32, SqlError> {
         let first = pg_sys::ArrayGetIntegerTypmods(args.datum(0).cast_mut_ptr(), &mut count);
         std::slice::from_raw_parts(first, usize::try_from(count).unwrap_or(0))
     };
-    Ok(typmod::read::<E>(modifiers)?)
+    Ok(typmod::read(type_name, most, modifiers)?)
 }
 
 /// The number that a text begins with, and how many bytes of it are that number. The last byte is NUL.
-fn strtof(text: &[u8]) -> (f32, usize) {
+pub fn strtof(text: &[u8]) -> (f32, usize) {
     if text.last() != Some(&0) {
         return (0.0, 0);
     }
@@ -86,8 +89,26 @@ fn strtof(text: &[u8]) -> (f32, usize) {
 
 /// The text that the server would print for a `real`.
 pub fn shortest(value: f32) -> String {
-    let mut text = [0u8; NUMBER_SIZE];
+    let mut text = Vec::with_capacity(NUMBER_SIZE);
+    append_shortest(value, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Appends the text that the server would print for a `real`.
+pub fn append_shortest(value: f32, text: &mut Vec<u8>) {
+    let mut room = [0u8; NUMBER_SIZE];
     // SAFETY: the buffer has the size that the function asks for.
-    let length = unsafe { float_to_shortest_decimal_bufn(value, text.as_mut_ptr().cast()) };
-    String::from_utf8_lossy(text.get(..length as usize).unwrap_or_default()).into_owned()
+    let length = unsafe { float_to_shortest_decimal_bufn(value, room.as_mut_ptr().cast()) };
+    text.extend_from_slice(room.get(..length as usize).unwrap_or_default());
+}
+
+/// Hands a text to the server as a `cstring` in the current memory context.
+pub fn cstring(text: &[u8]) -> Datum {
+    // SAFETY: palloc returns that many bytes or raises an error; the text and its terminator fit them.
+    unsafe {
+        let copy = pg_sys::palloc(text.len() + 1).cast::<u8>();
+        std::ptr::copy_nonoverlapping(text.as_ptr(), copy, text.len());
+        *copy.add(text.len()) = 0;
+        Datum::from(copy)
+    }
 }

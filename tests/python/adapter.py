@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import psycopg
-from pgvector import HalfVector, Vector
+from pgvector import Bit, HalfVector, SparseVector, Vector
 from pgvector.psycopg import register_vector
 
 ROWS, DIMS = 500, 16
@@ -22,6 +22,7 @@ def main() -> None:
         store(conn, data)
         read_back(conn, data)
         search(conn, data)
+        sparse_and_bits(conn, data)
 
 
 def store(conn: psycopg.Connection, data: np.ndarray) -> None:
@@ -63,6 +64,27 @@ def search(conn: psycopg.Connection, data: np.ndarray) -> None:
         ).fetchall()
         assert [r[0] for r in rows] == list(np.argsort(distances)[:10]), operator
         assert np.allclose([r[1] for r in rows], np.sort(distances)[:10], rtol=1e-5), operator
+
+
+def sparse_and_bits(conn: psycopg.Connection, data: np.ndarray) -> None:
+    """The same of sparsevec and bit."""
+    few = np.where(np.abs(data) > 1, data, 0)
+    signs = data > 0
+    conn.execute(f"CREATE TABLE others (id int, s sparsevec({DIMS}), b bit({DIMS}))")
+    cursor = conn.cursor()
+    with cursor.copy("COPY others FROM STDIN WITH (FORMAT BINARY)") as copy:
+        copy.set_types(["int4", "sparsevec", "bit"])
+        for i, row in enumerate(few):
+            copy.write_row((i, SparseVector(row), Bit(signs[i])))
+    conn.execute("INSERT INTO others VALUES (%s, %s, %s)", (ROWS, SparseVector(few[0]), Bit(signs[0])))
+    for binary in (False, True):
+        rows = conn.execute("SELECT s FROM others WHERE id < %s ORDER BY id", (ROWS,), binary=binary).fetchall()
+        assert np.array_equal(np.stack([r[0].to_numpy() for r in rows]), few)
+    nearest = "SELECT s <-> %s, b <~> %s FROM others WHERE id < %s ORDER BY id"
+    query = SparseVector(few[7]), Bit(signs[7])
+    rows = conn.execute(nearest, (*query, ROWS)).fetchall()
+    assert np.allclose([r[0] for r in rows], np.linalg.norm(few - few[7], axis=1), rtol=1e-5)
+    assert [r[1] for r in rows] == [float(x) for x in (signs != signs[7]).sum(axis=1)]
 
 
 def as_array(value: object) -> np.ndarray:

@@ -6,7 +6,8 @@ SELECT vector_norm('[3e38,4e37]') < 3.1e38 AS finite, l2_norm('[60000,60000]'::h
 SELECT l2_normalize('[3,4]'::vector), l2_normalize('[3,4]'::halfvec);
 SELECT l2_normalize('[0,0]'::vector), l2_normalize('[0,0]'::halfvec), l2_normalize('[3e38]'::vector), l2_normalize('[65504]'::halfvec);
 SELECT l2_normalize('[0,-0,5]'::vector);
--- A vector whose numbers half precision cannot hold keeps its own norm.
+-- l2_norm is not for vector, as in pgvector: it could be cast to either of the other types.
+SELECT vector_norm('[300000,400000]');
 SELECT l2_norm('[300000,400000]'::vector);
 -- Positions count from 1; what lies outside is left out.
 SELECT subvector('[1,2,3,4,5]'::vector, 1, 3), subvector('[1,2,3,4,5]'::vector, 3, 2), subvector('[1,2,3,4,5]'::vector, 5, 9),

@@ -3,13 +3,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::number::{DIMS_MAX, Number};
+use crate::number::Number;
+use crate::sparse::SparseError;
 
 /// A value, or a type modifier, that there is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueError {
     DimsExpected {
-        expected: usize,
+        expected: i64,
         dims: usize,
     },
     NoDims {
@@ -17,7 +18,7 @@ pub enum ValueError {
     },
     TooManyDims {
         type_name: &'static str,
-        dims: usize,
+        most: usize,
     },
     NotANumber {
         type_name: &'static str,
@@ -35,14 +36,12 @@ pub enum ValueError {
         text: String,
     },
     /// A binary value that ends too early.
-    CutShort {
-        wanted: usize,
-        found: usize,
-    },
-    /// A binary value whose second number is not zero.
+    CutShort,
+    /// A binary value whose last number before the elements is not zero.
     Unused {
-        found: u16,
+        found: i32,
     },
+    Sparse(SparseError),
     Typmod {
         message: String,
     },
@@ -54,14 +53,10 @@ impl ValueError {
         Self::OutOfRange { type_name: E::TYPE_NAME, text: text.to_owned() }
     }
 
-    /// The numbers behind the message, as a sentence.
-    pub fn detail(&self) -> Option<String> {
+    /// What else there is to say, as a sentence.
+    pub fn detail(&self) -> Option<&'static str> {
         match self {
-            Self::TooManyDims { dims, .. } => Some(format!("The value has {dims} dimensions.")),
-            Self::Syntax { detail, .. } => detail.map(str::to_owned),
-            Self::CutShort { wanted, found } => {
-                Some(format!("The value needs {wanted} bytes, but only {found} are left."))
-            }
+            Self::Syntax { detail, .. } => *detail,
             _ => None,
         }
     }
@@ -74,8 +69,8 @@ impl Display for ValueError {
                 write!(f, "expected {expected} dimensions, not {dims}")
             }
             Self::NoDims { type_name } => write!(f, "{type_name} must have at least 1 dimension"),
-            Self::TooManyDims { type_name, .. } => {
-                write!(f, "{type_name} cannot have more than {DIMS_MAX} dimensions")
+            Self::TooManyDims { type_name, most } => {
+                write!(f, "{type_name} cannot have more than {most} dimensions")
             }
             Self::NotANumber { type_name } => write!(f, "NaN not allowed in {type_name}"),
             Self::Infinite { type_name } => write!(f, "infinite value not allowed in {type_name}"),
@@ -85,8 +80,9 @@ impl Display for ValueError {
             Self::OutOfRange { type_name, text } => {
                 write!(f, "\"{text}\" is out of range for type {type_name}")
             }
-            Self::CutShort { .. } => f.write_str("insufficient data left in message"),
+            Self::CutShort => f.write_str("insufficient data left in message"),
             Self::Unused { found } => write!(f, "expected unused to be 0, not {found}"),
+            Self::Sparse(error) => error.fmt(f),
             Self::Typmod { message } => f.write_str(message),
         }
     }

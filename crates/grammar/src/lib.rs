@@ -7,6 +7,7 @@ pub mod binary;
 pub mod error;
 pub mod number;
 pub mod options;
+pub mod sparse;
 pub mod text;
 pub mod typmod;
 

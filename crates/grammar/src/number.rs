@@ -4,7 +4,7 @@ use half::f16;
 
 use crate::error::ValueError;
 
-/// The most dimensions a value of either type can have.
+/// The most dimensions a value of either type can have (of `sparsevec`, see [`crate::sparse`]).
 pub const DIMS_MAX: usize = pages::geometry::DIMS_MAX;
 
 /// The element of a SQL type: `f32` of `vector`, `f16` of `halfvec`.
@@ -33,7 +33,7 @@ pub trait Number: ann::Element {
         match dims {
             0 => Err(ValueError::NoDims { type_name: Self::TYPE_NAME }),
             1..=DIMS_MAX => Ok(()),
-            _ => Err(ValueError::TooManyDims { type_name: Self::TYPE_NAME, dims }),
+            _ => Err(ValueError::TooManyDims { type_name: Self::TYPE_NAME, most: DIMS_MAX }),
         }
     }
 }

@@ -21,9 +21,10 @@ struct Target {
     is_checked: bool,
 }
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     Target { name: "text", is_checked: false },
     Target { name: "binary", is_checked: false },
+    Target { name: "sparse", is_checked: false },
     Target { name: "typmod", is_checked: false },
     Target { name: "factory", is_checked: false },
     Target { name: "options", is_checked: false },
@@ -34,7 +35,7 @@ const TARGETS: [Target; 7] = [
 /// What to run, and how long.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// Targets [default: all]: text, binary, typmod, factory, options, model, pages
+    /// Targets [default: all]: text, binary, sparse, typmod, factory, options, model, pages
     targets: Vec<String>,
     /// Seconds for each target
     #[arg(long, conflicts_with = "runs")]

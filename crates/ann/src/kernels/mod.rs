@@ -9,9 +9,11 @@
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `neon.rs` NEON · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query or four · `nibbles/` table sums of
 //! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
-//! bytes of two codes · `steps.rs` differences of codes with a step each · `books.rs` codebooks · `product.rs` matrix
-//! products, which need no canonical order. This folder holds the only `unsafe` code of the package.
+//! bytes of two codes · `bits.rs` counts over the bits of two strings · `steps.rs` differences of codes with a step
+//! each · `books.rs` codebooks · `product.rs` matrix products and `sparse.rs` vectors by their elements other than
+//! zero, which have no canonical order. This folder holds the only `unsafe` code of the package.
 
+mod bits;
 mod body;
 pub(crate) mod books;
 pub(crate) mod bytes;
@@ -25,6 +27,7 @@ pub(crate) mod nibbles;
 pub(crate) mod product;
 mod rows;
 pub(crate) mod short;
+pub mod sparse;
 pub(crate) mod steps;
 pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +36,7 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
+pub use bits::{hamming_distance, jaccard_distance};
 pub use lanes::Load;
 pub use nibbles::at_most;
 pub use rows::{Lanes, RowKernel, append_ahead, prefetch, prefetch_at, prefetch_near};
