@@ -417,7 +417,7 @@ fn warn_if_few(source: &impl Source, sample: &Sample, n: usize, k: usize) {
         format!("{} is trained on too few vectors: {n} for {k} lists", source.subject()),
     )
     .detail(format!(
-        "At least {wanted} are advised, {MIN_POINTS_PER_CENTROID} for each list. Recall at a given faiss.nprobe will be lower than it could be."
+        "At least {wanted} are advised, {MIN_POINTS_PER_CENTROID} for each list. Recall at a given nprobe will be lower than it could be."
     ))
     .hint(remedy)
     .warning();
