@@ -1,7 +1,8 @@
-//! The server a run measures in: one cluster, one database for ours and one for the peers, whose
-//! types have the same names.
+//! The server a run measures in: one cluster, one database for ours and one for each set of extensions of
+//! the peers.
 
 use super::procfs;
+use super::record::Family;
 use super::systems::SqlSystem;
 use crate::cluster::Cluster;
 use crate::pg::PgConfig;
@@ -46,6 +47,9 @@ impl Arena {
                 return Err(format!("not installed: extension {extension} is not available"));
             }
         }
+        if system.extensions.first() == Some(&"vector") {
+            check_vector(&mut admin, system)?;
+        }
         if !has(&mut admin, "pg_database", "datname", &name)? {
             admin.batch_execute(&format!("CREATE DATABASE {name}")).map_err(plain)?;
         }
@@ -70,6 +74,18 @@ impl Arena {
             FROM pg_available_extensions WHERE name IN ('pgfaiss', 'vector', 'vectorscale', 'vchord')";
         let extensions: Option<String> = client.query_one(text, &[])?.get(0);
         Ok(format!("PostgreSQL {version}; {}", extensions.unwrap_or_default()))
+    }
+}
+
+/// A server has pgvector's extension of this name, or ours: a system is for one of them.
+fn check_vector(client: &mut Client, system: &SqlSystem) -> Result<(), String> {
+    let text =
+        "SELECT comment LIKE '%by pgfaiss' FROM pg_available_extensions WHERE name = 'vector'";
+    let is_ours: bool = client.query_one(text, &[]).map_err(plain)?.get(0);
+    match (system.family == Family::Ours, is_ours) {
+        (false, true) => Err("not installed: the extension vector here is that of pgfaiss".into()),
+        (true, false) => Err("not installed: the extension vector here is pgvector".into()),
+        _ => Ok(()),
     }
 }
 

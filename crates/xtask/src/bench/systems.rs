@@ -64,6 +64,7 @@ const fn plain(name: &'static str, extensions: &'static [&'static str]) -> SqlSy
 }
 
 const NPROBE: Knob = Knob { template: "faiss.nprobe = {v}", values: PROBES };
+const HNSW_EF_SEARCH: Knob = Knob { template: "hnsw.ef_search = {v}", values: BEAM };
 const EF_SEARCH: Knob = Knob { template: "faiss.efSearch = {v}", values: BEAM };
 
 /// Every SQL system, ours first. `{nlist}` and `{pq_m}` are filled in for the data at hand.
@@ -88,13 +89,20 @@ pub const SQL: &[SqlSystem] = &[
     ),
     ours("faisshnsw 16/64", "faisshnsw", "WITH (m = 16, efconstruction = 64)", EF_SEARCH),
     ours("faisshnsw 32/200", "faisshnsw", "WITH (m = 32, efconstruction = 200)", EF_SEARCH),
+    SqlSystem {
+        name: "hnsw 16/64 of our vector",
+        family: Family::Ours,
+        extensions: VECTOR,
+        index: Some(("hnsw", "WITH (m = 16, ef_construction = 64)")),
+        knob: HNSW_EF_SEARCH,
+    },
     plain("exact (pgvector)", VECTOR),
     peer(
         "pgvector hnsw 16/64",
         VECTOR,
         "hnsw",
         "WITH (m = 16, ef_construction = 64)",
-        Knob { template: "hnsw.ef_search = {v}", values: BEAM },
+        HNSW_EF_SEARCH,
     ),
     peer(
         "pgvector ivfflat",
