@@ -76,3 +76,9 @@ SELECT count(*) FROM pg_namespace WHERE nspname = 'faiss';
 CREATE EXTENSION pgfaiss;
 SELECT count(*) FROM pg_opclass WHERE opcname = 'vector_l2_ops';
 SELECT count(*) FROM pg_opclass WHERE opcname = 'vector_l1_ops';
+-- A pgvector from before 0.7 is told of.
+DROP EXTENSION pgfaiss CASCADE;
+ALTER TYPE halfvec RENAME TO of_later_versions;
+CREATE EXTENSION pgfaiss;
+ALTER TYPE of_later_versions RENAME TO halfvec;
+CREATE EXTENSION pgfaiss;
