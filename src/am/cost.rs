@@ -15,6 +15,7 @@ use ann::factory::Refine;
 use ann::rules::optimal_nlist;
 use grammar::options::Settings;
 use pages::coded::model;
+use pages::ivf::scan::Iterative;
 use pgrx::{pg_guard, pg_sys};
 
 use super::guc;
@@ -43,6 +44,16 @@ const DIMS_UNKNOWN: f64 = 512.0;
 enum Shape {
     Lists(lists::Shape),
     Graph(graph::Shape),
+}
+
+impl Shape {
+    /// The rows that a scan finds which does not go on: those of the first lists, or as many as the walk is wide.
+    fn first_rows(&self, ask: &Ask) -> f64 {
+        match self {
+            Self::Lists(shape) => shape.tuples * shape.share(),
+            Self::Graph(shape) => shape.ef.max(ask.said),
+        }
+    }
 }
 
 /// The server's cost constants for one tablespace.
@@ -164,8 +175,11 @@ unsafe fn estimate(
         Shape::Graph(shape) => shape.dims,
     };
     // SAFETY: the planner's nodes.
-    let (table, ask) =
+    let (table, mut ask) =
         unsafe { (Table::of(root, index, dims, &fetched), Ask::of(root, index, settings)) };
+    if guc::iterative(settings) == Iterative::Off {
+        ask.bound = ask.bound.min(shape.first_rows(&ask));
+    }
     let (startup, total) = match shape {
         Shape::Lists(shape) => {
             lists::price(&shape, &prices, &table, &ask, reread(shape.first_pages()))

@@ -32,7 +32,7 @@ impl Shape {
     }
 
     /// The part of the lists that is searched first.
-    fn share(&self) -> f64 {
+    pub fn share(&self) -> f64 {
         (self.nprobe / self.nlist).min(1.0)
     }
 
