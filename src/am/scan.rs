@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use ann::element::Element;
+use ann::topk::Hit;
 use half::f16;
 use pages::coded::rerank::Budget;
 use pages::ivf::probe::Probe;
@@ -21,11 +22,15 @@ use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::options::options_of;
 use super::pages::PgPages;
+use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{Index, frozen_index};
 use super::report::{Report, checked};
-use super::rerank::CodedSearch;
+use super::rerank::{CodedSearch, mark};
 use super::table_end::TableEnd;
+
+/// Rows that are marked together, in the order of their pages, while the scan goes on.
+const KILLED_MAX: usize = 1024;
 
 thread_local! {
     static ASKED_FOR: Cell<Option<u64>> = const { Cell::new(None) };
@@ -77,6 +82,15 @@ impl Search {
         is_cut_short.then_some(visited)
     }
 
+    /// Where the row is that it returned last, if the executor has to say whether it is dead to all.
+    fn last_given(&self) -> Option<Hit> {
+        match self {
+            Self::F32(search) => search.last_given(),
+            Self::F16(search) => search.last_given(),
+            Self::Coded(_) | Self::Graph(_) => None,
+        }
+    }
+
     /// Frees what the server knows of.
     fn end(&mut self) {
         match self {
@@ -96,6 +110,8 @@ struct ScanState {
     /// What the executor gave to the last rescan, by which it knows the scan.
     orderbys: pg_sys::ScanKey,
     end: TableEnd,
+    /// Rows that the executor found dead to all, until they are marked. Re-ranked searches find theirs by themselves.
+    killed: Vec<Hit>,
     /// Whether the user was told that the scan ended at the user's bound.
     is_told: bool,
 }
@@ -116,8 +132,8 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         let search = Search::F32(Scan::new());
         let pages = PgPages::new(index);
         let (end, is_told) = (TableEnd::default(), false);
-        let orderbys = std::ptr::null_mut();
-        let state = ScanState { pages, search, running: None, orderbys, end, is_told };
+        let (orderbys, killed) = (std::ptr::null_mut(), Vec::new());
+        let state = ScanState { pages, search, running: None, orderbys, end, killed, is_told };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -137,6 +153,7 @@ pub unsafe extern "C-unwind" fn amrescan(
     // SAFETY: orderByData has room for the numberOfOrderBys keys given to ambeginscan.
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
+        mark_killed(scan, state);
         state.running = None;
         state.orderbys = orderbys;
         state.search.rest();
@@ -163,13 +180,19 @@ pub unsafe extern "C-unwind" fn amgettuple(
             require_mvcc(scan);
             state.running = Some(start(scan, state));
             rel::count_scan(index);
+        } else if (*scan).kill_prior_tuple {
+            state.killed.extend(state.search.last_given());
+            if state.killed.len() >= KILLED_MAX {
+                mark_killed(scan, state);
+            }
         }
+        let trusts_marks = (*scan).ignore_killed_tuples;
         let found = match (state.running.clone(), &mut state.search) {
             (Some(Index::Lists(ivf)), Search::F32(search)) => {
-                search.next(&state.pages, &ivf.view())
+                search.next(&state.pages, &ivf.view().trusting(trusts_marks))
             }
             (Some(Index::Lists(ivf)), Search::F16(search)) => {
-                search.next(&state.pages, &ivf.view())
+                search.next(&state.pages, &ivf.view().trusting(trusts_marks))
             }
             (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&state.pages, &ivf),
             (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&state.pages, &graph),
@@ -197,10 +220,28 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     // SAFETY: the state stays allocated until its memory context goes; only its buffers go now.
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
+        mark_killed(scan, state);
         state.running = None;
         state.search.end();
         state.search = Search::F32(Scan::new());
     }
+}
+
+/// Marks the rows that the executor found dead to all.
+///
+/// # Safety
+/// As [`amgettuple`].
+unsafe fn mark_killed(scan: pg_sys::IndexScanDesc, state: &mut ScanState) {
+    let Some(Index::Lists(ivf)) = state.running.clone().filter(|_| !state.killed.is_empty()) else {
+        state.killed.clear();
+        return;
+    };
+    // SAFETY: the rows are let go of before the scan ends; the executor has looked at the table, so that there is one.
+    let (mut rows, index) = unsafe { (HeapRows::new(scan), (*scan).indexRelation) };
+    rows.remember(&ivf.recent_rows);
+    let marked = mark(&state.pages, &ivf, &mut rows, &mut state.killed);
+    rows.end();
+    checked(index, marked);
 }
 
 /// A row that vacuum may remove while we look at it is invisible only to an MVCC snapshot.
