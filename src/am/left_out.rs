@@ -7,6 +7,7 @@
 use std::cell::Cell;
 
 use ann::topk::Hit;
+use pages::hnsw::node_of;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
@@ -62,7 +63,8 @@ pub fn node() -> Option<u32> {
 pub fn note_node(candidates: &[Hit]) {
     let Some(row) = ROW.get().filter(|row| row.node.is_none()) else { return };
     let Some(own) = candidates.iter().find(|hit| hit.id == row.tid.to_u64()) else { return };
-    if candidates.iter().filter(|hit| hit.at == own.at).count() == 1 {
-        ROW.set(Some(Row { node: u32::try_from(own.at).ok(), ..row }));
+    let node = node_of(own.at);
+    if candidates.iter().filter(|hit| node_of(hit.at) == node).count() == 1 {
+        ROW.set(Some(Row { node: Some(node), ..row }));
     }
 }

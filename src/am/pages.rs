@@ -8,6 +8,7 @@
 pub mod ahead;
 mod append;
 pub mod heap_pins;
+mod hint;
 #[cfg(feature = "pg_test")]
 mod tests;
 
@@ -234,7 +235,9 @@ impl Guard<'_> {
     fn page(&self) -> &Page {
         // SAFETY: `Page` is a transparent wrapper of BLCKSZ bytes; a page is that long and 8-byte
         // aligned. Others do not write it while we hold its content lock, and our own edit takes
-        // the guard mutably, so no reference from here is alive then.
+        // the guard mutably, so no reference from here is alive then. Under a share lock there are
+        // hints: single bits of bytes whose other bits stay, and readers of these bytes copy them
+        // before they look at them.
         unsafe { &*self.page }
     }
 }
@@ -380,6 +383,11 @@ impl Pages for PgPages {
             page.fresh = false;
         }
         Ok(())
+    }
+
+    fn hint(&self, page: &ReadPage<'_>, places: &[usize]) {
+        // SAFETY: the buffer is pinned and share-locked by the guard.
+        unsafe { hint::set(page.0.buffer, places) };
     }
 
     fn release(&self, blkno: Blkno) {

@@ -23,7 +23,7 @@ use super::interrupts::check_for_interrupts;
 use super::recent::RecentBuffers;
 use super::report::wrong_dimensions;
 use super::table_end::TableEnd;
-use open::Open;
+use open::{Open, Version};
 
 /// Rows that are asked for together before the first of them is read.
 const ROWS_AHEAD: usize = 16;
@@ -39,6 +39,9 @@ pub struct HeapRows {
     order: Vec<(u64, u32)>,
     /// The visible versions found elsewhere in their HOT chains than the candidate's tid, if these are kept.
     moved: Option<HashMap<Tid, Tid>>,
+    /// Whether the row looked at last is dead to all, and such candidates since they were last taken: tid and number.
+    is_dead: bool,
+    dead: Vec<(u64, u32)>,
     end: TableEnd,
 }
 
@@ -50,7 +53,8 @@ impl HeapRows {
     /// operator class must be over vectors of the `E` of later calls.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
         let (order, end) = (Vec::new(), TableEnd::default());
-        Self { scan, open: None, recent: None, order, moved: None, end }
+        let (is_dead, dead) = (false, Vec::new());
+        Self { scan, open: None, recent: None, order, moved: None, is_dead, dead, end }
     }
 
     /// Looks for the table's blocks where they were last, from the next opening on.
@@ -128,6 +132,9 @@ impl HeapRows {
                 let Some((tid, _)) = same.first() else { break };
                 check_for_interrupts();
                 each(self, Tid::from_u64(*tid), same);
+                if self.is_dead {
+                    self.dead.extend_from_slice(same);
+                }
             }
         }
     }
@@ -142,15 +149,40 @@ impl HeapRows {
         self.moved.as_ref().and_then(|moved| moved.get(&tid)).copied().unwrap_or(tid)
     }
 
+    /// Takes the candidates of [`HeapRows::visit`] and its like whose rows turned out to be dead to all: tid, as
+    /// [`Tid::to_u64`], and number. None where nobody may say so: in a transaction that began on a standby.
+    pub fn take_dead(&mut self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.dead)
+    }
+
+    /// Whether the row that was looked at last is dead to all.
+    pub fn was_dead(&self) -> bool {
+        self.is_dead
+    }
+
+    /// Whether the row at `tid` is dead to all, as the table says now. A page of the index may be share-locked.
+    pub fn is_dead(&mut self, tid: Tid) -> bool {
+        self.visible(tid).is_none() && self.is_dead
+    }
+
     /// The visible version of the row at `tid`, which the slot then holds.
     fn visible(&mut self, tid: Tid) -> Option<Tid> {
         let scan = self.scan;
+        self.is_dead = false;
         let open = self.open();
         // SAFETY: the row before is no longer looked at. The scan is set up (Open::new made sure).
-        let found = unsafe {
+        let (version, may_mark) = unsafe {
             open.forget_row();
-            open.find(tid, (*scan).xs_snapshot)
-        }?;
+            (open.find(tid, (*scan).xs_snapshot), !(*scan).xactStartedInRecovery)
+        };
+        let found = match version {
+            Version::Seen(found) => found,
+            Version::Unseen => return None,
+            Version::Dead => {
+                self.is_dead = may_mark;
+                return None;
+            }
+        };
         if let Some(moved) = self.moved.as_mut().filter(|_| found != tid) {
             moved.insert(tid, found);
         }
@@ -224,7 +256,7 @@ impl HeapRows {
     /// Frees everything, for `amendscan`. A rescan needs no more than [`HeapRows::rest`], but may
     /// call this: the next row opens anew.
     pub fn end(&mut self) {
-        self.order = Vec::new();
+        (self.order, self.dead) = (Vec::new(), Vec::new());
         if let Some(open) = self.open.take() {
             // SAFETY: made in Open::new and taken out, so that nobody uses it again.
             unsafe { open.end() };

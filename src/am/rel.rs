@@ -3,9 +3,11 @@
 
 use std::ffi::CStr;
 
-use pages::tid::Tid;
+use pages::tid::{OFFSET_MAX, Tid};
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::report::Report;
 
 /// InvalidSubTransactionId, a macro without a binding.
 pub const INVALID_SUBXID: pg_sys::SubTransactionId = 0;
@@ -128,7 +130,22 @@ pub fn count_scan(index: pg_sys::Relation) {
 pub unsafe fn tid_of(pointer: pg_sys::ItemPointer) -> Tid {
     // SAFETY: the caller's promise.
     let (blkno, offset) = item_pointer_get_both(unsafe { *pointer });
-    Tid { blkno, offset }
+    let tid = Tid { blkno, offset };
+    if !tid.is_storable() {
+        not_storable(tid);
+    }
+    tid
+}
+
+/// Only another table access method than heap could have such rows.
+#[cold]
+fn not_storable(tid: Tid) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("row {tid} cannot be indexed"),
+    )
+    .detail(format!("The number of a row in its block must be {OFFSET_MAX} or less."))
+    .error()
 }
 
 /// The heap pointer of a tid.

@@ -74,10 +74,11 @@ impl TrainedCode {
 }
 
 impl IvfIndex {
-    /// What a scan reads by.
+    /// What a scan reads by; without belief in marks.
     pub fn view(&self) -> View<'_> {
         let codec = self.code.as_ref().map(|code| &code.codec);
-        View { meta: &self.meta, coarse: self.coarse(), coded_coarse: self.coded_coarse(), codec }
+        let (coded_coarse, trusts_marks) = (self.coded_coarse(), false);
+        View { meta: &self.meta, coarse: self.coarse(), coded_coarse, codec, trusts_marks }
     }
 
     /// What finds the nearest of very many lists; made when the first scan of this backend needs it, which for 65,536 lists

@@ -10,8 +10,10 @@ use half::f16;
 use pages::Error;
 use pages::coded::exact::{ExactQuery, StoredRows};
 use pages::coded::rerank::{Budget, CodedScan, Exact, RerankParams};
+use pages::ivf::lists::View;
 use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
+use pages::{coded, ivf};
 use pgrx::pg_sys;
 
 use super::opclass::ElementType;
@@ -24,8 +26,11 @@ pub struct CodedSearch {
     scan: CodedScan,
     rows: HeapRows,
     tids: Vec<Tid>,
+    /// Candidates whose rows are dead to all, until they are marked.
+    dead: Vec<Hit>,
     query: Option<(ExactQuery, ElementType)>,
     left_out: Option<Tid>,
+    trusts_marks: bool,
 }
 
 impl CodedSearch {
@@ -35,8 +40,9 @@ impl CodedSearch {
     /// `scan` must outlive the result.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
         // SAFETY: the caller's promise; the element type is the operator class's.
-        let rows = unsafe { HeapRows::new(scan) };
-        Self { scan: CodedScan::new(), rows, tids: Vec::new(), query: None, left_out: None }
+        let (rows, trusts_marks) = unsafe { (HeapRows::new(scan), (*scan).ignore_killed_tuples) };
+        let (scan, tids, dead) = (CodedScan::new(), Vec::new(), Vec::new());
+        Self { scan, rows, tids, dead, query: None, left_out: None, trusts_marks }
     }
 
     /// Starts over with the elements of a query.
@@ -80,6 +86,7 @@ impl CodedSearch {
             Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf)?,
             None => None,
         };
+        mark(pages, ivf, &mut self.rows, &mut self.dead)?;
         let Some((query, _)) = &self.query else { return Ok(None) };
         Ok(found.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
@@ -91,14 +98,15 @@ impl CodedSearch {
         ivf: &IvfIndex,
     ) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
-        let (rows, tids, dims) = (&mut self.rows, &mut self.tids, ivf.meta.dims);
-        let mut table = TableRows::<E>::new(rows, tids, query, dims);
+        let (tids, dead) = (&mut self.tids, &mut self.dead);
+        let mut table = TableRows::<E>::new(&mut self.rows, tids, dead, query, ivf.meta.dims);
         table.has_keys = matches!(code.stored, Stored::Flat);
+        let view = ivf.view().trusting(self.trusts_marks);
         let Some(left_out) = self.left_out else {
-            return next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut table);
+            return next_row::<E>(&mut self.scan, pages, &view, code, query, &mut table);
         };
         let mut others = Others { rows: &mut table, left_out };
-        next_row::<E>(&mut self.scan, pages, ivf, code, query, &mut others)
+        next_row::<E>(&mut self.scan, pages, &view, code, query, &mut others)
     }
 
     /// Whether the search ended at `max_scan_tuples`, and the vectors that it visited.
@@ -117,30 +125,50 @@ impl CodedSearch {
     }
 }
 
+/// Marks candidates whose rows are dead to all, and forgets them. Lets go of the table's pages.
+pub fn mark(
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    rows: &mut HeapRows,
+    dead: &mut Vec<Hit>,
+) -> Result<(), Error> {
+    if dead.is_empty() {
+        return Ok(());
+    }
+    let mut is_dead = |tid| rows.is_dead(tid);
+    match ivf.code {
+        Some(_) => coded::marks::mark(pages, &ivf.meta, dead, &mut is_dead)?,
+        None => ivf::marks::mark(pages, &ivf.meta, dead, &mut is_dead)?,
+    };
+    dead.clear();
+    rows.rest();
+    Ok(())
+}
+
 /// The next row of a scan, with its exact key for a distance. `table` has the keys of the table's rows.
 pub fn next_row<E: Element>(
     scan: &mut CodedScan,
     pages: &PgPages,
-    ivf: &IvfIndex,
+    view: &View<'_>,
     code: &TrainedCode,
     query: &ExactQuery,
     table: &mut dyn Exact,
 ) -> Result<Option<Found>, Error> {
-    let (view, meta) = (ivf.view(), &ivf.meta);
+    let meta = view.meta;
     match &code.stored {
-        Stored::None => scan.next(pages, &view, None, table),
+        Stored::None => scan.next(pages, view, None, table),
         Stored::Flat => {
             let mut stored = StoredRows::new(pages, meta, |row: &[E]| query.key(row))?;
-            scan.next(pages, &view, Some(&mut stored), table)
+            scan.next(pages, view, Some(&mut stored), table)
         }
         Stored::SqFp16 => {
             let mut stored = StoredRows::new(pages, meta, |row: &[f16]| query.key(row))?;
-            scan.next(pages, &view, Some(&mut stored), table)
+            scan.next(pages, view, Some(&mut stored), table)
         }
         Stored::Sq8(sq) => {
             let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
             let mut stored = StoredRows::new(pages, meta, key)?;
-            scan.next(pages, &view, Some(&mut stored), table)
+            scan.next(pages, view, Some(&mut stored), table)
         }
     }
 }
@@ -149,6 +177,8 @@ pub fn next_row<E: Element>(
 pub struct TableRows<'a, E> {
     rows: &'a mut HeapRows,
     tids: &'a mut Vec<Tid>,
+    /// Takes the candidates whose rows are dead to all.
+    dead: &'a mut Vec<Hit>,
     query: &'a ExactQuery,
     dims: usize,
     /// Whether candidates come with their real keys, so that it is only asked whether they have a row.
@@ -161,10 +191,11 @@ impl<'a, E: Element> TableRows<'a, E> {
     pub fn new(
         rows: &'a mut HeapRows,
         tids: &'a mut Vec<Tid>,
+        dead: &'a mut Vec<Hit>,
         query: &'a ExactQuery,
         dims: usize,
     ) -> Self {
-        Self { rows, tids, query, dims, has_keys: false, element: PhantomData }
+        Self { rows, tids, dead, query, dims, has_keys: false, element: PhantomData }
     }
 }
 
@@ -182,6 +213,8 @@ impl<E: Element> Exact for TableRows<'_, E> {
             let query = self.query;
             self.rows.visit::<E>(self.tids, self.dims, |i, elements| each(i, query.key(elements)));
         }
+        let dead = self.rows.take_dead();
+        self.dead.extend(dead.iter().filter_map(|(_, number)| candidates.get(*number as usize)));
         // No pin may outlast the call of the executor.
         self.rows.rest();
         Ok(())

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use ann::element::Element;
+use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::rerank::Budget;
@@ -23,11 +24,15 @@ use super::opclass::{ElementType, opclass_of};
 use super::operator_order::OperatorOrder;
 use super::options::options_of;
 use super::pages::PgPages;
+use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{Index, frozen_index};
 use super::report::{Report, checked};
-use super::rerank::CodedSearch;
+use super::rerank::{CodedSearch, mark};
 use super::table_end::TableEnd;
+
+/// Rows that are marked together, in the order of their pages, while the scan goes on.
+const KILLED_MAX: usize = 1024;
 
 thread_local! {
     static ASKED_FOR: Cell<Option<u64>> = const { Cell::new(None) };
@@ -79,6 +84,15 @@ impl Search {
         is_cut_short.then_some(visited)
     }
 
+    /// Where the row is that it returned last, if the executor has to say whether it is dead to all.
+    fn last_given(&self) -> Option<Hit> {
+        match self {
+            Self::F32(search) => search.last_given(),
+            Self::F16(search) => search.last_given(),
+            Self::Coded(_) | Self::Graph(_) => None,
+        }
+    }
+
     /// Frees what the server knows of.
     fn end(&mut self) {
         match self {
@@ -100,6 +114,8 @@ struct ScanState {
     /// What the executor gave to the last rescan, by which it knows the scan.
     orderbys: pg_sys::ScanKey,
     end: TableEnd,
+    /// Rows that the executor found dead to all, until they are marked. Re-ranked searches find theirs by themselves.
+    killed: Vec<Hit>,
     /// Whether the user was told that the scan ended at the user's bound.
     is_told: bool,
 }
@@ -111,10 +127,14 @@ impl ScanState {
     }
 
     /// The next row, in the order of our distances.
-    fn find(&mut self) -> Result<Option<Found>, Error> {
+    fn find(&mut self, trusts_marks: bool) -> Result<Option<Found>, Error> {
         match (self.running.clone(), &mut self.search) {
-            (Some(Index::Lists(ivf)), Search::F32(search)) => search.next(&self.pages, &ivf.view()),
-            (Some(Index::Lists(ivf)), Search::F16(search)) => search.next(&self.pages, &ivf.view()),
+            (Some(Index::Lists(ivf)), Search::F32(search)) => {
+                search.next(&self.pages, &ivf.view().trusting(trusts_marks))
+            }
+            (Some(Index::Lists(ivf)), Search::F16(search)) => {
+                search.next(&self.pages, &ivf.view().trusting(trusts_marks))
+            }
             (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&self.pages, &ivf),
             (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&self.pages, &graph),
             _ => Ok(None),
@@ -138,8 +158,9 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         let search = Search::F32(Scan::new());
         let pages = PgPages::new(index);
         let (end, is_told) = (TableEnd::default(), false);
-        let orderbys = std::ptr::null_mut();
-        let state = ScanState { pages, search, order: None, running: None, orderbys, end, is_told };
+        let (orderbys, killed, order) = (std::ptr::null_mut(), Vec::new(), None);
+        let running = None;
+        let state = ScanState { pages, search, order, running, orderbys, end, killed, is_told };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -159,6 +180,7 @@ pub unsafe extern "C-unwind" fn amrescan(
     // SAFETY: orderByData has room for the numberOfOrderBys keys given to ambeginscan.
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
+        mark_killed(scan, state);
         state.running = None;
         if let Some(mut order) = state.order.take() {
             order.end();
@@ -189,11 +211,17 @@ pub unsafe extern "C-unwind" fn amgettuple(
             state.running = Some(start(scan, state));
             state.order = OperatorOrder::of(scan, opclass_of(index).metric, state.wanted());
             rel::count_scan(index);
+        } else if (*scan).kill_prior_tuple {
+            state.killed.extend(state.search.last_given());
+            if state.killed.len() >= KILLED_MAX {
+                mark_killed(scan, state);
+            }
         }
+        let trusts_marks = (*scan).ignore_killed_tuples;
         let found = match state.order.take() {
-            None => state.find(),
+            None => state.find(trusts_marks),
             Some(mut order) => {
-                let found = order.next(scan, || state.find());
+                let found = order.next(scan, || state.find(trusts_marks));
                 state.order = Some(order);
                 found
             }
@@ -220,6 +248,7 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     // SAFETY: the state stays allocated until its memory context goes; only its buffers go now.
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
+        mark_killed(scan, state);
         state.running = None;
         if let Some(mut order) = state.order.take() {
             order.end();
@@ -227,6 +256,23 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
         state.search.end();
         state.search = Search::F32(Scan::new());
     }
+}
+
+/// Marks the rows that the executor found dead to all.
+///
+/// # Safety
+/// As [`amgettuple`].
+unsafe fn mark_killed(scan: pg_sys::IndexScanDesc, state: &mut ScanState) {
+    let Some(Index::Lists(ivf)) = state.running.clone().filter(|_| !state.killed.is_empty()) else {
+        state.killed.clear();
+        return;
+    };
+    // SAFETY: the rows are let go of before the scan ends; the executor has looked at the table, so that there is one.
+    let (mut rows, index) = unsafe { (HeapRows::new(scan), (*scan).indexRelation) };
+    rows.remember(&ivf.recent_rows);
+    let marked = mark(&state.pages, &ivf, &mut rows, &mut state.killed);
+    rows.end();
+    checked(index, marked);
 }
 
 /// A row that vacuum may remove while we look at it is invisible only to an MVCC snapshot.

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod leaks;
 mod lifecycle;
+mod marks;
 mod messages;
 mod models;
 mod monitoring;

@@ -2,6 +2,7 @@
 //! crash leaves after it can be looked at, and threads can be interleaved by a seed.
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -11,6 +12,7 @@ use bytemuck::Zeroable;
 use crate::error::Error;
 use crate::page::{Blkno, Page};
 use crate::store::{BulkPages, EDIT_PAGES_MAX, Pages};
+use crate::tid::HINTED;
 
 thread_local! {
     /// Which actor of an interleaving this thread is; 0 outside of one.
@@ -39,6 +41,8 @@ struct State {
     base: Vec<Arc<Page>>,
     journal: Vec<Vec<(Blkno, Arc<Page>)>>,
     is_journalled: bool,
+    /// The hints of each page that no edit has settled yet.
+    hints: BTreeMap<Blkno, BTreeSet<usize>>,
     n_writes: usize,
     n_locks: usize,
     n_locks_max: Option<usize>,
@@ -110,6 +114,11 @@ impl MemPages {
         state.n_locks_max = Some(most);
     }
 
+    /// Locks taken since [`MemPages::limit_locks`], or ever.
+    pub fn n_locks(&self) -> usize {
+        self.lock_state().n_locks
+    }
+
     /// A copy of a page.
     pub fn page(&self, blkno: Blkno) -> Page {
         *self.lock_state().pages[blkno as usize]
@@ -143,6 +152,11 @@ impl MemPages {
         state.base = state.pages.clone();
         state.journal.clear();
         state.is_journalled = true;
+    }
+
+    /// Hints that no edit has settled yet.
+    pub fn n_hints(&self) -> usize {
+        self.lock_state().hints.values().map(BTreeSet::len).sum()
     }
 
     /// Edits in the journal.
@@ -387,6 +401,9 @@ impl Pages for MemPages {
                 assert!(guard.is_write, "edit of a page under a share lock");
                 assert!(image.kind().is_some(), "edit of a page that was not initialised");
                 image.clear_hole();
+                let hints = state.hints.remove(&guard.blkno).unwrap_or_default();
+                let is_settled = hints.iter().all(|at| image.body()[*at] & HINTED == 0);
+                assert!(is_settled, "an edit of block {} left hints", guard.blkno);
                 guard.page = Arc::new(image);
                 state.pages[guard.blkno as usize] = guard.page.clone();
                 record.push((guard.blkno, guard.page.clone()));
@@ -398,6 +415,17 @@ impl Pages for MemPages {
         }
         self.point();
         Ok(())
+    }
+
+    fn hint(&self, page: &Guard<'_>, places: &[usize]) {
+        assert!(!page.is_write, "hint under an exclusive lock");
+        {
+            let mut state = self.lock_state();
+            let body = Arc::make_mut(&mut state.pages[page.blkno as usize]).body_mut();
+            places.iter().for_each(|at| body[*at] |= HINTED);
+            state.hints.entry(page.blkno).or_default().extend(places);
+        }
+        self.point();
     }
 
     fn release(&self, blkno: Blkno) {

@@ -60,6 +60,10 @@ pub trait Pages {
         change: impl FnOnce(&mut [&mut Page]) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
+    /// Sets [`crate::tid::HINTED`] in some bytes of the body of a share-locked page: as a hint, which is not logged, may be
+    /// lost, and is seen by others who hold a share lock meanwhile.
+    fn hint(&self, page: &Self::Read<'_>, places: &[usize]);
+
     /// Tells the free space map that a page (already of kind FREE, unlocked) may be reused.
     fn release(&self, blkno: Blkno);
 

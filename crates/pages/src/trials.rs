@@ -1,9 +1,11 @@
 //! What an index of every kind is put through on pages in memory: its verbs in any order, and a crash after every record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use ann::element::Element;
 use ann::rng::Rng;
+use ann::topk::Hit;
 
 use crate::ivf::check::Problem;
 use crate::ivf::vacuum::VacuumStats;
@@ -128,4 +130,94 @@ pub fn vacuum<E>(
     assert_eq!(stats.live, model.len() as u64);
     assert_eq!(stats.removed, (before - model.len()) as u64);
     stats
+}
+
+/// An index whose scans mark what is dead to all.
+pub trait Marked: Trial + Sync {
+    /// All rows that a scan meets, with their places.
+    fn hits(&self, trusts_marks: bool) -> Vec<Hit>;
+    /// Marks.
+    fn mark(&self, hits: Vec<Hit>, is_dead: &mut dyn FnMut(Tid) -> bool) -> u64;
+    /// Inserts a row and leaves the model as it is.
+    fn put_row(&self, tid: Tid, vector: &[Self::Element]);
+    /// VACUUM that leaves the model as it is.
+    fn clear(&self, is_dead: &mut dyn FnMut(Tid) -> bool);
+}
+
+fn tids(hits: &[Hit]) -> BTreeSet<Tid> {
+    let tids: BTreeSet<Tid> = hits.iter().map(|hit| Tid::from_u64(hit.id)).collect();
+    assert_eq!(tids.len(), hits.len(), "a row came twice");
+    tids
+}
+
+/// Marked entries are no rows of a scan that trusts marks, and rows to all others: to VACUUM, to inserts, to who counts.
+pub fn marks<W: Marked>(mut world: W) {
+    let is_dead = |tid: Tid| !tid.to_u64().is_multiple_of(3);
+    let all = world.hits(true);
+    let rows: BTreeSet<Tid> = world.model().keys().copied().collect();
+    assert_eq!(tids(&all), rows);
+    let dead = rows.iter().filter(|tid| is_dead(**tid)).count();
+    let n_writes = world.mem().n_writes();
+    assert_eq!(world.mark(all.clone(), &mut |tid| is_dead(tid)), dead as u64);
+    assert_eq!(world.mark(all.clone(), &mut |tid| is_dead(tid)), 0, "nothing is marked twice");
+    assert_eq!((world.mem().n_writes(), world.mem().n_hints()), (n_writes, dead));
+    assert_eq!(W::damage(world.mem()), []);
+    // Inserts take other places, and settle the hints of the pages they change.
+    let live = |rows: &BTreeSet<Tid>| rows.iter().filter(|t| !is_dead(**t)).copied().collect();
+    let mut seen: BTreeSet<Tid> = live(&rows);
+    assert_eq!(tids(&world.hits(true)), seen);
+    assert_eq!(tids(&world.hits(false)), rows);
+    let n_hints = world.mem().n_hints();
+    world.add(40);
+    assert!(world.mem().n_hints() < n_hints);
+    let with_new: BTreeSet<Tid> = world.model().keys().copied().collect();
+    seen.extend(with_new.difference(&rows));
+    assert_eq!(tids(&world.hits(true)), seen);
+    assert_eq!(tids(&world.hits(false)), with_new);
+    // It asks about every row, as the trial sees to.
+    let gone: BTreeSet<Tid> = rows.iter().filter(|tid| is_dead(**tid)).copied().collect();
+    world.remove(&|tid| gone.contains(&tid));
+    world.verify();
+    assert_eq!(tids(&world.hits(false)), seen);
+    // Others are in the places of those that are gone.
+    world.add(dead.min(100));
+    let late = all.into_iter().filter(|hit| gone.contains(&Tid::from_u64(hit.id))).collect();
+    assert_eq!(world.mark(late, &mut |tid| unreachable!("{tid} is not there")), 0);
+    world.verify();
+}
+
+/// A scan marks while VACUUM gives the tids of dead rows to new ones: none of these is ever marked.
+pub fn marks_meet_vacuum<W: Marked>(mut world: W, seed: u64) {
+    let model = world.model().clone();
+    let is_dead = |tid: Tid| !tid.to_u64().is_multiple_of(3);
+    // What the table says: a place without a row is as dead as one with a dead row.
+    let live: BTreeSet<Tid> = model.keys().filter(|tid| !is_dead(**tid)).copied().collect();
+    let live = Mutex::new(live);
+    let is_live = |tid: Tid| live.lock().is_ok_and(|live| live.contains(&tid));
+    // New rows come in the order of the places that are free then: many get that of the row whose tid they have.
+    let mut places = world.hits(false);
+    places.sort_unstable_by_key(|hit| hit.at);
+    {
+        let world = &world;
+        let marks = || {
+            for _ in 0..2 {
+                let hits = world.hits(true);
+                // Time for the other actor, more and less of it.
+                (0..seed % 40).for_each(|_| drop(world.hits(false)));
+                let dead: Vec<Hit> =
+                    hits.into_iter().filter(|hit| is_dead(Tid::from_u64(hit.id))).collect();
+                world.mark(dead, &mut |tid| !is_live(tid));
+            }
+        };
+        let reuse = || {
+            world.clear(&mut |tid| is_dead(tid));
+            for tid in places.iter().map(|hit| Tid::from_u64(hit.id)).filter(|tid| is_dead(*tid)) {
+                live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(tid);
+                world.put_row(tid, &model[&tid]);
+            }
+        };
+        world.mem().interleave(seed, vec![Box::new(marks), Box::new(reuse)]);
+    }
+    assert_eq!(tids(&world.hits(true)).len(), model.len(), "seed {seed}");
+    world.verify();
 }

@@ -29,7 +29,7 @@ impl Batch {
         let meta = &self.ivf.meta;
         let candidates = self.budget.candidates(self.k.max(ROWS_MIN) as u64) as usize;
         let sorted = 2 * size_of::<(u64, u32)>() + size_of::<Same<'_>>();
-        let known = size_of::<Option<f64>>() + sorted + size_of::<u32>();
+        let known = size_of::<Option<f64>>() + sorted + size_of::<u32>() + size_of::<u64>();
         let each = size_of::<Hit>() + known.max(size_of::<Hit>());
         let lists = self.params.nprobe.min(meta.nlist) * 24;
         let code = self.ivf.code.as_ref();
@@ -44,7 +44,8 @@ impl Batch {
         let exact: Vec<ExactQuery> =
             queries.iter().map(|query| ExactQuery::new(ivf.meta.metric, query)).collect();
         let mut scans: Vec<CodedScan> = queries.iter().map(|query| self.begin(query)).collect();
-        let found = first_tranches(&self.pages, &ivf.view(), &mut scans, self.workers);
+        let view = ivf.view().trusting(self.trusts_marks);
+        let found = first_tranches(&self.pages, &view, &mut scans, self.workers);
         checked(self.index, found);
         self.rows.keep_moved();
         self.judge::<E>(&mut scans, &exact, code);
@@ -136,6 +137,7 @@ impl Batch {
             });
             Ok(())
         });
+        self.note_dead(|number| candidates.at(number));
         self.rows.rest();
         checked(self.index, judged);
     }
@@ -172,14 +174,15 @@ impl Batch {
 
     /// Gives every scan those of its narrowed candidates that have a row, all looked up in the table's order.
     fn keep_seen(&mut self, scans: &mut [CodedScan]) {
-        let narrowed = scans.iter().flat_map(CodedScan::narrowed);
-        let tids: Vec<Tid> = narrowed.map(|hit| Tid::from_u64(hit.id)).collect();
+        let narrowed: Vec<&Hit> = scans.iter().flat_map(CodedScan::narrowed).collect();
+        let tids: Vec<Tid> = narrowed.iter().map(|hit| Tid::from_u64(hit.id)).collect();
         let mut is_seen = vec![false; tids.len()];
         self.rows.locate(&tids, |number, tid| {
             if let Some(place) = is_seen.get_mut(number) {
                 *place = tid.is_some();
             }
         });
+        self.note_dead(|number| narrowed.get(number).map(|hit| hit.at));
         self.rows.rest();
         let mut is_seen = is_seen.into_iter();
         for scan in scans {
@@ -197,11 +200,11 @@ impl Batch {
         query: &ExactQuery,
         code: &TrainedCode,
     ) -> Option<Found> {
-        let ivf = &self.ivf;
-        let mut tids = Vec::new();
-        let mut table = TableRows::<E>::new(&mut self.rows, &mut tids, query, ivf.meta.dims);
+        let view = self.ivf.view().trusting(self.trusts_marks);
+        let (rows, dead, mut tids) = (&mut self.rows, &mut self.dead, Vec::new());
+        let mut table = TableRows::<E>::new(rows, &mut tids, dead, query, view.meta.dims);
         table.has_keys = matches!(code.stored, Stored::Flat);
-        let next = next_row::<E>(scan, &self.pages, ivf, code, query, &mut table);
+        let next = next_row::<E>(scan, &self.pages, &view, code, query, &mut table);
         checked(self.index, next)
     }
 }

@@ -1,6 +1,8 @@
 //! A chunk of queries where the index holds vectors as they are: their distances need no re-rank, the rows only a look
 //! whether they are visible.
 
+use std::rc::Rc;
+
 use ann::element::Element;
 use ann::topk::Hit;
 use pages::ivf::probe::Probe;
@@ -17,7 +19,7 @@ impl Batch {
     pub(super) fn flat_query_bytes<E: Element>(&self) -> usize {
         let hits = 2 * first_hits(self.params.rows_wanted) * size_of::<Hit>();
         let lists = self.params.nprobe.min(self.ivf.meta.nlist) * 24;
-        let rows = self.k * 4 * size_of::<Tid>();
+        let rows = self.k * (4 * size_of::<Tid>() + size_of::<Hit>());
         let query = 2 * self.ivf.meta.dims * size_of::<f32>();
         hits + lists + rows + query + size_of::<Scan<Probe<E>>>()
     }
@@ -29,7 +31,8 @@ impl Batch {
             scan.begin(query, self.params);
             scans.push(scan);
         }
-        let view = self.ivf.view();
+        let ivf = Rc::clone(&self.ivf);
+        let view = ivf.view().trusting(self.trusts_marks);
         let mut together: Vec<_> = scans.iter_mut().collect();
         let found = first_tranches(&self.pages, &view, &mut together, self.workers);
         checked(self.index, found);
@@ -39,14 +42,13 @@ impl Batch {
             let mut n_known = scan.first_tranche().len().min(self.k);
             let mut n_left = self.k;
             while n_left > 0 {
-                let ivf = std::rc::Rc::clone(&self.ivf);
-                let next = scan.next(&self.pages, &ivf.view());
+                let next = scan.next(&self.pages, &view);
                 let Some(row) = checked(self.index, next) else { break };
                 let tid = if n_known > 0 {
                     n_known -= 1;
                     known.next().flatten()
                 } else {
-                    self.locate(row)
+                    self.locate(row, scan.last_given())
                 };
                 if let Some(tid) = tid {
                     emit(number, Found { tid, ..row });
@@ -62,25 +64,25 @@ impl Batch {
     /// The visible versions of the first k rows of every query, query after query, looked up in the table's order.
     fn first_rows<E: Element>(&mut self, scans: &[Scan<Probe<E>>]) -> Vec<Option<Tid>> {
         let first = |scan: &Scan<Probe<E>>| scan.first_tranche().len().min(self.k);
-        let tids: Vec<Tid> = scans
-            .iter()
-            .flat_map(|scan| scan.first_tranche().iter().take(first(scan)))
-            .map(|hit| Tid::from_u64(hit.id))
-            .collect();
+        let hits: Vec<&Hit> =
+            scans.iter().flat_map(|scan| scan.first_tranche().iter().take(first(scan))).collect();
+        let tids: Vec<Tid> = hits.iter().map(|hit| Tid::from_u64(hit.id)).collect();
         let mut visible = vec![None; tids.len()];
         self.rows.locate(&tids, |number, tid| {
             if let Some(place) = visible.get_mut(number) {
                 *place = tid;
             }
         });
+        self.note_dead(|number| hits.get(number).map(|hit| hit.at));
         self.rows.rest();
         visible
     }
 
-    /// The visible version of one row.
-    pub(super) fn locate(&mut self, row: Found) -> Option<Tid> {
+    /// The visible version of one row, which is stored where `hit` says.
+    fn locate(&mut self, row: Found, hit: Option<Hit>) -> Option<Tid> {
         let mut visible = None;
         self.rows.locate(&[row.tid], |_, tid| visible = tid);
+        self.note_dead(|_| hit.map(|hit| hit.at));
         visible
     }
 }

@@ -31,8 +31,9 @@ pub type Same<'a> = &'a [(u64, u32)];
 pub struct Candidates {
     /// By what names their vectors.
     order: Vec<(u64, u32)>,
-    /// The query of each.
+    /// The query of each, and where it is stored.
     owners: Vec<u32>,
+    at: Vec<u64>,
     /// Of each query, the number of its first, and in the end how many there are.
     starts: Vec<usize>,
 }
@@ -45,14 +46,21 @@ impl Candidates {
     ) -> Self {
         let n = queries.clone().map(<[Hit]>::len).sum();
         let (mut order, mut owners) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut at = Vec::with_capacity(n);
         let mut starts = vec![0];
         for (hits, owner) in queries.zip(0..) {
             order.extend(hits.iter().map(&place).zip(owners.len() as u32..));
             owners.resize(owners.len() + hits.len(), owner);
+            at.extend(hits.iter().map(|hit| hit.at));
             starts.push(owners.len());
         }
         sort_places(&mut order);
-        Self { order, owners, starts }
+        Self { order, owners, at, starts }
+    }
+
+    /// Where a candidate is stored.
+    pub fn at(&self, number: usize) -> Option<u64> {
+        self.at.get(number).copied()
     }
 
     /// By place.

@@ -12,6 +12,7 @@ mod single;
 use std::rc::Rc;
 
 use ann::element::Element;
+use ann::topk::Hit;
 use pages::coded::rerank::Budget;
 use pages::ivf::scan::batch::BatchParams;
 use pages::ivf::scan::{Found, SearchParams};
@@ -25,7 +26,8 @@ use super::pages::PgPages;
 use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{IvfIndex, ivf_index};
-use super::report::Report;
+use super::report::{Report, checked};
+use super::rerank::mark;
 use super::rights;
 use super::scan::{different_dimensions, tell_bound};
 
@@ -110,6 +112,9 @@ struct Batch {
     params: SearchParams,
     budget: Budget,
     workers: BatchParams,
+    /// Rows that are dead to all, until they are marked.
+    dead: Vec<Hit>,
+    trusts_marks: bool,
     /// Whether the user was told that a query ended at the user's bound.
     is_told: bool,
 }
@@ -125,6 +130,8 @@ impl Batch {
         let (index, mut pages, mut rows) = unsafe {
             ((*scan).indexRelation, PgPages::new((*scan).indexRelation), HeapRows::new(scan))
         };
+        // SAFETY: the caller's promise.
+        let trusts_marks = unsafe { (*scan).ignore_killed_tuples };
         let ivf = ivf_index(index, &pages);
         pages.remember(Rc::clone(&ivf.recent));
         rows.remember(&ivf.recent_rows);
@@ -155,6 +162,8 @@ impl Batch {
                 None => Budget::automatic(automatic),
             },
             workers: BatchParams { threads: guc::search_threads(), memory },
+            dead: Vec::new(),
+            trusts_marks,
             is_told: false,
             ivf,
         }
@@ -180,9 +189,19 @@ impl Batch {
             } else {
                 self.flat_chunk::<E>(&points, &mut emit);
             }
+            let marked = mark(&self.pages, &self.ivf, &mut self.rows, &mut self.dead);
+            checked(self.index, marked);
             self.rows.rest();
         }
         self.rows.end();
+    }
+
+    /// Takes note of the rows among those just looked for that are dead to all; `at` says where number so and so is stored.
+    fn note_dead(&mut self, at: impl Fn(usize) -> Option<u64>) {
+        for (id, number) in self.rows.take_dead() {
+            let hit = at(number as usize).map(|at| Hit { key: 0.0, id, at });
+            self.dead.extend(hit);
+        }
     }
 
     /// Says once that a query ended before it had its rows, if it did.

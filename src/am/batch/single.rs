@@ -67,6 +67,9 @@ unsafe fn each_alone<E: Element>(
             };
             let distance =
                 rows.fetch(tid, elements.len(), |row: &[E]| exact.distance_of(exact.key(row)));
+            // What the executor would say of it. The next call of the access method asks.
+            // SAFETY: the caller's scan.
+            unsafe { (*scan).kill_prior_tuple = rows.was_dead() };
             if let Some(distance) = distance {
                 emit(number, Found { tid: rows.version_of(tid), distance });
                 n_left -= 1;

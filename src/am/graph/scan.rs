@@ -7,9 +7,9 @@ use half::f16;
 use pages::Error;
 use pages::coded::exact::ExactQuery;
 use pages::coded::rerank::Exact;
-use pages::hnsw::Code;
 use pages::hnsw::rows::NodeRows;
 use pages::hnsw::scan::{GraphParams, GraphScan};
+use pages::hnsw::{Code, marks};
 use pages::ivf::scan::{Found, SearchParams};
 use pages::tid::Tid;
 use pgrx::pg_sys;
@@ -26,8 +26,11 @@ pub struct GraphSearch {
     scan: GraphScan,
     rows: HeapRows,
     tids: Vec<Tid>,
+    /// Candidates whose rows are dead to all, until they are marked.
+    dead: Vec<Hit>,
     query: Option<(ExactQuery, ElementType)>,
     left_out: Option<Tid>,
+    trusts_marks: bool,
 }
 
 impl GraphSearch {
@@ -37,8 +40,9 @@ impl GraphSearch {
     /// `scan` must outlive the result.
     pub unsafe fn new(scan: pg_sys::IndexScanDesc) -> Self {
         // SAFETY: the caller's promise; the element type is the operator class's.
-        let rows = unsafe { HeapRows::new(scan) };
-        Self { scan: GraphScan::new(), rows, tids: Vec::new(), query: None, left_out: None }
+        let (rows, trusts_marks) = unsafe { (HeapRows::new(scan), (*scan).ignore_killed_tuples) };
+        let (scan, tids, dead) = (GraphScan::new(), Vec::new(), Vec::new());
+        Self { scan, rows, tids, dead, query: None, left_out: None, trusts_marks }
     }
 
     /// Starts over with the elements of a query; `ef` nodes are kept in sight.
@@ -72,6 +76,12 @@ impl GraphSearch {
             Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph)?,
             None => None,
         };
+        if !self.dead.is_empty() {
+            let rows = &mut self.rows;
+            marks::mark(pages, &graph.view(), &mut self.dead, &mut |tid| rows.is_dead(tid))?;
+            self.dead.clear();
+            self.rows.rest();
+        }
         let Some((query, _)) = &self.query else { return Ok(None) };
         Ok(found.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
@@ -83,9 +93,9 @@ impl GraphSearch {
         graph: &HnswIndex,
     ) -> Result<Option<Found>, Error> {
         let Some((query, element)) = &self.query else { return Ok(None) };
-        let (view, dims) = (graph.view(), graph.meta.params.dims);
-        let (rows, tids) = (&mut self.rows, &mut self.tids);
-        let mut table = TableRows::<E>::new(rows, tids, query, dims);
+        let view = graph.view().trusting(self.trusts_marks);
+        let (rows, tids, dead) = (&mut self.rows, &mut self.tids, &mut self.dead);
+        let mut table = TableRows::<E>::new(rows, tids, dead, query, graph.meta.params.dims);
         table.has_keys = is_exact(graph.meta.params.code, *element);
         let (scan, left_out) = (&mut self.scan, self.left_out);
         let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| match left_out {

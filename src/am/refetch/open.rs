@@ -25,6 +25,17 @@ pub(super) struct Open {
     pub(super) row_memory: pg_sys::MemoryContext,
 }
 
+/// What a snapshot sees of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// The version that is here.
+    Seen(Tid),
+    /// None; others may see one, or will.
+    Unseen,
+    /// None, and nobody else sees one, now or later.
+    Dead,
+}
+
 /// Where the indexed value of a row comes from.
 enum Source {
     Column(pg_sys::AttrNumber),
@@ -90,18 +101,17 @@ impl Open {
     /// Puts the visible version of the row at `tid` into the slot, if there is one, and says where it is.
     ///
     /// An MVCC snapshot sees at most one version of a HOT chain, so there is nothing to call again
-    /// for. Whether all versions are dead is not asked: the index has no marks for dead entries.
+    /// for.
     ///
     /// # Safety
     /// `snapshot` must be the scan's.
-    pub(super) unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> Option<Tid> {
+    pub(super) unsafe fn find(&self, tid: Tid, snapshot: pg_sys::Snapshot) -> Version {
         // Only a damaged index has it, and to the server it means a new page at the table's end.
         if tid.blkno == pg_sys::InvalidBlockNumber {
-            return None;
+            return Version::Unseen;
         }
         let mut pointer = rel::pointer_of(tid);
-        let mut call_again = false;
-        let all_dead = std::ptr::null_mut();
+        let (mut call_again, mut all_dead) = (false, false);
         // SAFETY: fetch and slot belong to the same open table; the pointer is ours to overwrite
         // (it becomes the tid of the version found).
         unsafe {
@@ -112,10 +122,14 @@ impl Open {
                     snapshot,
                     self.slot,
                     &mut call_again,
-                    all_dead,
+                    &mut all_dead,
                 )
             });
-            found.then(|| rel::tid_of(&mut pointer))
+            match found {
+                true => Version::Seen(rel::tid_of(&mut pointer)),
+                false if all_dead => Version::Dead,
+                false => Version::Unseen,
+            }
         }
     }
 

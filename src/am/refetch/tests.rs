@@ -138,6 +138,34 @@ fn pgtest_a_candidate_is_the_version_its_snapshot_sees() {
 }
 
 #[pg_test]
+fn pgtest_rows_dead_to_all_are_told_from_those_that_are_not_seen() {
+    make_rows("", 4);
+    // In place 5, undone: nobody will ever see it.
+    run("DO $$ BEGIN INSERT INTO t VALUES (5, filled(5)); RAISE 'undone';
+         EXCEPTION WHEN raise_exception THEN NULL; END $$");
+    // Others still see it.
+    run("DELETE FROM t WHERE id = 2");
+    with_rows(|rows| {
+        let places = [5, 2, 1, 5].map(|offset| Tid::new(0, offset));
+        rows.locate(&places, |_, _| {});
+        let dead: Vec<u32> = rows.take_dead().into_iter().map(|(_, number)| number).collect();
+        assert_eq!(dead, [0, 3]);
+        assert_eq!(rows.take_dead(), []);
+        let is_dead = [1, 2, 5].map(|offset| rows.is_dead(Tid::new(0, offset)));
+        assert_eq!(is_dead, [false, false, true]);
+    });
+    with_scan(|scan| {
+        // SAFETY: the scan outlives the rows.
+        let mut rows = unsafe {
+            (*scan).xactStartedInRecovery = true;
+            HeapRows::new(scan)
+        };
+        assert!(!rows.is_dead(Tid::new(0, 5)), "nothing is said in a transaction of a standby");
+        rows.end();
+    });
+}
+
+#[pg_test]
 fn pgtest_candidates_keep_their_numbers() {
     make_rows("", 300);
     let tid = |text: String| {

@@ -29,7 +29,7 @@ pub fn one_list<P: Pages>(pages: &P, meta: &Meta, list_no: u32) -> Result<ListIn
         // Free lanes since the last row.
         let mut free = 0;
         let mut slots = 0u64;
-        run_of(pages, run, &mut |_| false, |block| {
+        run_of(pages, &runs.coded, run, &mut |_| false, |block| {
             if block.live > 0 {
                 info.ndead += free + block.holes;
                 free = 0;

@@ -9,7 +9,8 @@ use crate::coded::directory::{self, Entry};
 use crate::coded::layout::{
     CodeLayout, PAGE_UNITS, Part, Run, RunPages, TID_UNITS, factor_place, tid_places,
 };
-use crate::coded::probe::{copy_units, n_live, tid_of};
+use crate::coded::marks::settle;
+use crate::coded::probe::{Rows, copy_units, tid_of};
 use crate::coded::shelf::{self, Shelf};
 use crate::coded::walk::{Shelves, packed_run, pieces};
 use crate::error::Error;
@@ -152,7 +153,7 @@ impl<'a, P: Pages> Insertion<'a, P> {
             copy_units(&mut tids, 0, &piece);
             let is_read = (piece.part.first_unit..piece.part.first_unit + piece.part.len)
                 .contains(&(TID_UNITS - 1));
-            if is_read && n_live(&tids) < LANES as u64 {
+            if is_read && Rows::of(&tids, false).count() < LANES as u64 {
                 found = Some(from + piece.block);
             }
             found.is_none()
@@ -179,7 +180,7 @@ impl<'a, P: Pages> Insertion<'a, P> {
         for part in other_parts {
             let mut page = self.lock_part(run, part)?;
             self.pages.edit(&mut [&mut page], |images| {
-                images.iter_mut().for_each(|image| self.write_part(image, part, lane));
+                images.iter_mut().for_each(|image| self.write_part(image, run, part, lane));
                 Ok(())
             })?;
         }
@@ -204,7 +205,7 @@ impl<'a, P: Pages> Insertion<'a, P> {
                 self.write_vector(image, j, vector_lane, new_at.map(|_| owner));
             }
             for (image, part) in held.iter_mut().zip(held_parts) {
-                self.write_part(image, part, lane);
+                self.write_part(image, run, part, lane);
             }
             if let (Some(first), Some(head)) = (new_at, held.first_mut()) {
                 for (j, blkno) in blknos.iter().enumerate() {
@@ -231,8 +232,9 @@ impl<'a, P: Pages> Insertion<'a, P> {
         Ok(page)
     }
 
-    /// Writes what the row has in these units: tid, factors, code.
-    fn write_part(&self, image: &mut Page, part: &Part, lane: usize) {
+    /// Writes what the row has in these units: tid, factors, code. Hints on the page are settled.
+    fn write_part(&self, image: &mut Page, run: &Run<'_>, part: &Part, lane: usize) {
+        settle(image, &self.coded, run, part.page);
         let Some(units) = image.body_mut().get_mut(part.range()) else { return };
         let start = part.first_unit * UNIT;
         let mut put_at = |at: usize, bytes: &[u8]| {

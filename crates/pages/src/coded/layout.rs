@@ -135,6 +135,17 @@ pub struct Run<'a> {
     pub block_units: usize,
 }
 
+/// The blocks of a SHELF page and of its further pages.
+pub fn shelf_run<'a>(pages: &'a [Blkno], list_no: u32, layout: &CodeLayout) -> Run<'a> {
+    Run {
+        pages: RunPages::Shelf(pages),
+        list_no,
+        base: layout.shelf_header as u64,
+        n_blocks: layout.shelf_blocks,
+        block_units: layout.block_units,
+    }
+}
+
 /// A part of a block on one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {

@@ -8,6 +8,7 @@ pub mod exact;
 pub mod info;
 pub mod insert;
 pub mod layout;
+pub mod marks;
 pub mod model;
 mod part;
 pub(crate) mod probe;

@@ -8,7 +8,7 @@ use crate::ahead::Ahead;
 use crate::bytes::put;
 use crate::coded::directory;
 use crate::coded::layout::{CodeLayout, Run};
-use crate::coded::probe::{ON_SHELF, n_live};
+use crate::coded::probe::{ON_SHELF, Rows};
 use crate::coded::shelf::Shelf;
 use crate::coded::walk::{Shelves, packed_run, pieces};
 use crate::error::Error;
@@ -36,9 +36,10 @@ impl Blocks {
         units.map(bytemuck::cast_slice).zip(self.places.iter().copied())
     }
 
-    /// Rows in them.
-    pub fn live(&self, layout: &CodeLayout) -> u64 {
-        *self.live.get_or_init(|| self.iter(layout).map(|(units, _)| n_live(units)).sum())
+    /// Rows in them: whoever asks trusts marks, or nobody does.
+    pub fn live(&self, layout: &CodeLayout, trusts_marks: bool) -> u64 {
+        let count = |(units, _)| Rows::of(units, trusts_marks).count();
+        *self.live.get_or_init(|| self.iter(layout).map(count).sum())
     }
 
     fn clear(&mut self) {

@@ -17,7 +17,7 @@ use crate::ivf::lists::{Lists, Probed, Seen, View, Visitor, Window, offer};
 use crate::meta::{Coded, META_BLKNO};
 use crate::page::Blkno;
 use crate::store::Pages;
-use crate::tid::Tid;
+use crate::tid::{OFFSET_MAX, Tid};
 
 const TID_BYTES: usize = TID_UNITS * UNIT;
 
@@ -161,7 +161,7 @@ impl Lists for CodedProbe {
             for (units, at) in part.iter(&coded.layout) {
                 list_scan.whole(units, at);
             }
-            **visited += part.live(&coded.layout);
+            **visited += part.live(&coded.layout, view.trusts_marks);
         }
     }
 }
@@ -186,6 +186,7 @@ impl CodedProbe {
             query,
             layout: &coded.layout,
             has_direction: self.has_direction,
+            trusts_marks: view.trusts_marks,
             block: &mut self.block,
             window,
             top,
@@ -201,6 +202,7 @@ struct ListScan<'a> {
     query: &'a CodecQuery,
     layout: &'a CodeLayout,
     has_direction: bool,
+    trusts_marks: bool,
     block: &'a mut Block,
     window: Window,
     top: &'a mut TopK,
@@ -219,8 +221,12 @@ impl ListScan<'_> {
         pieces(ahead, run, |piece| {
             let at = first + (piece.block * LANES) as u64;
             if piece.part.len == self.layout.block_units {
-                self.seen.tuples += n_live(piece.units);
-                self.whole(piece.units, at);
+                let n = Rows::of(piece.units, self.trusts_marks).count();
+                self.seen.tuples += n;
+                // Versions that nobody sees any more fill whole blocks, until VACUUM.
+                if n > 0 {
+                    self.whole(piece.units, at);
+                }
             } else {
                 self.part(&piece, at);
             }
@@ -242,7 +248,8 @@ impl ListScan<'_> {
             block.out.fill(0.0);
             at_most(&block.out, limit)
         };
-        sift(tids, &block.out, mask, at, &self.window, self.top, &mut self.seen);
+        let rows = Rows::of(tids, self.trusts_marks);
+        sift(rows, &block.out, mask, at, &self.window, self.top, &mut self.seen);
     }
 
     /// A part of a block that goes over several pages: what is not summed at once is kept until its end.
@@ -269,9 +276,10 @@ impl ListScan<'_> {
         } else {
             block.out.fill(0.0);
         }
-        self.seen.tuples += n_live(&block.tids);
+        let rows = Rows::of(&block.tids, self.trusts_marks);
+        self.seen.tuples += rows.count();
         let mask = at_most(&block.out, limit(self.top));
-        sift(&block.tids, &block.out, mask, at, &self.window, self.top, &mut self.seen);
+        sift(rows, &block.out, mask, at, &self.window, self.top, &mut self.seen);
     }
 }
 
@@ -286,19 +294,49 @@ pub(super) fn copy_units(to: &mut [u8], start: usize, piece: &Piece<'_>) {
     }
 }
 
-/// The tid of a lane.
+/// The tid of a lane, marked or not.
 #[inline]
 pub(super) fn tid_of(tids: &[u8], lane: usize) -> Tid {
     let (heap_block, offset) = tid_places(lane);
-    Tid { blkno: u32_at(tids, heap_block), offset: u16_at(tids, offset) }
+    Tid::from_parts(u32_at(tids, heap_block), u16_at(tids, offset))
 }
 
-/// Lanes with a row, by the tids at the start of a block.
-#[inline]
-pub(super) fn n_live(tids: &[u8]) -> u64 {
-    let (_, offsets) = tid_places(0);
-    let offsets = tids.get(offsets..TID_BYTES).unwrap_or_default();
-    offsets.as_chunks::<2>().0.iter().filter(|offset| **offset != [0, 0]).count() as u64
+/// The tids at the start of a block, and which of them are rows.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    tids: &'a [u8],
+    /// The largest stored offset of a row: those with a mark are larger.
+    most: u16,
+}
+
+impl<'a> Rows<'a> {
+    /// Those of a block; marked ones are left out if marks are trusted.
+    #[inline]
+    pub(super) fn of(tids: &'a [u8], trusts_marks: bool) -> Self {
+        Self { tids, most: if trusts_marks { OFFSET_MAX } else { u16::MAX } }
+    }
+
+    /// How many lanes have a row.
+    #[inline]
+    pub(super) fn count(self) -> u64 {
+        let (_, offsets) = tid_places(0);
+        let offsets = self.tids.get(offsets..TID_BYTES).unwrap_or_default().as_chunks().0;
+        offsets.iter().filter(|offset| self.is_row(u16::from_le_bytes(**offset))).count() as u64
+    }
+
+    /// The row of a lane.
+    #[inline]
+    fn get(self, lane: usize) -> Option<Tid> {
+        let tid = tid_of(self.tids, lane);
+        let (_, offset) = tid_places(lane);
+        (self.is_row(u16_at(self.tids, offset)) && !tid.is_free()).then_some(tid)
+    }
+
+    /// Whether a stored offset is that of a row: it is not 0, which wraps around.
+    #[inline]
+    fn is_row(self, offset: u16) -> bool {
+        offset.wrapping_sub(1) < self.most
+    }
 }
 
 /// The largest estimate that can still enter. Keys are widened f32: narrowing the threshold is exact.
@@ -308,7 +346,7 @@ fn limit(top: &TopK) -> f32 {
 
 /// Offers the rows in the lanes of `mask`, those that pass the threshold. `at`: the place of the block's first lane.
 fn sift(
-    tids: &[u8],
+    rows: Rows<'_>,
     estimates: &[f32; LANES],
     mut mask: u32,
     at: u64,
@@ -319,8 +357,7 @@ fn sift(
     while mask != 0 {
         let lane = mask.trailing_zeros() as usize;
         mask &= mask - 1;
-        let tid = tid_of(tids, lane);
-        if !tid.is_free() {
+        if let Some(tid) = rows.get(lane) {
             let key = f64::from(estimates.get(lane).copied().unwrap_or(f32::NAN));
             offer(Hit { key, id: tid.to_u64(), at: at + lane as u64 }, window, top, seen);
         }

@@ -2,7 +2,7 @@
 //! blocks.
 
 use crate::bytes::{put_u32, u32_at};
-use crate::coded::layout::{CodeLayout, Run, RunPages};
+use crate::coded::layout::{CodeLayout, Run, shelf_run};
 use crate::error::Error;
 use crate::page::{BODY_SIZE, Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::Pages;
@@ -56,13 +56,7 @@ impl Shelf {
 
     /// Its blocks.
     pub fn run(&self, list_no: u32, layout: &CodeLayout) -> Run<'_> {
-        Run {
-            pages: RunPages::Shelf(&self.pages),
-            list_no,
-            base: layout.shelf_header as u64,
-            n_blocks: layout.shelf_blocks,
-            block_units: layout.block_units,
-        }
+        shelf_run(&self.pages, list_no, layout)
     }
 }
 

@@ -6,12 +6,14 @@ use ann::codec::{LANES, UNIT};
 
 use crate::bytes::{put_u16, u16_at};
 use crate::coded::layout::{PAGE_UNITS, Part, Run, TID_UNITS, UNITS_START, tid_places};
+use crate::coded::marks::settle;
 use crate::coded::probe::{copy_units, tid_of};
 use crate::coded::walk::Piece;
 use crate::error::Error;
+use crate::meta::Coded;
 use crate::page::{Blkno, INVALID_BLKNO, Page};
 use crate::store::Pages;
-use crate::tid::Tid;
+use crate::tid::{OFFSET_MAX, Tid};
 
 /// What a pass leaves of a block.
 pub(super) struct Tally {
@@ -47,6 +49,7 @@ struct Found {
 /// of every block. Returns how many rows were freed.
 pub(super) fn run_of<P: Pages>(
     pages: &P,
+    coded: &Coded,
     run: &Run<'_>,
     is_dead: &mut impl FnMut(Tid) -> bool,
     mut each: impl FnMut(&Tally),
@@ -67,7 +70,7 @@ pub(super) fn run_of<P: Pages>(
             each(&Tally { number, live, free: LANES as u64 - live, holes: end - live });
         }
         found.slots.retain(|slot| slot.is_dead);
-        free(pages, run, &found.slots)?;
+        free(pages, coded, run, &found.slots)?;
         removed += found.slots.len() as u64;
         pages.breathe();
     }
@@ -112,7 +115,11 @@ impl Found {
 }
 
 /// Page `i` of a run, share-locked.
-fn read_page<'p, P: Pages>(pages: &'p P, run: &Run<'_>, i: usize) -> Result<P::Read<'p>, Error> {
+pub(super) fn read_page<'p, P: Pages>(
+    pages: &'p P,
+    run: &Run<'_>,
+    i: usize,
+) -> Result<P::Read<'p>, Error> {
     let blkno = blkno_of(run, i)?;
     let page = pages.read(blkno)?;
     let (kind, owner) = run.identity(i);
@@ -121,17 +128,17 @@ fn read_page<'p, P: Pages>(pages: &'p P, run: &Run<'_>, i: usize) -> Result<P::R
 }
 
 /// What a part has of its block's tids.
-fn copy_part(page: &Page, block: usize, part: Part, tids: &mut [u8]) {
+pub(super) fn copy_part(page: &Page, block: usize, part: Part, tids: &mut [u8]) {
     let units = page.body().get(part.range()).unwrap_or_default();
     copy_units(tids, 0, &Piece { block, part, units });
 }
 
-fn blkno_of(run: &Run<'_>, i: usize) -> Result<Blkno, Error> {
+pub(super) fn blkno_of(run: &Run<'_>, i: usize) -> Result<Blkno, Error> {
     run.blkno(i).ok_or_else(|| Error::corrupted(INVALID_BLKNO, "shelf ends before its blocks"))
 }
 
 /// The page (its place in the run) and the body offset of the offset in a lane's tid.
-fn offset_place(run: &Run<'_>, block: usize, lane: usize) -> (usize, usize) {
+pub(super) fn offset_place(run: &Run<'_>, block: usize, lane: usize) -> (usize, usize) {
     let (_, byte) = tid_places(lane);
     let unit = run.base + (block * run.block_units + byte / UNIT) as u64;
     let (page, at) = (unit / PAGE_UNITS as u64, unit % PAGE_UNITS as u64);
@@ -140,7 +147,7 @@ fn offset_place(run: &Run<'_>, block: usize, lane: usize) -> (usize, usize) {
 
 /// Frees these slots: a record for each page they lie on. Between reading and this only inserts came, and they take
 /// free lanes alone.
-fn free<P: Pages>(pages: &P, run: &Run<'_>, slots: &[Slot]) -> Result<(), Error> {
+fn free<P: Pages>(pages: &P, coded: &Coded, run: &Run<'_>, slots: &[Slot]) -> Result<(), Error> {
     for group in slots.chunk_by(|a, b| a.page == b.page) {
         let Some(first) = group.first() else { continue };
         let blkno = blkno_of(run, first.page)?;
@@ -149,9 +156,10 @@ fn free<P: Pages>(pages: &P, run: &Run<'_>, slots: &[Slot]) -> Result<(), Error>
         page.check(blkno, kind, owner)?;
         pages.edit(&mut [&mut page], |images| {
             for image in images {
+                settle(image, coded, run, first.page);
                 let body = image.body_mut();
                 for slot in group {
-                    if u16_at(body, slot.at) == slot.tid.offset {
+                    if u16_at(body, slot.at) & OFFSET_MAX == slot.tid.offset {
                         put_u16(body, slot.at, 0);
                     }
                 }

@@ -24,7 +24,7 @@ pub fn bulk_delete<P: Pages>(
         let mut room = Room::default();
         let removed = stats.removed;
         runs.each(|run, which| {
-            run_of(pages, run, &mut is_dead, |block| {
+            run_of(pages, &runs.coded, run, &mut is_dead, |block| {
                 stats.live += block.live;
                 stats.free_slots += block.free;
                 if block.free > 0 {
@@ -44,7 +44,7 @@ pub fn stats<P: Pages>(pages: &P, meta: &Meta) -> Result<VacuumStats, Error> {
     let mut stats = VacuumStats::default();
     for_each_run(pages, meta, |_, runs| {
         runs.each(|run, _| {
-            run_of(pages, run, &mut |_| false, |block| {
+            run_of(pages, &runs.coded, run, &mut |_| false, |block| {
                 stats.live += block.live;
                 stats.free_slots += block.free;
             })
@@ -65,7 +65,8 @@ pub(super) enum Which {
 /// The runs of one list.
 pub(super) struct Runs<'p, P: Pages> {
     pages: &'p P,
-    coded: Coded,
+    /// The code.
+    pub coded: Coded,
     list_no: u32,
     /// Its directory entry.
     pub entry: Entry,

@@ -99,7 +99,8 @@ impl Lists {
     /// What a scan reads by.
     pub fn view(&self) -> View<'_> {
         let codec = self.code.as_ref().map(|code| &code.codec);
-        View { meta: &self.meta, coarse: self.coarse(), coded_coarse: None, codec }
+        let (coded_coarse, trusts_marks) = (None, true);
+        View { meta: &self.meta, coarse: self.coarse(), coded_coarse, codec, trusts_marks }
     }
 
     /// A vector as it is assigned to a list and coded.

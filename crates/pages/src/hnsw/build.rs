@@ -340,7 +340,7 @@ impl<'a> Writer<'a> {
         let (part, slot) = shape.links_place(lane);
         if let Some(page) = self.pages.get_mut(part) {
             let upper = if level > 0 { plan.record(self.meta, self.record) } else { UpperAt::NONE };
-            let found = Slot { n: self.links.len(), upper, twin, primary: INVALID_NODE };
+            let found = Slot { n: self.links.len(), upper, twin, ..Slot::EMPTY };
             links::put(page, shape, slot, &found, &self.links);
         }
         self.record += u32::from(level);

@@ -5,12 +5,14 @@ use crate::error::Error;
 use crate::hnsw::INVALID_NODE;
 use crate::hnsw::shape::{SLOT_HEAD, Shape};
 use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
+use crate::tid::{is_mark, settle};
 
 const PART: usize = 0;
 
 const N: usize = 0;
 const UPPER_BLKNO: usize = 4;
 const UPPER_SLOT: usize = 8;
+const END: usize = 10;
 const TWIN: usize = 12;
 const PRIMARY: usize = 16;
 
@@ -44,12 +46,19 @@ pub struct Slot {
     pub twin: u32,
     /// Of a twin: its node; else INVALID.
     pub primary: u32,
+    /// A mark: all rows behind it in its chain are dead to all.
+    pub is_end: bool,
 }
 
 impl Slot {
     /// An empty slot.
-    pub const EMPTY: Self =
-        Self { n: 0, upper: UpperAt::NONE, twin: INVALID_NODE, primary: INVALID_NODE };
+    pub const EMPTY: Self = Self {
+        n: 0,
+        upper: UpperAt::NONE,
+        twin: INVALID_NODE,
+        primary: INVALID_NODE,
+        is_end: false,
+    };
 }
 
 /// An empty LINKS page, the `part`-th of its chunk, counted within all pages of the chunk; inside an edit.
@@ -83,7 +92,9 @@ pub fn slot(page: &Page, blkno: Blkno, shape: &Shape, slot: usize) -> Result<Slo
     }
     let upper =
         UpperAt { blkno: u32_at(body, at + UPPER_BLKNO), slot: u16_at(body, at + UPPER_SLOT) };
-    Ok(Slot { n, upper, twin: u32_at(body, at + TWIN), primary: u32_at(body, at + PRIMARY) })
+    let (twin, primary) = (u32_at(body, at + TWIN), u32_at(body, at + PRIMARY));
+    let is_end = body.get(at + END).is_some_and(|byte| is_mark(*byte));
+    Ok(Slot { n, upper, twin, primary, is_end })
 }
 
 /// The links of a slot with `n` of them.
@@ -94,9 +105,22 @@ pub fn links<'p>(page: &'p Page, shape: &Shape, slot: usize, n: usize) -> &'p [u
     bytemuck::try_cast_slice(bytes).unwrap_or_default()
 }
 
-/// Writes a slot and its links, inside an edit. `found.n` is what `links` has.
+/// Where the mark [`Slot::is_end`] of a slot is in the body.
+pub fn end_at(shape: &Shape, slot: usize) -> usize {
+    shape.slot_at(slot) + END
+}
+
+/// Settles the hints of a LINKS page, inside an edit. All that writes slots does.
+pub fn settle_hints(page: &mut Page, shape: &Shape) {
+    for slot in 0..shape.link_lanes {
+        page.body_mut().get_mut(end_at(shape, slot)).into_iter().for_each(settle);
+    }
+}
+
+/// Writes a slot and its links without a mark, inside an edit. `found.n` is what `links` has.
 pub fn put(page: &mut Page, shape: &Shape, slot: usize, found: &Slot, links: &[u32]) {
     let (body, at) = (page.body_mut(), shape.slot_at(slot));
+    crate::bytes::put(body, at + END, &[0]);
     put_u32(body, at + UPPER_BLKNO, found.upper.blkno);
     put_u16(body, at + UPPER_SLOT, found.upper.slot);
     put_u32(body, at + TWIN, found.twin);
@@ -106,13 +130,15 @@ pub fn put(page: &mut Page, shape: &Shape, slot: usize, found: &Slot, links: &[u
 
 /// Writes the links of a slot and leaves the rest of it, inside an edit. No more than `links_max(0)` of them count.
 pub fn put_links(page: &mut Page, shape: &Shape, slot: usize, links: &[u32]) {
+    settle_hints(page, shape);
     let (body, at) = (page.body_mut(), shape.slot_at(slot));
     let links = links.get(..shape.links_max(0)).unwrap_or(links);
     put_u16(body, at + N, links.len() as u16);
     crate::bytes::put(body, at + SLOT_HEAD, bytemuck::cast_slice(links));
 }
 
-/// Sets the twin of a slot and leaves the rest of it, inside an edit.
+/// Lets the slot name a row further on in its chain and leaves the rest of it, inside an edit: a mark stays right.
 pub fn put_twin(page: &mut Page, shape: &Shape, slot: usize, twin: u32) {
+    settle_hints(page, shape);
     put_u32(page.body_mut(), shape.slot_at(slot) + TWIN, twin);
 }

@@ -10,6 +10,7 @@ pub mod info;
 pub mod insert;
 pub mod links;
 pub mod map;
+pub mod marks;
 pub mod meta;
 pub mod nodes;
 pub mod rows;
@@ -34,6 +35,7 @@ use crate::store::Pages;
 pub use map::Map;
 pub use meta::{Code, Meta, MetaParams};
 pub use shape::Shape;
+pub use twins::node_of;
 
 /// No node.
 pub const INVALID_NODE: u32 = u32::MAX;
@@ -49,12 +51,19 @@ pub struct View<'a> {
     pub map: &'a Map,
     /// Nodes are compared by their vectors, since codes lose too much; see [`View::now`].
     pub by_vectors: bool,
+    /// Whether marked entries are no rows: what scans on a primary believe.
+    pub trusts_marks: bool,
 }
 
 impl<'a> View<'a> {
     /// A view of a graph, by codes until [`View::now`] says otherwise.
     pub fn new(meta: &'a Meta, grid: &'a Grid, map: &'a Map) -> Self {
-        Self { meta, grid, map, by_vectors: false }
+        Self { meta, grid, map, by_vectors: false, trusts_marks: false }
+    }
+
+    /// The same for a scan that may believe marks, or may not.
+    pub fn trusting(self, trusts_marks: bool) -> Self {
+        Self { trusts_marks, ..self }
     }
 
     /// The same with what ENTRY says now about codes. A verb asks once, when it begins: keys of codes and of vectors cannot be

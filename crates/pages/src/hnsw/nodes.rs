@@ -8,7 +8,7 @@ use crate::bytes::{f32_at, put, put_u16, u16_at};
 use crate::error::Error;
 use crate::hnsw::shape::Shape;
 use crate::page::{Blkno, Page, PageKind};
-use crate::tid::{TID_SIZE, Tid};
+use crate::tid::{MARK_BYTE, TID_SIZE, Tid, settle};
 
 const N_USED: usize = 0;
 const N_FREE: usize = 2;
@@ -118,6 +118,17 @@ impl<'p> Nodes<'p> {
         })
     }
 
+    /// The row at a place that a scan has to look at: none where it is marked and marks are trusted.
+    pub fn row(&self, place: usize, trusts_marks: bool) -> Tid {
+        let bytes = stored_tid(self.page, self.shape, place);
+        if trusts_marks && Tid::is_marked(bytes) { Tid::FREE } else { Tid::from_bytes(bytes) }
+    }
+
+    /// Whether the row at a place is marked as dead to all.
+    pub fn is_marked(&self, place: usize) -> bool {
+        Tid::is_marked(stored_tid(self.page, self.shape, place))
+    }
+
     /// The code at a place.
     pub fn code(&self, place: usize) -> &'p [u8] {
         code_of(self.page, self.shape, place)
@@ -163,8 +174,27 @@ pub fn coded<'p>(page: &'p Page, shape: &Shape, place: usize) -> Option<(&'p [u8
 /// The tid at a place of a page known to be a NODES page.
 #[inline]
 pub fn tid_of(page: &Page, shape: &Shape, place: usize) -> Tid {
-    let bytes = page.body().get(shape.tid_at(place)..).and_then(|b| b.first_chunk::<TID_SIZE>());
-    bytes.map_or(Tid::FREE, |bytes| Tid::from_bytes(*bytes))
+    Tid::from_bytes(stored_tid(page, shape, place))
+}
+
+/// The same with its mark, as it is stored.
+#[inline]
+fn stored_tid(page: &Page, shape: &Shape, place: usize) -> [u8; TID_SIZE] {
+    let bytes = page.body().get(shape.tid_at(place)..).and_then(|b| b.first_chunk());
+    bytes.copied().unwrap_or_default()
+}
+
+/// Where the mark of a place is in the body.
+pub fn mark_at(shape: &Shape, place: usize) -> usize {
+    shape.tid_at(place) + MARK_BYTE
+}
+
+/// Settles the hints of a NODES page, inside an edit: every edit of one does.
+pub fn settle_hints(page: &mut Page, shape: &Shape) {
+    let n_used = usize::from(u16_at(page.body(), N_USED)).min(shape.node_lanes);
+    for place in 0..n_used {
+        page.body_mut().get_mut(mark_at(shape, place)).into_iter().for_each(settle);
+    }
 }
 
 /// Fills a free place (one that [`Nodes::free_place`] gave) inside an edit. `code`: that of a node, else empty.

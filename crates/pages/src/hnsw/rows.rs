@@ -7,7 +7,7 @@ use half::f16;
 use crate::coded::exact::{Locate, StoredAt, StoredRows};
 use crate::error::Error;
 use crate::geometry::Geometry;
-use crate::hnsw::View;
+use crate::hnsw::{View, node_of};
 use crate::meta::META_BLKNO;
 use crate::page::Blkno;
 use crate::store::Pages;
@@ -36,7 +36,7 @@ impl Locate for NodeVectors<'_> {
 
     fn locate<P: Pages>(&self, pages: &P, at: u64, j: usize) -> Result<StoredAt, Error> {
         let View { meta, map, .. } = self.view;
-        let (chunk, lane) = meta.shape.place(at as u32);
+        let (chunk, lane) = meta.shape.place(node_of(at));
         let Some((first, row)) = meta.shape.data_place(lane) else {
             return Err(Error::corrupted(META_BLKNO, "index stores no such vectors"));
         };

@@ -8,6 +8,7 @@ use ann::topk::Hit;
 
 use crate::error::Error;
 use crate::hnsw::links::{self, Slot};
+use crate::hnsw::marks::mark_ends;
 use crate::hnsw::nodes::{Lane, Nodes, State};
 use crate::hnsw::walk::{by_page, check_ids, each_page};
 use crate::hnsw::{INVALID_NODE, View};
@@ -25,6 +26,8 @@ pub struct Twins {
     nodes: Vec<u32>,
     order: Vec<u64>,
     tids: Vec<Tid>,
+    /// At the end of a chain: what names a row that is dead to all, and that row; in their order.
+    dead: Vec<(u32, u32)>,
 }
 
 impl Twins {
@@ -38,15 +41,18 @@ impl Twins {
     ) -> Result<(), Error> {
         self.read_tids(pages, view, near)?;
         for (near, tid) in near.iter().zip(&self.tids) {
-            let (key, at) = (f64::from(near.key), u64::from(near.node));
+            let key = f64::from(near.key);
             if !tid.is_free() {
-                out.push(Hit { key, id: tid.to_u64(), at });
+                out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, near.node) });
             }
             let (_, slot) = read_slot(pages, view, near.node)?;
             // Not so of a lane that has been freed and taken by a twin meanwhile.
-            if slot.twin != INVALID_NODE && slot.primary == INVALID_NODE {
-                let give = |tid: Tid| out.push(Hit { key, id: tid.to_u64(), at });
-                chain(pages, view, near.node, give)?;
+            if has_next(view, &slot) && slot.primary == INVALID_NODE {
+                let give = |tid: Tid, twin: u32| {
+                    out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, twin) });
+                };
+                chain(pages, view, near.node, &mut self.dead, give)?;
+                mark_ends(pages, view, near.node, &self.dead)?;
             }
         }
         Ok(())
@@ -81,16 +87,31 @@ impl Twins {
         each_page(pages, &mut VecDeque::new(), &self.order, ask, |page, blkno, group| {
             for entry in group {
                 let (chunk, (part, place)) = place_of(*entry);
-                let lane = Nodes::new(page, blkno, shape, chunk, part)?.lane(blkno, place)?;
+                let found = Nodes::new(page, blkno, shape, chunk, part)?;
                 if let Some(tid) = tids.get_mut(*entry as u32 as usize)
-                    && lane.state == State::Node
+                    && found.lane(blkno, place)?.state == State::Node
                 {
-                    *tid = lane.tid;
+                    *tid = found.row(place, view.trusts_marks);
                 }
             }
             Ok(())
         })
     }
+}
+
+/// Where a row is found: its vector at the node, its tid in a lane of its own.
+fn place_of(node: u32, own: u32) -> u64 {
+    u64::from(own) << 32 | u64::from(node)
+}
+
+/// The node at which the vector of a candidate of a graph is, by its [`Hit::at`].
+pub fn node_of(at: u64) -> u32 {
+    at as u32
+}
+
+/// In whose lane its tid is.
+pub fn lane_of(at: u64) -> u32 {
+    (at >> 32) as u32
 }
 
 /// The slot of a node or twin, and the block it is on.
@@ -123,37 +144,62 @@ pub(super) fn read_lane<P: Pages>(
     Ok((blkno, lane))
 }
 
-/// Calls `give` with the row of every twin of a node, each once. One share lock at a time, so that the chain may change
-/// meanwhile: a twin that is another node's by now leads nowhere, and the walk starts again.
+/// The same for a scan: without the row if it is marked and marks are trusted.
+fn read_row<P: Pages>(pages: &P, view: &View<'_>, node: u32) -> Result<Lane, Error> {
+    let shape = &view.meta.shape;
+    let (chunk, lane) = shape.place(node);
+    let (part, place) = shape.nodes_place(lane);
+    let blkno = view.map.existing(pages, chunk, part, view.map.place(chunk).0)?;
+    let page = pages.read(blkno)?;
+    let nodes = Nodes::new(&page, blkno, shape, chunk, part)?;
+    Ok(Lane { tid: nodes.row(place, view.trusts_marks), ..nodes.lane(blkno, place)? })
+}
+
+/// Whether a scan has to look at the next row of the chain.
+fn has_next(view: &View<'_>, slot: &Slot) -> bool {
+    slot.twin != INVALID_NODE && !(view.trusts_marks && slot.is_end)
+}
+
+/// Calls `give` with the row of every twin of a node, and the twin, each once. One share lock at a time, so that the chain
+/// may change meanwhile: a twin that is another node's by now leads nowhere, and the walk starts again. `dead`: see [`Twins`].
 fn chain<P: Pages>(
     pages: &P,
     view: &View<'_>,
     primary: u32,
-    mut give: impl FnMut(Tid),
+    dead: &mut Vec<(u32, u32)>,
+    mut give: impl FnMut(Tid, u32),
 ) -> Result<(), Error> {
     let mut given = HashSet::new();
     let mut blkno = view.meta.entry_blkno;
     for _ in 0..ROUNDS_MAX {
         let head;
         (blkno, head) = read_slot(pages, view, primary)?;
+        dead.clear();
         if head.primary != INVALID_NODE {
             return Ok(());
         }
-        let (mut next, mut steps) = (head.twin, Chain::new(head.twin));
+        let next_of = |slot: &Slot| if has_next(view, slot) { slot.twin } else { INVALID_NODE };
+        let (mut before, mut next) = (primary, next_of(&head));
+        let mut steps = Chain::new(next);
         while next != INVALID_NODE {
             check_ids(pages, view, Some(next), blkno)?;
             // The lane first: if the slot still says whose twin it is then, the row was one of this chain, or of none that
             // this scan can see.
-            let (_, lane) = read_lane(pages, view, next)?;
+            let lane = read_row(pages, view, next)?;
             let slot;
             (blkno, slot) = read_slot(pages, view, next)?;
             if slot.primary != primary || lane.state != State::Twin {
                 break;
             }
-            if !lane.tid.is_free() && given.insert(lane.tid.to_u64()) {
-                give(lane.tid);
+            if lane.tid.is_free() {
+                dead.push((before, next));
+            } else {
+                dead.clear();
             }
-            next = slot.twin;
+            if !lane.tid.is_free() && given.insert(lane.tid.to_u64()) {
+                give(lane.tid, next);
+            }
+            (before, next) = (next, next_of(&slot));
             if next != INVALID_NODE && steps.advance(blkno, next).is_err() {
                 break;
             }

@@ -10,7 +10,7 @@ use crate::ivf::directory;
 use crate::meta::Meta;
 use crate::page::{BODY_SIZE, Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::Pages;
-use crate::tid::{TID_SIZE, Tid};
+use crate::tid::{MARK_BYTE, TID_SIZE, Tid, settle};
 
 const NEXT: usize = 0;
 const N_SLOTS: usize = 4;
@@ -19,6 +19,8 @@ const N_BLOCKS: usize = 8;
 const RADIUS: usize = 12;
 /// Where the arrays start.
 const ARRAYS: usize = 32;
+/// Bits of a place that say which slot of its page it is.
+const SLOT_BITS: u32 = 16;
 
 /// Where the arrays of a LIST page are: a function of the block shape and of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +72,18 @@ impl ListLayout {
 
     /// The tid in a slot.
     pub fn tid_of(&self, page: &Page, slot: usize) -> Tid {
-        page.body()
-            .get(self.tid_at(slot)..)
-            .and_then(|rest| rest.first_chunk::<TID_SIZE>())
-            .map_or(Tid::FREE, |bytes| Tid::from_bytes(*bytes))
+        Tid::from_bytes(self.stored_tid(page, slot))
+    }
+
+    /// The tid in a slot with its mark, as it is stored.
+    pub(super) fn stored_tid(&self, page: &Page, slot: usize) -> [u8; TID_SIZE] {
+        let bytes = page.body().get(self.tid_at(slot)..).and_then(|rest| rest.first_chunk());
+        bytes.copied().unwrap_or_default()
+    }
+
+    /// Where the mark of a slot is in the body.
+    pub(super) fn mark_at(&self, slot: usize) -> usize {
+        self.tid_at(slot) + MARK_BYTE
     }
 
     /// Sets the block numbers of a block, inside an edit.
@@ -159,9 +169,12 @@ impl ListHeader {
         Ok(header)
     }
 
-    /// Writes the header and ends the used part after the last slot, inside an edit.
+    /// Writes the header, ends the used part after the last slot and settles the hints before it, inside an edit.
     pub fn write(&self, page: &mut Page, layout: &ListLayout) {
         let body = page.body_mut();
+        for slot in 0..self.n_slots {
+            body.get_mut(layout.mark_at(slot)).into_iter().for_each(settle);
+        }
         put_u32(body, NEXT, self.next);
         put_u16(body, N_SLOTS, self.n_slots as u16);
         put_u16(body, N_FREE, self.n_free as u16);
@@ -181,6 +194,16 @@ impl ListHeader {
             self.radius = coarse_distance;
         }
     }
+}
+
+/// Where a slot of a LIST page is.
+pub(super) fn place_of(blkno: Blkno, slot: usize) -> u64 {
+    u64::from(blkno) << SLOT_BITS | slot as u64
+}
+
+/// The page and the slot that a place stands for.
+pub(super) fn slot_of(place: u64) -> (Blkno, usize) {
+    ((place >> SLOT_BITS) as Blkno, (place & ((1 << SLOT_BITS) - 1)) as usize)
 }
 
 /// The used part of a LIST page, copied so that nobody is kept waiting while its vectors are read.
@@ -203,6 +226,8 @@ pub struct Slots {
     /// Squared norm of each slot; empty without norms.
     pub norms: Vec<f32>,
     tids: Vec<u8>,
+    /// Where they are stored: the first of those that follow each other on a page, and its place.
+    places: Vec<(usize, u64)>,
 }
 
 impl Slots {
@@ -230,14 +255,39 @@ impl Slots {
         self.tids.as_chunks().0.iter().map(|bytes| Tid::from_bytes(*bytes))
     }
 
+    /// Where a slot is stored: what [`ann::topk::Hit::at`] says of a row in a list.
+    pub fn place(&self, slot: usize) -> u64 {
+        let n = self.places.partition_point(|(first, _)| *first <= slot);
+        let run = n.checked_sub(1).and_then(|i| self.places.get(i));
+        run.map_or(0, |(first, place)| place + (slot - first) as u64)
+    }
+
+    /// Whether any of some slots has a row.
+    pub fn has_row(&self, slots: Range<usize>) -> bool {
+        slots.into_iter().any(|slot| !self.tid(slot).is_free())
+    }
+
+    /// Frees the slots with a mark; returns how many there were.
+    pub fn leave_out_marked(&mut self) -> usize {
+        let tids = self.tids.as_chunks_mut::<TID_SIZE>().0;
+        let mut n = 0;
+        for tid in tids.iter_mut().filter(|tid| Tid::is_marked(**tid)) {
+            *tid = Tid::FREE.to_bytes();
+            n += 1;
+        }
+        n
+    }
+
     /// Forgets all, keeps the memory.
     pub fn clear(&mut self) {
         self.norms.clear();
         self.tids.clear();
+        self.places.clear();
     }
 
-    /// Appends some slots of others.
+    /// Appends some slots of others, which follow each other on a page.
     pub fn extend(&mut self, others: &Self, slots: Range<usize>) {
+        self.places.push((self.len(), others.place(slots.start)));
         let tids = slots.start * TID_SIZE..slots.end * TID_SIZE;
         self.tids.extend_from_slice(others.tids.get(tids).unwrap_or_default());
         self.norms.extend_from_slice(others.norms.get(slots).unwrap_or_default());
@@ -268,6 +318,7 @@ impl ListCopy {
             self.slots.norms.extend(norms.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
         }
         self.slots.tids.extend_from_slice(part(layout.tid_at(0), TID_SIZE * n_slots));
+        self.slots.places.push((0, place_of(blkno, 0)));
         Ok(())
     }
 }

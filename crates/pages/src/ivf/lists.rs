@@ -20,6 +20,15 @@ pub struct View<'a> {
     pub coded_coarse: Option<&'a CodedCoarse>,
     /// The trained code; None where vectors are stored as the column has them.
     pub codec: Option<&'a Codec>,
+    /// Whether marked entries are no rows: what scans on a primary believe.
+    pub trusts_marks: bool,
+}
+
+impl View<'_> {
+    /// The same for a scan that may believe marks, or may not.
+    pub fn trusting(self, trusts_marks: bool) -> Self {
+        Self { trusts_marks, ..self }
+    }
 }
 
 /// A list to be scanned.

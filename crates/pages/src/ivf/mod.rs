@@ -8,6 +8,7 @@ pub mod info;
 pub mod insert;
 pub mod list;
 pub mod lists;
+pub mod marks;
 mod part;
 pub mod probe;
 pub mod rows;

@@ -6,6 +6,7 @@ use ann::kernels::{append_ahead, prefetch_at};
 use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::ivf::list::{ListCopy, ListPages, Slots};
+use crate::ivf::lists::View;
 use crate::ivf::probe::{LOOKUPS, is_listed, no_data};
 use crate::meta::Meta;
 use crate::page::{Blkno, PageKind};
@@ -38,17 +39,21 @@ impl<E> Rows<E> {
 /// [`crate::ivf::lists::Lists::copy_list`] of vectors as they are.
 pub fn copy_list<P: Pages, E: Element>(
     pages: &P,
-    meta: &Meta,
+    view: &View<'_>,
     list_no: u32,
     room: usize,
     part: &mut Rows<E>,
     give: &mut dyn FnMut(&mut Rows<E>),
 ) -> Result<(), Error> {
     part.clear();
+    let meta = view.meta;
     let (p, v) = (meta.layout.block_pages, meta.layout.block_vectors);
     let mut list = ListCopy::default();
     let mut list_pages = ListPages::new(pages, meta, list_no)?;
     while list_pages.next(&mut list)? {
+        if view.trusts_marks {
+            list.slots.leave_out_marked();
+        }
         for blkno in &list.blocks {
             pages.prefetch(*blkno);
         }
@@ -56,7 +61,9 @@ pub fn copy_list<P: Pages, E: Element>(
         for (block, blknos) in list.blocks.chunks_exact(p).enumerate() {
             let slots = block * v..list.header.n_slots.min((block + 1) * v);
             let after = list.blocks.get((block + 1) * p).copied();
-            if blocks.copy(list.blkno, blknos, after, slots.len(), &mut part.rows)? {
+            if list.slots.has_row(slots.clone())
+                && blocks.copy(list.blkno, blknos, after, slots.len(), &mut part.rows)?
+            {
                 part.live +=
                     slots.clone().filter(|slot| !list.slots.tid(*slot).is_free()).count() as u64;
                 part.slots.extend(&list.slots, slots);

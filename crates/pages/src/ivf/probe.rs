@@ -105,6 +105,10 @@ impl<E: Element> Lists for Probe<E> {
         while list_pages.next(&mut self.list)? {
             let header = self.list.header;
             seen.tuples += (header.n_slots - header.n_free) as u64;
+            if view.trusts_marks {
+                let marked = self.list.slots.leave_out_marked() as u64;
+                seen.tuples = seen.tuples.saturating_sub(marked);
+            }
             if self.has_direction {
                 self.scan_blocks(pages, meta, list_no, window, top, &mut seen)?;
             } else {
@@ -123,7 +127,7 @@ impl<E: Element> Lists for Probe<E> {
         part: &mut Rows<E>,
         give: &mut dyn FnMut(&mut Rows<E>),
     ) -> Result<(), Error> {
-        part::copy_list(pages, view.meta, list_no, room, part, give)
+        part::copy_list(pages, view, list_no, room, part, give)
     }
 
     fn part_bytes(part: &Rows<E>) -> usize {
@@ -187,8 +191,9 @@ fn show_four<E: Element>(part: &Rows<E>, four: &mut [&mut Visitor<'_, Probe<E>>;
 
 /// Every row, as near as any other.
 fn all_rows(slots: &Slots, window: &Window, top: &mut TopK, seen: &mut Seen) {
-    for tid in slots.tids().filter(|tid| !tid.is_free()) {
-        offer(Hit { key: 0.0, id: tid.to_u64(), at: 0 }, window, top, seen);
+    for (slot, tid) in slots.tids().enumerate().filter(|(_, tid)| !tid.is_free()) {
+        let hit = Hit { key: 0.0, id: tid.to_u64(), at: slots.place(slot) };
+        offer(hit, window, top, seen);
     }
 }
 
@@ -224,6 +229,10 @@ impl<E: Element> Probe<E> {
         for block in 0..self.list.header.n_blocks {
             let first = block * v;
             let n = (self.list.header.n_slots - first).min(v);
+            // Versions that nobody sees any more fill whole blocks, until VACUUM.
+            if !self.list.slots.has_row(first..first + n) {
+                continue;
+            }
             if self.block_distances(&mut ahead, meta, list_no, block, n, top.threshold())? {
                 let values = self.out.get(..n).unwrap_or_default();
                 self.sift(&self.list.slots, first, values, window, top, seen);
@@ -327,7 +336,8 @@ impl<E: Element> Probe<E> {
             if tid.is_free() {
                 continue;
             }
-            let hit = Hit { key: self.key(slots, slot, *value), id: tid.to_u64(), at: 0 };
+            let (key, at) = (self.key(slots, slot, *value), slots.place(slot));
+            let hit = Hit { key, id: tid.to_u64(), at };
             offer(hit, window, top, seen);
             limit = self.limit(top.threshold());
         }

@@ -237,6 +237,11 @@ impl<L: Lists> Scan<L> {
         Ok(Some(Found { tid: Tid::from_u64(hit.id), distance }))
     }
 
+    /// Where the row is that [`Scan::next`] returned last, for who wants to mark it.
+    pub fn last_given(&self) -> Option<Hit> {
+        self.given.checked_sub(1).and_then(|last| self.ready.get(last)).copied()
+    }
+
     /// The n next hits, fewer if so few are at hand; none at the end, or when the first lists are used up and `goes_on` is
     /// false. Otherwise as [`Scan::next`].
     pub fn candidates<P: Pages>(

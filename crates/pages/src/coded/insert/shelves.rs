@@ -2,6 +2,7 @@
 
 use crate::coded::directory::{self, Entry};
 use crate::coded::insert::Insertion;
+use crate::coded::marks::settle_first;
 use crate::coded::shelf;
 use crate::error::Error;
 use crate::page::{Blkno, INVALID_BLKNO, PageKind};
@@ -43,6 +44,7 @@ impl<P: Pages> Insertion<'_, P> {
         self.pages.edit(&mut [&mut tail, &mut head], |images| {
             if let [tail, head] = images {
                 shelf::init(head, self.row.list_no, self.layout(), &others);
+                settle_first(tail, &self.coded, self.row.list_no);
                 shelf::put_next(tail, next);
             }
             Ok(())

@@ -6,6 +6,7 @@ mod crash;
 mod estimates;
 mod exact;
 mod interleave;
+mod marks;
 mod modes;
 mod planted;
 mod random;

@@ -156,6 +156,7 @@ impl<E: Element> World<E> {
             coarse: Some(self.coarse()),
             coded_coarse: None,
             codec: Some(&self.codec),
+            trusts_marks: true,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
-use crate::hnsw::{INVALID_NODE, View, map};
+use crate::hnsw::{View, map};
 use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::{EDIT_PAGES_MAX, Pages};
 
@@ -130,9 +130,10 @@ fn fill<P: Pages>(
         let (tid, level, factors) = (row.row.tid, row.level, row.factors);
         let place = shape.nodes_place(room.lane).1;
         let held = Lane { state: State::Node, tid, level, factors };
+        nodes::settle_hints(nodes, shape);
         nodes::fill(nodes, shape, place, &held, row.code);
         let ids = ids(0);
-        let slot = Slot { n: ids.len(), upper, twin: INVALID_NODE, primary: INVALID_NODE };
+        let slot = Slot { n: ids.len(), upper, ..Slot::EMPTY };
         links::put(links, shape, slot_no, &slot, &ids);
         if let (Some((_, lane)), Some(g)) = (shape.data_place(room.lane), shape.vectors) {
             for (j, page) in data.iter_mut().enumerate() {

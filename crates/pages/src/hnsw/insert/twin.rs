@@ -139,6 +139,7 @@ fn attach_at<P: Pages>(
     pages.edit(&mut locked, |images| {
         let [nodes, low, high @ ..] = images else { return Ok(()) };
         let lane = Lane { state: State::Twin, tid: row.row.tid, ..Lane::FREE };
+        nodes::settle_hints(nodes, shape);
         nodes::fill(nodes, shape, shape.nodes_place(room.lane).1, &lane, &[]);
         let twin = Slot { twin: held.twin, primary: node, ..Slot::EMPTY };
         let twin_slot = shape.links_place(room.lane).1;

@@ -10,7 +10,7 @@ use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{self, Slot, UpperAt};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
 use crate::hnsw::upper::{self, Record, Upper};
-use crate::hnsw::{Code, INVALID_NODE, Map, Meta, MetaParams, Shape, map};
+use crate::hnsw::{Code, Map, Meta, MetaParams, Shape, map};
 use crate::mem::MemPages;
 use crate::meta::META_BLKNO;
 use crate::page::{INVALID_BLKNO, NO_OWNER, Page, PageKind};
@@ -121,7 +121,7 @@ fn slots_and_records_round_trip() {
     assert!(links::check(&page, 0, 3, 5).is_err());
     let upper = UpperAt { blkno: 44, slot: 3 };
     let last = shape.link_lanes - 1;
-    let found = Slot { n: 32, upper, twin: 8, primary: INVALID_NODE };
+    let found = Slot { n: 32, upper, twin: 8, ..Slot::EMPTY };
     let many: Vec<u32> = (0..32).collect();
     links::put(&mut page, &shape, last, &found, &many);
     assert_eq!(links::slot(&page, 0, &shape, last).unwrap(), found);

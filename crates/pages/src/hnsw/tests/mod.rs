@@ -4,6 +4,7 @@ mod churn;
 mod growth;
 mod insert;
 mod layout;
+mod marks;
 mod modes;
 mod recall;
 mod scan;

@@ -6,6 +6,7 @@ use ann::metric::Metric;
 
 use super::{ALL, Kind, World};
 use crate::coded::rerank::Candidates;
+use crate::hnsw::node_of;
 use crate::hnsw::scan::{GraphParams, HnswScan};
 use crate::ivf::scan::Iterative;
 use crate::tid::Tid;
@@ -127,13 +128,13 @@ fn a_search_without_a_node_finds_all_the_others() {
             if tranche.is_empty() {
                 return hits;
             }
-            hits.extend(tranche.iter().map(|hit| (hit.at, hit.id)));
+            hits.extend(tranche.iter().map(|hit| (node_of(hit.at), hit.id)));
         }
     };
     let every = candidates(None);
     assert_eq!(every.len(), 800);
     for (node, _) in [every[0], every[1], every[400], every[799]] {
-        let mut found = candidates(u32::try_from(node).ok());
+        let mut found = candidates(Some(node));
         let mut others = every.clone();
         others.retain(|(at, _)| *at != node);
         found.sort_unstable();

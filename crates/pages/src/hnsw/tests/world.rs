@@ -232,7 +232,7 @@ impl<E: Element> World<E> {
     }
 
     pub fn view<'a>(&'a self, map: &'a Map) -> View<'a> {
-        View::new(&self.meta, &self.grid, map)
+        View::new(&self.meta, &self.grid, map).trusting(true)
     }
 
     /// Whether searches go by vectors by now.

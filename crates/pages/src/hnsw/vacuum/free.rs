@@ -183,6 +183,7 @@ fn free_lanes<P: Pages>(
     }
     pages.edit(&mut [&mut page], |images| {
         for image in images {
+            nodes::settle_hints(image, shape);
             places.iter().for_each(|place| nodes::free(image, shape, *place));
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::hnsw::entry::Entry;
 use crate::hnsw::upper::{self, Upper};
 use crate::hnsw::{View, links};
 use crate::ivf::list::Chain;
-use crate::page::{Blkno, INVALID_BLKNO, Page};
+use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::Pages;
 
 /// How often the lists of a page are mended because inserts change them meanwhile. What is left then are links that lead
@@ -108,6 +108,9 @@ fn mend_page<P: Pages>(
         };
         pages.edit(&mut [&mut page], |images| {
             for image in images {
+                if image.kind() == Some(PageKind::Links) {
+                    links::settle_hints(image, &view.meta.shape);
+                }
                 for (list, ids) in lists.iter().zip(&mended).filter(|(list, _)| is_same(list)) {
                     put(image, list.slot, ids);
                 }

@@ -85,6 +85,7 @@ fn clear<P: Pages>(
     Nodes::new(&page, blkno, shape, chunk, part)?;
     pages.edit(&mut [&mut page], |images| {
         for image in images {
+            nodes::settle_hints(image, shape);
             for (place, tid) in dead {
                 if nodes::tid_of(image, shape, *place) == *tid {
                     nodes::clear_tid(image, shape, *place);

@@ -5,6 +5,7 @@ mod complete;
 mod crash;
 mod exact;
 mod interleave;
+mod marks;
 mod meta;
 mod modes;
 mod random;
@@ -131,7 +132,8 @@ impl<E: Element> World<E> {
     }
 
     pub fn view(&self) -> View<'_> {
-        View { meta: &self.meta, coarse: self.coarse(), coded_coarse: None, codec: None }
+        let (coded_coarse, codec, trusts_marks) = (None, None, true);
+        View { meta: &self.meta, coarse: self.coarse(), coded_coarse, codec, trusts_marks }
     }
 
     pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), crate::Error> {
