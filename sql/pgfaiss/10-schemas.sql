@@ -1,5 +1,6 @@
--- Operator classes go to the schema of the extension vector: whoever finds the types finds them, too. Nothing here is looked
--- up elsewhere, so that nobody's type or operator of the same name is taken for vector's.
+-- Types and operators are looked up in the schema of the extension vector and nowhere else, so that nobody's type or operator of
+-- the same name is taken for vector's. Operator classes go to the schema named in CREATE EXTENSION pgfaiss: the extension vector
+-- may be moved to another one later, and a dump must find them where it says.
 
 SELECT pg_catalog.set_config('search_path',
     (SELECT pg_catalog.quote_ident(n.nspname) || ', pg_temp'

@@ -36,21 +36,21 @@ COMMENT ON FUNCTION faiss.faissivf_handler(internal) IS 'gives the server the ca
 CREATE ACCESS METHOD faissivf TYPE INDEX HANDLER faiss.faissivf_handler;
 COMMENT ON ACCESS METHOD faissivf IS 'FAISS IndexIVF: inverted lists around k-means centroids';
 
-CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING faissivf AS
+CREATE OPERATOR CLASS @extschema@.vector_l2_ops DEFAULT FOR TYPE vector USING faissivf AS
     OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.vector_l2_support(internal);
-CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING faissivf AS
+CREATE OPERATOR CLASS @extschema@.vector_ip_ops FOR TYPE vector USING faissivf AS
     OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.vector_ip_support(internal);
-CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING faissivf AS
+CREATE OPERATOR CLASS @extschema@.vector_cosine_ops FOR TYPE vector USING faissivf AS
     OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.vector_cosine_support(internal);
-CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING faissivf AS
+CREATE OPERATOR CLASS @extschema@.halfvec_l2_ops DEFAULT FOR TYPE halfvec USING faissivf AS
     OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.halfvec_l2_support(internal);
-CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING faissivf AS
+CREATE OPERATOR CLASS @extschema@.halfvec_ip_ops FOR TYPE halfvec USING faissivf AS
     OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.halfvec_ip_support(internal);
-CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING faissivf AS
+CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE halfvec USING faissivf AS
     OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.halfvec_cosine_support(internal);

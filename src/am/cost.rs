@@ -51,7 +51,7 @@ impl Shape {
     fn first_rows(&self, ask: &Ask) -> f64 {
         match self {
             Self::Lists(shape) => shape.tuples * shape.share(),
-            Self::Graph(shape) => shape.ef.max(ask.said),
+            Self::Graph(shape) => shape.ef.max(ask.rows),
         }
     }
 }
@@ -177,7 +177,8 @@ unsafe fn estimate(
     // SAFETY: the planner's nodes.
     let (table, mut ask) =
         unsafe { (Table::of(root, index, dims, &fetched), Ask::of(root, index, settings)) };
-    if guc::iterative(settings) == Iterative::Off {
+    // Only where rows are limited: a statement that wants all of them is not to be lured into a scan that has few.
+    if guc::iterative(settings) == Iterative::Off && ask.fraction < 1.0 {
         ask.bound = ask.bound.min(shape.first_rows(&ask));
     }
     let (startup, total) = match shape {

@@ -99,3 +99,8 @@ pub fn rows_wanted(orderbys: pg_sys::ScanKey) -> Option<u64> {
     tests::told(rows);
     rows
 }
+
+/// Whether a scan for which [`rows_wanted`] is known will not be asked for more.
+pub fn is_all(orderbys: pg_sys::ScanKey) -> bool {
+    SCANS.with_borrow(|scans| scans.get(&orderbys).is_some_and(Above::is_all))
+}

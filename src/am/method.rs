@@ -102,7 +102,7 @@ pub fn require_method(index: pg_sys::Relation) -> &'static Method {
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             format!("index \"{}\" has an access method that pgfaiss does not know", rel::name(index)),
         )
-        .hint("Handlers are faiss.faissivf_handler, faiss.faissflat_handler and faiss.faisshnsw_handler.")
+        .hint("Handlers are faiss.faissivf_handler, faiss.faissflat_handler and faiss.faisshnsw_handler, and hnswhandler and ivfflathandler of our extension vector.")
         .error()
     })
 }

@@ -4,22 +4,26 @@
 //! operator's, and rows must not come out against it. So a row waits until no row that follows can come before it: its distance
 //! by the operator is computed from the table's row, and rows that are so near to each other are put in that order.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
-use std::ffi::CStr;
 
 use ann::Metric;
+use ann::element::Element;
+use half::f16;
 use pages::ivf::scan::Found;
 use pgrx::pg_sys;
 
+use super::datum::Varlena;
+use super::interrupts::check_for_interrupts;
+use super::opclass::{ElementType, OpclassInfo};
 use super::refetch::HeapRows;
 
-/// How much the two differ at most, as part of the distance, and of 1 under cosine, where what is lost is lost of the similarity:
-/// far more than single precision loses in thousands of components.
-const DIFFERENCE: f64 = 1e-5;
+/// The part of a distance by which the two differ at most, whatever the dimensions.
+const DIFFERENCE_MIN: f64 = 1e-5;
 
-/// What stands in `pg_proc` for a function of ours.
-const OUR_LIBRARY: &[u8] = b"$libdir/pgfaiss";
+/// Rows that wait at most. More rows so near to each other come out in our order from here on: equal vectors, mostly, for
+/// which both orders are the same.
+const WAITING_MAX: usize = 4096;
 
 /// A row that waits, the nearest by the operator first, of equal ones the one that was found first.
 struct Waiting {
@@ -37,67 +41,81 @@ impl PartialEq for Waiting {
 impl Eq for Waiting {}
 
 impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.distance.total_cmp(&other.distance).then(self.number.cmp(&other.number))
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.distance, other.distance);
+        // As the server orders float8: NaN last.
+        let by_distance = a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
+        by_distance.then(self.number.cmp(&other.number))
     }
 }
 
 /// The rows of a scan on their way to the executor.
 pub struct OperatorOrder {
     rows: HeapRows,
+    class: OpclassInfo,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// Rows that waited when one came late: they go before it.
     passed: VecDeque<Found>,
     /// The row found last, which no row that waits may pass yet.
     ahead: Option<Found>,
-    /// Rows found so far, and how many are wanted, if that is known: beyond them none is looked for before it is asked for.
+    /// Rows found so far, and how many will be asked for, if that is known: beyond them none is looked for.
     found: u64,
     wanted: Option<u64>,
     is_over: bool,
-    /// The smallest distance that the difference is a part of.
+    /// The part of a distance, or of the scale if that is larger, by which the two differ at most.
+    difference: f64,
     scale: f64,
+    /// Under inner product the norm of the query.
+    norm: f64,
 }
 
 impl OperatorOrder {
-    /// For a scan whose operator is not ours; None where it is.
-    ///
     /// # Safety
-    /// `scan` outlives the result, and has its ordering key.
-    pub unsafe fn of(
-        scan: pg_sys::IndexScanDesc,
-        metric: Metric,
-        wanted: Option<u64>,
-    ) -> Option<Self> {
-        // SAFETY: the caller's promise.
-        let key = unsafe { &*(*scan).orderByData };
-        let is_null = key.sk_flags & pg_sys::SK_ISNULL as i32 != 0;
-        // SAFETY: looks up the catalog.
-        if is_null || unsafe { is_ours(key.sk_func.fn_oid) } {
-            return None;
-        }
-        Some(Self {
+    /// `scan` outlives the result, has its ordering key, and is one of an index with the operator class `class`.
+    pub unsafe fn new(scan: pg_sys::IndexScanDesc, class: OpclassInfo) -> Self {
+        Self {
             // SAFETY: the caller's promise.
             rows: unsafe { HeapRows::new(scan) },
+            class,
             waiting: BinaryHeap::new(),
             passed: VecDeque::new(),
             ahead: None,
             found: 0,
-            wanted,
+            wanted: None,
             is_over: false,
-            scale: if metric == Metric::Cosine { 1.0 } else { 0.0 },
-        })
+            difference: 0.0,
+            scale: 0.0,
+            norm: 0.0,
+        }
+    }
+
+    /// Starts over, for a query of `dims` dimensions. `wanted` are all the rows that will be asked for.
+    ///
+    /// # Safety
+    /// The scan has its query, which is not NULL.
+    pub unsafe fn begin(&mut self, scan: pg_sys::IndexScanDesc, dims: usize, wanted: Option<u64>) {
+        self.waiting.clear();
+        self.passed.clear();
+        (self.ahead, self.found, self.wanted, self.is_over) = (None, 0, wanted, false);
+        // What sums of this many terms lose in single precision, if each step loses all it can.
+        self.difference = (dims as f64 * f64::from(f32::EPSILON)).max(DIFFERENCE_MIN);
+        // SAFETY: the caller's promise; the operator takes vectors on both sides.
+        self.norm = unsafe { self.norm_of((*(*scan).orderByData).sk_argument) };
+        // The difference is a part of the distance; under cosine of the similarity, which may be 1; under inner product of
+        // the product of the norms.
+        self.scale = if self.class.metric == Metric::Cosine { 1.0 } else { 0.0 };
     }
 
     /// The next row, of those that `find` gives in our order.
     ///
     /// # Safety
-    /// As [`Self::of`]; the executor waits for a row.
+    /// As [`Self::begin`], after it; the executor waits for a row.
     pub unsafe fn next<E>(
         &mut self,
         scan: pg_sys::IndexScanDesc,
@@ -107,6 +125,7 @@ impl OperatorOrder {
             if let Some(row) = self.settled() {
                 break Some(row);
             }
+            check_for_interrupts();
             let Some(row) = find()? else {
                 self.is_over = true;
                 break self.settled();
@@ -114,7 +133,8 @@ impl OperatorOrder {
             // SAFETY: the caller's promise.
             match unsafe { self.distance_of(scan, row) } {
                 Some(distance) => self.put(row, distance),
-                // Not visible: the executor, which will find the same, keeps account of it.
+                // No row for the snapshot. It goes out at once, as the row that was found last: so the executor, which
+                // sees the same, may say of that row that it is dead (`kill_prior_tuple`).
                 None => break Some(row),
             }
         };
@@ -123,10 +143,8 @@ impl OperatorOrder {
     }
 
     fn put(&mut self, row: Found, distance: f64) {
-        if self
-            .ahead
-            .is_some_and(|ahead| row.distance + self.slack(ahead.distance) < ahead.distance)
-        {
+        let is_late = |ahead: Found| row.distance + self.slack(ahead.distance) < ahead.distance;
+        if self.ahead.is_some_and(is_late) {
             let before = std::iter::from_fn(|| self.waiting.pop());
             self.passed.extend(before.map(|Reverse(waiting)| waiting.row));
         }
@@ -135,18 +153,21 @@ impl OperatorOrder {
         self.ahead = Some(row);
     }
 
-    /// A row that no later one can come before. At the end of what is wanted none waits: what follows is found only when it
-    /// is asked for.
+    /// A row that no later one can come before. At the end of what is wanted none waits.
     fn settled(&mut self) -> Option<Found> {
         if let Some(row) = self.passed.pop_front() {
             return Some(row);
         }
         let Reverse(first) = self.waiting.peek()?;
-        let is_end = self.is_over || self.wanted == Some(self.found);
+        let is_end = self.is_over
+            || self.wanted == Some(self.found)
+            || self.waiting.len() >= WAITING_MAX
+            // Nothing comes before a row without a distance but one with a distance, and these have been found.
+            || first.distance.is_nan();
         let ahead = self.ahead.map_or(f64::INFINITY, |ahead| ahead.distance);
-        // False for NaN, which is the distance of all rows then.
-        let is_near = ahead <= first.distance + self.slack(first.distance);
-        if is_near && !is_end {
+        // Our distance may be NaN where the operator's is none: nothing is known then of what follows.
+        let is_apart = ahead > first.distance + self.slack(first.distance);
+        if !is_end && !is_apart {
             return None;
         }
         self.waiting.pop().map(|Reverse(waiting)| waiting.row)
@@ -154,7 +175,7 @@ impl OperatorOrder {
 
     /// How far apart our distance and the operator's are at most, where one of them is `distance`.
     fn slack(&self, distance: f64) -> f64 {
-        DIFFERENCE * distance.abs().max(self.scale)
+        self.difference * distance.abs().max(self.scale)
     }
 
     /// The operator's distance of the visible version of a row.
@@ -162,7 +183,8 @@ impl OperatorOrder {
     /// # Safety
     /// As [`Self::next`].
     unsafe fn distance_of(&mut self, scan: pg_sys::IndexScanDesc, row: Found) -> Option<f64> {
-        self.rows.value(row.tid, |value, row_memory| {
+        let (class, norm) = (self.class, self.norm);
+        let (distance, scale) = self.rows.value(row.tid, |value, row_memory| {
             // SAFETY: the caller's promise; the operator takes the column's value and the query, and gives a double. What it
             // leaves behind goes with the row's memory.
             unsafe {
@@ -170,10 +192,25 @@ impl OperatorOrder {
                 let key = &mut *(*scan).orderByData;
                 let (collation, query) = (key.sk_collation, key.sk_argument);
                 let distance = pg_sys::FunctionCall2Coll(&mut key.sk_func, collation, value, query);
+                let scale = norm * norm_of(class, value);
                 pg_sys::MemoryContextSwitchTo(caller);
-                f64::from_bits(distance.value() as u64)
+                (f64::from_bits(distance.value() as u64), scale)
             }
-        })
+        })?;
+        self.scale = self.scale.max(scale);
+        Some(distance)
+    }
+
+    /// # Safety
+    /// `vector` is a value of the operator class's type.
+    unsafe fn norm_of(&self, vector: pg_sys::Datum) -> f64 {
+        // SAFETY: the caller's promise.
+        unsafe { norm_of(self.class, vector) }
+    }
+
+    /// Lets go of what must not be held while the scan waits to be started over.
+    pub fn rest(&mut self) {
+        self.rows.rest();
     }
 
     /// Frees what the server knows of.
@@ -182,29 +219,56 @@ impl OperatorOrder {
     }
 }
 
-/// Whether a function is one of our library; without a function there is nothing that could differ.
+/// The norm of a vector under inner product, where it is asked for; else 0.
+///
+/// # Safety
+/// `vector` is a value of the type of `class`.
+unsafe fn norm_of(class: OpclassInfo, vector: pg_sys::Datum) -> f64 {
+    fn norm<E: Element>(vector: &Varlena<'_, E>) -> f64 {
+        let squares = vector.elements().iter().map(|x| f64::from(x.to_f32()).powi(2));
+        squares.sum::<f64>().sqrt()
+    }
+    if class.metric != Metric::InnerProduct {
+        return 0.0;
+    }
+    // SAFETY: the caller's promise: the class says what the elements are.
+    unsafe {
+        match class.element {
+            ElementType::F32 => norm(&Varlena::<f32>::from_datum(vector)),
+            ElementType::F16 => norm(&Varlena::<f16>::from_datum(vector)),
+        }
+    }
+}
+
+/// Whether the distances of an ordering operator's function are not ours, and are doubles. One of our library that was installed
+/// under another path than usual is taken for foreign: its rows are looked at once more, and come out in the same order.
 ///
 /// # Safety
 /// To be called within a transaction.
-unsafe fn is_ours(function: pg_sys::Oid) -> bool {
+pub unsafe fn is_foreign(function: pg_sys::Oid) -> bool {
+    /// What stands in `pg_proc` for a function of ours.
+    const OUR_LIBRARY: &[u8] = b"$libdir/pgfaiss";
     if function == pg_sys::InvalidOid {
-        return true;
+        return false;
+    }
+    // SAFETY: looks up the catalog.
+    if unsafe { pg_sys::get_func_rettype(function) } != pg_sys::FLOAT8OID {
+        return false;
     }
     let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
-    // SAFETY: the tuple is released below; its attribute is copied before.
+    // SAFETY: the tuple is released below; its attribute, a plain text, is looked at before.
     unsafe {
         let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(function));
         if tuple.is_null() {
-            return true;
+            return false;
         }
         let mut is_null = false;
         let attribute = pg_sys::Anum_pg_proc_probin as pg_sys::AttrNumber;
         let library = pg_sys::SysCacheGetAttr(cache, tuple, attribute, &mut is_null);
-        let is_ours = !is_null && {
-            let text = pg_sys::text_to_cstring(library.cast_mut_ptr());
-            CStr::from_ptr(text).to_bytes() == OUR_LIBRARY
-        };
+        let is_ours = !is_null
+            && pgrx::varlena_to_byte_slice(library.cast_mut_ptr::<pg_sys::varlena>())
+                == OUR_LIBRARY;
         pg_sys::ReleaseSysCache(tuple);
-        is_ours
+        !is_ours
     }
 }

@@ -225,12 +225,14 @@ impl HeapRows {
     }
 
     /// Looks at the indexed value of the row at `tid`, which is alive during the call only, with the memory that is emptied
-    /// before the next row. None as for [`HeapRows::fetch`].
+    /// before the next row. None, and errors, as for [`HeapRows::fetch`]; XX002 for a row beyond the table's end.
     pub fn value<R>(
         &mut self,
         tid: Tid,
         look: impl FnOnce(pg_sys::Datum, pg_sys::MemoryContext) -> R,
     ) -> Option<R> {
+        // SAFETY: the promise of `new`.
+        unsafe { self.end.require(self.scan, tid) };
         self.visible(tid)?;
         let open = self.open();
         // SAFETY: the slot holds the row found just now.

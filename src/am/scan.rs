@@ -18,10 +18,10 @@ use super::datum::Varlena;
 use super::graph::GraphSearch;
 use super::guc;
 use super::left_out;
-use super::limit::rows_wanted;
+use super::limit::{is_all, rows_wanted};
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
-use super::operator_order::OperatorOrder;
+use super::operator_order::{OperatorOrder, is_foreign};
 use super::options::options_of;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
@@ -107,8 +107,9 @@ impl Search {
 struct ScanState {
     pages: PgPages,
     search: Search,
-    /// What puts rows in the operator's order, where its distances are not ours.
+    /// What puts rows in the operator's order, where its distances are not ours; known once the first row was asked for.
     order: Option<OperatorOrder>,
+    is_order_known: bool,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Index>,
     /// What the executor gave to the last rescan, by which it knows the scan.
@@ -159,8 +160,18 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         let pages = PgPages::new(index);
         let (end, is_told) = (TableEnd::default(), false);
         let (orderbys, killed, order) = (std::ptr::null_mut(), Vec::new(), None);
-        let running = None;
-        let state = ScanState { pages, search, order, running, orderbys, end, killed, is_told };
+        let (running, is_order_known) = (None, false);
+        let state = ScanState {
+            pages,
+            search,
+            order,
+            is_order_known,
+            running,
+            orderbys,
+            end,
+            killed,
+            is_told,
+        };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         scan
@@ -182,8 +193,8 @@ pub unsafe extern "C-unwind" fn amrescan(
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         mark_killed(scan, state);
         state.running = None;
-        if let Some(mut order) = state.order.take() {
-            order.end();
+        if let Some(order) = &mut state.order {
+            order.rest();
         }
         state.orderbys = orderbys;
         state.search.rest();
@@ -209,7 +220,7 @@ pub unsafe extern "C-unwind" fn amgettuple(
         if state.running.is_none() {
             require_mvcc(scan);
             state.running = Some(start(scan, state));
-            state.order = OperatorOrder::of(scan, opclass_of(index).metric, state.wanted());
+            order_by_operator(scan, state);
             rel::count_scan(index);
         } else if (*scan).kill_prior_tuple {
             state.killed.extend(state.search.last_given());
@@ -219,11 +230,15 @@ pub unsafe extern "C-unwind" fn amgettuple(
         }
         let trusts_marks = (*scan).ignore_killed_tuples;
         let found = match state.order.take() {
-            None => state.find(trusts_marks),
-            Some(mut order) => {
+            // Every distance to NULL is NULL.
+            Some(mut order) if (*(*scan).orderByData).sk_flags & pg_sys::SK_ISNULL as i32 == 0 => {
                 let found = order.next(scan, || state.find(trusts_marks));
                 state.order = Some(order);
                 found
+            }
+            order => {
+                state.order = order;
+                state.find(trusts_marks)
             }
         };
         let Some(found) = checked(index, found) else {
@@ -255,6 +270,29 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
         }
         state.search.end();
         state.search = Search::F32(Scan::new());
+    }
+}
+
+/// Prepares for an operator whose distances are not ours, if the scan has such a one.
+///
+/// # Safety
+/// As [`amgettuple`], for a scan that was just started.
+unsafe fn order_by_operator(scan: pg_sys::IndexScanDesc, state: &mut ScanState) {
+    // SAFETY: the caller's promise; the operator of a scan stays the same from query to query.
+    unsafe {
+        let key = &*(*scan).orderByData;
+        if !state.is_order_known {
+            state.is_order_known = true;
+            let class = opclass_of((*scan).indexRelation);
+            state.order = is_foreign(key.sk_func.fn_oid).then(|| OperatorOrder::new(scan, class));
+        }
+        let wanted = state.wanted().filter(|_| is_all(state.orderbys));
+        let dims = state.running.as_ref().map_or(0, |frozen| frozen.metric_and_dims().1);
+        if let Some(order) = &mut state.order
+            && key.sk_flags & pg_sys::SK_ISNULL as i32 == 0
+        {
+            order.begin(scan, dims, wanted);
+        }
     }
 }
 
@@ -305,7 +343,8 @@ fn method_name(index: pg_sys::Relation) -> &'static str {
 pub fn tell_bound(index: pg_sys::Relation, visited: u64) {
     let settings = options_of(index).settings;
     let (bound, name) = match guc::max_scan_tuples(settings) {
-        (u64::MAX, _) => (guc::max_probes(settings) as u64, "ivfflat.max_probes"),
+        // Not what it ended at.
+        (tuples, _) if visited < tuples => (guc::max_probes(settings) as u64, "ivfflat.max_probes"),
         tuples => tuples,
     };
     Report::new(

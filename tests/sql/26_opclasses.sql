@@ -76,6 +76,14 @@ SELECT count(*) FROM pg_namespace WHERE nspname = 'faiss';
 CREATE EXTENSION pgfaiss;
 SELECT count(*) FROM pg_opclass WHERE opcname = 'vector_l2_ops';
 SELECT count(*) FROM pg_opclass WHERE opcname = 'vector_l1_ops';
+-- The types may move to another schema; the operator classes stay where a dump will look for them.
+CREATE SCHEMA other;
+ALTER EXTENSION vector SET SCHEMA other;
+CREATE INDEX t_moved ON t USING faissivf (v public.vector_l2_ops) WITH (nlist = 2);
+SELECT indexdef FROM pg_indexes WHERE indexname = 't_moved';
+SELECT extname, nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname IN ('pgfaiss', 'vector') ORDER BY 1;
+ALTER EXTENSION vector SET SCHEMA public;
+DROP SCHEMA other;
 -- A pgvector from before 0.7 is told of.
 DROP EXTENSION pgfaiss CASCADE;
 ALTER TYPE halfvec RENAME TO of_later_versions;

@@ -34,8 +34,8 @@ CREATE TYPE types.vector AS (x real);
 SELECT state, message FROM refusal('CREATE EXTENSION vector SCHEMA types');
 DROP TYPE types.vector;
 CREATE EXTENSION vector SCHEMA types;
--- Operator classes go where the types are, whatever the schema.
-CREATE EXTENSION pgfaiss;
+-- Operator classes go to the schema named for them, whatever schema the types are in.
+CREATE EXTENSION pgfaiss SCHEMA types;
 SELECT DISTINCT opcnamespace::regnamespace FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod WHERE a.amname LIKE 'faiss%';
 RESET ROLE;
 -- The extension is its installer's; what it made belongs to the superuser, so that it cannot be changed.

@@ -32,6 +32,7 @@ CREATE INDEX ON t USING hnsw (v);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 1);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_construction = 1001);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_construction = 64, efConstruction = 64);
+CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH ("efConstruction" = 64);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (lists = 10);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_search = 10);
 CREATE INDEX ON t USING ivfflat (v) WITH (lists = 0);
@@ -68,9 +69,16 @@ SELECT rows_of('<=>');
 SET ivfflat.iterative_scan = relaxed_order;
 SET ivfflat.probes = 1;
 SELECT rows_of('<=>');
+-- A bound below what is searched first is none.
 SET ivfflat.max_probes = 2;
-\set VERBOSITY terse
+SET ivfflat.probes = 20;
+SELECT rows_of('<=>');
+SET ivfflat.probes = 1;
 SELECT rows_of('<=>') < 1500 AS few;
+\set VERBOSITY terse
+SET faiss.max_scan_tuples = 1000000;
+SELECT rows_of('<=>') < 1500 AS few;
+RESET faiss.max_scan_tuples;
 RESET ivfflat.max_probes;
 SET hnsw.iterative_scan = off;
 SET hnsw.ef_search = 50;
@@ -80,7 +88,17 @@ SET LOCAL hnsw.ef_search = 100;
 SELECT rows_of('<->');
 COMMIT;
 SELECT rows_of('<->');
--- A setting of faiss that was set as well wins; the index's own option loses.
+-- A setting of faiss that was set for the same wins, one for the database loses to the session's, and the index's own option
+-- loses to both.
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET faiss."efSearch" = 16', current_database()); END $$;
+\c
+\set VERBOSITY terse
+SET enable_seqscan = off;
+SET enable_sort = off;
+SET hnsw.iterative_scan = off;
+SELECT rows_of('<->');
+SET hnsw.ef_search = 50;
+SELECT rows_of('<->');
 SET faiss."efSearch" = 70;
 SELECT rows_of('<->');
 RESET faiss."efSearch";

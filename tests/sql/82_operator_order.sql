@@ -39,7 +39,7 @@ BEGIN
             SELECT * INTO r FROM misplaced(most);
             RAISE NOTICE '%: % rows, % misplaced', definition, r.n_rows, r.n_misplaced;
         END LOOP;
-        SELECT * INTO r FROM misplaced(200, 'id % 3 = 0');
+        SELECT * INTO r FROM misplaced(190, 'id % 3 = 0');
         RAISE NOTICE '%: % rows behind a filter, % misplaced', definition, r.n_rows, r.n_misplaced;
         DROP INDEX i;
     END LOOP;
@@ -68,6 +68,31 @@ SELECT q, count(*), count(*) FILTER (WHERE d < before) AS misplaced
 FROM (SELECT q, d, lag(d) OVER (PARTITION BY q) AS before FROM unnest(ARRAY['[0,0,0]', '[25,0,0]', '[60,0,0]']::vector[]) q,
     LATERAL (SELECT v <~~> q AS d FROM t ORDER BY v <~~> q LIMIT 150) s) r
 GROUP BY q ORDER BY q;
+-- Under inner product the distances lose a part of what is added up, which may be far more than they are: rows across the query.
+CREATE FUNCTION across(a vector, b vector) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS
+    'BEGIN RETURN (a <#> b) + 1e-3 * ((a::real[])[3] * 1e20); END';
+CREATE OPERATOR <##> (LEFTARG = vector, RIGHTARG = vector, FUNCTION = across, COMMUTATOR = <##>);
+CREATE OPERATOR CLASS across_ops FOR TYPE vector USING faissflat AS
+    OPERATOR 1 <##> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 faiss.vector_ip_support(internal);
+CREATE TABLE far (v vector(3));
+INSERT INTO far SELECT ARRAY[1000 + i * 1e-3, -1000, (hashint4(i) & 7) * 1e-20]::real[]::vector FROM generate_series(1, 500) i;
+CREATE INDEX ON far USING faissflat (v across_ops);
+SELECT count(*), count(*) FILTER (WHERE d < before) AS misplaced
+FROM (SELECT d, lag(d) OVER () AS before FROM (SELECT v <##> '[1,1,0]' AS d FROM far ORDER BY v <##> '[1,1,0]' LIMIT 300) s) r;
+-- Distances that are none come last, as the server sorts them.
+CREATE FUNCTION odd(a vector, b vector) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS
+    'BEGIN RETURN CASE WHEN (a::real[])[1] = 1010 THEN ''NaN'' WHEN (a::real[])[1] = 1020 THEN ''-Infinity'' ELSE a <-> b END; END';
+CREATE OPERATOR <??> (LEFTARG = vector, RIGHTARG = vector, FUNCTION = odd, COMMUTATOR = <??>);
+CREATE OPERATOR CLASS odd_ops FOR TYPE vector USING faissflat AS
+    OPERATOR 1 <??> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 faiss.vector_l2_support(internal);
+TRUNCATE far;
+INSERT INTO far SELECT ARRAY[1000 + i, 0, 0]::vector FROM generate_series(1, 30) i;
+CREATE INDEX ON far USING faissflat (v odd_ops);
+SELECT count(*) FROM (SELECT v FROM far ORDER BY v <??> '[0,0,0]') s;
+DROP TABLE far;
+DROP OPERATOR <##> (vector, vector) CASCADE;
+DROP OPERATOR <??> (vector, vector) CASCADE;
+DROP FUNCTION across, odd;
 DROP TABLE t;
 DROP OPERATOR <~~> (vector, vector) CASCADE;
 DROP FUNCTION apart, misplaced;

@@ -15,7 +15,9 @@ const ROWS_UNSAID: f64 = 64.0;
 pub struct Ask {
     /// The part of the rows that will be asked for, of those that pass the filters as of those of the index.
     pub fraction: f64,
-    /// The rows that a scan is told to look for at once.
+    /// The rows that will be asked for behind the filters.
+    pub rows: f64,
+    /// The rows that a single list looks for at once.
     pub said: f64,
     /// Rows that the user lets a scan visit at most.
     pub bound: f64,
@@ -42,9 +44,10 @@ impl Ask {
             part if part < 1.0 => part,
             rows => (rows / kept).min(1.0),
         };
-        let said = if fraction < 1.0 { fraction * kept } else { ROWS_UNSAID };
+        let rows = fraction * kept;
+        let said = if fraction < 1.0 { rows } else { ROWS_UNSAID };
         let bound = guc::max_scan_tuples(settings).0 as f64;
-        Self { fraction, said: said.max(ROWS_UNSAID), bound, last_first }
+        Self { fraction, rows, said: said.max(ROWS_UNSAID), bound, last_first }
     }
 
     /// The slope to the rows asked for, given what as many rows of the index's `tuples` cost beyond the first, and no

@@ -90,7 +90,8 @@ impl Rows {
             fetched: &fetched,
         };
         let fraction = (limit / passing).min(1.0);
-        let ask = Ask { fraction, said: limit.max(64.0), bound: f64::INFINITY, last_first: false };
+        let bound = f64::INFINITY;
+        let ask = Ask { fraction, rows: limit, said: limit.max(64.0), bound, last_first: false };
         let (startup, total) = match index {
             Index::Lists(shape) => lists::price(shape, &PRICES, &table, &ask, 1.0),
             Index::Graph(shape) => graph::price(shape, &PRICES, &table, &ask, 1.0),

@@ -1,16 +1,18 @@
 //! pgvector's settings, `hnsw.*` and `ivfflat.*`, for the indexes of our access methods `hnsw` and `ivfflat`.
 //!
-//! One that nobody set says nothing: the settings `faiss.*` hold then, whose defaults these show. One that was set wins over
-//! the index's own options, and loses to a setting `faiss.*` that was set as well.
+//! One that nobody set says nothing: the settings `faiss.*` hold then, whose defaults these show. Where both are set, that one
+//! counts which was set for less (for the session before for the role), and `faiss.*` if both were set for the same.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::{
     EF_SEARCH_DEFAULT, IterativeScan, NPROBE_DEFAULT, Sourced, assign, keep_source, reserve_prefix,
 };
+use crate::am::report::Report;
 
 /// How scans of `hnsw` go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PostgresGucEnum)]
@@ -57,11 +59,12 @@ assign!(assign_ivfflat_scan => IVFFLAT_SCAN);
 assign!(assign_max_scan_tuples => MAX_SCAN_TUPLES);
 assign!(assign_max_probes => MAX_PROBES);
 
-/// Defines the settings, once per backend. Raises an error where another library has defined them.
+/// Defines the settings, once per backend. Raises 55000 where another library has defined them.
 pub fn register() {
-    if IS_REGISTERED.replace(true) {
+    if IS_REGISTERED.get() {
         return;
     }
+    require_undefined();
     for (name, about, setting, (least, most), assign) in [
         (
             c"hnsw.ef_search",
@@ -118,12 +121,32 @@ pub fn register() {
     );
     reserve_prefix(c"hnsw");
     reserve_prefix(c"ivfflat");
+    IS_REGISTERED.set(true);
+}
+
+/// Raises 55000 if pgvector's library is in this backend, which defines the same names and reads them alone.
+fn require_undefined() {
+    const FIRST: &CStr = c"hnsw.ef_search";
+    // SAFETY: looks up a setting by name; null if there is none of the name.
+    let is_defined = unsafe {
+        let flags = pg_sys::GetConfigOptionFlags(FIRST.as_ptr(), true);
+        let is_placeholder = flags & pg_sys::GUC_CUSTOM_PLACEHOLDER as c_int != 0;
+        !pg_sys::GetConfigOption(FIRST.as_ptr(), true, false).is_null() && !is_placeholder
+    };
+    if is_defined {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "settings of access method hnsw are defined by another library",
+        )
+        .detail("The library of pgvector is loaded in this session, and this database has the extension vector of pgfaiss.")
+        .hint("Take vector out of shared_preload_libraries, session_preload_libraries and local_preload_libraries.")
+        .error();
+    }
 }
 
 type Assign = unsafe extern "C-unwind" fn(c_int, *mut c_void);
 
-const UNSET: &CStr =
-    c"While nobody has set it, the setting faiss.* holds; where both are set, faiss.* does.";
+const UNSET: &CStr = c"While nobody has set it, the setting faiss.* holds. Where both are set, that one holds which was set for less, and faiss.* if both were set for the same.";
 
 fn define_integer(
     name: &'static CStr,

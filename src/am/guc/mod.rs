@@ -81,21 +81,34 @@ impl<T: GucValue> Sourced<T> {
     }
 }
 
-/// The setting if it was set for this database, role, connection, session or transaction, else its alias if that was, else
-/// the index's own option, else what the configuration file or the default says.
+/// What the setting or its alias says if that was set for this database, role, connection, session or transaction, else the
+/// index's own option, else what the configuration file or the default says. Of setting and alias that one counts which
+/// was set for less: for the session before for the role, and so on; else the setting.
 fn resolved(own: &Sourced<i32>, alias: Option<&Sourced<i32>>, option: Option<u32>) -> u32 {
-    let of = |setting: &Sourced<i32>| setting.value.get().unsigned_abs();
-    let explicit = [Some(own), alias].into_iter().flatten().find(|setting| setting.is_explicit());
-    let said = explicit.map(of).or(option);
-    said.or_else(|| alias.filter(|alias| alias.is_set()).map(of)).unwrap_or_else(|| of(own))
+    let setting = alias_instead(own, alias).unwrap_or(own);
+    let value = setting.value.get().unsigned_abs();
+    if setting.is_explicit() { value } else { option.unwrap_or(value) }
 }
 
-/// The alias that an index heeds in place of `own`, if it was set and `own` was not.
+/// The alias that an index heeds in place of `own`, if it was set for less.
 fn alias_instead<'a, T: GucValue, A: GucValue>(
     own: &Sourced<T>,
     alias: Option<&'a Sourced<A>>,
 ) -> Option<&'a Sourced<A>> {
-    alias.filter(|alias| !own.is_explicit() && alias.is_set())
+    alias.filter(|alias| alias.is_set() && alias.source.get() > own.source.get())
+}
+
+/// What wins over an index's option: the setting, called `name`, or its alias.
+fn winner(
+    own: &Sourced<i32>,
+    name: &'static CStr,
+    alias: Option<&Sourced<i32>>,
+    alias_name: &'static CStr,
+) -> Option<&'static CStr> {
+    match alias_instead(own, alias) {
+        Some(alias) => alias.is_explicit().then_some(alias_name),
+        None => own.is_explicit().then_some(name),
+    }
 }
 
 fn nprobe_alias(settings: Settings) -> Option<&'static Sourced<i32>> {
@@ -125,9 +138,7 @@ pub fn k_factor_for(options: &IvfOptions) -> Option<u32> {
 
 /// The setting that wins over an index's own `nprobe` now, if one does.
 pub fn nprobe_winner(settings: Settings) -> Option<&'static CStr> {
-    let alias = nprobe_alias(settings).is_some_and(Sourced::is_explicit);
-    let own = NPROBE.is_explicit().then_some(c"faiss.nprobe");
-    own.or(alias.then_some(c"ivfflat.probes"))
+    winner(&NPROBE, c"faiss.nprobe", nprobe_alias(settings), c"ivfflat.probes")
 }
 
 /// The setting that wins over an index's own `k_factor` now, if one does.
@@ -137,9 +148,7 @@ pub fn k_factor_winner() -> Option<&'static CStr> {
 
 /// The setting that wins over an index's own `efSearch` now, if one does.
 pub fn ef_search_winner(settings: Settings) -> Option<&'static CStr> {
-    let alias = ef_search_alias(settings).is_some_and(Sourced::is_explicit);
-    let own = EF_SEARCH.is_explicit().then_some(c"faiss.efSearch");
-    own.or(alias.then_some(c"hnsw.ef_search"))
+    winner(&EF_SEARCH, c"faiss.efSearch", ef_search_alias(settings), c"hnsw.ef_search")
 }
 
 /// How a scan goes on, in the words of the page room.

@@ -14,9 +14,16 @@ pub struct Above {
     limits: Vec<*const pg_sys::LimitState>,
     /// Rows that nodes on the way read before they hand on the first.
     ahead: u64,
+    /// Whether something on the way may drop rows, so that the scan is asked for more in the end.
+    may_drop: bool,
 }
 
 impl Above {
+    /// Whether no more rows than [`Self::rows_wanted`] will be asked for.
+    pub fn is_all(&self) -> bool {
+        !self.may_drop
+    }
+
     /// The rows that the LIMITs want now: their counts may be parameters, and differ from one rescan to the next.
     ///
     /// # Safety
@@ -69,7 +76,7 @@ unsafe extern "C-unwind" fn look(node: *mut pg_sys::PlanState, found: *mut c_voi
     // SAFETY: the caller's promise; the list is not borrowed while the walk goes on.
     unsafe {
         if (*node).type_ == pg_sys::NodeTag::T_LimitState {
-            let above = Above { limits: Vec::new(), ahead: 0 };
+            let above = Above { limits: Vec::new(), ahead: 0, may_drop: false };
             descend(node, above, &mut *found.cast());
         }
         pg_sys::planstate_tree_walker(node, Some(look), found)
@@ -88,6 +95,7 @@ unsafe fn descend(node: *mut pg_sys::PlanState, mut above: Above, found: &mut Ve
     // SAFETY: a node's tag says its type; children are nodes or null.
     unsafe {
         let mut below = (*node).lefttree;
+        above.may_drop |= !(*node).qual.is_null();
         match (*node).type_ {
             T_IndexScanState => {
                 let scan = &*node.cast::<pg_sys::IndexScanState>();
@@ -97,9 +105,8 @@ unsafe fn descend(node: *mut pg_sys::PlanState, mut above: Above, found: &mut Ve
                 return;
             }
             T_LimitState => above.limits.push(node.cast_const().cast()),
-            // Some of these may drop rows, and then the scan has to give more than are wanted in the end.
-            T_ResultState | T_MaterialState | T_NestLoopState | T_LockRowsState
-            | T_ProjectSetState => {}
+            T_ResultState | T_MaterialState => {}
+            T_NestLoopState | T_LockRowsState | T_ProjectSetState => above.may_drop = true,
             T_SubqueryScanState => below = (*node.cast::<pg_sys::SubqueryScanState>()).subplan,
             // The row after the last is read to see whether it ties with it.
             T_IncrementalSortState => above.ahead = above.ahead.saturating_add(1),

@@ -24,6 +24,9 @@ pub fn unknown(family: &Family, given: &str, known: &[&str]) -> Refusal {
         known.join(", ")
     ));
     match meant {
+        Some(name) if name.eq_ignore_ascii_case(given) => {
+            refusal.hint("Write it without quotes, which keep the case.")
+        }
         Some(name) => refusal.hint(format!("Perhaps you meant \"{name}\".")),
         None => refusal,
     }
@@ -58,5 +61,7 @@ mod tests {
             let hint = meant.map(|name| format!("Perhaps you meant \"{name}\"."));
             assert_eq!(refusal.hint, hint, "{given}");
         }
+        let quoted = unknown(&graph, "efSearch", &["efSearch"]).hint;
+        assert!(quoted.is_some_and(|hint| hint.contains("quotes")));
     }
 }

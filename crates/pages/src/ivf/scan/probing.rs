@@ -67,7 +67,7 @@ impl<L: Lists> Scan<L> {
 
     /// The lists that are visited first.
     pub(super) fn n_first(&self, meta: &Meta) -> usize {
-        self.params.nprobe.min(self.params.max_probes).clamp(1, meta.nlist)
+        self.params.nprobe.clamp(1, meta.nlist)
     }
 
     /// Visits the first lists.
