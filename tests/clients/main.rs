@@ -2,6 +2,7 @@
 //! a pinned version, in an empty database of a server with our extension `vector`. Some also run beside pgvector itself.
 //! What cannot be installed is skipped, and the reason printed.
 
+mod dump;
 mod packages;
 mod place;
 
@@ -56,6 +57,7 @@ fn main() {
     let arguments = Arguments::from_args();
     install_wanted(&arguments);
     let mut trials = vec![Trial::test("docs", || Ok(every_block_of_the_docs_is_run()?))];
+    trials.push(dump_trial(&arguments));
     for place in Place::ALL {
         trials.extend(trials_in(place, &arguments));
     }
@@ -77,6 +79,17 @@ fn install_wanted(arguments: &Arguments) {
 
 fn name_of(client: &Client, place: Place) -> String {
     format!("{}::{}", place.name(), client.name)
+}
+
+/// Moving a database from pgvector to ours and back, if there is a server with pgvector.
+fn dump_trial(arguments: &Arguments) -> Trial {
+    let name = "beside::dump";
+    let hindrance = is_wanted(arguments, name).then(|| Place::Beside.hindrance()).flatten();
+    if let Some(reason) = &hindrance {
+        println!("skipped: {name}: {reason}");
+    }
+    let run = || dump::both_ways().map_err(|e| format!("{e:#}").into());
+    Trial::test(name, run).with_ignored_flag(hindrance.is_some())
 }
 
 /// A test for each client that can run in `place`.

@@ -8,7 +8,7 @@ use xtask::node::Project;
 use xtask::python;
 
 /// Folders with scripts and what belongs to them.
-pub const SCRIPT_DIRS: [&str; 3] = ["python", "python/django", "node"];
+pub const SCRIPT_DIRS: [&str; 4] = ["python", "python/django", "node", "sql"];
 
 /// Packages whose versions go together: what is in one of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

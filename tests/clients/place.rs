@@ -39,6 +39,12 @@ impl Place {
         self.server().as_ref().err().cloned()
     }
 
+    /// The server, for what has more than one database.
+    pub fn cluster(self) -> Result<&'static Cluster> {
+        let server = self.server().as_ref().map_err(|reason| anyhow::anyhow!("{reason}"))?;
+        Ok(&server.cluster)
+    }
+
     fn server(self) -> &'static Result<Server, String> {
         static DROP_IN: OnceLock<Result<Server, String>> = OnceLock::new();
         static BESIDE: OnceLock<Result<Server, String>> = OnceLock::new();

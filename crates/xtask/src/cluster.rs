@@ -5,8 +5,8 @@ mod guardian;
 mod memcheck;
 mod place;
 mod process;
+mod reach;
 mod standby;
-mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -350,19 +350,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// How to reach database `dbname`.
-    pub fn config(&self, dbname: &str) -> postgres::Config {
-        let mut config = postgres::Config::new();
-        config.host_path(&self.socket_dir).port(self.port).user(&self.account.name).dbname(dbname);
-        config
-    }
-
-    /// The same for libpq and its relatives.
-    pub fn conninfo(&self, dbname: &str) -> String {
-        let (host, user) = (self.socket_dir.display(), &self.account.name);
-        format!("host={host} port={} user={user} dbname={dbname}", self.port)
-    }
-
     /// A session in database `dbname`.
     pub fn connect(&self, dbname: &str) -> Result<Client> {
         self.config(dbname).connect(NoTls).with_context(|| format!("connecting to {dbname}"))
@@ -423,16 +410,6 @@ impl Cluster {
     /// PGDATA.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
-    }
-
-    /// Where the socket lies; give it to clients as the host.
-    pub fn socket_dir(&self) -> &Path {
-        &self.socket_dir
-    }
-
-    /// The port number that is part of the socket's name.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// Process id of the postmaster.

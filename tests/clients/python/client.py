@@ -13,6 +13,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -126,6 +127,14 @@ def offers_class(name: str) -> bool:
 def administrator() -> psycopg.Connection:
     """A session of its own, as the owner of the database would open one in psql."""
     return psycopg.connect(URL, autocommit=True, options="-c lock_timeout=20s")
+
+
+def execute(text: str) -> None:
+    """Runs statements one by one, as an administrator does in psql."""
+    with administrator() as session:
+        for statement in text.split(";"):
+            if statement.strip():
+                session.execute(statement)
 
 
 def settle(*indexes: str) -> None:

@@ -51,6 +51,14 @@ with step("search", index="data_docs_embedding_idx"):
 with step("filter"):
     same(numbers(store.query(search(kind="news"))), nearest(kind="news"))
 
+if BESIDE:
+    with step("what the documentation tells an administrator"):
+        execute(Path(__file__).parent.parent.joinpath("sql/beside.sql").read_text())
+    with step("search after that", index="data_docs_embedding_idx"):
+        store = open_store("docs")
+        same(numbers(store.query(search())), nearest())
+        execute("ALTER ROLE client RESET ALL")
+
 with step("halfvec"):
     halves = open_store("halves", use_halfvec=True)
     halves.add(nodes)
