@@ -7,7 +7,7 @@ mod packages;
 mod place;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -142,29 +142,38 @@ fn run(client: &Client, place: Place) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `docs/your-framework.md` shows is part of a script.
+/// What the documents of `docs` show is part of a script.
 fn every_block_of_the_docs_is_run() -> Result<(), String> {
-    let read =
-        |path: &Path| fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
-    let docs = read(&xtask::build::repository().join("docs/your-framework.md"))?;
-    let mut scripts = Vec::new();
-    for dir in packages::SCRIPT_DIRS {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(dir);
-        for entry in fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))? {
-            let path = entry.map_err(|e| e.to_string())?.path();
-            if path.is_file() {
-                scripts.push(essence(&read(&path)?));
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let scripts: Vec<String> = texts(packages::SCRIPT_DIRS.map(|dir| scripts.join(dir)))?
+        .iter()
+        .map(|text| essence(text))
+        .collect();
+    for document in texts([xtask::build::repository().join("docs")])? {
+        let blocks = document.split("\n```").skip(1).step_by(2);
+        for (language, block) in blocks.filter_map(|block| block.split_once('\n')) {
+            // The commands for a shell are what `dump.rs` does.
+            let wanted = essence(block);
+            if language != "sh" && !scripts.iter().any(|script| script.contains(&wanted)) {
+                return Err(format!("no script runs this:\n{block}"));
             }
         }
     }
-    let blocks = docs.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
-    for (_, block) in blocks {
-        let wanted = essence(block);
-        if !scripts.iter().any(|script| script.contains(&wanted)) {
-            return Err(format!("no script runs this:\n{block}"));
-        }
-    }
     Ok(())
+}
+
+/// The files that lie in these folders.
+fn texts(dirs: impl IntoIterator<Item = PathBuf>) -> Result<Vec<String>, String> {
+    let read = |dir: &Path| -> std::io::Result<Vec<String>> {
+        let paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path()));
+        let paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>()?;
+        paths.iter().filter(|path| path.is_file()).map(fs::read_to_string).collect()
+    };
+    let mut found = Vec::new();
+    for dir in dirs {
+        found.extend(read(&dir).map_err(|e| format!("{}: {e}", dir.display()))?);
+    }
+    Ok(found)
 }
 
 /// The lines of a text without indentation and empty lines.

@@ -10,6 +10,9 @@ from llama_index.vector_stores.postgres import PGVectorStore
 versions("llama-index-vector-stores-postgres", "llama-index-core", "pgvector")
 
 
+SQL = Path(__file__).parent.parent / "sql"
+
+
 def open_store(table: str, **options: object) -> PGVectorStore:
     """Makes what is missing of table and index when it is first used."""
     return PGVectorStore.from_params(
@@ -53,11 +56,17 @@ with step("filter"):
 
 if BESIDE:
     with step("what the documentation tells an administrator"):
-        execute(Path(__file__).parent.parent.joinpath("sql/beside.sql").read_text())
+        execute(SQL.joinpath("beside.sql").read_text())
     with step("search after that", index="data_docs_embedding_idx"):
         store = open_store("docs")
         same(numbers(store.query(search())), nearest())
         execute("ALTER ROLE client RESET ALL")
+    with step("the way back"):
+        execute(SQL.joinpath("back.sql").read_text())
+        same(numbers(open_store("docs").query(search())), nearest())
+    with step("ours again", index="data_docs_embedding_idx"):
+        settle("data_docs_embedding_idx")
+        same(numbers(open_store("docs").query(search())), nearest())
 
 with step("halfvec"):
     halves = open_store("halves", use_halfvec=True)

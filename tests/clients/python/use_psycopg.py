@@ -64,6 +64,14 @@ with step("hnsw's settings", index="graph"):
     same(conn.execute("SHOW hnsw.ef_search").fetchone()[0], "100")
     same(search("<=>"), nearest())
 
+with step("settings made before a session's first search"), psycopg.connect(URL, autocommit=True) as fresh:
+    fresh.execute("SET hnsw.ef_search = 20")
+    fresh.execute("SET hnsw.iterative_scan = off")
+    fresh.execute("SET enable_seqscan = off")
+    # Without a LIMIT: ours looks at as many rows as it asks for, at least.
+    rows = fresh.execute("SELECT n FROM items ORDER BY embedding <=> %s::vector", [question]).fetchall()
+    same(len(rows), 20)
+
 with step("filter"):
     same(search("<=>", "kind = 'news'"), nearest(kind="news"))
 
