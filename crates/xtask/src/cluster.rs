@@ -5,6 +5,7 @@ mod guardian;
 mod memcheck;
 mod place;
 mod process;
+mod reach;
 mod standby;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub enum Shutdown {
 pub struct Builder {
     pg: PgConfig,
     dir: Option<PathBuf>,
+    port: u16,
     settings: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     detached: bool,
@@ -96,6 +98,7 @@ impl Builder {
     /// Makes the cluster and starts its server.
     pub fn start(self) -> Result<Cluster> {
         let mut cluster = Cluster::prepare(self.pg, self.dir)?;
+        cluster.port = self.port;
         cluster.detached = self.detached;
         cluster.evidence = self.evidence;
         cluster.environment = self.environment;
@@ -116,6 +119,7 @@ pub struct Cluster {
     /// `data/`, `log` and, if the path is short enough, the socket.
     dir: PathBuf,
     socket_dir: PathBuf,
+    port: u16,
     temporary: bool,
     detached: bool,
     server: Option<Child>,
@@ -140,6 +144,7 @@ impl Cluster {
         Builder {
             pg: pg.clone(),
             dir: None,
+            port: PORT,
             detached: false,
             checksums: false,
             evidence: None,
@@ -177,6 +182,7 @@ impl Cluster {
             account,
             dir,
             socket_dir,
+            port: PORT,
             temporary,
             detached: false,
             server: None,
@@ -195,14 +201,21 @@ impl Cluster {
             initdb.arg("--no-data-checksums");
         }
         initdb.arg("--pgdata").arg(self.data_dir());
-        initdb.args(["-N", "-A", "trust", "--locale=C", "--encoding=UTF8"]);
+        initdb.args([
+            "-N",
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+            "--locale=C",
+            "--encoding=UTF8",
+        ]);
         initdb.arg("-U").arg(&self.account.name);
         run_quietly(&mut initdb)
     }
 
     fn configure(&self, settings: &[(String, String)]) -> Result<()> {
         let mut text = format!(
-            "port = {PORT}\nlisten_addresses = ''\nunix_socket_directories = '{}'\n",
+            "port = {}\nlisten_addresses = ''\nunix_socket_directories = '{}'\n",
+            self.port,
             self.socket_dir.display()
         );
         for (name, value) in settings {
@@ -302,7 +315,7 @@ impl Cluster {
     /// A server killed while it writes its lock files leaves them empty, and then refuses to start until somebody has
     /// removed them.
     fn remove_cut_locks(&self) -> Result<()> {
-        let socket = self.socket_dir().join(format!(".s.PGSQL.{PORT}.lock"));
+        let socket = self.socket_dir().join(format!(".s.PGSQL.{}.lock", self.port));
         for lock in [socket, self.data_dir().join("postmaster.pid")] {
             if fs::metadata(&lock).is_ok_and(|file| file.len() == 0) {
                 fs::remove_file(&lock).with_context(|| format!("removing {}", lock.display()))?;
@@ -335,19 +348,6 @@ impl Cluster {
         client.batch_execute(&format!("ALTER SYSTEM SET {name} = '{value}'"))?;
         client.batch_execute("SELECT pg_reload_conf()")?;
         Ok(())
-    }
-
-    /// How to reach database `dbname`.
-    pub fn config(&self, dbname: &str) -> postgres::Config {
-        let mut config = postgres::Config::new();
-        config.host_path(&self.socket_dir).port(PORT).user(&self.account.name).dbname(dbname);
-        config
-    }
-
-    /// The same for libpq and its relatives.
-    pub fn conninfo(&self, dbname: &str) -> String {
-        let (host, user) = (self.socket_dir.display(), &self.account.name);
-        format!("host={host} port={PORT} user={user} dbname={dbname}")
     }
 
     /// A session in database `dbname`.
@@ -410,16 +410,6 @@ impl Cluster {
     /// PGDATA.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
-    }
-
-    /// Where the socket lies; give it to clients as the host.
-    pub fn socket_dir(&self) -> &Path {
-        &self.socket_dir
-    }
-
-    /// The port number that is part of the socket's name.
-    pub fn port(&self) -> u16 {
-        PORT
     }
 
     /// Process id of the postmaster.

@@ -3,7 +3,7 @@
 //!
 //! In reading order: [`setup`] installs what a machine lacks, [`pg`] finds a PostgreSQL, [`account`] says who may run a server, [`build`] and
 //! [`install`] put the extension into it, [`servers`] does so in a private copy, and [`cluster`] runs
-//! a server of one. [`python`] is for what the tests take from PyPI.
+//! a server of one. [`python`] and [`node`] are for what the tests take from PyPI and npm.
 
 pub mod account;
 pub mod asan;
@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod install;
 pub mod miri;
 pub mod nightly;
+pub mod node;
 pub mod pg;
 pub mod pgvector;
 pub mod python;

@@ -6,7 +6,7 @@ mod cold;
 pub mod input;
 pub mod load;
 mod memory;
-mod peers;
+pub mod peers;
 mod procfs;
 mod record;
 mod report;
