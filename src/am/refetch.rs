@@ -39,7 +39,7 @@ pub struct HeapRows {
     order: Vec<(u64, u32)>,
     /// The visible versions found elsewhere in their HOT chains than the candidate's tid, if these are kept.
     moved: Option<HashMap<Tid, Tid>>,
-    /// Whether the row looked at last is dead to all, and such candidates since they were last taken: tid and number.
+    /// Whether the row looked at last is dead to all, and such candidates of the last visit: tid and number.
     is_dead: bool,
     dead: Vec<(u64, u32)>,
     end: TableEnd,
@@ -119,6 +119,7 @@ impl HeapRows {
         order: &'a [(u64, u32)],
         mut each: impl FnMut(&mut Self, Tid, &'a [(u64, u32)]),
     ) {
+        self.dead.clear();
         if let Some((last, _)) = order.last() {
             // SAFETY: the promise of `new`.
             unsafe { self.end.require(self.scan, Tid::from_u64(*last)) };
@@ -149,7 +150,7 @@ impl HeapRows {
         self.moved.as_ref().and_then(|moved| moved.get(&tid)).copied().unwrap_or(tid)
     }
 
-    /// Takes the candidates of [`HeapRows::visit`] and its like whose rows turned out to be dead to all: tid, as
+    /// Takes the candidates of the last [`HeapRows::visit`] or its like whose rows turned out to be dead to all: tid, as
     /// [`Tid::to_u64`], and number. None where nobody may say so: in a transaction that began on a standby.
     pub fn take_dead(&mut self) -> Vec<(u64, u32)> {
         std::mem::take(&mut self.dead)

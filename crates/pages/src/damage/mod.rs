@@ -3,6 +3,7 @@
 //! result or an error; this module is in no build of the extension.
 
 pub mod faults;
+pub mod marks;
 pub mod models;
 pub mod opened;
 pub mod rows;

@@ -6,6 +6,7 @@ use ann::kernels::norm_sqr;
 use ann::metric::Metric;
 use half::f16;
 
+use super::marks::mark;
 use super::opened::{Code, Graph, Lists, Opened, unit};
 use super::rows::{Table, fill, tid_no, vector_of};
 use crate::coded;
@@ -30,7 +31,7 @@ const INSERTED_FIRST: u32 = 1 << 20;
 const ROWS_MAX: usize = 1 << 20;
 const ORDERS: [Iterative; 3] = [Iterative::Strict, Iterative::Relaxed, Iterative::Off];
 
-/// Scans, inserts, vacuums and scans again. The errors that any of it ended in.
+/// Scans, marks, inserts, vacuums and scans again. The errors that any of it ended in.
 pub fn all(index: &Opened, mem: &MemPages) -> Vec<Error> {
     let mut errors = Vec::new();
     counts(index, mem, &mut errors);
@@ -38,6 +39,8 @@ pub fn all(index: &Opened, mem: &MemPages) -> Vec<Error> {
         errors.extend(count(index, mem, order).err());
     }
     errors.extend(together(index, mem).err());
+    errors.extend(mark(index, mem, |tid| tid.to_u64().is_multiple_of(3)).err());
+    errors.extend(count(index, mem, Iterative::Relaxed).err());
     errors.extend(insert(index, mem, INSERTED_FIRST, INSERTED).err());
     errors.extend(vacuum(index, mem, |tid| tid.to_u64().is_multiple_of(2)).err());
     errors.extend(insert(index, mem, INSERTED_FIRST + INSERTED, INSERTED).err());
@@ -115,7 +118,7 @@ fn counts(index: &Opened, mem: &MemPages, errors: &mut Vec<Error>) {
     }
 }
 
-fn query_of(dims: usize) -> Vec<f32> {
+pub(super) fn query_of(dims: usize) -> Vec<f32> {
     let mut query = vec![0.0; dims];
     fill(u64::MAX, &mut query);
     query
@@ -241,8 +244,8 @@ fn into_list<E: Element>(index: &Lists, mem: &MemPages, tid: Tid) -> Result<(), 
 }
 
 impl Graph {
-    fn view<'a>(&'a self, map: &'a Map) -> View<'a> {
-        View::new(&self.meta, &self.grid, map)
+    pub(super) fn view<'a>(&'a self, map: &'a Map) -> View<'a> {
+        View::new(&self.meta, &self.grid, map).trusting(true)
     }
 }
 
