@@ -1,5 +1,5 @@
 -- The extension vector as the catalogue shows it. This file, run where pgvector 0.8.6 is the extension vector, gives the same
--- answers; its access methods, and what belongs to them alone, are left out.
+-- answers; its access methods, and what belongs to them alone, are left out: story 80 has ours.
 CREATE TEMP VIEW members AS
   SELECT classid, objid FROM pg_depend
   WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -26,7 +26,7 @@ SELECT p.oid::regprocedure AS function, p.prorettype::regtype AS returns, p.prok
     p.proconfig AS config, p.proargnames AS names, p.pronargdefaults AS defaults
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
     JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
-  WHERE p.proname !~ '^(hnsw|ivfflat)'
+  WHERE p.proname !~ '^(hnsw|ivfflat|faiss)'
   ORDER BY p.oid::regprocedure::text COLLATE "C";
 -- Aggregates.
 SELECT a.aggfnoid::regprocedure AS aggregate, a.aggkind, a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,

@@ -51,6 +51,21 @@ fn pgtest_the_planner_takes_the_index_for_a_plain_top_k() {
 }
 
 #[pg_test]
+fn pgtest_a_scan_that_ends_early_is_cheap_where_rows_are_limited() {
+    table(3000);
+    let limited = "SELECT id FROM t WHERE id % 2 + 0 = 1 ORDER BY v <-> '[1,1,1,1,1,1,1,1]' LIMIT 8";
+    let all = "SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]'";
+    run("SET faiss.nprobe = 1");
+    let goes_on = plan(limited);
+    assert!(goes_on.contains("Sort"), "{goes_on}");
+    run("SET faiss.iterative_scan = off");
+    let ends = plan(limited);
+    assert!(ends.contains("using i "), "{ends}");
+    let all = plan(all);
+    assert!(all.contains("Sort"), "{all}");
+}
+
+#[pg_test]
 fn pgtest_a_tiny_table_is_read_whole() {
     table(10);
     let top = plan("SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]' LIMIT 10");

@@ -53,6 +53,7 @@ fn in_lists<L: lists::Lists>(index: &Lists, mem: &MemPages) -> Result<Vec<Hit>, 
         nprobe: 2,
         iterative: Iterative::Relaxed,
         max_scan_tuples: u64::MAX,
+        max_probes: usize::MAX,
         rows_wanted: None,
         memory: 0,
     };
