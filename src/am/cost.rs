@@ -175,8 +175,9 @@ unsafe fn estimate(
         Shape::Graph(shape) => shape.dims,
     };
     // SAFETY: the planner's nodes.
-    let (table, mut ask) =
-        unsafe { (Table::of(root, index, dims, &fetched), Ask::of(root, index, settings)) };
+    let (table, mut ask) = unsafe {
+        (Table::of(root, index, dims, &fetched), Ask::of(root, index, path.indexorderbys, settings))
+    };
     // Only where rows are limited: a statement that wants all of them is not to be lured into a scan that has few.
     if guc::iterative(settings) == Iterative::Off && ask.fraction < 1.0 {
         ask.bound = ask.bound.min(shape.first_rows(&ask));

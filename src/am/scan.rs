@@ -110,6 +110,8 @@ struct ScanState {
     /// What puts rows in the operator's order, where its distances are not ours; known once the first row was asked for.
     order: Option<OperatorOrder>,
     is_order_known: bool,
+    /// How many rows the scan will be asked for, if that is known.
+    wanted: Option<u64>,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Index>,
     /// What the executor gave to the last rescan, by which it knows the scan.
@@ -122,11 +124,6 @@ struct ScanState {
 }
 
 impl ScanState {
-    /// How many rows the scan will be asked for, if that is known.
-    fn wanted(&self) -> Option<u64> {
-        ASKED_FOR.get().or_else(|| rows_wanted(self.orderbys))
-    }
-
     /// The next row, in the order of our distances.
     fn find(&mut self, trusts_marks: bool) -> Result<Option<Found>, Error> {
         match (self.running.clone(), &mut self.search) {
@@ -166,6 +163,7 @@ pub unsafe extern "C-unwind" fn ambeginscan(
             search,
             order,
             is_order_known,
+            wanted: None,
             running,
             orderbys,
             end,
@@ -219,6 +217,7 @@ pub unsafe extern "C-unwind" fn amgettuple(
         let index = (*scan).indexRelation;
         if state.running.is_none() {
             require_mvcc(scan);
+            state.wanted = ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys));
             state.running = Some(start(scan, state));
             order_by_operator(scan, state);
             rel::count_scan(index);
@@ -286,7 +285,7 @@ unsafe fn order_by_operator(scan: pg_sys::IndexScanDesc, state: &mut ScanState) 
             let class = opclass_of((*scan).indexRelation);
             state.order = is_foreign(key.sk_func.fn_oid).then(|| OperatorOrder::new(scan, class));
         }
-        let wanted = state.wanted().filter(|_| is_all(state.orderbys));
+        let wanted = state.wanted.filter(|_| is_all(state.orderbys));
         let dims = state.running.as_ref().map_or(0, |frozen| frozen.metric_and_dims().1);
         if let Some(order) = &mut state.order
             && key.sk_flags & pg_sys::SK_ISNULL as i32 == 0
@@ -381,7 +380,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             iterative: guc::iterative(options.settings),
             max_scan_tuples: guc::max_scan_tuples(options.settings).0,
             max_probes: guc::max_probes(options.settings),
-            rows_wanted: state.wanted(),
+            rows_wanted: state.wanted,
             memory: guc::work_mem(),
         };
         let element = opclass_of(index).element;

@@ -1,5 +1,7 @@
 //! How much of a scan the query will ask for.
 
+mod near;
+
 use std::ffi::c_int;
 
 use grammar::options::Settings;
@@ -13,8 +15,10 @@ const ROWS_UNSAID: f64 = 64.0;
 /// What the planner expects to be asked of a scan.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
-    /// The part of the rows that will be asked for, of those that pass the filters as of those of the index.
+    /// The part that will be asked for of the rows that pass the filters.
     pub fraction: f64,
+    /// The part of the index's rows that it takes to find them.
+    pub scanned: f64,
     /// The rows that will be asked for behind the filters.
     pub rows: f64,
     /// The rows that a single list looks for at once.
@@ -27,16 +31,19 @@ pub struct Ask {
 
 impl Ask {
     /// # Safety
-    /// `root` is the planner's, and `index` one of its indexes, which heeds `settings`.
+    /// `root` is the planner's, and `index` one of its indexes, which heeds `settings`; `order` are the expressions that it
+    /// would give the order of.
     pub unsafe fn of(
         root: *mut pg_sys::PlannerInfo,
         index: &pg_sys::IndexOptInfo,
+        order: *mut pg_sys::List,
         settings: Settings,
     ) -> Self {
         // SAFETY: the caller's promise.
-        let (wanted, kept, last_first) = unsafe {
+        let (wanted, kept, near, last_first) = unsafe {
             let wanted = (*root).tuple_fraction;
-            (wanted, (*index.rel).rows.max(1.0), has_window_to_the_end((*root).parse))
+            let near = near::rows(root, index, order);
+            (wanted, (*index.rel).rows.max(1.0), near, has_window_to_the_end((*root).parse))
         };
         // Below 1 it is a part, from 1 on a number of rows; all of them is 0.
         let fraction = match wanted {
@@ -45,17 +52,18 @@ impl Ask {
             rows => (rows / kept).min(1.0),
         };
         let rows = fraction * kept;
+        let scanned = if fraction < 1.0 { (rows / near.max(kept)).min(1.0) } else { 1.0 };
         let said = if fraction < 1.0 { rows } else { ROWS_UNSAID };
         let bound = guc::max_scan_tuples(settings).0 as f64;
-        Self { fraction, rows, said: said.max(ROWS_UNSAID), bound, last_first }
+        Self { fraction, scanned, rows, said: said.max(ROWS_UNSAID), bound, last_first }
     }
 
     /// The slope to the rows asked for, given what as many rows of the index's `tuples` cost beyond the first, and no
     /// less than to the last: as the cost of all of them, which the planner divides again.
     pub fn whole(&self, tuples: f64, rest: impl Fn(f64) -> f64) -> f64 {
-        let rows = (tuples * self.fraction).max(1.0);
+        let rows = (tuples * self.scanned).max(1.0);
         let (asked, all) = (rest(rows.min(self.bound)), rest(tuples.min(self.bound)));
-        all.max(asked * tuples / rows.min(tuples))
+        all.max(asked / self.fraction.max(1.0 / tuples))
     }
 }
 

@@ -51,9 +51,26 @@ fn pgtest_the_planner_takes_the_index_for_a_plain_top_k() {
 }
 
 #[pg_test]
+fn pgtest_rows_near_enough_come_first() {
+    table(3000);
+    run("DROP INDEX i; CREATE INDEX i ON t USING faisshnsw (v)");
+    let q = "'[1,1,1,1,1,1,1,1]'";
+    for filter in ["v <-> Q < 0.5", "1 - (v <-> Q) > 0.5", "v <-> Q <= 0.5 AND id > 10"] {
+        let filter = filter.replace('Q', q);
+        let near = plan(&format!("SELECT id FROM t WHERE {filter} ORDER BY v <-> {q} LIMIT 10"));
+        assert!(near.contains("using i "), "{near}");
+    }
+    for filter in ["v <-> Q > 0.5 AND id % 10 + 0 = 1", "v <#> Q < 0.5 AND id % 10 + 0 = 1"] {
+        let filter = filter.replace('Q', q);
+        let far = plan(&format!("SELECT id FROM t WHERE {filter} ORDER BY v <-> {q} LIMIT 10"));
+        assert!(far.contains("Sort"), "{far}");
+    }
+}
+
+#[pg_test]
 fn pgtest_a_scan_that_ends_early_is_cheap_where_rows_are_limited() {
     table(3000);
-    let limited = "SELECT id FROM t WHERE id % 2 + 0 = 1 ORDER BY v <-> '[1,1,1,1,1,1,1,1]' LIMIT 8";
+    let limited = "SELECT id FROM t WHERE id < 1500 ORDER BY v <-> '[1,1,1,1,1,1,1,1]' LIMIT 200";
     let all = "SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]'";
     run("SET faiss.nprobe = 1");
     let goes_on = plan(limited);
@@ -106,7 +123,9 @@ impl Rows {
         };
         let fraction = (limit / passing).min(1.0);
         let bound = f64::INFINITY;
-        let ask = Ask { fraction, rows: limit, said: limit.max(64.0), bound, last_first: false };
+        let scanned = fraction;
+        let ask =
+            Ask { fraction, scanned, rows: limit, said: limit.max(64.0), bound, last_first: false };
         let (startup, total) = match index {
             Index::Lists(shape) => lists::price(shape, &PRICES, &table, &ask, 1.0),
             Index::Graph(shape) => graph::price(shape, &PRICES, &table, &ask, 1.0),
