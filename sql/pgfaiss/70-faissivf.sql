@@ -29,6 +29,11 @@ CREATE FUNCTION faiss.halfvec_cosine_support(internal) RETURNS internal
 COMMENT ON FUNCTION faiss.halfvec_cosine_support(internal) IS
     'tells the access methods what an operator class is for: elements of halfvec, metric cosine';
 
+CREATE FUNCTION faiss.bit_hamming_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_bit_hamming_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.bit_hamming_support(internal) IS
+    'tells the access methods what an operator class is for: elements of bit, metric hamming';
+
 CREATE FUNCTION faiss.faissivf_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'faissivf_handler' LANGUAGE C;
 COMMENT ON FUNCTION faiss.faissivf_handler(internal) IS 'gives the server the callbacks of access method faissivf';
@@ -54,3 +59,6 @@ CREATE OPERATOR CLASS @extschema@.halfvec_ip_ops FOR TYPE halfvec USING faissivf
 CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE halfvec USING faissivf AS
     OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.halfvec_cosine_support(internal);
+CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING faissivf AS
+    OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.bit_hamming_support(internal);

@@ -1,4 +1,5 @@
--- The access method faissflat and its operator classes: those of faissivf, and taxicab distance, which needs no centroids.
+-- The access method faissflat and its operator classes: those of faissivf, and taxicab and Jaccard distance, which have no
+-- centroids.
 
 CREATE FUNCTION faiss.vector_l1_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_vector_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -8,6 +9,10 @@ CREATE FUNCTION faiss.halfvec_l1_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_halfvec_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION faiss.halfvec_l1_support(internal) IS
     'tells the access methods what an operator class is for: elements of halfvec, metric l1';
+CREATE FUNCTION faiss.bit_jaccard_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_bit_jaccard_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.bit_jaccard_support(internal) IS
+    'tells the access methods what an operator class is for: elements of bit, metric jaccard';
 
 CREATE FUNCTION faiss.faissflat_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'faissflat_handler' LANGUAGE C;
@@ -40,3 +45,9 @@ CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE halfvec USING fais
 CREATE OPERATOR CLASS @extschema@.halfvec_l1_ops FOR TYPE halfvec USING faissflat AS
     OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.halfvec_l1_support(internal);
+CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING faissflat AS
+    OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.bit_hamming_support(internal);
+CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING faissflat AS
+    OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.bit_jaccard_support(internal);

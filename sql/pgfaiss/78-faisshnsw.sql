@@ -31,3 +31,9 @@ CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE halfvec USING fais
 CREATE OPERATOR CLASS @extschema@.halfvec_l1_ops FOR TYPE halfvec USING faisshnsw AS
     OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.halfvec_l1_support(internal);
+CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING faisshnsw AS
+    OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.bit_hamming_support(internal);
+CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING faisshnsw AS
+    OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.bit_jaccard_support(internal);

@@ -46,6 +46,14 @@ CREATE FUNCTION faiss_halfvec_l1_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_halfvec_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION faiss_halfvec_l1_support(internal) IS
     'tells the access methods what an operator class is for: elements of halfvec, metric l1';
+CREATE FUNCTION faiss_bit_hamming_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_bit_hamming_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss_bit_hamming_support(internal) IS
+    'tells the access methods what an operator class is for: elements of bit, metric hamming';
+CREATE FUNCTION faiss_bit_jaccard_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_bit_jaccard_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss_bit_jaccard_support(internal) IS
+    'tells the access methods what an operator class is for: elements of bit, metric jaccard';
 
 CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING ivfflat AS
     OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
@@ -65,6 +73,9 @@ CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING ivfflat AS
 CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING ivfflat AS
     OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss_halfvec_cosine_support(internal);
+CREATE OPERATOR CLASS bit_hamming_ops FOR TYPE bit USING ivfflat AS
+    OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_bit_hamming_support(internal);
 
 CREATE OPERATOR CLASS vector_l2_ops FOR TYPE vector USING hnsw AS
     OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
@@ -90,3 +101,9 @@ CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING hnsw AS
 CREATE OPERATOR CLASS halfvec_l1_ops FOR TYPE halfvec USING hnsw AS
     OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 faiss_halfvec_l1_support(internal);
+CREATE OPERATOR CLASS bit_hamming_ops FOR TYPE bit USING hnsw AS
+    OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_bit_hamming_support(internal);
+CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING hnsw AS
+    OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_bit_jaccard_support(internal);

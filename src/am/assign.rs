@@ -7,7 +7,6 @@ use ann::Metric;
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Stored, encode_batch};
-use ann::element::Element;
 use ann::parallel;
 use pages::coded::build::{CodedBuilder, Payload};
 use pages::ivf::build::{Builder, Entry};
@@ -29,6 +28,7 @@ use super::quantizers::Trained;
 use super::report::{Report, checked};
 use super::spill::TempRuns;
 use super::transform::Transform;
+use super::value::{Column, Value};
 
 /// Rows assigned at once, unless memory is short.
 const BATCH_ROWS_MAX: usize = 16_384;
@@ -81,7 +81,7 @@ impl<'a> Coder<'a> {
 }
 
 /// Second pass over the table; returns live heap rows and indexed rows.
-pub fn assign_and_write<E: Element>(
+pub fn assign_and_write<E: Column>(
     heap: &Heap,
     frozen: &Frozen,
     params: &MetaParams,
@@ -92,11 +92,12 @@ pub fn assign_and_write<E: Element>(
     let (begin, table_blocks) = (Instant::now(), heap.n_blocks());
     let coder = Coder::new(frozen, params, trained);
     let coded_bytes = coder.map_or(0, |c| c.payload.size() + frozen.dims * size_of::<f32>());
-    let row_bytes = frozen.dims * (size_of::<E>() + size_of::<f32>()) + coded_bytes;
+    let vector_bytes = E::count(frozen.dims) * size_of::<E>();
+    let row_bytes = vector_bytes + frozen.dims * size_of::<f32>() + coded_bytes;
     let memory = memory_bytes_max();
     let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
     let sorted = (memory - rows_max * row_bytes).max(memory / 4);
-    let payload = coder.map_or(frozen.dims * size_of::<E>(), |c| c.payload.size());
+    let payload = coder.map_or(vector_bytes, |c| c.payload.size());
     let code = frozen.code.zip(trained.codec.as_ref());
     let code = code.map(|(code, codec)| (code.kind, frozen.dims, codec));
     let mut loader = Loader {
@@ -180,7 +181,7 @@ fn counted(
     }
 }
 
-impl<E: Element> Loader<'_, E> {
+impl<E: Column> Loader<'_, E> {
     fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
         self.batch.tids.push(tid);
         self.batch.norms.push(row.norm_sqr);
@@ -200,7 +201,7 @@ impl<E: Element> Loader<'_, E> {
             let (coder, fit) = (self.coder.as_ref(), &mut self.fit);
             payloads = assign(assigner, coder, &self.batch.elements, placed, fit);
         }
-        let vectors = self.batch.elements.chunks_exact(self.dims);
+        let vectors = self.batch.elements.chunks_exact(E::count(self.dims));
         for (i, elements) in vectors.enumerate() {
             let (Some(&tid), Some(&norm_sqr)) = (self.batch.tids.get(i), self.batch.norms.get(i))
             else {
@@ -227,7 +228,7 @@ impl<E: Element> Loader<'_, E> {
 
 /// Finds lists and coarse distances of the vectors, and with a coder their payloads, exact vectors left out; `fit` sees
 /// how well they fit.
-fn assign<E: Element>(
+fn assign<E: Column>(
     assigner: &Assigner<'_>,
     coder: Option<&Coder<'_>>,
     elements: &[E],

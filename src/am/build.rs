@@ -4,11 +4,13 @@
 //! over the whole table, the second assigns every row in batches on worker threads and sorts by
 //! list, spilling to temporary files. With a trained model the first pass is left out.
 
-use ann::element::Element;
+use ann::element::Bits;
 use ann::metric::Metric;
 use ann::rules;
 use half::f16;
 use pages::ModelName;
+use pages::geometry::BITS_MAX;
+use pages::hnsw;
 use pages::meta::{CodeParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
@@ -25,6 +27,7 @@ use super::quantizers::Trained;
 use super::rel;
 use super::report::Report;
 use super::train;
+use super::value::Column;
 
 /// What is frozen into an index when it is built.
 #[derive(Clone, Copy)]
@@ -44,6 +47,9 @@ pub struct Frozen {
 impl Frozen {
     pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
         let (method, options) = (require_method(index), options_of(index));
+        if !rel::has_type_of_opclass(index) {
+            type_not_supported(method);
+        }
         let Some(dims) = rel::declared_dims(index) else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -59,8 +65,12 @@ impl Frozen {
     pub fn new(method: &'static Method, options: &IvfOptions, metric: Metric, dims: usize) -> Self {
         require_dims(options, dims);
         refuse_unbuilt(method, options);
-        if metric == Metric::L1 {
-            refuse_unfit_for_l1(method, options);
+        refuse_unfit(method, options, metric);
+        if options.is_binary && !metric.is_of_bits() {
+            refuse_binary();
+        }
+        if metric.is_of_bits() {
+            require_bits_fit(method, dims);
         }
         let code = options.code.map(|kind| CodeParams {
             kind,
@@ -95,7 +105,7 @@ impl Frozen {
         self.method.has_lists || self.code.is_some()
     }
 
-    pub fn params<E: Element>(&self, trained: &Trained) -> MetaParams {
+    pub fn params<E: Column>(&self, trained: &Trained) -> MetaParams {
         MetaParams {
             element: E::TAG,
             metric: self.metric,
@@ -127,23 +137,64 @@ fn refuse_unbuilt(method: &Method, options: &IvfOptions) {
     .error()
 }
 
-/// Raises 22023 for what knows squares and products only: centroids and lossy codes.
-fn refuse_unfit_for_l1(method: &Method, options: &IvfOptions) {
-    let (what, hint) = match options.code {
-        _ if method.has_lists => {
+/// Raises 22023 for what knows other distances only: centroids and lossy codes.
+fn refuse_unfit(method: &Method, options: &IvfOptions, metric: Metric) {
+    let of_graph = options.graph.filter(|_| metric.is_of_bits()).and_then(|graph| graph.code);
+    let code = options.code.map(|code| code.name()).or(of_graph.map(|code| code.name()));
+    let (what, hint) = match code {
+        _ if method.has_lists && !metric.has_centroids() => {
             (format!("access method \"{}\"", method.name), "Use access method faissflat.")
         }
-        Some(code) => (
-            format!("code \"{}\"", code.name()),
+        Some(code) if !metric.has_codes() => (
+            format!("code \"{code}\""),
             "Use code flat, or an operator class for another distance.",
         ),
-        None => return,
+        _ => return,
+    };
+    let distance = match metric {
+        Metric::Hamming => "Hamming",
+        Metric::Jaccard => "Jaccard",
+        _ => "taxicab",
     };
     Report::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("{what} does not support operator classes for taxicab distance"),
+        format!("{what} does not support operator classes for {distance} distance"),
     )
     .hint(hint)
+    .error()
+}
+
+/// Raises 22023 for a factory string of FAISS's binary indexes over floats.
+fn refuse_binary() -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        "factories BFlat, BIVF and BHNSW are for columns of type bit",
+    )
+    .hint("Leave out the B.")
+    .error()
+}
+
+/// Raises 54000 where a vector of so many bits has no room in an index.
+fn require_bits_fit(method: &Method, dims: usize) {
+    let most = if method.is_graph { hnsw::BITS_MAX } else { BITS_MAX };
+    if dims > most {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            format!("column cannot have more than {most} dimensions for {} index", method.name),
+        )
+        .detail(format!("It has {dims} bits."))
+        .error();
+    }
+}
+
+/// Raises 0A000 for a column of another type than the operator class's, which values are read as: one of `bit varying`,
+/// whose lengths differ.
+fn type_not_supported(method: &Method) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("type not supported for {} index", method.name),
+    )
+    .hint("Declare the column, or cast it, as the type that the operator class is for: bit(n) instead of bit varying.")
     .error()
 }
 
@@ -167,6 +218,7 @@ pub unsafe extern "C-unwind" fn ambuild(
     let (heap_tuples, index_tuples) = match class.element {
         ElementType::F32 => build::<f32>(&heap, &frozen, model),
         ElementType::F16 => build::<f16>(&heap, &frozen, model),
+        ElementType::Bit => build::<Bits>(&heap, &frozen, model),
     };
     // SAFETY: zeroed memory in the caller's memory context, as the server expects it.
     let mut result = unsafe { PgBox::<pg_sys::IndexBuildResult>::alloc0() };
@@ -175,7 +227,7 @@ pub unsafe extern "C-unwind" fn ambuild(
     result.into_pg()
 }
 
-fn build<E: Element>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f64, u64) {
+fn build<E: Column>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f64, u64) {
     if let Some(options) = options_of(heap.index()).graph {
         return graph::build::<E>(heap, frozen, &options);
     }
@@ -203,6 +255,7 @@ pub unsafe extern "C-unwind" fn ambuildempty(index: pg_sys::Relation) {
     let params = match class.element {
         ElementType::F32 => frozen.params::<f32>(&trained),
         ElementType::F16 => frozen.params::<f16>(&trained),
+        ElementType::Bit => frozen.params::<Bits>(&trained),
     };
     // SAFETY: the fork was created empty for this call.
     let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::INIT_FORKNUM) };

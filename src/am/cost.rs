@@ -11,6 +11,7 @@ mod table;
 #[cfg(feature = "pg_test")]
 mod tests;
 
+use ann::element::{Bits, Element};
 use ann::factory::Refine;
 use ann::rules::optimal_nlist;
 use grammar::options::Settings;
@@ -294,11 +295,19 @@ impl Frozen {
         Self {
             nlist: meta.nlist as f64,
             nprobe: guc::nprobe_for(options).into(),
-            dims: meta.dims as f64,
+            dims: floats_of(meta.dims, meta.element),
             candidates,
             from_table,
             kept_pages: kept as f64,
         }
+    }
+}
+
+/// The dimensions of a vector of 32-bit floats that is as long: distances cost about as much.
+fn floats_of(dims: usize, element: u8) -> f64 {
+    match element {
+        Bits::TAG => (dims as f64 / (8 * size_of::<f32>()) as f64).max(1.0),
+        _ => dims as f64,
     }
 }
 

@@ -64,7 +64,7 @@ impl Errors {
 /// As `pages::meta::Fit` says it. Scaling the vectors scales it, moving them does not where the metric does not care.
 fn coarse_error(metric: Metric, point: &[f32], distance: f32) -> f32 {
     match metric {
-        Metric::L2 | Metric::L1 => distance.max(0.0),
+        Metric::L2 | Metric::L1 | Metric::Hamming | Metric::Jaccard => distance.max(0.0),
         Metric::InnerProduct => (extent::norm(point) as f32 + distance).max(0.0),
         Metric::Cosine => {
             let norm = extent::norm(point) as f32;

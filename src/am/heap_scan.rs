@@ -3,13 +3,12 @@
 
 use std::ffi::c_void;
 
-use ann::element::Element;
 use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
-use super::datum::Varlena;
 use super::rel::{self, tid_of};
 use super::report::wrong_dimensions;
+use super::value::{Column, Value};
 
 /// MaxHeapTuplesPerPage: what fits an 8 kB page at 28 bytes a row.
 const HEAP_TUPLES_PER_PAGE_MAX: u64 = 291;
@@ -74,9 +73,9 @@ impl Heap {
     ///
     /// # Safety
     /// `value` must be a vector of element type `E`, valid for `'a`.
-    pub unsafe fn vector<'a, E: Element>(value: pg_sys::Datum, dims: usize) -> Varlena<'a, E> {
+    pub unsafe fn vector<'a, E: Column>(value: pg_sys::Datum, dims: usize) -> E::Value<'a> {
         // SAFETY: the caller's promise.
-        let vector = unsafe { Varlena::<E>::from_datum(value) };
+        let vector = unsafe { E::read(value) };
         if vector.dims() != dims {
             wrong_dimensions(dims, vector.dims());
         }

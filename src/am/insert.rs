@@ -1,9 +1,8 @@
 //! `aminsert`: one row, coded if the index has a code, into the list of its nearest centroid, or into a graph.
 
 use ann::codec::Coding;
-use ann::element::Element;
+use ann::element::Bits;
 use ann::extent;
-use ann::kernels;
 use ann::metric::Metric;
 use half::f16;
 use pages::coded::build::Payload;
@@ -11,7 +10,6 @@ use pages::coded::insert::Row;
 use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
-use super::datum::Varlena;
 use super::graph;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
@@ -19,6 +17,7 @@ use super::pages::PgPages;
 use super::rel::tid_of;
 use super::relation::{Index, IvfIndex, TrainedCode, frozen_index};
 use super::report::{checked, wrong_dimensions};
+use super::value::{Column, Value};
 
 /// A row's vector with what the list needs to know of it. Under cosine a vector of zeros has no direction,
 /// no distance, and is not indexed: None. One so short that its squared norm is 0 has what the operator says.
@@ -27,13 +26,13 @@ pub struct Placed<'a, E> {
     pub norm_sqr: f32,
 }
 
-impl<'a, E: Element> Placed<'a, E> {
+impl<'a, E: Column> Placed<'a, E> {
     pub fn new(metric: Metric, elements: &'a [E]) -> Option<Self> {
-        if metric != Metric::Cosine {
+        if !metric.has_norms() {
             return Some(Self { elements, norm_sqr: 0.0 });
         }
-        let norm_sqr = kernels::norm_sqr(elements);
-        let has_direction = norm_sqr > 0.0 || elements.iter().any(|x| x.to_f32() != 0.0);
+        let norm_sqr = E::norm_sqr(elements);
+        let has_direction = metric.has_origin() || norm_sqr > 0.0 || !E::is_zero(elements);
         has_direction.then_some(Self { elements, norm_sqr })
     }
 }
@@ -61,6 +60,7 @@ pub unsafe extern "C-unwind" fn aminsert(
         match opclass_of(index).element {
             ElementType::F16 => insert::<f16>(index, tid, *values),
             ElementType::F32 => insert::<f32>(index, tid, *values),
+            ElementType::Bit => insert::<Bits>(index, tid, *values),
         }
     }
     false
@@ -68,9 +68,9 @@ pub unsafe extern "C-unwind" fn aminsert(
 
 /// # Safety
 /// `index` must be open and `value` a vector of element type `E`.
-unsafe fn insert<E: Element>(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
+unsafe fn insert<E: Column>(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
     // SAFETY: the caller's promise.
-    let (mut pages, vector) = unsafe { (PgPages::new(index), Varlena::<E>::from_datum(value)) };
+    let (mut pages, vector) = unsafe { (PgPages::new(index), E::read(value)) };
     let frozen = frozen_index(index, &pages);
     pages.remember(frozen.recent());
     let (metric, dims) = frozen.metric_and_dims();
@@ -88,7 +88,7 @@ unsafe fn insert<E: Element>(index: pg_sys::Relation, tid: Tid, value: pg_sys::D
 }
 
 /// Adds a row to the list of its nearest centroid.
-pub fn insert_into_lists<E: Element>(
+pub fn insert_into_lists<E: Column>(
     index: pg_sys::Relation,
     pages: &PgPages,
     ivf: &IvfIndex,
@@ -99,10 +99,9 @@ pub fn insert_into_lists<E: Element>(
         insert_coded(index, pages, ivf, code, tid, row.elements);
         return;
     }
-    let (list_no, distance) = ivf.coarse().map_or((0, 0.0), |coarse| {
-        let wide: Vec<f32> = row.elements.iter().map(|x| x.to_f32()).collect();
-        coarse.assign(&wide)
-    });
+    let (list_no, distance) = ivf
+        .coarse()
+        .map_or((0, 0.0), |coarse| coarse.assign(&E::widened(row.elements, coarse.dims)));
     let distance = member_distance(ivf.meta.metric, distance, row.norm_sqr);
     let result = pages::ivf::insert::insert(
         pages,
@@ -116,7 +115,7 @@ pub fn insert_into_lists<E: Element>(
     checked(index, result);
 }
 
-fn insert_coded<E: Element>(
+fn insert_coded<E: Column>(
     index: pg_sys::Relation,
     pages: &PgPages,
     ivf: &IvfIndex,
@@ -126,7 +125,7 @@ fn insert_coded<E: Element>(
 ) {
     let Some(coarse) = ivf.coarse() else { return };
     let mut point = Vec::new();
-    ivf.transform().apply(elements, &mut point);
+    ivf.transform().apply(&E::widened(elements, ivf.meta.dims), &mut point);
     let (list_no, coarse_distance) = coarse.assign(&point);
     let centroid = coarse.centroid(list_no);
     let payload = Payload::new(&trained.codec, &trained.coded.layout);

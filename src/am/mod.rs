@@ -40,3 +40,4 @@ pub mod train;
 mod transform;
 mod vacuum;
 mod validate;
+pub mod value;

@@ -6,6 +6,7 @@
 //! layout only has to name one of these functions (or one of its own).
 
 use ann::Metric;
+use pages::meta::measures;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::report::Report;
@@ -24,6 +25,8 @@ pub enum ElementType {
     F32,
     /// 16-bit floats: `halfvec`.
     F16,
+    /// Eight bits to a byte: `bit`.
+    Bit,
 }
 
 impl ElementType {
@@ -32,6 +35,7 @@ impl ElementType {
         match self {
             Self::F32 => 0,
             Self::F16 => 1,
+            Self::Bit => 2,
         }
     }
 
@@ -40,6 +44,7 @@ impl ElementType {
         match tag {
             0 => Some(Self::F32),
             1 => Some(Self::F16),
+            2 => Some(Self::Bit),
             _ => None,
         }
     }
@@ -55,8 +60,8 @@ pub struct OpclassInfo {
 }
 
 /// The descriptor behind support function 1; an interface to other extensions, so its layout is
-/// fixed: magic, layout version, element tag (0 f32, 1 f16), metric (0 L2, 1 inner product, 2
-/// cosine, 3 L1), rest zero.
+/// fixed: magic, layout version, element tag (0 f32, 1 f16, 2 bits), metric (0 L2, 1 inner
+/// product, 2 cosine, 3 L1; of bits 4 Hamming, 5 Jaccard), rest zero.
 #[repr(C)]
 pub struct Support {
     magic: u32,
@@ -84,10 +89,9 @@ impl Support {
         if self.magic != SUPPORT_MAGIC || self.version != SUPPORT_VERSION {
             return None;
         }
-        Some(OpclassInfo {
-            element: ElementType::from_tag(self.element)?,
-            metric: Metric::from_u8(self.metric)?,
-        })
+        let (element, metric) =
+            (ElementType::from_tag(self.element)?, Metric::from_u8(self.metric)?);
+        measures(metric, self.element).then_some(OpclassInfo { element, metric })
     }
 }
 
@@ -185,3 +189,15 @@ support_function!(
 );
 support_function!(faiss_vector_l1_support, pg_finfo_faiss_vector_l1_support, ElementType::F32, 3);
 support_function!(faiss_halfvec_l1_support, pg_finfo_faiss_halfvec_l1_support, ElementType::F16, 3);
+support_function!(
+    faiss_bit_hamming_support,
+    pg_finfo_faiss_bit_hamming_support,
+    ElementType::Bit,
+    4
+);
+support_function!(
+    faiss_bit_jaccard_support,
+    pg_finfo_faiss_bit_jaccard_support,
+    ElementType::Bit,
+    5
+);

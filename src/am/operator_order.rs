@@ -8,7 +8,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 
 use ann::Metric;
-use ann::element::Element;
+use ann::element::Float;
 use half::f16;
 use pages::ivf::scan::Found;
 use pgrx::pg_sys;
@@ -224,7 +224,7 @@ impl OperatorOrder {
 /// # Safety
 /// `vector` is a value of the type of `class`.
 unsafe fn norm_of(class: OpclassInfo, vector: pg_sys::Datum) -> f64 {
-    fn norm<E: Element>(vector: &Varlena<'_, E>) -> f64 {
+    fn norm<E: Float>(vector: &Varlena<'_, E>) -> f64 {
         let squares = vector.elements().iter().map(|x| f64::from(x.to_f32()).powi(2));
         squares.sum::<f64>().sqrt()
     }
@@ -236,6 +236,8 @@ unsafe fn norm_of(class: OpclassInfo, vector: pg_sys::Datum) -> f64 {
         match class.element {
             ElementType::F32 => norm(&Varlena::<f32>::from_datum(vector)),
             ElementType::F16 => norm(&Varlena::<f16>::from_datum(vector)),
+            // Bits have no inner products.
+            ElementType::Bit => 0.0,
         }
     }
 }

@@ -167,7 +167,12 @@ pub fn quantizers(
     let centroids = if frozen.method.has_lists {
         let spherical = frozen.metric.is_spherical();
         let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, dims, spherical) };
-        kmeans(rows, &params, job)?
+        let mut centroids = kmeans(rows, &params, job)?;
+        if frozen.metric.is_of_bits() {
+            // As in FAISS a centroid of bits has those that most of its rows have.
+            centroids.iter_mut().for_each(|x| *x = f32::from(u8::from(*x > 0.5)));
+        }
+        centroids
     } else {
         only_centroid(rows, frozen)
     };

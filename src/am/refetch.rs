@@ -13,16 +13,15 @@ mod open;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use ann::element::Element;
 use ann::radix::sort_places;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
-use super::datum::Varlena;
 use super::interrupts::check_for_interrupts;
 use super::recent::RecentBuffers;
 use super::report::wrong_dimensions;
 use super::table_end::TableEnd;
+use super::value::{Column, Value};
 use open::{Open, Version};
 
 /// Rows that are asked for together before the first of them is read.
@@ -67,7 +66,7 @@ impl HeapRows {
     /// [`HeapRows::fetch`] says. `each` sees the elements during the call only.
     ///
     /// Errors: as [`HeapRows::fetch`], and XX002 for a candidate beyond the table's end. Answers interrupts between rows.
-    pub fn visit<E: Element>(
+    pub fn visit<E: Column>(
         &mut self,
         candidates: &[Tid],
         dims: usize,
@@ -82,7 +81,7 @@ impl HeapRows {
 
     /// The same of candidates that are in the table's order, by [`Tid::to_u64`]: `each` gets all that name a row at once,
     /// which is looked at once. Queries that are near to each other share candidates.
-    pub fn visit_sorted<'a, E: Element>(
+    pub fn visit_sorted<'a, E: Column>(
         &mut self,
         candidates: &'a [(u64, u32)],
         dims: usize,
@@ -203,7 +202,7 @@ impl HeapRows {
     /// Errors: 22000 if the vector has not `dims` dimensions, which takes such a change as well. Not
     /// None, because the operator would refuse the row, and a row must not vanish from the result.
     /// Whatever the index expression raises. 0A000 for a scan that has no table.
-    pub fn fetch<E: Element, R>(
+    pub fn fetch<E: Column, R>(
         &mut self,
         tid: Tid,
         dims: usize,
@@ -214,7 +213,7 @@ impl HeapRows {
             // memory.
             let vector = unsafe {
                 let caller = pg_sys::MemoryContextSwitchTo(row_memory);
-                let vector = Varlena::<E>::from_datum(value);
+                let vector = E::read(value);
                 pg_sys::MemoryContextSwitchTo(caller);
                 vector
             };

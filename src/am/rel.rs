@@ -78,6 +78,15 @@ pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
     usize::try_from(typmod).ok().filter(|&n| n > 0)
 }
 
+/// Whether the index's only column has the type that its operator class is for, and not another that can be read as such.
+pub fn has_type_of_opclass(index: pg_sys::Relation) -> bool {
+    // SAFETY: an open index has a tuple descriptor, and the input type of its operator class at hand.
+    unsafe {
+        let desc = pgrx::PgTupleDesc::from_pg_unchecked((*index).rd_att);
+        desc.get(0).is_some_and(|a| pg_sys::getBaseType(a.atttypid) == *(*index).rd_opcintype)
+    }
+}
+
 /// The table's column that is the index's only column, or None for an expression.
 pub fn key_column(index: pg_sys::Relation) -> Option<pg_sys::AttrNumber> {
     // SAFETY: an open index has its pg_index row at hand, with one key at least.

@@ -4,7 +4,6 @@
 use std::marker::PhantomData;
 
 use ann::codec::Stored;
-use ann::element::Element;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
@@ -20,6 +19,7 @@ use super::opclass::ElementType;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
 use super::relation::{IvfIndex, TrainedCode};
+use super::value::Column;
 
 /// A search of codes; its memory is reused from query to query.
 pub struct CodedSearch {
@@ -84,7 +84,8 @@ impl CodedSearch {
         let found = match &self.query {
             Some((_, ElementType::F32)) => self.next_of::<f32>(pages, ivf)?,
             Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf)?,
-            None => None,
+            // No code is of bits.
+            Some((_, ElementType::Bit)) | None => None,
         };
         mark(pages, ivf, &mut self.rows, &mut self.dead)?;
         let Some((query, _)) = &self.query else { return Ok(None) };
@@ -92,7 +93,7 @@ impl CodedSearch {
     }
 
     /// The same, with its exact key for a distance.
-    fn next_of<E: Element>(
+    fn next_of<E: Column>(
         &mut self,
         pages: &PgPages,
         ivf: &IvfIndex,
@@ -146,7 +147,7 @@ pub fn mark(
 }
 
 /// The next row of a scan, with its exact key for a distance. `table` has the keys of the table's rows.
-pub fn next_row<E: Element>(
+pub fn next_row<E: Column>(
     scan: &mut CodedScan,
     pages: &PgPages,
     view: &View<'_>,
@@ -186,7 +187,7 @@ pub struct TableRows<'a, E> {
     element: PhantomData<E>,
 }
 
-impl<'a, E: Element> TableRows<'a, E> {
+impl<'a, E: Column> TableRows<'a, E> {
     /// Vectors of `dims` elements; `tids` is reused.
     pub fn new(
         rows: &'a mut HeapRows,
@@ -199,7 +200,7 @@ impl<'a, E: Element> TableRows<'a, E> {
     }
 }
 
-impl<E: Element> Exact for TableRows<'_, E> {
+impl<E: Column> Exact for TableRows<'_, E> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
         self.tids.clear();
         self.tids.extend(candidates.iter().map(|hit| Tid::from_u64(hit.id)));

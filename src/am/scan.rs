@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use ann::element::Element;
+use ann::element::Bits;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
@@ -14,7 +14,6 @@ use pages::ivf::probe::Probe;
 use pages::ivf::scan::{Found, Iterative, Scan, SearchParams};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
-use super::datum::Varlena;
 use super::graph::GraphSearch;
 use super::guc;
 use super::left_out;
@@ -30,6 +29,7 @@ use super::relation::{Index, frozen_index};
 use super::report::{Report, checked};
 use super::rerank::{CodedSearch, mark};
 use super::table_end::TableEnd;
+use super::value::{Column, Value};
 
 /// Rows that are marked together, in the order of their pages, while the scan goes on.
 const KILLED_MAX: usize = 1024;
@@ -59,6 +59,7 @@ impl Drop for AskedFor {
 enum Search {
     F32(Scan<Probe<f32>>),
     F16(Scan<Probe<f16>>),
+    Bit(Scan<Probe<Bits>>),
     Coded(Box<CodedSearch>),
     Graph(Box<GraphSearch>),
 }
@@ -67,9 +68,27 @@ impl Search {
     /// Lets go of what must not be held while the scan waits to be started over.
     fn rest(&mut self) {
         match self {
-            Self::F32(_) | Self::F16(_) => {}
+            Self::F32(_) | Self::F16(_) | Self::Bit(_) => {}
             Self::Coded(search) => search.rest(),
             Self::Graph(search) => search.rest(),
+        }
+    }
+
+    /// Starts over with a query of vectors as they are.
+    fn begin(&mut self, element: ElementType, query: &[f32], params: SearchParams) {
+        match (element, &*self) {
+            (ElementType::F32, Self::F32(_))
+            | (ElementType::F16, Self::F16(_))
+            | (ElementType::Bit, Self::Bit(_)) => {}
+            (ElementType::F32, _) => *self = Self::F32(Scan::new()),
+            (ElementType::F16, _) => *self = Self::F16(Scan::new()),
+            (ElementType::Bit, _) => *self = Self::Bit(Scan::new()),
+        }
+        match self {
+            Self::F32(search) => search.begin(query, params),
+            Self::F16(search) => search.begin(query, params),
+            Self::Bit(search) => search.begin(query, params),
+            Self::Coded(_) | Self::Graph(_) => {}
         }
     }
 
@@ -78,6 +97,7 @@ impl Search {
         let (is_cut_short, visited) = match self {
             Self::F32(search) => (search.is_cut_short(), search.visited()),
             Self::F16(search) => (search.is_cut_short(), search.visited()),
+            Self::Bit(search) => (search.is_cut_short(), search.visited()),
             Self::Coded(search) => search.end_of_search(),
             Self::Graph(search) => search.end_of_search(),
         };
@@ -89,6 +109,7 @@ impl Search {
         match self {
             Self::F32(search) => search.last_given(),
             Self::F16(search) => search.last_given(),
+            Self::Bit(search) => search.last_given(),
             Self::Coded(_) | Self::Graph(_) => None,
         }
     }
@@ -96,7 +117,7 @@ impl Search {
     /// Frees what the server knows of.
     fn end(&mut self) {
         match self {
-            Self::F32(_) | Self::F16(_) => {}
+            Self::F32(_) | Self::F16(_) | Self::Bit(_) => {}
             Self::Coded(search) => search.end(),
             Self::Graph(search) => search.end(),
         }
@@ -131,6 +152,9 @@ impl ScanState {
                 search.next(&self.pages, &ivf.view().trusting(trusts_marks))
             }
             (Some(Index::Lists(ivf)), Search::F16(search)) => {
+                search.next(&self.pages, &ivf.view().trusting(trusts_marks))
+            }
+            (Some(Index::Lists(ivf)), Search::Bit(search)) => {
                 search.next(&self.pages, &ivf.view().trusting(trusts_marks))
             }
             (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&self.pages, &ivf),
@@ -388,6 +412,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let (query, params) = match element {
             ElementType::F32 => query_of::<f32>(dims, value, params),
             ElementType::F16 => query_of::<f16>(dims, value, params),
+            ElementType::Bit => query_of::<Bits>(dims, value, params),
         };
         match &frozen {
             Index::Graph(graph) => {
@@ -411,20 +436,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
                 }
             }
         }
-        match (element, &mut state.search) {
-            (ElementType::F32, Search::F32(search)) => search.begin(&query, params),
-            (ElementType::F16, Search::F16(search)) => search.begin(&query, params),
-            (ElementType::F32, other) => {
-                let mut search = Scan::new();
-                search.begin(&query, params);
-                *other = Search::F32(search);
-            }
-            (ElementType::F16, other) => {
-                let mut search = Scan::new();
-                search.begin(&query, params);
-                *other = Search::F16(search);
-            }
-        }
+        state.search.begin(element, &query, params);
         frozen
     }
 }
@@ -457,11 +469,11 @@ unsafe fn graph_search(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> &m
     }
 }
 
-/// The query's elements, and how to search: zeros for NULL.
+/// The query's components, and how to search: zeros for NULL.
 ///
 /// # Safety
 /// `value` must be a vector of element type `E`.
-unsafe fn query_of<E: Element>(
+unsafe fn query_of<E: Column>(
     dims: usize,
     value: Option<pg_sys::Datum>,
     params: SearchParams,
@@ -476,19 +488,18 @@ unsafe fn query_of<E: Element>(
         return (vec![0.0; dims], SearchParams { iterative, ..params });
     };
     // SAFETY: the ordering operator's right argument has the type of the operator class.
-    let vector = unsafe { Varlena::<E>::from_datum(value) };
+    let vector = unsafe { E::read(value) };
     if vector.dims() != dims {
         different_dimensions::<E>(dims, vector.dims());
     }
-    (vector.elements().iter().map(|x| x.to_f32()).collect(), params)
+    (E::widened(vector.elements(), dims), params)
 }
 
 /// The operator's own error: the index must not change what a query with a wrong operand says.
-pub fn different_dimensions<E: Element>(index: usize, query: usize) -> ! {
-    let name = if E::TAG == f16::TAG { "halfvec" } else { "vector" };
+pub fn different_dimensions<E: Column>(index: usize, query: usize) -> ! {
     Report::new(
         PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-        format!("different {name} dimensions {index} and {query}"),
+        format!("different {} {index} and {query}", E::DIFFER_IN),
     )
     .error()
 }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use ann::codec::CodeKind;
-use ann::element::Element;
 use ann::extent;
 use ann::factory::RotationKind;
 use ann::parallel;
@@ -21,6 +20,7 @@ use super::progress;
 use super::quantizers::{OPQ_ROWS, Trained, phase_of, quantizers};
 use super::rel;
 use super::report::Report;
+use super::value::{Column, Value};
 
 /// Rows drawn where there are no lists to train: enough for a mean, for the ranges of stored vectors, and for a grid.
 const ROWS_WITHOUT_LISTS: usize = 16_384;
@@ -200,7 +200,7 @@ fn require_room_for_rotation(frozen: &Frozen) {
 }
 
 /// First pass over the table, whose vectors have elements of type `E`.
-pub fn sample<E: Element>(source: &impl Source, frozen: &Frozen) -> Sample {
+pub fn sample<E: Column>(source: &impl Source, frozen: &Frozen) -> Sample {
     let dims = frozen.dims;
     require_room(frozen, source.rows_max());
     require_room_for_rotation(frozen);
@@ -228,7 +228,7 @@ pub fn sample<E: Element>(source: &impl Source, frozen: &Frozen) -> Sample {
             points.resize(n * dims, 0.0);
         }
         if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
-            to.iter_mut().zip(row.elements).for_each(|(t, x)| *t = x.to_f32());
+            E::widen(row.elements, to);
             extent::shorten(to);
         }
     });

@@ -26,9 +26,9 @@ impl<'a> Transform<'a> {
         Self { normalize, rotation: None }
     }
 
-    /// One vector, into `out`.
-    pub fn apply<E: Element>(&self, elements: &[E], out: &mut Vec<f32>) {
-        let mut widened: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
+    /// One vector's components, into `out`.
+    pub fn apply(&self, point: &[f32], out: &mut Vec<f32>) {
+        let mut widened = point.to_vec();
         self.fit_in(&mut widened);
         match self.rotation {
             Some(rotation) => rotation.apply(&widened, out),
@@ -36,9 +36,11 @@ impl<'a> Transform<'a> {
         }
     }
 
-    /// Many vectors of `dims` elements, on the pool it is called in.
+    /// Many vectors of `dims` components, on the pool it is called in.
     pub fn apply_batch<E: Element>(&self, elements: &[E], dims: usize, job: &Job) -> Vec<f32> {
-        let mut points: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
+        let rows = elements.chunks_exact(E::count(dims).max(1));
+        let mut points = vec![0.0; rows.len() * dims];
+        points.chunks_exact_mut(dims.max(1)).zip(rows).for_each(|(to, row)| E::widen(row, to));
         for point in points.chunks_exact_mut(dims.max(1)) {
             self.fit_in(point);
         }

@@ -195,7 +195,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_the_operator_classes_are_valid() {
-        for (method, expected) in [("faissivf", 6), ("faissflat", 8), ("faisshnsw", 8)] {
+        for (method, expected) in [("faissivf", 7), ("faissflat", 10), ("faisshnsw", 10)] {
             let classes = format!(
                 "FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = '{method}'"
             );

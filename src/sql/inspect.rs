@@ -2,10 +2,11 @@
 
 use ann::Metric;
 use ann::codec::CodeKind;
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::factory::{Factory, Refine, RotationKind};
+use pages::geometry::Geometry;
 use pages::ivf::info::{self, ListInfo};
-use pages::meta::{FORMAT_VERSION, Meta, element_size};
+use pages::meta::{FORMAT_VERSION, Meta};
 use pages::store::Pages;
 use pages::{ModelName, coded, hnsw};
 use pgrx::iter::TableIterator;
@@ -61,7 +62,7 @@ fn index_info(
     let bytes = i64::from(n_blocks) * i64::from(pg_sys::BLCKSZ);
     TableIterator::once((
         open.method.name.to_owned(),
-        info.factory.map(|factory| factory.to_string()),
+        info.factory.map(|factory| shown(&factory, info.element)),
         info.metric.name().to_owned(),
         info.dims.map(|dims| dims as i32),
         type_of(info.element).to_owned(),
@@ -165,7 +166,7 @@ impl Info {
             ndead: totals.ndead,
             code_size: Some(match code {
                 Some(code) => code.code_size(params.dims),
-                None => params.dims * element_size(params.element).unwrap_or_default(),
+                None => column_bytes(params.dims, params.element),
             }),
             nlist: None,
             imbalance_factor: None,
@@ -200,22 +201,43 @@ fn factory_of(open: &OpenIndex, meta: &Meta) -> Factory {
     }
 }
 
+/// As FAISS writes it: an index of bits is a binary one, which has no code.
+fn shown(factory: &Factory, element: u8) -> String {
+    let text = factory.to_string();
+    match element {
+        Bits::TAG if factory.nlist.is_some() || factory.graph.is_some() => {
+            format!("B{}", text.trim_end_matches(",Flat"))
+        }
+        Bits::TAG => format!("B{text}"),
+        _ => text,
+    }
+}
+
 fn graph_factory(m: u16, code: Option<CodeKind>) -> Factory {
     let (normalize, rotation, refine) = (false, RotationKind::None, Refine::Heap);
     Factory { normalize, rotation, graph: Some(m), nlist: None, code, refine }
 }
 
 /// Bytes of a vector's code, as FAISS counts them.
+/// Bytes of a vector as the column has it.
+fn column_bytes(dims: usize, element: u8) -> usize {
+    Geometry::of_column(dims, element).map_or(0, |geometry| geometry.vector_size())
+}
+
 fn code_size(meta: &Meta) -> usize {
     match meta.coded {
         Some(coded) => coded.params.kind.code_size(meta.dims),
-        None => meta.dims * element_size(meta.element).unwrap_or_default(),
+        None => column_bytes(meta.dims, meta.element),
     }
 }
 
 /// The SQL name of the type with these elements.
 fn type_of(element: u8) -> &'static str {
-    if element == half::f16::TAG { "halfvec" } else { "vector" }
+    match element {
+        half::f16::TAG => "halfvec",
+        Bits::TAG => "bit",
+        _ => "vector",
+    }
 }
 
 #[pg_extern(sql = false)]
@@ -259,7 +281,7 @@ fn shown_radius(metric: Metric, radius: f32) -> f64 {
     let radius = f64::from(radius);
     match metric {
         Metric::L2 => radius.max(0.0).sqrt(),
-        Metric::InnerProduct | Metric::L1 => radius,
+        Metric::InnerProduct | Metric::L1 | Metric::Hamming | Metric::Jaccard => radius,
         Metric::Cosine => 1.0 + radius,
     }
 }

@@ -1,6 +1,6 @@
 //! `faiss.recall` and `faiss.tune`: how good an index answers, and how to set it.
 
-use ann::element::Element;
+use ann::element::Bits;
 use half::f16;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -10,11 +10,11 @@ use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
 use super::queries::queries_of;
 use super::rows::RowStore;
-use crate::am::datum::Varlena;
 use crate::am::measure::{self, Measured, QuerySource, Request, SearchSetting};
 use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
 use crate::am::report::{Report, wrong_dimensions};
+use crate::am::value::{Column, Value};
 
 /// The index is the first argument of every function.
 const INDEX: usize = 0;
@@ -200,6 +200,7 @@ fn given(index: &OpenIndex, queries: pg_sys::Datum) -> Result<QuerySource, SqlEr
     let points = match opclass_of(index.rel).element {
         ElementType::F32 => points::<f32>(index, &queries),
         ElementType::F16 => points::<f16>(index, &queries),
+        ElementType::Bit => points::<Bits>(index, &queries),
     };
     if points.is_empty() {
         let message = "queries must not be empty";
@@ -211,16 +212,16 @@ fn given(index: &OpenIndex, queries: pg_sys::Datum) -> Result<QuerySource, SqlEr
 }
 
 /// The elements of vectors, one vector after the other.
-fn points<E: Element>(index: &OpenIndex, queries: &[pg_sys::Datum]) -> Vec<f32> {
+fn points<E: Column>(index: &OpenIndex, queries: &[pg_sys::Datum]) -> Vec<f32> {
     let dims = rel::declared_dims(index.rel).unwrap_or(0);
     let mut points: Vec<f32> = Vec::new();
     for &datum in queries {
         // SAFETY: a value of the type of the index's operator class, which says that its elements are E.
-        let vector = unsafe { Varlena::<E>::from_datum(datum) };
+        let vector = unsafe { E::read(datum) };
         if vector.dims() != dims {
             wrong_dimensions(dims, vector.dims());
         }
-        points.extend(vector.elements().iter().map(|x| x.to_f32()));
+        points.extend(E::widened(vector.elements(), dims));
     }
     points
 }

@@ -1,5 +1,6 @@
 //! `faiss.search`: the nearest rows of many queries, as tids, in one pass over the index.
 
+use ann::element::Bits;
 use half::f16;
 use pages::ivf::scan::Found;
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -62,6 +63,9 @@ fn search(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
         match opclass_of(index.rel).element {
             ElementType::F32 => {
                 batch::search::<f32>(table.rel, index.rel, &queries, wanted, &mut emit);
+            }
+            ElementType::Bit => {
+                batch::search::<Bits>(table.rel, index.rel, &queries, wanted, &mut emit);
             }
             ElementType::F16 => {
                 batch::search::<f16>(table.rel, index.rel, &queries, wanted, &mut emit);

@@ -6,6 +6,7 @@
 //! `PGFAISS_FULL=1` all of it. `UPDATE_EXPECT=1` writes the baselines.
 
 mod baselines;
+mod bits;
 mod cases;
 mod codes;
 mod faiss;

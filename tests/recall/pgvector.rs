@@ -7,14 +7,14 @@ use checks::random::Random;
 use checks::{Database, describe, shared};
 use postgres::{Client, NoTls};
 
-const QUERIES: usize = 20;
-const LIMIT: usize = 20;
+pub const QUERIES: usize = 20;
+pub const LIMIT: usize = 20;
 /// What pgvector does when nothing is said.
 const GRAPH: &str = "m = 16, efConstruction = 64";
 const DEFAULTS: &str = "SET faiss.efSearch = 40; SET faiss.iterative_scan = off";
 /// Sessions that insert at the same time, and rows of each.
-const SESSIONS: usize = 10;
-const INSERTS: usize = 1_000;
+pub const SESSIONS: usize = 10;
+pub const INSERTS: usize = 1_000;
 
 /// A column, how its values are drawn, and the bars: under inner product another than elsewhere.
 struct Column {
@@ -81,7 +81,7 @@ fn queries(dims: usize) -> Vec<String> {
     (0..QUERIES).map(|_| one()).collect()
 }
 
-fn run(client: &mut Client, sql: &str) {
+pub fn run(client: &mut Client, sql: &str) {
     client.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {}", describe(&e)));
 }
 
@@ -91,9 +91,9 @@ fn ids(client: &mut Client, sql: &str) -> Vec<i32> {
 }
 
 /// A question about table `tst`: a condition, or none, and an operator.
-struct Question<'a> {
-    filter: &'a str,
-    operator: &'a str,
+pub struct Question<'a> {
+    pub filter: &'a str,
+    pub operator: &'a str,
 }
 
 impl Question<'_> {
@@ -130,7 +130,7 @@ impl Question<'_> {
         right as f64 / asked as f64
     }
 
-    fn assert(
+    pub fn assert(
         &self,
         client: &mut Client,
         queries: &[String],
@@ -145,7 +145,7 @@ impl Question<'_> {
     }
 }
 
-fn none(below: Vec<String>) {
+pub fn none(below: Vec<String>) {
     assert!(below.is_empty(), "below pgvector's bars:\n{}", below.join("\n"));
 }
 

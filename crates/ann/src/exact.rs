@@ -3,7 +3,8 @@
 //! Rows come in batches; each worker takes some of the queries and goes through the batch in blocks that stay in
 //! its cache. Distances are the canonical ones, so a row that an index returns at the k-th distance has it bit for bit.
 
-use crate::element::Element;
+use crate::element::{Element, Query};
+use crate::kernels::jaccard_from;
 use crate::kernels::{self, RowKernel};
 use crate::metric::Metric;
 use crate::parallel::{Job, for_each_chunk};
@@ -24,37 +25,31 @@ pub struct RowKeys<E: Element> {
 impl<E: Element> RowKeys<E> {
     /// For one metric.
     pub fn new(metric: Metric) -> Self {
-        let kernel = match metric {
-            Metric::L2 => RowKernel::l2_sqr(),
-            Metric::InnerProduct | Metric::Cosine => RowKernel::dot(),
-            Metric::L1 => RowKernel::l1(),
-        };
-        Self { metric, kernel }
+        Self { metric, kernel: E::kernel(metric) }
     }
 
-    /// The key of one row. NaN under cosine if either has no direction.
-    pub fn key(&self, query: &[f32], row: &[E]) -> f64 {
-        let mut raw = [0.0];
-        self.kernel.distances(query, row, &mut raw);
-        let norms = match self.metric {
-            Metric::Cosine => (kernels::norm_sqr(query), kernels::norm_sqr(row)),
-            _ => (0.0, 0.0),
+    /// The key of one row; the query was prepared for this metric. NaN under cosine if either has no direction.
+    pub fn key(&self, query: &Query, row: &[E]) -> f64 {
+        let norms = match self.metric.has_norms() {
+            true => (query.norm_sqr(), E::norm_sqr(row)),
+            false => (0.0, 0.0),
         };
-        self.of_raw(raw[0], norms)
+        self.of_raw(E::sum(self.metric, query, row), norms)
     }
 
     #[inline]
     fn of_raw(&self, raw: f32, norms_sqr: (f32, f32)) -> f64 {
         match self.metric {
-            Metric::L2 | Metric::L1 => f64::from(raw),
+            Metric::L2 | Metric::L1 | Metric::Hamming => f64::from(raw),
             Metric::InnerProduct => -f64::from(raw),
             Metric::Cosine => kernels::cosine_from(raw, norms_sqr.0, norms_sqr.1),
+            Metric::Jaccard => jaccard_from(raw, norms_sqr.0, norms_sqr.1),
         }
     }
 }
 
 /// One query on its way through the rows.
-struct Query {
+struct Asked {
     number: usize,
     norm_sqr: f32,
     /// The row that is the query itself, not to be counted.
@@ -82,51 +77,52 @@ impl Nearest {
 pub struct ExactSearch<E: Element> {
     keys: RowKeys<E>,
     dims: usize,
-    /// n × dims.
-    points: Vec<f32>,
-    queries: Vec<Query>,
+    /// Of n queries, one after the other.
+    operands: Vec<E::Operand>,
+    queries: Vec<Asked>,
 }
 
 impl<E: Element> ExactSearch<E> {
     /// For the queries in `points` (n × dims, dims > 0), each of which is the row `own` says (empty: no query is a
     /// row), and their `k` nearest rows.
     pub fn new(metric: Metric, dims: usize, points: Vec<f32>, own: &[u64], k: usize) -> Self {
-        let query = |(number, point): (usize, &[f32])| Query {
+        let dims = dims.max(1);
+        let query = |(number, point): (usize, &[f32])| Asked {
             number,
             norm_sqr: kernels::norm_sqr(point),
             own: own.get(number).copied(),
             nearest: TopK::new(k),
         };
-        let queries = points.chunks_exact(dims.max(1)).enumerate().map(query).collect();
-        Self { keys: RowKeys::new(metric), dims: dims.max(1), points, queries }
+        let queries = points.chunks_exact(dims).enumerate().map(query).collect();
+        Self { keys: RowKeys::new(metric), dims, operands: E::operands(points, dims), queries }
     }
 
     /// Bytes that the answers to come will take for each query.
     pub fn bytes_per_query(dims: usize, k: usize) -> usize {
-        size_of::<Query>() + dims * size_of::<f32>() + 2 * k * size_of::<Hit>()
+        size_of::<Asked>() + dims * size_of::<f32>() + 2 * k * size_of::<Hit>()
     }
 
     /// Looks at rows: `ids` names them, `rows` has their elements, row-major. Runs on the pool it is called in.
     pub fn add(&mut self, ids: &[u64], rows: &[E], job: &Job) {
-        let (dims, keys, points) = (self.dims, self.keys, &self.points);
-        let norms: Vec<f32> = match keys.metric {
-            Metric::Cosine => rows.chunks_exact(dims).map(kernels::norm_sqr).collect(),
-            _ => Vec::new(),
+        let (n, keys, operands) = (E::count(self.dims), self.keys, &self.operands);
+        let norms: Vec<f32> = match keys.metric.has_norms() {
+            true => rows.chunks_exact(n).map(E::norm_sqr).collect(),
+            false => Vec::new(),
         };
-        let block = (BLOCK_BYTES / (dims * size_of::<E>())).max(1);
+        let block = (BLOCK_BYTES / (n * size_of::<E>())).max(1);
         for_each_chunk(&mut self.queries, QUERIES_PER_CHUNK, |_, queries| {
             let mut raw = vec![0.0; block];
-            let blocks = ids.chunks(block).zip(rows.chunks(block * dims)).enumerate();
+            let blocks = ids.chunks(block).zip(rows.chunks(block * n)).enumerate();
             for (number, (ids, rows)) in blocks {
                 if job.cancelled() {
                     return;
                 }
                 let norms = norms.get(number * block..).unwrap_or_default();
                 for query in &mut *queries {
-                    let at = query.number * dims;
-                    let point = points.get(at..at + dims).unwrap_or_default();
+                    let at = query.number * n;
+                    let operand = operands.get(at..at + n).unwrap_or_default();
                     let Some(raw) = raw.get_mut(..ids.len()) else { continue };
-                    keys.kernel.distances(point, rows, raw);
+                    keys.kernel.distances(operand, rows, raw);
                     query.offer(&keys, ids, raw, norms);
                 }
             }
@@ -135,18 +131,18 @@ impl<E: Element> ExactSearch<E> {
 
     /// The queries again, and what each is judged by.
     pub fn finish(self) -> (Vec<f32>, Vec<Nearest>) {
-        let nearest = |query: Query| {
+        let nearest = |query: Asked| {
             let hits = query.nearest.into_sorted();
             let limit = hits.last().map_or(f64::NEG_INFINITY, |hit| hit.key);
             let mut ids: Vec<u64> = hits.iter().map(|hit| hit.id).collect();
             ids.sort_unstable();
             Nearest { limit, ids }
         };
-        (self.points, self.queries.into_iter().map(nearest).collect())
+        (E::points(self.operands, self.dims), self.queries.into_iter().map(nearest).collect())
     }
 }
 
-impl Query {
+impl Asked {
     fn offer<E: Element>(&mut self, keys: &RowKeys<E>, ids: &[u64], raw: &[f32], norms: &[f32]) {
         let mut norms = norms.iter();
         for (&id, &raw) in ids.iter().zip(raw) {
@@ -164,7 +160,9 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::{ExactSearch, Nearest, RowKeys};
+    use crate::element::{Bits, Element, Query};
     use crate::kernels;
+    use crate::kernels::{hamming_distance, jaccard_distance};
     use crate::metric::Metric;
     use crate::parallel;
     use crate::rng::Rng;
@@ -183,6 +181,12 @@ mod tests {
             Metric::InnerProduct => kernels::negative_inner_product(a, b),
             Metric::Cosine => kernels::cosine_distance(a, b),
             Metric::L1 => f64::from(kernels::l1(a, b)),
+            Metric::Hamming => {
+                hamming_distance(Bits::bytes(&Bits::pack(a)), Bits::bytes(&Bits::pack(b)))
+            }
+            Metric::Jaccard => {
+                jaccard_distance(Bits::bytes(&Bits::pack(a)), Bits::bytes(&Bits::pack(b)))
+            }
         }
     }
 
@@ -232,10 +236,45 @@ mod tests {
             let (_, found) = search.finish();
             let keys = RowKeys::<f32>::new(metric);
             for (number, (query, found)) in queries.chunks(DIMS).zip(found).enumerate() {
+                let mut prepared = Query::default();
+                prepared.set(query);
                 let others = rows.chunks(DIMS).enumerate().filter(|(i, _)| *i != number + 10);
-                let farthest = others.map(|(_, row)| keys.key(query, row)).fold(f64::MIN, f64::max);
+                let farthest =
+                    others.map(|(_, row)| keys.key(&prepared, row)).fold(f64::MIN, f64::max);
                 assert_eq!((found.limit, found.ids.len()), (farthest, 59), "{metric:?}");
                 assert!(!found.has(number as u64 + 10));
+            }
+        }
+    }
+
+    #[test]
+    fn bits_are_found_as_a_plain_scan_finds_them() {
+        for dims in [1, 9, 64, 100] {
+            let bits = |n: usize, seed| -> Vec<f32> {
+                points(n * dims, seed).iter().map(|x| f32::from(u8::from(*x > 0.0))).collect()
+            };
+            let (rows, queries) = (bits(300, 1), bits(20, 2));
+            let packed = Bits::operands(rows.clone(), dims);
+            for metric in [Metric::Hamming, Metric::Jaccard] {
+                let mut search = ExactSearch::<Bits>::new(metric, dims, queries.clone(), &[], 10);
+                let ids: Vec<u64> = (0..300).collect();
+                search.add(&ids, &packed, &parallel::Job::default());
+                let (again, found) = search.finish();
+                assert_eq!(again, queries);
+                let keys = RowKeys::<Bits>::new(metric);
+                for (query, found) in queries.chunks(dims).zip(found) {
+                    let mut prepared = Query::default();
+                    prepared.set(query);
+                    prepared.prepare(metric);
+                    let of_row = |row: &[f32]| {
+                        let exact = distance(metric, query, row);
+                        assert_eq!(keys.key(&prepared, &Bits::pack(row)), exact);
+                        exact
+                    };
+                    let mut all: Vec<f64> = rows.chunks(dims).map(of_row).collect();
+                    all.sort_by(f64::total_cmp);
+                    assert_eq!((found.limit, found.ids.len()), (all[9], 10), "{metric:?} {dims}");
+                }
             }
         }
     }

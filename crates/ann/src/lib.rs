@@ -31,7 +31,7 @@ pub mod tuning;
 pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};
 pub use coded_coarse::{CODED_NLIST_MIN, CodedCoarse, CodedQuery};
-pub use element::Element;
+pub use element::{Element, Float};
 pub use factory::{Factory, FactoryError, Refine, RotationKind};
 pub use feed::feed;
 pub use kernels::{Lanes, RowKernel};

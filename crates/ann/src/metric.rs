@@ -11,6 +11,10 @@ pub enum Metric {
     Cosine,
     /// Taxicab distance: only where vectors are stored as they are and there are no centroids.
     L1,
+    /// How many bits differ: only for bits. Of their components, 0 and 1, this is squared L2.
+    Hamming,
+    /// 1 − common bits / bits that either has: only for bits.
+    Jaccard,
 }
 
 impl Metric {
@@ -21,6 +25,8 @@ impl Metric {
             Metric::InnerProduct => 1,
             Metric::Cosine => 2,
             Metric::L1 => 3,
+            Metric::Hamming => 4,
+            Metric::Jaccard => 5,
         }
     }
 
@@ -31,6 +37,8 @@ impl Metric {
             1 => Some(Metric::InnerProduct),
             2 => Some(Metric::Cosine),
             3 => Some(Metric::L1),
+            4 => Some(Metric::Hamming),
+            5 => Some(Metric::Jaccard),
             _ => None,
         }
     }
@@ -42,6 +50,8 @@ impl Metric {
             Metric::InnerProduct => "inner_product",
             Metric::Cosine => "cosine",
             Metric::L1 => "l1",
+            Metric::Hamming => "hamming",
+            Metric::Jaccard => "jaccard",
         }
     }
 
@@ -54,7 +64,27 @@ impl Metric {
     /// True where a vector of zeros is a point like any other; else it has no direction, and nothing is nearer to it than
     /// anything else.
     pub fn has_origin(self) -> bool {
-        matches!(self, Metric::L2 | Metric::L1)
+        !self.is_spherical()
+    }
+
+    /// True where vectors are made of bits.
+    pub fn is_of_bits(self) -> bool {
+        matches!(self, Metric::Hamming | Metric::Jaccard)
+    }
+
+    /// True where rows carry their squared norm (of bits: how many are set), which their distances need.
+    pub fn has_norms(self) -> bool {
+        matches!(self, Metric::Cosine | Metric::Jaccard)
+    }
+
+    /// True where lossy codes can estimate distances.
+    pub fn has_codes(self) -> bool {
+        matches!(self, Metric::L2 | Metric::InnerProduct | Metric::Cosine)
+    }
+
+    /// True where there can be centroids, and vectors are nearer to each other where they are nearer to the same.
+    pub fn has_centroids(self) -> bool {
+        !matches!(self, Metric::L1 | Metric::Jaccard)
     }
 }
 
@@ -64,9 +94,9 @@ mod tests {
 
     #[test]
     fn numbers_round_trip() {
-        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1] {
-            assert_eq!(Metric::from_u8(metric.to_u8()), Some(metric));
+        for number in 0..=5 {
+            assert_eq!(Metric::from_u8(number).map(Metric::to_u8), Some(number));
         }
-        assert_eq!(Metric::from_u8(4), None);
+        assert_eq!(Metric::from_u8(6), None);
     }
 }

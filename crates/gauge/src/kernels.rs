@@ -9,7 +9,7 @@
 mod codes;
 
 use crate::frontier::median;
-use ann::{Element, Lanes, RowKernel};
+use ann::{Float, Lanes, RowKernel};
 use anyhow::Result;
 use half::f16;
 use rustix::time::{ClockId, clock_gettime};
@@ -75,7 +75,7 @@ struct Case<E> {
     plain: fn(&[f32], &[E], &mut [f32]),
 }
 
-fn cases<E: Element>() -> Vec<Case<E>> {
+fn cases<E: Float>() -> Vec<Case<E>> {
     let (l2, ip) = (RowKernel::<E>::l2_sqr(), RowKernel::<E>::dot());
     vec![
         Case {
@@ -96,7 +96,7 @@ fn cases<E: Element>() -> Vec<Case<E>> {
 }
 
 /// One call of a two-vector kernel per row, as the SQL operators make it.
-fn pairs<E: Element>(one: fn(&[f32], &[E]) -> f32) -> impl Fn(&[f32], &[E], &mut [f32]) {
+fn pairs<E: Float>(one: fn(&[f32], &[E]) -> f32) -> impl Fn(&[f32], &[E], &mut [f32]) {
     move |q, rows, out| {
         for (row, out) in rows.chunks_exact(q.len()).zip(out) {
             *out = one(q, row);
@@ -105,7 +105,7 @@ fn pairs<E: Element>(one: fn(&[f32], &[E]) -> f32) -> impl Fn(&[f32], &[E], &mut
 }
 
 /// The kernel for vectors that span pages, here with one slice.
-fn sliced<E: Element>(kernel: RowKernel<E>) -> impl Fn(&[f32], &[E], &mut [f32]) {
+fn sliced<E: Float>(kernel: RowKernel<E>) -> impl Fn(&[f32], &[E], &mut [f32]) {
     const BLOCK: usize = 32;
     move |q, rows, out| {
         for (rows, out) in rows.chunks(BLOCK * q.len()).zip(out.chunks_mut(BLOCK)) {
@@ -117,25 +117,25 @@ fn sliced<E: Element>(kernel: RowKernel<E>) -> impl Fn(&[f32], &[E], &mut [f32])
     }
 }
 
-fn plain<E: Element>(q: &[f32], rows: &[E], out: &mut [f32], term: impl Fn(f32, f32) -> f32) {
+fn plain<E: Float>(q: &[f32], rows: &[E], out: &mut [f32], term: impl Fn(f32, f32) -> f32) {
     for (row, out) in rows.chunks_exact(q.len()).zip(out) {
         *out = q.iter().zip(row).map(|(&a, b)| term(a, b.to_f32())).sum();
     }
 }
 
-fn plain_l2<E: Element>(q: &[f32], rows: &[E], out: &mut [f32]) {
+fn plain_l2<E: Float>(q: &[f32], rows: &[E], out: &mut [f32]) {
     plain(q, rows, out, |a, b| (a - b) * (a - b));
 }
 
-fn plain_dot<E: Element>(q: &[f32], rows: &[E], out: &mut [f32]) {
+fn plain_dot<E: Float>(q: &[f32], rows: &[E], out: &mut [f32]) {
     plain(q, rows, out, |a, b| a * b);
 }
 
-fn plain_l1<E: Element>(q: &[f32], rows: &[E], out: &mut [f32]) {
+fn plain_l1<E: Float>(q: &[f32], rows: &[E], out: &mut [f32]) {
     plain(q, rows, out, |a, b| (a - b).abs());
 }
 
-fn element<E: Element>(
+fn element<E: Float>(
     effort: Effort,
     emit: &mut dyn FnMut(Measurement) -> Result<()>,
 ) -> Result<()> {

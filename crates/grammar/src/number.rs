@@ -8,7 +8,7 @@ use crate::error::ValueError;
 pub const DIMS_MAX: usize = pages::geometry::DIMS_MAX;
 
 /// The element of a SQL type: `f32` of `vector`, `f16` of `halfvec`.
-pub trait Number: ann::Element {
+pub trait Number: ann::Float {
     /// The type's SQL name, as messages show it.
     const TYPE_NAME: &'static str;
 

@@ -200,7 +200,7 @@ impl TrainedModel {
 impl Body<'_> {
     fn model(&self) -> Result<TrainedModel, BlobError> {
         let bad = BlobError::Damaged;
-        let metric = Metric::from_u8(self.metric).filter(|metric| *metric != Metric::L1);
+        let metric = Metric::from_u8(self.metric).filter(|metric| metric.has_codes());
         let metric = metric.ok_or(bad("it has no metric that can be trained for"))?;
         let dims = self.dims as usize;
         if !(1..=DIMS_MAX).contains(&dims) {

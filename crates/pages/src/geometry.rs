@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use ann::element::{Bits, Element};
+use half::f16;
+
 use crate::page::{BODY_SIZE, Page};
 
-/// The most dimensions an index takes.
+/// The most elements of a vector that an index takes: its dimensions, or of bits the bytes they take.
 pub const DIMS_MAX: usize = 16_000;
+/// The most bits of a vector that an index without links takes.
+pub const BITS_MAX: usize = DIMS_MAX * Bits::COMPONENTS;
 /// Body offset of the first row: page offset 64, a cache line.
 pub const ROWS_START: usize = 40;
 /// Bytes of a DATA page for rows.
@@ -51,6 +56,21 @@ impl Geometry {
             }
         }
         best.map(|(_, shape)| shape)
+    }
+
+    /// How an index stores vectors of so many dimensions as the column has them. `element`: the column's `Element::TAG`.
+    pub fn of_column(dims: usize, element: u8) -> Option<Self> {
+        match element {
+            f32::TAG => Self::new(dims, size_of::<f32>()),
+            f16::TAG => Self::new(dims, size_of::<f16>()),
+            Bits::TAG => Self::new(Bits::count(dims), size_of::<Bits>()),
+            _ => None,
+        }
+    }
+
+    /// Rows of `size` bytes, all on one page of `lanes`.
+    pub(crate) fn of_bytes(size: usize, lanes: usize) -> Self {
+        Self { dims: size, element_size: 1, block_pages: 1, block_vectors: lanes, step: size }
     }
 
     fn with_pages(dims: usize, element_size: usize, block_pages: usize) -> Option<Self> {
@@ -121,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_dimension_fits_and_slices_cover_it() {
-        for element_size in [2, 4] {
+        for element_size in [1, 2, 4] {
             for dims in 1..=DIMS_MAX {
                 let g = Geometry::new(dims, element_size).unwrap();
                 assert!((1..=BLOCK_PAGES_MAX).contains(&g.block_pages));
@@ -142,6 +162,10 @@ mod tests {
         }
         assert!(Geometry::new(0, 4).is_none());
         assert!(Geometry::new(16_001, 4).is_none());
+        assert!(Geometry::of_column(16_001, f16::TAG).is_none());
+        assert!(Geometry::of_column(128_001, Bits::TAG).is_none());
+        assert_eq!(Geometry::of_column(128_000, Bits::TAG).unwrap().dims, 16_000);
+        assert_eq!(Geometry::of_column(9, Bits::TAG).unwrap().vector_size(), 2);
     }
 
     #[test]

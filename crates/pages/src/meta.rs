@@ -2,6 +2,7 @@
 //! that everybody may keep a copy for as long as the relation's file lives.
 
 use ann::codec::{CodeKind, FLAT};
+use ann::element::{Bits, Element};
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
 
@@ -60,11 +61,11 @@ const USED: usize = MODEL_NAME + ModelName::SIZE;
 /// What CREATE INDEX decides before the first page is written.
 #[derive(Debug, Clone, Copy)]
 pub struct MetaParams {
-    /// `Element::TAG` of the stored vectors: 0 f32, 1 f16.
+    /// `Element::TAG` of the stored vectors: 0 f32, 1 f16, 2 bits.
     pub element: u8,
     /// How nearness is measured.
     pub metric: Metric,
-    /// Elements of a vector, 1..=16,000.
+    /// Components of a vector: 1..=16,000, or 1..=128,000 bits. `Geometry::dims` has the elements that they make.
     pub dims: usize,
     /// `nlist` as the user wrote it, 0 = automatic.
     pub nlist_option: u32,
@@ -161,7 +162,7 @@ impl Coded {
     fn new(params: CodeParams, dims: usize, element: u8) -> Option<Self> {
         let vectors = match params.refine {
             Refine::Heap => None,
-            Refine::Flat => Some(Geometry::new(dims, element_size(element)?)?),
+            Refine::Flat => Some(Geometry::of_column(dims, element)?),
             Refine::SqFp16 => Some(Geometry::new(dims, 2)?),
             Refine::Sq8 => Some(Geometry::new(dims, 1)?),
         };
@@ -184,11 +185,11 @@ impl Coded {
 /// The metapage, decoded and validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meta {
-    /// `Element::TAG`: 0 f32, 1 f16.
+    /// `Element::TAG`: 0 f32, 1 f16, 2 bits.
     pub element: u8,
     /// How nearness is measured.
     pub metric: Metric,
-    /// Elements of a vector.
+    /// Components of a vector.
     pub dims: usize,
     /// Number of inverted lists; 1 when untrained.
     pub nlist: usize,
@@ -218,21 +219,21 @@ pub struct Meta {
     pub model: Option<ModelName>,
 }
 
-/// Bytes of an element by its tag.
-pub fn element_size(tag: u8) -> Option<usize> {
-    match tag {
-        0 => Some(4),
-        1 => Some(2),
-        _ => None,
-    }
+/// Whether the metric is one of vectors of these elements.
+pub fn measures(metric: Metric, element: u8) -> bool {
+    metric.is_of_bits() == (element == Bits::TAG)
 }
 
 impl Meta {
     /// The metapage of an index about to be built with `nlist` lists (0 = untrained). None if the
     /// dimension or the element is out of range.
     pub fn new(params: &MetaParams, nlist: usize) -> Option<Self> {
-        let geometry = Geometry::new(params.dims, element_size(params.element)?)?;
+        let geometry = Geometry::of_column(params.dims, params.element)?;
+        if !measures(params.metric, params.element) {
+            return None;
+        }
         let coded = match params.code {
+            Some(_) if !params.metric.has_codes() => return None,
             Some(code) => Some(Coded::new(code, params.dims, params.element)?),
             None => None,
         };
@@ -249,7 +250,7 @@ impl Meta {
             directory_first: INVALID_BLKNO,
             nlist_option: params.nlist_option,
             geometry,
-            layout: ListLayout::new(&geometry, params.metric == Metric::Cosine),
+            layout: ListLayout::new(&geometry, params.metric.has_norms()),
             coded,
             fit: params.fit,
             model: params.model,
@@ -291,8 +292,8 @@ impl Meta {
         if byte(IS_TRAINED) > 1 || (needs_training && !is_trained) {
             return Err(bad("state of training"));
         }
-        if params.metric == Metric::L1 && is_trained {
-            return Err(bad("metric: there are no centroids under L1"));
+        if !params.metric.has_centroids() && is_trained {
+            return Err(bad("metric: there are no centroids under it"));
         }
         if nlist == 0 || (!is_trained && nlist != 1) {
             return Err(bad("number of lists"));
@@ -360,9 +361,10 @@ impl Meta {
         page
     }
 
-    /// Shape of the blocks of CENTROIDS pages: f32 elements, whatever the column has.
+    /// Shape of the blocks of CENTROIDS pages: f32 elements, whatever floats the column has; bits are theirs, too.
     pub fn centroid_geometry(&self) -> Option<Geometry> {
-        Geometry::new(self.dims, size_of::<f32>())
+        let element = if self.element == Bits::TAG { Bits::TAG } else { f32::TAG };
+        Geometry::of_column(self.dims, element)
     }
 
     /// Number of CENTROIDS pages.
@@ -390,7 +392,7 @@ impl Meta {
 
     /// Whether rows carry their squared norm.
     pub fn has_norms(&self) -> bool {
-        self.metric == Metric::Cosine
+        self.metric.has_norms()
     }
 }
 

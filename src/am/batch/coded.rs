@@ -4,7 +4,6 @@
 use std::rc::Rc;
 
 use ann::codec::Stored;
-use ann::element::Element;
 use ann::topk::Hit;
 use bytemuck::Pod;
 use half::f16;
@@ -18,6 +17,7 @@ use super::{Batch, Emit};
 use crate::am::relation::TrainedCode;
 use crate::am::report::checked;
 use crate::am::rerank::{TableRows, next_row};
+use crate::am::value::Column;
 
 /// Rows of a query that candidates are for, at least: as a scan.
 const ROWS_MIN: usize = 10;
@@ -38,7 +38,7 @@ impl Batch {
         candidates * each + lists + tables + query + size_of::<CodedScan>()
     }
 
-    pub(super) fn coded_chunk<E: Element>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {
+    pub(super) fn coded_chunk<E: Column>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {
         let ivf = Rc::clone(&self.ivf);
         let Some(code) = &ivf.code else { return };
         let exact: Vec<ExactQuery> =
@@ -88,7 +88,7 @@ impl Batch {
 
     /// Judges the first candidates by the vectors that the index stores, if it does, and by the rows of the table if these
     /// are not exact.
-    fn judge<E: Element>(
+    fn judge<E: Column>(
         &mut self,
         scans: &mut [CodedScan],
         queries: &[ExactQuery],
@@ -121,7 +121,7 @@ impl Batch {
         self.by_table::<E>(&candidates, scans, queries, CodedScan::take_narrowed);
     }
 
-    fn by_table<E: Element>(
+    fn by_table<E: Column>(
         &mut self,
         candidates: &Candidates,
         scans: &mut [CodedScan],
@@ -194,7 +194,7 @@ impl Batch {
     }
 
     /// The next row of a query, with its key for a distance.
-    fn next<E: Element>(
+    fn next<E: Column>(
         &mut self,
         scan: &mut CodedScan,
         query: &ExactQuery,
@@ -210,6 +210,6 @@ impl Batch {
 }
 
 /// The keys that queries give to elements as they are stored.
-fn direct<T: Element>(row: &[T], asking: &[&ExactQuery], each: &mut dyn FnMut(f64)) {
+fn direct<T: Column>(row: &[T], asking: &[&ExactQuery], each: &mut dyn FnMut(f64)) {
     asking.iter().for_each(|query| each(query.key(row)));
 }

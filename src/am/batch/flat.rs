@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use ann::element::Element;
 use ann::topk::Hit;
 use pages::ivf::probe::Probe;
 use pages::ivf::scan::batch::first_tranches;
@@ -12,11 +11,12 @@ use pages::tid::Tid;
 
 use super::{Batch, Emit};
 use crate::am::report::checked;
+use crate::am::value::Column;
 
 impl Batch {
     /// What a query takes until its rows are out: hits being collected, twice as many as kept, its lists, and
     /// the rows looked up.
-    pub(super) fn flat_query_bytes<E: Element>(&self) -> usize {
+    pub(super) fn flat_query_bytes<E: Column>(&self) -> usize {
         let hits = 2 * first_hits(self.params.rows_wanted) * size_of::<Hit>();
         let lists = self.params.nprobe.min(self.ivf.meta.nlist) * 24;
         let rows = self.k * (4 * size_of::<Tid>() + size_of::<Hit>());
@@ -24,7 +24,7 @@ impl Batch {
         hits + lists + rows + query + size_of::<Scan<Probe<E>>>()
     }
 
-    pub(super) fn flat_chunk<E: Element>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {
+    pub(super) fn flat_chunk<E: Column>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {
         let mut scans: Vec<Scan<Probe<E>>> = Vec::with_capacity(queries.len());
         for query in queries {
             let mut scan = Scan::new();
@@ -62,7 +62,7 @@ impl Batch {
     }
 
     /// The visible versions of the first k rows of every query, query after query, looked up in the table's order.
-    fn first_rows<E: Element>(&mut self, scans: &[Scan<Probe<E>>]) -> Vec<Option<Tid>> {
+    fn first_rows<E: Column>(&mut self, scans: &[Scan<Probe<E>>]) -> Vec<Option<Tid>> {
         let first = |scan: &Scan<Probe<E>>| scan.first_tranche().len().min(self.k);
         let hits: Vec<&Hit> =
             scans.iter().flat_map(|scan| scan.first_tranche().iter().take(first(scan))).collect();

@@ -11,14 +11,12 @@ mod single;
 
 use std::rc::Rc;
 
-use ann::element::Element;
 use ann::topk::Hit;
 use pages::coded::rerank::Budget;
 use pages::ivf::scan::batch::BatchParams;
 use pages::ivf::scan::{Found, SearchParams};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::datum::Varlena;
 use super::guc::{self, EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
 use super::method::method_of;
 use super::options::options_of;
@@ -30,6 +28,7 @@ use super::report::{Report, checked};
 use super::rerank::mark;
 use super::rights;
 use super::scan::{different_dimensions, tell_bound};
+use crate::am::value::{Column, Value};
 
 /// The most rows of a query.
 pub const K_MAX: i32 = 65_536;
@@ -57,7 +56,7 @@ pub type Emit<'a> = &'a mut dyn FnMut(usize, Found);
 /// # Safety
 /// `table` and its index `index`, one of ours over elements `E`, must be open and locked; `queries` are values of the type
 /// that it is over, and stay alive; there is an active snapshot.
-pub unsafe fn search<E: Element>(
+pub unsafe fn search<E: Column>(
     table: pg_sys::Relation,
     index: pg_sys::Relation,
     queries: &[pg_sys::Datum],
@@ -78,7 +77,7 @@ pub unsafe fn search<E: Element>(
 ///
 /// # Safety
 /// As [`search`].
-unsafe fn find<E: Element>(
+unsafe fn find<E: Column>(
     table: pg_sys::Relation,
     index: pg_sys::Relation,
     queries: &[pg_sys::Datum],
@@ -171,7 +170,7 @@ impl Batch {
 
     /// # Safety
     /// As [`search`].
-    unsafe fn run<E: Element>(&mut self, queries: &[pg_sys::Datum], emit: Emit<'_>) {
+    unsafe fn run<E: Column>(&mut self, queries: &[pg_sys::Datum], emit: Emit<'_>) {
         rel::count_scan(self.index);
         let is_coded = self.ivf.code.is_some();
         let bytes = if is_coded { self.coded_query_bytes() } else { self.flat_query_bytes::<E>() };
@@ -213,17 +212,17 @@ impl Batch {
     }
 }
 
-/// The elements of a query, widened. 22000 if they are not `dims`.
+/// The components of a query. 22000 if they are not `dims`.
 ///
 /// # Safety
 /// `query` must be a vector of `E`.
-unsafe fn elements_of<E: Element>(query: pg_sys::Datum, dims: Option<usize>) -> Vec<f32> {
+unsafe fn elements_of<E: Column>(query: pg_sys::Datum, dims: Option<usize>) -> Vec<f32> {
     // SAFETY: the caller's promise.
-    let vector = unsafe { Varlena::<E>::from_datum(query) };
+    let vector = unsafe { E::read(query) };
     if let Some(dims) = dims.filter(|dims| *dims != vector.dims()) {
         different_dimensions::<E>(dims, vector.dims());
     }
-    vector.elements().iter().map(|x| x.to_f32()).collect()
+    E::widened(vector.elements(), vector.dims())
 }
 
 fn check_wanted(index: pg_sys::Relation, wanted: &Wanted) {

@@ -2,7 +2,6 @@
 
 use std::ffi::CString;
 
-use ann::element::Element;
 use pages::coded::exact::ExactQuery;
 use pages::ivf::scan::Found;
 use pgrx::pg_sys;
@@ -13,12 +12,13 @@ use crate::am::refetch::HeapRows;
 use crate::am::rel;
 use crate::am::rights::{at_own_level, set_for_level};
 use crate::am::scan::AskedFor;
+use crate::am::value::Column;
 
 /// Finds the k nearest visible rows of each query, with the efSearch that is wanted.
 ///
 /// # Safety
 /// `scan` must be a scan with one ordering key, and `queries` vectors of `E`, the indexed type.
-pub unsafe fn search<E: Element>(
+pub unsafe fn search<E: Column>(
     scan: pg_sys::IndexScanDesc,
     queries: &[pg_sys::Datum],
     wanted: Wanted,
@@ -35,7 +35,7 @@ pub unsafe fn search<E: Element>(
 
 /// # Safety
 /// As [`search`].
-unsafe fn each_alone<E: Element>(
+unsafe fn each_alone<E: Column>(
     scan: pg_sys::IndexScanDesc,
     queries: &[pg_sys::Datum],
     k: usize,

@@ -4,7 +4,7 @@ use pages::hnsw::{Code, Meta};
 
 use super::ask::Ask;
 use super::table::Table;
-use super::{CODE_SHARE, DIMS_UNKNOWN, NARROWING, Prices, exact_distance, in_order};
+use super::{CODE_SHARE, DIMS_UNKNOWN, NARROWING, Prices, exact_distance, floats_of, in_order};
 use crate::am::guc;
 use crate::am::options::IvfOptions;
 
@@ -34,7 +34,8 @@ pub struct Shape {
 
 impl Shape {
     pub fn of(meta: &Meta, options: &IvfOptions, tuples: f64, pages: f64) -> Self {
-        let (dims, m) = (meta.params.dims as f64, meta.params.m as f64);
+        let dims = floats_of(meta.params.dims, meta.params.element);
+        let m = meta.params.m as f64;
         let from_table = match meta.params.code {
             Code::Flat => 0.0,
             Code::SqFp16 => 1.0 / NARROWING,

@@ -51,3 +51,16 @@ impl BitString<'_> {
         }
     }
 }
+
+/// A new value of `length` bits, in the current memory context. `bytes` has them, eight to a byte.
+pub fn datum_of(length: usize, bytes: &[u8]) -> pg_sys::Datum {
+    let size = HEADER_SIZE + bytes.len();
+    // SAFETY: palloc0 returns that many zeroed bytes or raises an error; header and bytes fit into them.
+    unsafe {
+        let value = pg_sys::palloc0(size).cast::<u8>();
+        pgrx::set_varsize_4b(value.cast(), size as i32);
+        value.add(pg_sys::VARHDRSZ).cast::<i32>().write(length as i32);
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), value.add(HEADER_SIZE), bytes.len());
+        pg_sys::Datum::from(value)
+    }
+}

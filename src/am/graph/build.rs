@@ -6,7 +6,6 @@
 
 use std::rc::Rc;
 
-use ann::element::Element;
 use ann::hnsw::Grid;
 use ann::parallel;
 use pages::hnsw::{Code, MetaParams};
@@ -35,9 +34,10 @@ use crate::am::quantizers::Trained;
 use crate::am::rel;
 use crate::am::report::{Report, checked};
 use crate::am::train;
+use crate::am::value::{Column, Value};
 
 /// Builds a graph, or a list of what is too little for one; returns live heap rows and indexed rows.
-pub fn build<E: Element>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
+pub fn build<E: Column>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
     progress::set_phase(Phase::SamplingRows);
     let sample = train::sample::<E>(heap, frozen);
     if sample.rows() < GRAPH_MIN {
@@ -66,7 +66,7 @@ pub fn build<E: Element>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -
 }
 
 /// What the metapage of a graph of these options says.
-pub fn graph_params<E: Element>(
+pub fn graph_params<E: Column>(
     frozen: &Frozen,
     options: &GraphOptions,
     trained_rows: usize,
@@ -122,11 +122,11 @@ struct Written {
     graph: HnswIndex,
 }
 
-impl<'a, E: Element> Loader<'a, E> {
+impl<'a, E: Column> Loader<'a, E> {
     fn new(heap: &'a Heap, plan: &'a Plan, expected: u64) -> Self {
         let Plan { params, grid, by_vectors } = plan;
         let coder = Coder::new(params, grid);
-        let code_bytes = Grid::code_bytes(params.dims);
+        let code_bytes = grid.size();
         let memory = Memory::new(params, *by_vectors, size_of::<E>());
         let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(expected));
         let rows = Rows::new(code_bytes, params.dims, *by_vectors, vectors);

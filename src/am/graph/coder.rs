@@ -31,6 +31,8 @@ pub struct Coder<'a> {
 impl<'a> Coder<'a> {
     pub fn new(params: &MetaParams, grid: &'a Grid) -> Self {
         let stored = match params.code {
+            // The codes of bits are the vectors.
+            Code::Flat if params.metric.is_of_bits() => Stored::None,
             Code::Flat => Stored::Flat,
             Code::SqFp16 => Stored::SqFp16,
             Code::Sq8 => Stored::None,
@@ -41,14 +43,14 @@ impl<'a> Coder<'a> {
     /// The vector as the graph sees it: of length 1 under cosine.
     pub fn point<E: Element>(&self, elements: &[E]) -> Vec<f32> {
         let mut point = Vec::new();
-        self.transform.apply(elements, &mut point);
+        self.transform.apply(&E::widened(elements, self.dims), &mut point);
         point
     }
 
     /// One row.
     pub fn code<E: Element>(&self, elements: &[E]) -> CodedBatch {
         let points = self.point(elements);
-        let mut codes = vec![0; Grid::code_bytes(self.dims)];
+        let mut codes = vec![0; self.grid.size()];
         let factors = vec![self.grid.encode(&points, &mut codes)];
         CodedBatch { codes, factors, points }
     }
@@ -56,7 +58,7 @@ impl<'a> Coder<'a> {
     /// Codes of vectors, on the pool it is called in.
     pub fn code_batch<E: Element>(&self, elements: &[E], job: &Job) -> CodedBatch {
         let points = self.transform.apply_batch(elements, self.dims, job);
-        let size = Grid::code_bytes(self.dims);
+        let size = self.grid.size();
         let n = points.len() / self.dims.max(1);
         let mut coded = vec![0; n * (size + size_of::<Factors>())];
         // Each code with its factors behind, so that one pass cuts both into chunks.

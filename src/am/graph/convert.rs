@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use ann::element::Element;
 use pages::Error;
 use pages::ivf;
 use pages::tid::Tid;
@@ -26,9 +25,10 @@ use crate::am::rel;
 use crate::am::relation::{Index, IvfIndex, frozen_index};
 use crate::am::report::{Report, checked};
 use crate::am::train::Sample;
+use crate::am::value::Column;
 
 /// Makes a graph of a list of enough rows, unless somebody is at work on the list: then a later insert will.
-pub fn make_graph<E: Element>(index: pg_sys::Relation, pages: &PgPages, list: &Rc<IvfIndex>) {
+pub fn make_graph<E: Column>(index: pg_sys::Relation, pages: &PgPages, list: &Rc<IvfIndex>) {
     let stats = checked(index, ivf::vacuum::stats(pages, &list.meta));
     if stats.live < GRAPH_MIN {
         return;
@@ -46,7 +46,7 @@ pub fn make_graph<E: Element>(index: pg_sys::Relation, pages: &PgPages, list: &R
     drop(lock);
 }
 
-fn convert<E: Element>(
+fn convert<E: Column>(
     index: pg_sys::Relation,
     pages: &PgPages,
     list: &IvfIndex,
@@ -58,7 +58,7 @@ fn convert<E: Element>(
     let params = graph_params::<E>(&frozen, &options, sample.n());
     let Plan { params, grid, by_vectors } = plan(index, &params, sample);
     let coder = Coder::new(&params, &grid);
-    let code_bytes = ann::hnsw::Grid::code_bytes(params.dims);
+    let code_bytes = grid.size();
     let memory = Memory::new(&params, by_vectors, size_of::<E>());
     let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(n));
     let mut rows = Rows::new(code_bytes, params.dims, by_vectors, vectors);
@@ -74,7 +74,7 @@ fn convert<E: Element>(
 }
 
 /// Rows of the list, spread over it evenly, as far as memory has room.
-fn sample<E: Element>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample, Error> {
+fn sample<E: Column>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample, Error> {
     let dims = list.meta.dims;
     let wanted = Sample::rows_max_of_graph(dims) as u64;
     let every = n.div_ceil(wanted).max(1);
@@ -83,7 +83,7 @@ fn sample<E: Element>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample
     ivf::rows::for_each_row(pages, &list.meta, |_tid, bytes| {
         if i % every == 0 {
             let elements = elements_of::<E>(bytes);
-            points.extend(elements.iter().map(|x| x.to_f32()));
+            points.extend(E::widened(&elements, dims));
         }
         i += 1;
         Ok(())
@@ -92,6 +92,6 @@ fn sample<E: Element>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample
 }
 
 /// Elements as a page has them, where they need not be aligned.
-fn elements_of<E: Element>(bytes: &[u8]) -> Vec<E> {
+fn elements_of<E: Column>(bytes: &[u8]) -> Vec<E> {
     bytes.chunks_exact(size_of::<E>()).map(bytemuck::pod_read_unaligned).collect()
 }

@@ -47,6 +47,8 @@ impl HnswIndex {
     /// About what it takes in memory.
     pub fn bytes(&self) -> usize {
         let map = self.map.n_chunks() as usize * self.meta.shape.pages() * size_of::<u32>();
-        size_of::<Self>() + Grid::params_len(self.meta.params.dims) * size_of::<f32>() + map
+        size_of::<Self>()
+            + Grid::params_len(self.meta.params.metric, self.meta.params.dims) * size_of::<f32>()
+            + map
     }
 }

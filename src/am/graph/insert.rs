@@ -1,6 +1,5 @@
 //! `aminsert` of a graph, and of a list that is to become one.
 
-use ann::element::Element;
 use pages::hnsw::insert::Row;
 use pages::tid::Tid;
 use pgrx::pg_sys;
@@ -13,9 +12,10 @@ use crate::am::insert::{Placed, insert_into_lists};
 use crate::am::pages::PgPages;
 use crate::am::relation::{Index, frozen_index};
 use crate::am::report::checked;
+use crate::am::value::Column;
 
 /// Adds a row to a graph.
-pub fn insert<E: Element>(
+pub fn insert<E: Column>(
     index: pg_sys::Relation,
     pages: &PgPages,
     graph: &HnswIndex,
@@ -30,7 +30,7 @@ pub fn insert<E: Element>(
 }
 
 /// Adds a row to a list, unless it has become a graph meanwhile, and makes a graph of the list if it is long enough.
-pub fn insert_into_list<E: Element>(
+pub fn insert_into_list<E: Column>(
     index: pg_sys::Relation,
     pages: &PgPages,
     tid: Tid,

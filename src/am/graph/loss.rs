@@ -1,6 +1,6 @@
 //! What codes lose on all rows of a build: a sample is thinner, and what lies close together in the table may lie apart there.
 
-use ann::element::Element;
+use ann::element::Float;
 use ann::hnsw::{Grid, VectorQuery, is_misplaced, is_too_much, looked_at, nearest_by_code};
 use ann::parallel;
 use half::f16;
@@ -93,7 +93,7 @@ impl Reader<'_> {
     }
 }
 
-fn widen<E: Element>(bytes: &[u8]) -> Vec<f32> {
+fn widen<E: Float>(bytes: &[u8]) -> Vec<f32> {
     let elements = bytes.chunks_exact(size_of::<E>());
     elements.map(|bytes| bytemuck::pod_read_unaligned::<E>(bytes).to_f32()).collect()
 }

@@ -65,7 +65,7 @@ pub fn plan(index: pg_sys::Relation, params: &MetaParams, sample: Sample) -> Pla
     if let Some(why) = why {
         say_code(index, why);
     }
-    let is_short = dims <= EXACT_DIMS && code == Code::Flat;
+    let is_short = dims <= EXACT_DIMS && code == Code::Flat && !metric.is_of_bits();
     Plan { params: MetaParams { code, ..*params }, grid, by_vectors: loss.codes || is_short }
 }
 

@@ -1,13 +1,14 @@
 //! Searching a graph: candidates from the walk, real distances from the vectors that the graph stores or from the table's
 //! rows.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
+use ann::metric::Metric;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::exact::ExactQuery;
 use pages::coded::rerank::Exact;
-use pages::hnsw::rows::NodeRows;
+use pages::hnsw::rows::{NodeBits, NodeRows};
 use pages::hnsw::scan::{GraphParams, GraphScan};
 use pages::hnsw::{Code, marks};
 use pages::ivf::scan::{Found, SearchParams};
@@ -20,6 +21,7 @@ use crate::am::opclass::ElementType;
 use crate::am::pages::PgPages;
 use crate::am::refetch::HeapRows;
 use crate::am::rerank::{Others, TableRows};
+use crate::am::value::Column;
 
 /// A search of a graph; its memory is reused from query to query.
 pub struct GraphSearch {
@@ -74,6 +76,7 @@ impl GraphSearch {
         let found = match &self.query {
             Some((_, ElementType::F32)) => self.next_of::<f32>(pages, graph)?,
             Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph)?,
+            Some((_, ElementType::Bit)) => self.next_of::<Bits>(pages, graph)?,
             None => None,
         };
         if !self.dead.is_empty() {
@@ -87,7 +90,7 @@ impl GraphSearch {
     }
 
     /// The same, with its exact key for a distance.
-    fn next_of<E: Element>(
+    fn next_of<E: Column>(
         &mut self,
         pages: &PgPages,
         graph: &HnswIndex,
@@ -104,6 +107,16 @@ impl GraphSearch {
         };
         match graph.meta.params.code {
             Code::Sq8 => next(None, &mut table),
+            Code::Flat if E::TAG == Bits::TAG => {
+                // Keys by codes are exact, but that of a Jaccard distance is rounded.
+                if query.metric() == Metric::Hamming {
+                    return next(None, &mut table);
+                }
+                let n = Bits::count(graph.meta.params.dims);
+                let key = |row: &[Bits]| query.key(row.get(..n).unwrap_or_default());
+                let mut stored = NodeBits::of_bits(pages, view, key)?;
+                next(Some(&mut stored), &mut table)
+            }
             // What is stored is what the column has.
             Code::SqFp16 if E::TAG != f16::TAG => {
                 let mut stored = NodeRows::of_nodes(pages, view, |row: &[f16]| query.key(row))?;

@@ -1,16 +1,15 @@
 //! What the index answers: real scans of this index and no other, as the executor runs them.
 
-use ann::element::Element;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
 use super::clock::{self, Clock};
 use super::rows::IndexedRows;
-use crate::am::datum::VarlenaBuf;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::left_out::LeftOut;
 use crate::am::opclass::ORDER_STRATEGY;
 use crate::am::rel;
+use crate::am::value::Column;
 
 /// The row that a query is.
 #[derive(Clone, Copy)]
@@ -46,7 +45,7 @@ impl IndexScan {
     ///
     /// # Safety
     /// The operator class must be over vectors of `E`.
-    pub unsafe fn ask<E: Element>(
+    pub unsafe fn ask<E: Column>(
         &mut self,
         point: &[f32],
         k: usize,
@@ -54,8 +53,7 @@ impl IndexScan {
         tids: &mut Vec<Tid>,
     ) -> Clock {
         tids.clear();
-        let value = VarlenaBuf::<E>::from_elements(point.iter().map(|&x| E::from_f32(x)));
-        let argument = value.into_datum();
+        let argument = E::datum_of(point);
         let mut order = pg_sys::ScanKeyData {
             sk_attno: 1,
             sk_strategy: ORDER_STRATEGY,
@@ -81,7 +79,7 @@ impl IndexScan {
             }
         }
         let taken = clock::of_thread() - before;
-        // SAFETY: allocated by VarlenaBuf.
+        // SAFETY: allocated by datum_of.
         unsafe {
             pg_sys::ExecClearTuple(self.slot);
             pg_sys::pfree(argument.cast_mut_ptr());
@@ -96,7 +94,7 @@ impl IndexScan {
     ///
     /// # Safety
     /// As [`IndexScan::ask`].
-    pub unsafe fn node_of<E: Element>(&mut self, point: &[f32], tid: Tid) -> Option<u32> {
+    pub unsafe fn node_of<E: Column>(&mut self, point: &[f32], tid: Tid) -> Option<u32> {
         // SAFETY: an open index.
         let relid = unsafe { (*(*self.scan).indexRelation).rd_id };
         let left_out = LeftOut::new(relid, tid, None);

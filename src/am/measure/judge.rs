@@ -1,7 +1,8 @@
 //! The index's answers held against the exact ones, setting by setting.
 
-use ann::element::Element;
+use ann::element::Query;
 use ann::exact::RowKeys;
+use ann::metric::Metric;
 use ann::rng::Rng;
 use ann::tuning::{Point, Tally};
 use pages::tid::Tid;
@@ -18,14 +19,16 @@ use crate::am::opclass::opclass_of;
 use crate::am::progress::{self, Phase};
 use crate::am::rel;
 use crate::am::report::Report;
+use crate::am::value::Column;
 
 /// Queries asked before the first that counts.
 const WARM_UP: usize = 100;
 
 /// Queries with their exact answers, and the scan that is held against them.
-pub struct Judge<E: Element> {
+pub struct Judge<E: Column> {
     rows: IndexedRows,
     scan: IndexScan,
+    metric: Metric,
     keys: RowKeys<E>,
     dims: usize,
     pub truth: Truth,
@@ -37,7 +40,7 @@ pub struct Judge<E: Element> {
     order: Vec<u32>,
 }
 
-impl<E: Element> Judge<E> {
+impl<E: Column> Judge<E> {
     /// # Safety
     /// As [`super::recall`]; the operator class must be over vectors of `E`.
     pub unsafe fn new(heap: pg_sys::Relation, index: pg_sys::Relation, request: Request) -> Self {
@@ -68,7 +71,7 @@ impl<E: Element> Judge<E> {
             let order = Rng::new(seed).permutation(n as u32);
             let scan = IndexScan::new(&rows);
             let (keys, nodes) = (RowKeys::new(metric), Vec::new());
-            let mut judge = Self { rows, scan, keys, dims, truth, k, nodes, order };
+            let mut judge = Self { rows, scan, metric, keys, dims, truth, k, nodes, order };
             if method_of(index).is_some_and(|method| method.is_graph) {
                 judge.find_nodes();
             }
@@ -164,6 +167,9 @@ impl<E: Element> Judge<E> {
         let Some(nearest) = self.truth.nearest.get(number) else { return (0, 0) };
         let point = point(&self.truth.queries.points, number, self.dims);
         let (keys, wanted) = (self.keys, nearest.ids.len());
+        let mut query = Query::default();
+        query.set(point);
+        query.prepare(self.metric);
         let mut found = 0;
         for &tid in tids.iter().take(wanted) {
             if nearest.has(tid.to_u64()) {
@@ -171,7 +177,7 @@ impl<E: Element> Judge<E> {
                 continue;
             }
             let judge =
-                |elements: &[E]| found += usize::from(keys.key(point, elements) <= nearest.limit);
+                |elements: &[E]| found += usize::from(keys.key(&query, elements) <= nearest.limit);
             // SAFETY: the caller's promise.
             unsafe { self.rows.fetch(tid, judge) };
         }

@@ -14,6 +14,7 @@ mod rows;
 mod settings;
 mod truth;
 
+use ann::element::Bits;
 use ann::tuning::{self, Axis, Point, SIGMAS_95};
 use half::f16;
 use pgrx::pg_sys;
@@ -149,6 +150,11 @@ unsafe fn with_measure<R>(
             match opclass_of(index).element {
                 ElementType::F32 => {
                     let mut judge = Judge::<f32>::new(heap, index, request);
+                    let ms = judge.truth.ms;
+                    work(&mut |values, target| judge.measure(settings, values, target), ms)
+                }
+                ElementType::Bit => {
+                    let mut judge = Judge::<Bits>::new(heap, index, request);
                     let ms = judge.truth.ms;
                     work(&mut |values, target| judge.measure(settings, values, target), ms)
                 }

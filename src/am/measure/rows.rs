@@ -1,16 +1,15 @@
 //! The rows that belong into an index, as a snapshot sees them: a pass over the table, and single rows by tid.
 
 use ann::Metric;
-use ann::element::Element;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
-use crate::am::datum::Varlena;
 use crate::am::insert::Placed;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::opclass::opclass_of;
 use crate::am::rel;
 use crate::am::report::wrong_dimensions;
+use crate::am::value::{Column, Value};
 
 /// The table below an index, opened for reading. An ERROR unwinds past it: then abort frees what it holds.
 pub struct IndexedRows {
@@ -18,7 +17,7 @@ pub struct IndexedRows {
     pub index: pg_sys::Relation,
     pub snapshot: pg_sys::Snapshot,
     metric: Metric,
-    dims: usize,
+    pub dims: usize,
     slot: *mut pg_sys::TupleTableSlot,
     info: *mut pg_sys::IndexInfo,
     estate: *mut pg_sys::EState,
@@ -60,7 +59,7 @@ impl IndexedRows {
     ///
     /// # Safety
     /// The operator class must be over vectors of `E`.
-    pub unsafe fn scan<E: Element>(&mut self, mut each: impl FnMut(Tid, &[E])) {
+    pub unsafe fn scan<E: Column>(&mut self, mut each: impl FnMut(Tid, &[E])) {
         // SAFETY: open table and snapshot; no keys. Not synchronised with other scans: the order must not vary.
         let scan = unsafe {
             let no_keys = std::ptr::null_mut();
@@ -84,7 +83,7 @@ impl IndexedRows {
     ///
     /// # Safety
     /// As [`IndexedRows::scan`].
-    pub unsafe fn fetch<E: Element>(&mut self, tid: Tid, mut look: impl FnMut(&[E])) {
+    pub unsafe fn fetch<E: Column>(&mut self, tid: Tid, mut look: impl FnMut(&[E])) {
         let mut pointer = rel::pointer_of(tid);
         // SAFETY: an open table, a pointer of ours, a slot of the table's kind; the caller's promise.
         unsafe {
@@ -100,7 +99,7 @@ impl IndexedRows {
     ///
     /// # Safety
     /// The slot must hold a row; the operator class must be over vectors of `E`.
-    unsafe fn look<E: Element>(&mut self, each: &mut impl FnMut(Tid, &[E])) {
+    unsafe fn look<E: Column>(&mut self, each: &mut impl FnMut(Tid, &[E])) {
         // SAFETY: the row's memory is reset before its next use; values and flags have room for every column that an
         // index of ours can have, which is one.
         unsafe {
@@ -113,7 +112,7 @@ impl IndexedRows {
             let (mut value, mut is_null) = (pg_sys::Datum::null(), false);
             pg_sys::FormIndexDatum(self.info, self.slot, self.estate, &mut value, &mut is_null);
             if !is_null {
-                let vector = Varlena::<E>::from_datum(value);
+                let vector = E::read(value);
                 if vector.dims() != self.dims {
                     wrong_dimensions(self.dims, vector.dims());
                 }

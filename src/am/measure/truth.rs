@@ -2,7 +2,6 @@
 //! that compares every row with all of them on worker threads.
 
 use ann::Metric;
-use ann::element::Element;
 use ann::exact::{ExactSearch, Nearest};
 use ann::parallel;
 use ann::rng::Reservoir;
@@ -16,6 +15,7 @@ use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::progress::{self, Phase};
 use crate::am::report::Report;
+use crate::am::value::Column;
 
 /// Bytes of rows that are compared at once, unless memory is short.
 const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -34,12 +34,13 @@ impl Queries {
     ///
     /// # Safety
     /// As [`IndexedRows::scan`].
-    pub unsafe fn sample<E: Element>(rows: &mut IndexedRows, n: usize, seed: u64) -> Self {
+    pub unsafe fn sample<E: Column>(rows: &mut IndexedRows, n: usize, seed: u64) -> Self {
+        let dims = rows.dims;
         let mut reservoir = Reservoir::new(n, seed);
         let mut drawn: Vec<(Tid, Vec<f32>)> = Vec::new();
         let draw = |tid, elements: &[E]| {
             let Some(slot) = reservoir.offer() else { return };
-            let row = (tid, elements.iter().map(|x| x.to_f32()).collect());
+            let row = (tid, E::widened(elements, dims));
             match drawn.get_mut(slot) {
                 Some(replaced) => *replaced = row,
                 None => drawn.push(row),
@@ -89,7 +90,7 @@ struct Batch<E> {
     compared: Clock,
 }
 
-impl<E: Element> Batch<E> {
+impl<E: Column> Batch<E> {
     fn compare(&mut self, search: &mut ExactSearch<E>) {
         let (ids, elements) = (&self.ids, &self.elements);
         let before = clock::of_process();
@@ -115,7 +116,7 @@ impl<E: Element> Batch<E> {
 ///
 /// # Safety
 /// As [`IndexedRows::scan`].
-pub unsafe fn truth<E: Element>(
+pub unsafe fn truth<E: Column>(
     rows: &mut IndexedRows,
     metric: Metric,
     dims: usize,
@@ -127,7 +128,7 @@ pub unsafe fn truth<E: Element>(
     let own_ids: Vec<u64> = own.iter().map(|tid| tid.to_u64()).collect();
     let mut search = ExactSearch::<E>::new(metric, dims, points, &own_ids, k);
     let memory = BATCH_BYTES_MAX.min(memory_bytes_max() / 4);
-    let batch_rows = (memory / (dims * size_of::<E>())).max(1);
+    let batch_rows = (memory / (E::count(dims) * size_of::<E>())).max(1);
     let mut batch =
         Batch { ids: Vec::new(), elements: Vec::<E>::new(), compared: Clock::default() };
     progress::set_phase(Phase::ComparingRows);

@@ -36,6 +36,8 @@ impl Column {
             (number, pg_sys::getBaseTypeAndTypmod(kind, &mut typmod), typmod)
         };
         let element = element_of(kind, method_oid(&FAISSIVF)).filter(|_| number > 0);
+        // Models are of centroids and codes for floats.
+        let element = element.filter(|element| *element != ElementType::Bit);
         let Some(element) = element else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,

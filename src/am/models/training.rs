@@ -5,6 +5,7 @@ use std::time::Instant;
 use ann::Metric;
 use ann::assign::Assigner;
 use ann::codec::{CodeKind, CodeLoss, Coding};
+use ann::element::Bits;
 use ann::factory::Factory;
 use ann::middle::Mean;
 use ann::parallel;
@@ -79,6 +80,7 @@ pub fn train(request: &Request) -> Made {
     let sample = match column.element {
         ElementType::F32 => train::sample::<f32>(&rows, &frozen),
         ElementType::F16 => train::sample::<f16>(&rows, &frozen),
+        ElementType::Bit => train::sample::<Bits>(&rows, &frozen),
     };
     let total_rows = sample.rows;
     let nlist = match train::choose_nlist(&rows, &sample, &frozen) {
@@ -158,6 +160,7 @@ fn keep(
         element_type: match column.element {
             ElementType::F32 => "vector",
             ElementType::F16 => "halfvec",
+            ElementType::Bit => "bit",
         },
         rows: rows as i64,
         trained_rows: model.trained_rows as i64,

@@ -6,6 +6,7 @@ use ann::Metric;
 use pgrx::{AnyElement, PgSqlErrorCode, Spi, pg_sys};
 
 use super::rows::rows_of;
+use crate::am::datum::bits::BitString;
 use crate::am::datum::{MAX_DIMS, Varlena};
 use crate::am::method::Method;
 use crate::am::opclass::{ElementType, OpclassInfo, said_by};
@@ -51,11 +52,14 @@ impl Column {
     /// Looks at the column; `rows`: plan for so many instead of those there are.
     ///
     /// Errors: 42P01 and 42809 for what is no table, 42703 without such a column, 42501 without SELECT on it, 42804 if no
-    /// operator class is for its type, 22023 if nothing says how many dimensions it has.
+    /// operator class is for its type or if it is bit, 22023 if nothing says how many dimensions it has.
     pub fn new(relid: pg_sys::Oid, name: &CStr, rows: Option<u64>) -> Self {
         let relation = require_table(relid);
         let (attribute, type_oid) = Attribute::new(relid, name);
         let Some(element) = element_of(type_oid) else { unfit_type(&attribute, type_oid) };
+        if element == ElementType::Bit {
+            bits_unknown(&attribute);
+        }
         let found = rows_of(relid, &relation, &attribute.name);
         let dims = attribute.dims().or_else(|| dims_of_a_row(&relation, &attribute.name, element));
         let Some(dims) = dims else { no_dims(&attribute) };
@@ -235,6 +239,7 @@ pub fn element_bytes(element: ElementType) -> usize {
     match element {
         ElementType::F32 => 4,
         ElementType::F16 => 2,
+        ElementType::Bit => 1,
     }
 }
 
@@ -251,6 +256,7 @@ fn dims_of_a_row(relation: &str, column: &str, element: ElementType) -> Option<u
             match element {
                 ElementType::F32 => Varlena::<f32>::from_datum(value.datum()).dims(),
                 ElementType::F16 => Varlena::<half::f16>::from_datum(value.datum()).dims(),
+                ElementType::Bit => BitString::from_datum(value.datum()).length(),
             }
         }))
     });
@@ -268,6 +274,16 @@ fn unfit_type(attribute: &Attribute, type_oid: pg_sys::Oid) -> ! {
         ),
     )
     .hint("FAISS indexes are for columns of type vector or halfvec.")
+    .error()
+}
+
+/// Bits have no codes to choose among.
+fn bits_unknown(attribute: &Attribute) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        format!("column {} has type bit, which recommendations are not for", attribute.name),
+    )
+    .hint("There are operator classes for bit; for a large table choose access method faisshnsw.")
     .error()
 }
 

@@ -2,6 +2,7 @@
 
 use ann::assign::Assigner;
 use ann::codec::{CodeKind, CodeLoss, Coding};
+use ann::element::Bits;
 use ann::parallel;
 use half::f16;
 use pages::coded;
@@ -180,6 +181,7 @@ fn draw(open: &OpenIndex, meta: &Meta) -> Option<Sample> {
     Some(match opclass_of(open.rel).element {
         ElementType::F32 => sample::<f32>(open.rel, of, blocks, n),
         ElementType::F16 => sample::<f16>(open.rel, of, blocks, n),
+        ElementType::Bit => sample::<Bits>(open.rel, of, blocks, n),
     })
 }
 

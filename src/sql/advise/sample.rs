@@ -1,16 +1,15 @@
 //! Rows of the table of an index, drawn to be held against what the index was trained to.
 
-use ann::element::Element;
 use ann::metric::Metric;
 use ann::rng::Rng;
 use pgrx::datum::DatumWithOid;
 use pgrx::{AnyElement, PgBuiltInOids, Spi, pg_sys};
 
 use super::column::unreadable;
-use crate::am::datum::Varlena;
 use crate::am::fit::spread;
 use crate::am::rel;
 use crate::am::rights;
+use crate::am::value::{Column, Value};
 
 /// Places in the table that rows are drawn from.
 const BLOCKS: usize = 128;
@@ -30,7 +29,7 @@ pub struct Sample {
 /// has none of them.
 ///
 /// What the index computes from rows is computed as the table's owner; mere columns are read as the caller.
-pub fn sample<E: Element>(
+pub fn sample<E: Column>(
     index: pg_sys::Relation,
     (metric, dims): (Metric, usize),
     table_blocks: u32,
@@ -84,7 +83,7 @@ impl Source {
     }
 
     /// Reads some rows at each of some random places, in the order of the table.
-    fn draw<E: Element>(&self, blocks: std::ops::Range<u32>, dims: usize, n: usize) -> Vec<f32> {
+    fn draw<E: Column>(&self, blocks: std::ops::Range<u32>, dims: usize, n: usize) -> Vec<f32> {
         let mut points = Vec::new();
         let places = places(&blocks);
         let per_block = n.div_ceil(places.len().max(1)) as i64;
@@ -100,11 +99,11 @@ impl Source {
                 for row in client.select(&statement, None, &arguments)? {
                     let Some(value) = row.get::<AnyElement>(1)? else { continue };
                     // SAFETY: the index's operator class says that its key is a vector of E; it lives as long as the rows.
-                    let vector = unsafe { Varlena::<E>::from_datum(value.datum()) };
-                    let mut elements = vector.elements().iter().map(|x| x.to_f32());
-                    let is_indexed = self.metric != Metric::Cosine || elements.any(|x| x != 0.0);
+                    let vector = unsafe { E::read(value.datum()) };
+                    let is_indexed =
+                        self.metric != Metric::Cosine || !E::is_zero(vector.elements());
                     if vector.dims() == dims && is_indexed {
-                        points.extend(vector.elements().iter().map(|x| x.to_f32()));
+                        points.extend(E::widened(vector.elements(), dims));
                     }
                 }
                 crate::am::interrupts::check_for_interrupts();

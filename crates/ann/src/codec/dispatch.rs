@@ -80,7 +80,7 @@ impl Codec {
     /// `kind.params_len` says, or a kind that does not fit the dimension; and under L1, which no code estimates.
     pub fn from_params(kind: CodeKind, space: Space, params: Vec<f32>) -> Option<Codec> {
         let sound = kind.fits(space.dims)
-            && space.metric != Metric::L1
+            && space.metric.has_codes()
             && params.len() == kind.params_len(space.dims)
             && params.iter().all(|x| x.is_finite());
         if !sound {

@@ -129,8 +129,8 @@ impl Coding for PqFs {
     fn prepare(&self, query: &mut PqFsQuery, q: &[f32]) {
         let dsub = self.dsub();
         let entries = match self.space.metric {
-            Metric::L2 | Metric::L1 => distances,
             Metric::InnerProduct | Metric::Cosine => negative_products,
+            _ => distances,
         };
         let mut subs = q.chunks(dsub).zip(self.columns.chunks(dsub));
         query.0.fill(|_, table| {

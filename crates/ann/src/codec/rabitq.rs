@@ -61,8 +61,8 @@ impl RaBitQ {
     pub fn faiss_factors(&self, x: &[f32], centroid: &[f32]) -> [f32; 2] {
         let moments = Moments::of(x, self.centroid(centroid), &[], &mut []);
         let first = match self.space.metric {
-            Metric::L2 | Metric::L1 => moments.rr,
             Metric::InnerProduct | Metric::Cosine => moments.rr - moments.xx,
+            _ => moments.rr,
         };
         [first, moments.gain() * (self.space.dims as f32).sqrt()]
     }
@@ -218,8 +218,8 @@ impl Coding for RaBitQ {
         };
         let gain = moments.gain();
         let pair = match self.space.metric {
-            Metric::L2 | Metric::L1 => [moments.rr + 2.0 * gain * moments.cw, 2.0 * gain],
             Metric::InnerProduct | Metric::Cosine => [gain * moments.cw - moments.cr, gain],
+            _ => [moments.rr + 2.0 * gain * moments.cw, 2.0 * gain],
         };
         // A residual of the longest vectors may have a product beyond what a float holds; pages take finite ones.
         factors.copy_from_slice(&pair.map(extent::finite));

@@ -71,13 +71,14 @@ impl Stored {
             }
             Stored::SqFp16 => {
                 let largest = f16::MAX.to_f32();
-                for (place, x) in out.chunks_exact_mut(size_of::<f16>()).zip(elements) {
-                    let half = f16::from_f32(x.to_f32().clamp(-largest, largest));
+                let wide = E::widened(elements, elements.len() * E::COMPONENTS);
+                for (place, x) in out.chunks_exact_mut(size_of::<f16>()).zip(wide) {
+                    let half = f16::from_f32(x.clamp(-largest, largest));
                     place.copy_from_slice(&half.to_le_bytes());
                 }
             }
             Stored::Sq8(sq) if out.len() == elements.len() => {
-                let wide: Vec<f32> = elements.iter().map(|x| x.to_f32()).collect();
+                let wide = E::widened(elements, elements.len());
                 sq.encode(&wide, &[], out, &mut []);
             }
             Stored::Sq8(_) => {}

@@ -26,6 +26,24 @@ impl Factory {
         let parts = split(whole);
         Parser { whole, parts: &parts, at: 0 }.factory()
     }
+
+    /// The same, also of a binary index, which has no code; and whether it is one.
+    pub fn parse_any(whole: &str) -> Result<(Self, bool), FactoryError> {
+        match whole.strip_prefix('B').filter(|_| is_binary(whole)) {
+            Some(rest) if rest.starts_with("IVF") => {
+                Self::parse(&format!("{rest},Flat")).map(|factory| (factory, true))
+            }
+            Some(rest) => Self::parse(rest).map(|factory| (factory, true)),
+            None => Self::parse(whole).map(|factory| (factory, false)),
+        }
+    }
+}
+
+/// Whether a factory string is one of FAISS's binary indexes: `BFlat`, `BIVF` or `BHNSW` with a number.
+pub fn is_binary(whole: &str) -> bool {
+    let Some(rest) = whole.strip_prefix('B') else { return false };
+    let numbered = rest.strip_prefix("IVF").or(rest.strip_prefix("HNSW"));
+    rest == "Flat" || numbered.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The parts between commas; a comma inside brackets belongs to its part.

@@ -224,3 +224,16 @@ fn numbers_round_trip() {
         assert_eq!(RotationKind::from_numbers(kind, m), None);
     }
 }
+
+#[test]
+fn binary_indexes() {
+    for (text, rest) in [("BFlat", "Flat"), ("BIVF64", "IVF64,Flat"), ("BHNSW16", "HNSW16,Flat")] {
+        assert_eq!(Factory::parse_any(text), Ok((Factory::parse(rest).unwrap(), true)), "{text}");
+        assert_eq!(Factory::parse_any(rest), Ok((Factory::parse(rest).unwrap(), false)));
+    }
+    for text in ["B", "BPQ8", "BIVF64,SQ8", "BSQ8", "BFlat,RFlat", "BL2norm,Flat", "BHNSW16_SQ8"] {
+        assert!(Factory::parse_any(text).is_err(), "{text}");
+    }
+    assert!(Factory::parse_any("BIVF0").is_err() && Factory::parse_any("BHNSW1000").is_err());
+    assert!(Factory::parse("BFlat").is_err());
+}

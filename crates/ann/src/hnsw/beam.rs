@@ -1,6 +1,7 @@
 //! The best-first search of one level.
 
 use super::walk::{Graph, MAX_NODES, Near};
+use crate::metric::Metric;
 
 /// A candidate in one word, so that candidates order by key, then by node: the key's bits (made to order as integers),
 /// the node, and one bit that says whether its links were followed.
@@ -41,6 +42,9 @@ fn node(candidate: Candidate) -> u32 {
 pub struct Beam {
     /// The candidates of this tranche, nearest first.
     row: Vec<Candidate>,
+    /// Whether what is as near as the last of them is followed as well: where distances are small integers the row would
+    /// else end at whichever of many equals came first.
+    follows_equals: bool,
     /// Judged, not given and not in the row: for later tranches.
     rest: Vec<Candidate>,
     seen: Seen,
@@ -51,6 +55,11 @@ pub struct Beam {
 impl Beam {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Fits searches to a metric, from the next one on.
+    pub fn fit(&mut self, metric: Metric) {
+        self.follows_equals = metric.is_of_bits();
     }
 
     /// Forgets the last search. `n_ids`: about how many ids there are (more may turn up).
@@ -150,22 +159,34 @@ impl Beam {
                     continue;
                 }
                 let found = candidate(Near { key: *key, node: *node });
-                if self.row.len() >= ef {
-                    // Of equals the first stay: else thousands of them would be followed.
-                    let is_near = self.row.last().is_some_and(|last| found >> 32 < *last >> 32);
-                    let left = if is_near { self.row.pop() } else { Some(found) };
+                // Of equals the first stay: else thousands of them would be followed.
+                let is_near = self.row.get(ef - 1).is_none_or(|last| found >> 32 < *last >> 32);
+                if !is_near {
                     if GOES_ON {
-                        self.rest.extend(left);
+                        self.rest.push(found);
                     }
-                    if !is_near {
-                        continue;
-                    }
+                    continue;
                 }
                 let place = self.row.partition_point(|c| *c < found);
                 self.row.insert(place, found);
                 next = next.min(place);
+                while let (true, Some(last)) = (self.row.len() > ef, self.row.last().copied()) {
+                    let is_equal =
+                        self.row.get(ef - 1).is_some_and(|kept| kept >> 32 == last >> 32);
+                    if is_equal && self.follows_equals {
+                        break;
+                    }
+                    self.row.pop();
+                    if GOES_ON {
+                        self.rest.push(last);
+                    }
+                }
             }
         }
+        if GOES_ON {
+            self.rest.extend(self.row.get(ef..).unwrap_or_default());
+        }
+        self.row.truncate(ef);
         out.clear();
         out.extend(self.row.drain(..).map(near));
         Ok(())

@@ -1,7 +1,7 @@
 //! What nodes are compared by: their codes, or their vectors where codes lose too much.
 
 use super::grid::{Codes, Factors, Grid, GridQuery, finite};
-use crate::element::Element;
+use crate::element::Float;
 use crate::kernels::{cosine_from, dot, l1, l2_sqr, norm_sqr, prefetch_near};
 use crate::metric::Metric;
 
@@ -81,9 +81,10 @@ impl VectorQuery {
 
     /// The key of a vector: smaller is nearer.
     #[inline]
-    pub fn key<E: Element>(&self, row: &[E]) -> f32 {
+    pub fn key<E: Float>(&self, row: &[E]) -> f32 {
         let key = match self.metric {
-            Metric::L2 => l2_sqr(&self.point, row),
+            // Bits are compared by their codes, which are exact.
+            Metric::L2 | Metric::Hamming | Metric::Jaccard => l2_sqr(&self.point, row),
             Metric::L1 => l1(&self.point, row),
             Metric::InnerProduct => -dot(&self.point, row),
             Metric::Cosine => {

@@ -3,9 +3,14 @@
 //! A graph walks by these codes. What is lost of a vector is in proportion to its own distance from the centre, so that no
 //! other row, however far, makes it coarser (locally-adaptive scalar quantization: Aguerrebere and others, *Similarity
 //! search in the blink of an eye with compressed indices*, 2023). A squared distance is an integer sum over bytes, times
-//! both steps. Where 8 bits lose too much (`loss.rs`) a graph walks by the vectors themselves.
+//! both steps. Where 8 bits lose too much (`loss.rs`) a graph walks by the vectors themselves. Vectors of bits are their own
+//! codes (`bits.rs`).
 
+mod bits;
+
+use crate::element::{Bits, Element};
 use crate::kernels::bytes::{ByteSum, MOST_BYTES, Rows};
+use crate::kernels::counts::PairCount;
 use crate::kernels::prefetch_near;
 use crate::kernels::steps::StepSum;
 use crate::metric::Metric;
@@ -29,7 +34,7 @@ const _: () = assert!(FOLD.is_multiple_of(PAD) && FOLD <= MOST_BYTES);
 ///
 /// Component i of a code is the byte 128 + c with x ≈ offset + step · c, c in −127..=127, and the step is that of the
 /// vector: its largest distance from the offset in a component, by 127. **Keys** are the distance squared (L2, cosine), the
-/// distance (L1), or the negative inner product, between the points that codes stand for. Smaller is nearer; a key that is
+/// distance (L1), or the negative inner product, between the points that codes stand for; of bits the operator's distance. Smaller is nearer; a key that is
 /// beyond single precision is the largest or smallest number there is.
 #[derive(Clone, Debug)]
 pub struct Grid {
@@ -38,6 +43,8 @@ pub struct Grid {
     offset: Vec<f32>,
     /// Σ offset².
     origin: f32,
+    /// Bytes of a code.
+    size: usize,
     sum: Sum,
 }
 
@@ -46,6 +53,7 @@ pub struct Grid {
 enum Sum {
     Products(ByteSum),
     Differences(StepSum),
+    Bits(PairCount),
 }
 
 /// What belongs to a code beside its bytes.
@@ -54,7 +62,7 @@ enum Sum {
 pub struct Factors {
     /// What of a key does not depend on the query: finite for every vector.
     pub bias: f32,
-    /// What a difference of 1 in a byte stands for.
+    /// What a difference of 1 in a byte stands for; of bits how many are set.
     pub step: f32,
 }
 
@@ -66,14 +74,16 @@ impl Factors {
 /// What makes keys of the codes of nodes: a query, or a node that others are compared with.
 #[derive(Clone, Debug)]
 pub struct GridQuery {
+    metric: Metric,
     sum: Sum,
-    /// Signed numbers; none under L1.
+    /// Signed numbers, or bits; none under L1.
     code: Vec<u8>,
     /// Under L1 the distances from the offset; else nothing.
     point: Vec<f32>,
     /// Makes the products of signed with unsigned bytes those of signed ones.
     shift: i32,
     kappa: f32,
+    /// Of bits how many are set.
     constant: f32,
     /// Keys are distances: what overflows is far.
     is_distance: bool,
@@ -109,19 +119,23 @@ fn sign(component: usize) -> f32 {
 }
 
 impl Grid {
-    /// Bytes of a code: the dimensions (folded to at most [`FOLD`]) rounded up to sixteen.
-    pub fn code_bytes(dims: usize) -> usize {
-        width(dims).next_multiple_of(PAD)
+    /// Bytes of a code: the dimensions (folded to at most [`FOLD`]), or the bytes of bits, rounded up to sixteen.
+    pub fn code_bytes(metric: Metric, dims: usize) -> usize {
+        let bytes = if metric.is_of_bits() { Bits::count(dims) } else { width(dims) };
+        bytes.next_multiple_of(PAD)
     }
 
-    /// Floats of [`Grid::params`].
-    pub fn params_len(dims: usize) -> usize {
-        width(dims)
+    /// Floats of [`Grid::params`]: at least one, so that there is a page of them. That of bits is 0.
+    pub fn params_len(metric: Metric, dims: usize) -> usize {
+        if metric.is_of_bits() { 1 } else { width(dims) }
     }
 
     /// The grid for vectors like those of a sample (row by row; normalised under cosine), around the mean of the middle half
     /// in each component: a few rows far from all others do not move it. An empty sample gives a grid around the origin.
     pub fn train(metric: Metric, dims: usize, sample: &[f32]) -> Grid {
+        if metric.is_of_bits() {
+            return Grid::new(metric, dims, vec![0.0]);
+        }
         let (dims_or_one, width) = (dims.max(1), width(dims));
         let every = (sample.len() / dims_or_one).div_ceil(CENTRE_ROWS).max(1);
         let rows = sample.chunks_exact(dims_or_one).step_by(every);
@@ -144,10 +158,13 @@ impl Grid {
     fn new(metric: Metric, dims: usize, offset: Vec<f32>) -> Grid {
         let sum = match metric {
             Metric::L1 => Sum::Differences(StepSum::differences()),
+            Metric::Hamming => Sum::Bits(PairCount::differing()),
+            Metric::Jaccard => Sum::Bits(PairCount::common()),
             _ => Sum::Products(ByteSum::products()),
         };
         let origin = offset.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-        Grid { metric, dims, offset, origin: bounded(origin), sum }
+        let size = Grid::code_bytes(metric, dims);
+        Grid { metric, dims, offset, origin: bounded(origin), size, sum }
     }
 
     /// What [`Grid::from_params`] makes the same grid of: the offsets.
@@ -158,7 +175,7 @@ impl Grid {
     /// The grid of stored parameters, or `None` where they are no grid: the wrong number of them, or not finite.
     pub fn from_params(metric: Metric, dims: usize, params: Vec<f32>) -> Option<Grid> {
         let is_grid =
-            params.len() == Grid::params_len(dims) && params.iter().all(|x| x.is_finite());
+            params.len() == Grid::params_len(metric, dims) && params.iter().all(|x| x.is_finite());
         is_grid.then(|| Grid::new(metric, dims, params))
     }
 
@@ -174,12 +191,15 @@ impl Grid {
 
     /// The bytes of a code of this grid.
     pub fn size(&self) -> usize {
-        self.offset.len().next_multiple_of(PAD)
+        self.size
     }
 
     /// Writes the code of a vector (normalised under cosine) to the head of `code`, which has [`Grid::code_bytes`] bytes
     /// or more. A component that is not finite is coded as the offset.
     pub fn encode(&self, vector: &[f32], code: &mut [u8]) -> Factors {
+        if self.metric.is_of_bits() {
+            return self.encode_bits(vector, code);
+        }
         let mut point = vec![0.0; self.offset.len()];
         self.point(vector, &mut point);
         let step = step_of(&point);
@@ -192,7 +212,7 @@ impl Grid {
             bias += match self.metric {
                 Metric::L2 | Metric::Cosine => x * x,
                 Metric::InnerProduct => -x * f64::from(*offset),
-                Metric::L1 => 0.0,
+                _ => 0.0,
             };
         }
         Factors { bias: bounded(bias), step }
@@ -209,6 +229,9 @@ impl Grid {
 
     /// Keys from a vector (normalised under cosine).
     pub fn query(&self, vector: &[f32]) -> GridQuery {
+        if self.metric.is_of_bits() {
+            return self.query_of_bits(vector);
+        }
         let mut point = vec![0.0; self.offset.len()];
         self.point(vector, &mut point);
         let mut query = self.empty_query();
@@ -245,6 +268,9 @@ impl Grid {
     /// As [`Grid::query_of_code`], into a query of this grid that was used before.
     pub fn aim(&self, query: &mut GridQuery, code: &[u8], factors: Factors) {
         let Factors { bias, step } = factors;
+        if self.metric.is_of_bits() {
+            return query.aim_at_bits(code, factors);
+        }
         if self.metric == Metric::L1 {
             for (to, c) in query.point.iter_mut().zip(code) {
                 *to = step * (f32::from(*c) - f32::from(ZERO));
@@ -271,11 +297,11 @@ impl Grid {
     fn empty_query(&self) -> GridQuery {
         let (sum, size) = (self.sum, self.size());
         let (code, point) = match sum {
-            Sum::Products(_) => (vec![0; size], Vec::new()),
+            Sum::Products(_) | Sum::Bits(_) => (vec![0; size], Vec::new()),
             Sum::Differences(_) => (Vec::new(), vec![0.0; size]),
         };
-        let is_distance = self.metric != Metric::InnerProduct;
-        GridQuery { sum, code, point, shift: 0, kappa: 0.0, constant: 0.0, is_distance }
+        let (metric, is_distance) = (self.metric, self.metric != Metric::InnerProduct);
+        GridQuery { metric, sum, code, point, shift: 0, kappa: 0.0, constant: 0.0, is_distance }
     }
 }
 
@@ -287,6 +313,7 @@ impl GridQuery {
         match self.sum {
             Sum::Products(sum) => self.finish(sum.pair(&self.code, code), factors),
             Sum::Differences(sum) => self.finish_l1(sum, code, factors),
+            Sum::Bits(sum) => self.finish_bits(sum, code, factors),
         }
     }
 
@@ -327,17 +354,33 @@ impl GridQuery {
                 }));
             }
             Sum::Differences(sum) => {
-                let size = self.point.len();
-                out.extend(nodes.iter().enumerate().map(|(i, node)| {
-                    if let Some(later) = nodes.get(i + AHEAD) {
-                        prefetch_near(of.node(*later, size).0);
-                    }
-                    let (code, factors) = of.node(*node, size);
-                    self.finish_l1(sum, code, factors)
-                }));
+                let finish = |code: &[u8], factors| self.finish_l1(sum, code, factors);
+                one_by_one(of, self.point.len(), nodes, finish, out);
+            }
+            Sum::Bits(sum) => {
+                let finish = |code: &[u8], factors| self.finish_bits(sum, code, factors);
+                one_by_one(of, self.code.len(), nodes, finish, out);
             }
         }
     }
+}
+
+/// Appends the keys of nodes with codes of `size` bytes, asking for later codes while earlier ones are looked at.
+#[inline(always)]
+fn one_by_one(
+    of: Codes<'_>,
+    size: usize,
+    nodes: &[u32],
+    finish: impl Fn(&[u8], Factors) -> f32,
+    out: &mut Vec<f32>,
+) {
+    out.extend(nodes.iter().enumerate().map(|(i, node)| {
+        if let Some(later) = nodes.get(i + AHEAD) {
+            prefetch_near(of.node(*later, size).0);
+        }
+        let (code, factors) = of.node(*node, size);
+        finish(code, factors)
+    }));
 }
 
 /// The step of a vector seen from the offset. 0 only where every level is 0.

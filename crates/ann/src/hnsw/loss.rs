@@ -45,8 +45,11 @@ pub fn is_too_much(misplaced: usize, looked_at: usize) -> bool {
     misplaced * MISPLACED > looked_at
 }
 
-/// Whether codes of a grid lose too much on a sample (row by row; normalised under cosine).
+/// Whether codes of a grid lose too much on a sample (row by row; normalised under cosine). Those of bits lose nothing.
 pub fn codes_lose(grid: &Grid, sample: &[f32]) -> bool {
+    if grid.metric().is_of_bits() {
+        return false;
+    }
     let rows = sample.chunks_exact(grid.dims().max(1));
     let mut codes = vec![0; rows.len() * grid.size()];
     let coded = rows.zip(codes.chunks_exact_mut(grid.size()));

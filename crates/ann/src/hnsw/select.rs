@@ -1,6 +1,6 @@
 //! Which neighbours are worth a link.
 
-use super::levels::{GOLDEN, links_pruned};
+use super::levels::GOLDEN;
 use super::walk::Near;
 
 /// Below this share of the farthest candidate's key another one is as good as equal.
@@ -30,15 +30,15 @@ pub fn select(
     }
 }
 
-/// What is left of a full list of links and one more: the same rule, down to [`links_pruned`] of `cap`. `candidates`: the
+/// What is left of a full list of links and one more: the same rule, down to `most`, see
+/// [`links_pruned`](super::links_pruned). `candidates`: the
 /// old links and the new one, nearest to the list's node first.
 pub fn prune(
     candidates: &[Near],
-    (cap, least): (usize, usize),
+    (most, least): (usize, usize),
     key_between: impl FnMut(usize, usize) -> f32,
     kept: &mut Vec<usize>,
 ) {
-    let most = links_pruned(cap);
     diverse(candidates, most, key_between, kept);
     fill(candidates.len(), least.min(most), kept);
 }
@@ -94,8 +94,10 @@ fn fill(n: usize, least: usize, kept: &mut Vec<usize>) {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::links_pruned;
     use super::{prune, select, turn_equals};
     use crate::hnsw::walk::Near;
+    use crate::metric::Metric;
 
     /// Points of a line around 0.
     fn run(points: &[f32], cap: usize, pruning: bool) -> Vec<f32> {
@@ -108,7 +110,8 @@ mod tests {
         let between = |i: usize, j: usize| (points[i] - points[j]).abs();
         let mut kept = vec![9];
         if pruning {
-            prune(&candidates, cap, between, &mut kept);
+            let most = links_pruned(Metric::L2, cap.0);
+            prune(&candidates, (most, cap.1), between, &mut kept);
         } else {
             select(&candidates, cap, between, &mut kept);
         }

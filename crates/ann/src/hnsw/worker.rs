@@ -5,7 +5,7 @@ use super::build::HnswParams;
 use super::distance::{NodeQuery, Points};
 use super::grid::Grid;
 use super::judge::Judge;
-use super::levels::{links_least, links_max};
+use super::levels::{links_least, links_max, links_pruned};
 use super::links::{Links, NONE};
 use super::select::{prune, select, turn_equals};
 use super::walk::{Graph, Near, descend};
@@ -67,9 +67,11 @@ impl Graph for Walk<'_> {
 impl<'a> Worker<'a> {
     pub(super) fn new(site: &'a Site<'a>) -> Self {
         let query = NodeQuery::unaimed(site.grid);
+        let mut beam = Beam::new();
+        beam.fit(site.grid.metric());
         Worker {
             site,
-            beam: Beam::new(),
+            beam,
             judge: Judge::new(site.grid),
             query,
             sums: Vec::new(),
@@ -194,6 +196,7 @@ impl<'a> Worker<'a> {
         let node = |i: usize| list.get(i).map_or(NONE, |near| near.node);
         let between = |i, j| judge.between(site.grid, site.of, node(i), node(j));
         let least = links_least(site.grid.metric(), site.params.m, level);
-        prune(list, (links_max(site.params.m, level), least), between, kept);
+        let most = links_pruned(site.grid.metric(), links_max(site.params.m, level));
+        prune(list, (most, least), between, kept);
     }
 }

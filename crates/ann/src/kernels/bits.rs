@@ -19,7 +19,7 @@ struct BitCounts {
 
 /// Which instructions for counting bits this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counting {
+pub(super) enum Counting {
     Plain,
     /// One 64-bit word at a time.
     #[cfg(target_arch = "x86_64")]
@@ -31,7 +31,7 @@ enum Counting {
 
 impl Counting {
     /// Every way that this CPU has, best last.
-    fn available() -> Vec<Self> {
+    pub(super) fn available() -> Vec<Self> {
         #[allow(unused_mut, reason = "on other CPUs there is nothing to add")]
         let mut ways = vec![Self::Plain];
         #[cfg(target_arch = "x86_64")]
@@ -45,13 +45,17 @@ impl Counting {
         }
         ways
     }
+
+    /// The best way of this CPU; looked up once.
+    pub(super) fn detect() -> Self {
+        static BEST: OnceLock<Counting> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::Plain))
+    }
 }
 
 impl BitCounts {
     fn detect() -> Self {
-        static BEST: OnceLock<BitCounts> = OnceLock::new();
-        let best = || Counting::available().pop().unwrap_or(Counting::Plain);
-        *BEST.get_or_init(|| Self::by(best()))
+        Self::by(Counting::detect())
     }
 
     /// By one way of counting, which must be available.

@@ -9,15 +9,16 @@
 //! `lanes.rs` what a set of instructions offers · `x86.rs` AVX2 and AVX-512 · `neon.rs` NEON · `body.rs` the loops ·
 //! `isa.rs` which set this CPU has · `rows.rs` many rows against one query or four · `nibbles/` table sums of
 //! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
-//! bytes of two codes · `bits.rs` counts over the bits of two strings · `steps.rs` differences of codes with a step
-//! each · `books.rs` codebooks · `product.rs` matrix products and `sparse.rs` vectors by their elements other than
-//! zero, which have no canonical order. This folder holds the only `unsafe` code of the package.
+//! bytes of two codes · `bits.rs` counts over the bits of two strings, `counts.rs` of many against one · `steps.rs`
+//! differences of codes with a step each · `books.rs` codebooks · `product.rs` matrix products and `sparse.rs` vectors by
+//! their elements other than zero, which have no canonical order. This folder holds the only `unsafe` code of the package.
 
 mod bits;
 mod body;
 pub(crate) mod books;
 pub(crate) mod bytes;
 pub(crate) mod columns;
+pub(crate) mod counts;
 mod isa;
 mod lanes;
 pub(crate) mod lookup;
@@ -37,49 +38,50 @@ mod x86;
 mod tests;
 
 pub use bits::{hamming_distance, jaccard_distance};
+pub use counts::jaccard_from;
 pub use lanes::Load;
 pub use nibbles::at_most;
 pub use rows::{Lanes, RowKernel, append_ahead, prefetch, prefetch_at, prefetch_near};
 
-use crate::element::Element;
+use crate::element::Float;
 
-fn canonical<O: body::Op, A: Element, B: Element>(a: &[A], b: &[B]) -> f32 {
+fn canonical<O: body::Op, A: Float, B: Float>(a: &[A], b: &[B]) -> f32 {
     // SAFETY: the set was detected on this CPU.
     unsafe { isa::pair::pick::<O, A, B>(isa::Isa::detect())(a, b) }
 }
 
 /// Σ (a − b)². The shorter length counts; callers compare dimensions first.
-pub fn l2_sqr<A: Element, B: Element>(a: &[A], b: &[B]) -> f32 {
+pub fn l2_sqr<A: Float, B: Float>(a: &[A], b: &[B]) -> f32 {
     canonical::<body::L2Sqr, A, B>(a, b)
 }
 
 /// Σ a·b. The shorter length counts.
-pub fn dot<A: Element, B: Element>(a: &[A], b: &[B]) -> f32 {
+pub fn dot<A: Float, B: Float>(a: &[A], b: &[B]) -> f32 {
     canonical::<body::Dot, A, B>(a, b)
 }
 
 /// Σ |a − b|. The shorter length counts.
-pub fn l1<A: Element, B: Element>(a: &[A], b: &[B]) -> f32 {
+pub fn l1<A: Float, B: Float>(a: &[A], b: &[B]) -> f32 {
     canonical::<body::L1, A, B>(a, b)
 }
 
 /// Σ a².
-pub fn norm_sqr<A: Element>(a: &[A]) -> f32 {
+pub fn norm_sqr<A: Float>(a: &[A]) -> f32 {
     canonical::<body::Dot, A, A>(a, a)
 }
 
 /// Euclidean distance, as the operator `<->` returns it.
-pub fn l2_distance<A: Element, B: Element>(a: &[A], b: &[B]) -> f64 {
+pub fn l2_distance<A: Float, B: Float>(a: &[A], b: &[B]) -> f64 {
     f64::from(l2_sqr(a, b)).sqrt()
 }
 
 /// Negative inner product, as the operator `<#>` returns it.
-pub fn negative_inner_product<A: Element, B: Element>(a: &[A], b: &[B]) -> f64 {
+pub fn negative_inner_product<A: Float, B: Float>(a: &[A], b: &[B]) -> f64 {
     -f64::from(dot(a, b))
 }
 
 /// Cosine distance, as the operator `<=>` returns it; NaN when either vector is zero.
-pub fn cosine_distance<A: Element, B: Element>(a: &[A], b: &[B]) -> f64 {
+pub fn cosine_distance<A: Float, B: Float>(a: &[A], b: &[B]) -> f64 {
     cosine_from(dot(a, b), norm_sqr(a), norm_sqr(b))
 }
 

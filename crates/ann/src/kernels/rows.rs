@@ -4,21 +4,23 @@ use std::ops::Range;
 
 use super::body::{Dot, L1, L2Sqr, Op};
 use super::isa::{self, Isa};
-use crate::element::Element;
+use crate::element::{Element, Float};
 
 /// The sixteen sums of one vector, carried from slice to slice where a vector spans pages.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 #[repr(align(64))]
 pub struct Lanes(pub [f32; 16]);
 
-type OfFour<E> = unsafe fn([&[f32]; 4], &[E], [&mut [f32]; 4]);
+type OfRows<E> = unsafe fn(&[<E as Element>::Operand], &[E], &mut [f32]);
+type OfFour<E> = unsafe fn([&[<E as Element>::Operand]; 4], &[E], [&mut [f32]; 4]);
+type OfSlices<E> = unsafe fn(&[<E as Element>::Operand], &[E], &mut [Lanes]);
 
 /// A kernel over contiguous rows, chosen once for this CPU: no dispatch per vector.
 pub struct RowKernel<E: Element> {
     // Sound to call: all were picked for a set that this CPU has.
-    distances: unsafe fn(&[f32], &[E], &mut [f32]),
+    distances: OfRows<E>,
     distances_of_four: OfFour<E>,
-    accumulate: unsafe fn(&[f32], &[E], &mut [Lanes]),
+    accumulate: OfSlices<E>,
 }
 
 impl<E: Element> Clone for RowKernel<E> {
@@ -29,7 +31,7 @@ impl<E: Element> Clone for RowKernel<E> {
 
 impl<E: Element> Copy for RowKernel<E> {}
 
-impl<E: Element> RowKernel<E> {
+impl<E: Float> RowKernel<E> {
     fn on<O: Op>(isa: Isa) -> Self {
         RowKernel {
             distances: isa::distances::pick::<O, E>(isa),
@@ -52,12 +54,19 @@ impl<E: Element> RowKernel<E> {
     pub fn l1() -> Self {
         Self::on::<L1>(Isa::detect())
     }
+}
+
+impl<E: Element> RowKernel<E> {
+    /// Of functions that are sound to call on this CPU.
+    pub(super) fn of(distances: OfRows<E>, of_four: OfFour<E>, accumulate: OfSlices<E>) -> Self {
+        Self { distances, distances_of_four: of_four, accumulate }
+    }
 
     /// `out[r]` = the canonical sum of the query and row r, bit for bit that of `l2_sqr`, `dot` or
-    /// `l1` on the pair. `rows` holds `out.len()` rows of `query.len()` elements, row-major; rows that are not
+    /// `l1` on the pair (of bits the count). `rows` holds `out.len()` rows of `query.len()` elements, row-major; rows that are not
     /// wholly there leave their `out` untouched, and so does an empty query.
     #[inline]
-    pub fn distances(&self, query: &[f32], rows: &[E], out: &mut [f32]) {
+    pub fn distances(&self, query: &[E::Operand], rows: &[E], out: &mut [f32]) {
         debug_assert_eq!(rows.len(), out.len() * query.len());
         // SAFETY: picked for a set that this CPU has.
         unsafe { (self.distances)(query, rows, out) }
@@ -65,7 +74,7 @@ impl<E: Element> RowKernel<E> {
 
     /// The same of four queries of one length, bit for bit: `out[q][r]` belongs to query q. Every row is loaded once.
     #[inline]
-    pub fn distances_of_four(&self, queries: [&[f32]; 4], rows: &[E], out: [&mut [f32]; 4]) {
+    pub fn distances_of_four(&self, queries: [&[E::Operand]; 4], rows: &[E], out: [&mut [f32]; 4]) {
         debug_assert!(queries.iter().all(|query| query.len() == queries[0].len()));
         debug_assert!(out.iter().all(|out| rows.len() == out.len() * queries[0].len()));
         // SAFETY: picked for a set that this CPU has.
@@ -75,7 +84,7 @@ impl<E: Element> RowKernel<E> {
     /// The distances over slices of vectors: adds this slice's products to `acc[r]`. Every slice of a vector but its
     /// last has a multiple of sixteen elements; then the sums are those of the whole vector.
     #[inline]
-    pub fn accumulate(&self, query: &[f32], rows: &[E], acc: &mut [Lanes]) {
+    pub fn accumulate(&self, query: &[E::Operand], rows: &[E], acc: &mut [Lanes]) {
         debug_assert_eq!(rows.len(), acc.len() * query.len());
         // SAFETY: picked for a set that this CPU has.
         unsafe { (self.accumulate)(query, rows, acc) }
@@ -87,7 +96,7 @@ impl<E: Element> RowKernel<E> {
     /// place only: nothing is read there, and it may be any address.
     pub fn distances_ahead(
         &self,
-        query: &[f32],
+        query: &[E::Operand],
         rows: &[E],
         out: &mut [f32],
         next: Range<*const u8>,
@@ -103,7 +112,7 @@ impl<E: Element> RowKernel<E> {
     /// As `accumulate`, and asks for the bytes that come next as `distances_ahead` does.
     pub fn accumulate_ahead(
         &self,
-        query: &[f32],
+        query: &[E::Operand],
         rows: &[E],
         acc: &mut [Lanes],
         next: Range<*const u8>,

@@ -3,7 +3,7 @@
 use super::body::{Dot, L1, L2Sqr, Op};
 use super::isa::{self, Isa};
 use super::rows::{Lanes, RowKernel};
-use crate::element::Element;
+use crate::element::Float;
 use half::f16;
 
 /// The definition, written as a loop: `fused` as the set under test rounds.
@@ -57,11 +57,11 @@ pub fn sample(n: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-fn elements<E: Element>(values: &[f32]) -> Vec<E> {
+fn elements<E: Float>(values: &[f32]) -> Vec<E> {
     values.iter().map(|&x| E::from_f32(x)).collect()
 }
 
-fn widened<E: Element>(values: &[E]) -> Vec<f32> {
+fn widened<E: Float>(values: &[E]) -> Vec<f32> {
     values.iter().map(|x| x.to_f32()).collect()
 }
 
@@ -75,7 +75,7 @@ fn sizes() -> impl Iterator<Item = usize> {
     few(&all, &[1, 7, 15, 16, 17, 33, 70]).into_iter()
 }
 
-fn check_pair<A: Element, B: Element>() {
+fn check_pair<A: Float, B: Float>() {
     for d in sizes() {
         let a: Vec<A> = elements(&sample(d, 1 + d as u32));
         let b: Vec<B> = elements(&sample(d, 9000 + d as u32));
@@ -88,7 +88,7 @@ fn check_pair<A: Element, B: Element>() {
     }
 }
 
-fn check_op<O: Op, A: Element, B: Element>(set: Isa, a: &[A], b: &[B], expected: f32) {
+fn check_op<O: Op, A: Float, B: Float>(set: Isa, a: &[A], b: &[B], expected: f32) {
     // SAFETY: the set is available.
     let got = unsafe { isa::pair::pick::<O, A, B>(set)(a, b) };
     assert_eq!(got.to_bits(), expected.to_bits(), "{set:?} d={}: {got} {expected}", a.len());
@@ -102,7 +102,7 @@ fn pairs_equal_the_plain_loop() {
     check_pair::<f16, f16>();
 }
 
-fn check_rows<O: Op, E: Element>() {
+fn check_rows<O: Op, E: Float>() {
     for (n, d) in sizes().map(|d| (d % 11 + 1, d)) {
         let query = sample(d, 77 + d as u32);
         let rows: Vec<E> = elements(&sample(n * d, 31 + d as u32));
@@ -123,7 +123,7 @@ fn check_rows<O: Op, E: Element>() {
 }
 
 /// Four queries at once have what each has alone.
-fn check_four<O: Op, E: Element>(set: Isa, query: &[f32], rows: &[E], n: usize) {
+fn check_four<O: Op, E: Float>(set: Isa, query: &[f32], rows: &[E], n: usize) {
     let queries = [1.0, -1.0, 0.5, 3.0].map(|by| query.iter().map(|x| x * by).collect::<Vec<_>>());
     let mut four = [0; 4].map(|_| vec![f32::NAN; n]);
     let mut out = four.each_mut().map(Vec::as_mut_slice);
@@ -142,7 +142,7 @@ fn check_four<O: Op, E: Element>(set: Isa, query: &[f32], rows: &[E], n: usize) 
 }
 
 /// Cuts every row after a multiple of sixteen elements and carries the sums over.
-fn check_sliced<O: Op, E: Element>(set: Isa, query: &[f32], rows: &[E], whole: &[f32]) {
+fn check_sliced<O: Op, E: Float>(set: Isa, query: &[f32], rows: &[E], whole: &[f32]) {
     let (d, n) = (query.len(), whole.len());
     let slice = (d / 3).next_multiple_of(16).max(16);
     let mut acc = vec![Lanes::default(); n];

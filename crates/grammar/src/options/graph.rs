@@ -30,7 +30,7 @@ impl Given {
         }
         let (m, code) = match &self.factory {
             Some(text) => {
-                let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
+                let (factory, _) = Factory::parse_any(text).map_err(|e| bad_factory(&e))?;
                 (factory.graph, factory.code)
             }
             None => (self.m, code_of(self.code)),

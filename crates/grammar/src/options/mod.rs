@@ -72,6 +72,8 @@ pub struct IvfOptions {
     pub ef_search: Option<u32>,
     /// Which settings its scans heed.
     pub settings: Settings,
+    /// Whether the factory string is that of a binary index: of columns of bits only.
+    pub is_binary: bool,
 }
 
 impl Default for IvfOptions {
@@ -89,6 +91,7 @@ impl Default for IvfOptions {
             graph: None,
             ef_search: None,
             settings: Settings::Faiss,
+            is_binary: false,
         }
     }
 }

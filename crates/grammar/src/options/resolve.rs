@@ -80,7 +80,7 @@ impl Given {
     /// Whether an index of this method can be had with these options.
     pub fn check(&self, family: &Family) -> Result<(), Refusal> {
         if let Some(text) = &self.factory {
-            let factory = Factory::parse(text).map_err(|e| bad_factory(&e))?;
+            let (factory, _) = Factory::parse_any(text).map_err(|e| bad_factory(&e))?;
             check_structure(family, text, &factory)?;
         }
         self.check_names()?;
@@ -94,7 +94,7 @@ impl Given {
         let structure = match &self.factory {
             // Until a graph has the rows it takes, it is a list of vectors as they are.
             _ if self.is_graph => Given::default().structure()?,
-            Some(text) => Factory::parse(text).map_err(|e| bad_factory(&e))?,
+            Some(text) => Factory::parse_any(text).map_err(|e| bad_factory(&e))?.0,
             None => self.structure()?,
         };
         Ok(IvfOptions {
@@ -110,6 +110,7 @@ impl Given {
             graph: self.graph_options()?,
             ef_search: self.ef_search,
             settings: self.settings,
+            is_binary: self.factory.as_deref().is_some_and(factory::is_binary),
         })
     }
 

@@ -89,8 +89,7 @@ impl<'a, W: BulkPages, R: Runs> CodedBuilder<'a, W, R> {
         if sink.append(&Page::new(PageKind::Free, NO_OWNER))? != META_BLKNO {
             return Err(Error::corrupted(META_BLKNO, "is already in use"));
         }
-        let geometry = meta.centroid_geometry().ok_or_else(unfit)?;
-        meta.centroids_first = write_centroids(&mut sink, &geometry, centroids)?;
+        meta.centroids_first = write_centroids(&mut sink, &meta, centroids)?;
         coded.model_first = model::write(&mut sink, model)?;
         if coded.layout.vectors.is_some() {
             spool.create()?;

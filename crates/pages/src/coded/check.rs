@@ -162,5 +162,5 @@ impl<P: Pages> Checker<'_, P> {
 }
 
 fn is_finite<E: Element>(rows: Option<&[E]>) -> bool {
-    rows.is_some_and(|rows| rows.iter().all(|x| x.to_f32().is_finite()))
+    rows.is_some_and(E::is_finite)
 }

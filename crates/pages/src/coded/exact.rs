@@ -2,8 +2,9 @@
 
 use std::marker::PhantomData;
 
-use ann::element::Element;
-use ann::kernels::{cosine_from, dot, l1, l2_sqr, norm_sqr, prefetch_at};
+use ann::element::{Element, Query};
+use ann::kernels::jaccard_from;
+use ann::kernels::{cosine_from, prefetch_at};
 use ann::metric::Metric;
 use ann::topk::Hit;
 use bytemuck::Pod;
@@ -25,24 +26,32 @@ const TOGETHER: usize = 8;
 #[derive(Debug, Clone)]
 pub struct ExactQuery {
     metric: Metric,
-    query: Vec<f32>,
-    norm_sqr: f32,
+    query: Query,
 }
 
 impl ExactQuery {
     /// Keys are to be measured so.
     pub fn new(metric: Metric, query: &[f32]) -> Self {
-        Self { metric, query: query.to_vec(), norm_sqr: norm_sqr(query) }
+        let mut prepared = Query::default();
+        prepared.set(query);
+        prepared.prepare(metric);
+        Self { metric, query: prepared }
+    }
+
+    /// How keys are measured.
+    pub fn metric(&self) -> Metric {
+        self.metric
     }
 
     /// The key of a row: orders as the operator's distance, bit for bit.
     #[inline]
     pub fn key<E: Element>(&self, row: &[E]) -> f64 {
+        let sum = E::sum(self.metric, &self.query, row);
         match self.metric {
-            Metric::L2 => f64::from(l2_sqr(&self.query, row)),
-            Metric::L1 => f64::from(l1(&self.query, row)),
-            Metric::InnerProduct => -f64::from(dot(&self.query, row)),
-            Metric::Cosine => cosine_from(dot(&self.query, row), self.norm_sqr, norm_sqr(row)),
+            Metric::L2 | Metric::L1 | Metric::Hamming => f64::from(sum),
+            Metric::InnerProduct => -f64::from(sum),
+            Metric::Cosine => cosine_from(sum, self.query.norm_sqr(), E::norm_sqr(row)),
+            Metric::Jaccard => jaccard_from(sum, self.query.norm_sqr(), E::norm_sqr(row)),
         }
     }
 
@@ -65,6 +74,8 @@ pub struct StoredAt {
 
 /// Finds the stored vectors of candidates.
 pub trait Locate {
+    /// The pages they are on.
+    const KIND: PageKind = PageKind::Data;
     /// How they are stored.
     fn geometry(&self) -> Geometry;
     /// Where slice `j` of the vector is that a [`Hit::at`] stands for. No lock is held.
@@ -110,7 +121,7 @@ impl<'a, P: Pages, E: Pod, F, L: Locate> StoredRows<'a, P, E, F, L> {
         stored: StoredAt,
     ) -> Result<&'p [E], Error> {
         let StoredAt { blkno, lane, owner } = stored;
-        page.check(blkno, PageKind::Data, owner.unwrap_or_else(|| page.owner()))?;
+        page.check(blkno, L::KIND, owner.unwrap_or_else(|| page.owner()))?;
         let rows = geometry.rows::<E>(page, j, lane + 1);
         let row = rows.and_then(|rows| rows.get(lane * geometry.slice(j).len()..));
         row.ok_or_else(|| Error::corrupted(blkno, "DATA page has no room for its rows"))

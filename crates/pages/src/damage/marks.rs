@@ -1,6 +1,6 @@
 //! Marks set in an index that may be damaged.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::topk::Hit;
 use half::f16;
 
@@ -35,6 +35,7 @@ pub fn mark(
         Opened::Lists(index) => {
             let mut hits = match index.meta.element {
                 f16::TAG => in_lists::<Probe<f16>>(index, mem)?,
+                Bits::TAG => in_lists::<Probe<Bits>>(index, mem)?,
                 _ => in_lists::<Probe<f32>>(index, mem)?,
             };
             ivf::marks::mark(mem, &index.meta, &mut hits, &mut is_dead)

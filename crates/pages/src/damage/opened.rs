@@ -83,10 +83,12 @@ impl Opened {
 }
 
 /// Of length 1 if that is asked for; a vector without direction stays as it is.
-pub fn unit<E: Element>(normalize: bool, vector: &[E]) -> Vec<f32> {
-    let norm = norm_sqr(vector).sqrt();
+pub fn unit<E: Element>(normalize: bool, vector: &[E], dims: usize) -> Vec<f32> {
+    let mut point = E::widened(vector, dims);
+    let norm = norm_sqr(&point).sqrt();
     let scale = if normalize && norm > 0.0 { 1.0 / norm } else { 1.0 };
-    vector.iter().map(|x| x.to_f32() * scale).collect()
+    point.iter_mut().for_each(|x| *x *= scale);
+    point
 }
 
 impl Lists {
@@ -106,7 +108,8 @@ impl Lists {
     /// A vector as it is assigned to a list and coded.
     pub fn point<E: Element>(&self, vector: &[E]) -> Vec<f32> {
         let normalize = self.meta.coded.is_some_and(|coded| coded.params.normalize);
-        let point = unit(normalize || self.meta.metric == Metric::Cosine, vector);
+        let normalize = normalize || self.meta.metric == Metric::Cosine;
+        let point = unit(normalize, vector, self.meta.dims);
         match self.code.as_ref().and_then(|code| code.rotation.as_ref()) {
             Some(rotation) => {
                 let mut rotated = Vec::new();

@@ -1,6 +1,6 @@
 //! The table behind an index that is damaged: what vector a row has follows from its tid.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::topk::Hit;
 
 use crate::coded::exact::ExactQuery;
@@ -29,7 +29,10 @@ pub fn vector_of<E: Element>(tid: Tid, dims: usize) -> Vec<E> {
     let tid = tid.to_u64();
     let mut vector = vec![0.0; dims];
     fill(tid - u64::from(tid % 5 == 1), &mut vector);
-    vector.into_iter().map(E::from_f32).collect()
+    // Of bits one in two is set.
+    let shift = if E::TAG == Bits::TAG { 0.5 } else { 0.0 };
+    vector.iter_mut().for_each(|x| *x += shift);
+    E::pack(&vector)
 }
 
 /// Real distances from the table, in which every tid has a row.

@@ -1,8 +1,7 @@
 //! Everything that can be asked of an index. The errors are given back; rows are counted by [`count`].
 
 use ann::codec::Stored;
-use ann::element::Element;
-use ann::kernels::norm_sqr;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
@@ -14,7 +13,7 @@ use crate::coded::exact::{ExactQuery, StoredRows};
 use crate::coded::rerank::{Budget, CodedScan, RerankParams};
 use crate::error::Error;
 use crate::hnsw::insert::{Inserter, Row};
-use crate::hnsw::rows::NodeRows;
+use crate::hnsw::rows::{NodeBits, NodeRows};
 use crate::hnsw::scan::{GraphParams, GraphScan};
 use crate::hnsw::{self, Code as GraphCode, Map, View};
 use crate::ivf;
@@ -52,9 +51,13 @@ pub fn all(index: &Opened, mem: &MemPages) -> Vec<Error> {
 pub fn count(index: &Opened, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
     match index {
         Opened::Lists(index) if index.meta.element == f16::TAG => lists::<f16>(index, mem, order),
+        Opened::Lists(index) if index.meta.element == Bits::TAG => lists::<Bits>(index, mem, order),
         Opened::Lists(index) => lists::<f32>(index, mem, order),
         Opened::Graph(index) if index.meta.params.element == f16::TAG => {
             graph::<f16>(index, mem, order)
+        }
+        Opened::Graph(index) if index.meta.params.element == Bits::TAG => {
+            graph::<Bits>(index, mem, order)
         }
         Opened::Graph(index) => graph::<f32>(index, mem, order),
     }
@@ -67,6 +70,9 @@ pub fn insert(index: &Opened, mem: &MemPages, first: u32, n: u32) -> Result<(), 
         Opened::Lists(index) if index.meta.element == f16::TAG => {
             tids().map(|tid| into_list::<f16>(index, mem, tid)).fold(Ok(()), Result::and)
         }
+        Opened::Lists(index) if index.meta.element == Bits::TAG => {
+            tids().map(|tid| into_list::<Bits>(index, mem, tid)).fold(Ok(()), Result::and)
+        }
         Opened::Lists(index) => {
             tids().map(|tid| into_list::<f32>(index, mem, tid)).fold(Ok(()), Result::and)
         }
@@ -75,6 +81,7 @@ pub fn insert(index: &Opened, mem: &MemPages, first: u32, n: u32) -> Result<(), 
             let mut inserter = Inserter::new();
             let mut put = |tid| match index.meta.params.element {
                 f16::TAG => into_graph::<f16>(index, mem, &map, &mut inserter, tid),
+                Bits::TAG => into_graph::<Bits>(index, mem, &map, &mut inserter, tid),
                 _ => into_graph::<f32>(index, mem, &map, &mut inserter, tid),
             };
             tids().map(&mut put).fold(Ok(()), Result::and)
@@ -203,6 +210,9 @@ fn count_coded<E: Element>(
 fn together(index: &Opened, mem: &MemPages) -> Result<(), Error> {
     match index {
         Opened::Lists(index) if index.meta.element == f16::TAG => lists_together::<f16>(index, mem),
+        Opened::Lists(index) if index.meta.element == Bits::TAG => {
+            lists_together::<Bits>(index, mem)
+        }
         Opened::Lists(index) => lists_together::<f32>(index, mem),
         Opened::Graph(_) => Ok(()),
     }
@@ -229,7 +239,7 @@ fn into_list<E: Element>(index: &Lists, mem: &MemPages, tid: Tid) -> Result<(), 
     let row = index.coded(&vector);
     let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
     let Some(code) = &index.code else {
-        let norm = norm_sqr(&vector);
+        let norm = E::norm_sqr(&vector);
         return ivf::insert::insert(mem, &index.meta, list_no, tid, &vector, norm, coarse_distance);
     };
     let row = coded::insert::Row {
@@ -264,8 +274,14 @@ fn graph<E: Element>(index: &Graph, mem: &MemPages, order: Iterative) -> Result<
         memory: 0,
         is_exact: false,
     };
-    scan.begin(&unit(params.metric == Metric::Cosine, &query), wide);
+    scan.begin(&unit(params.metric == Metric::Cosine, &query, params.dims), wide);
     match params.code {
+        GraphCode::Flat if params.element == Bits::TAG => {
+            let elements = Bits::count(params.dims);
+            let key = |row: &[Bits]| exact.key(row.get(..elements).unwrap_or_default());
+            let mut rows = NodeBits::of_bits(mem, view, key)?;
+            drain(|| scan.next(mem, &view, None, &mut rows))
+        }
         GraphCode::Sq8 => drain(|| scan.next(mem, &view, None, &mut table)),
         GraphCode::Flat => {
             let mut rows = NodeRows::of_nodes(mem, view, |row: &[E]| exact.key(row))?;
@@ -287,8 +303,9 @@ fn into_graph<E: Element>(
 ) -> Result<(), Error> {
     let params = &index.meta.params;
     let vector = vector_of::<E>(tid, params.dims);
-    let point = unit(params.metric == Metric::Cosine, &vector);
+    let point = unit(params.metric == Metric::Cosine, &vector, params.dims);
     let (stored, size) = match params.code {
+        GraphCode::Flat if params.element == Bits::TAG => (Stored::None, 0),
         GraphCode::Flat => (Stored::Flat, size_of_val(&vector[..])),
         GraphCode::SqFp16 => (Stored::SqFp16, 2 * vector.len()),
         GraphCode::Sq8 => (Stored::None, 0),

@@ -3,10 +3,9 @@
 
 use ann::coarse::Coarse;
 use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::factory::{Refine, RotationKind};
 use ann::hnsw::{Factors, Grid};
-use ann::kernels::norm_sqr;
 use ann::kmeans::TrainError;
 use ann::metric::Metric;
 use ann::parallel::Job;
@@ -63,6 +62,7 @@ enum Structure {
 
 const F32: u8 = f32::TAG;
 const F16: u8 = f16::TAG;
+const BITS: u8 = Bits::TAG;
 
 const fn kind(
     name: &'static str,
@@ -77,10 +77,12 @@ const fn coded(kind: CodeKind, refine: Refine) -> Structure {
     Structure::Coded(kind, refine, RotationKind::None)
 }
 
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 23] = [
     kind("flat", (F32, Metric::L2, 16), (3, 300), Structure::Flat),
     kind("flat, long", (F32, Metric::Cosine, 3000), (2, 16), Structure::Flat),
     kind("flat, one list", (F16, Metric::L1, 24), (0, 600), Structure::Flat),
+    kind("bits", (BITS, Metric::Hamming, 100), (3, 300), Structure::Flat),
+    kind("bits, one list", (BITS, Metric::Jaccard, 9), (0, 600), Structure::Flat),
     kind("sqfp16", (F32, Metric::L2, 24), (3, 200), coded(CodeKind::SqFp16, Refine::Heap)),
     kind("sq8, sq8", (F32, Metric::InnerProduct, 100), (3, 150), coded(CodeKind::Sq8, Refine::Sq8)),
     kind("sq4, long", (F32, Metric::L2, 3000), (2, 40), coded(CodeKind::Sq4, Refine::Flat)),
@@ -135,6 +137,18 @@ const KINDS: [Kind; 19] = [
         (0, 150),
         Structure::ByVectors(4, GraphCode::Flat),
     ),
+    kind(
+        "graph, bits",
+        (BITS, Metric::Hamming, 70),
+        (0, 250),
+        Structure::Graph(4, GraphCode::Flat),
+    ),
+    kind(
+        "graph, long bits",
+        (BITS, Metric::Jaccard, 40_000),
+        (0, 60),
+        Structure::Graph(3, GraphCode::Flat),
+    ),
     kind("graph, l1", (F16, Metric::L1, 600), (0, 80), Structure::Graph(3, GraphCode::Flat)),
     kind(
         "graph, long",
@@ -184,6 +198,7 @@ impl Kind {
     fn built(&self) -> Result<MemPages, Error> {
         match (self.structure, self.element) {
             (Structure::Flat, F16) => self.flat::<f16>(),
+            (Structure::Flat, BITS) => self.flat::<Bits>(),
             (Structure::Flat, _) => self.flat::<f32>(),
             (Structure::Coded(code, ..), F16) => self.coded::<f16>(code),
             (Structure::Coded(code, ..), _) => self.coded::<f32>(code),
@@ -217,7 +232,10 @@ impl Kind {
         let mut points = vec![0.0; n * self.dims];
         for (i, point) in points.chunks_exact_mut(self.dims).enumerate() {
             fill(1 << 40 | i as u64, point);
-            point.copy_from_slice(&unit(self.metric == Metric::Cosine, point));
+            if self.element == BITS {
+                point.iter_mut().for_each(|x| *x = f32::from(u8::from(*x > 0.0)));
+            }
+            point.copy_from_slice(&unit(self.metric == Metric::Cosine, point, self.dims));
         }
         points
     }
@@ -226,7 +244,7 @@ impl Kind {
     fn rows<E: Element>(&self, index: &Lists) -> Vec<(super::opened::Coded, Tid, f32)> {
         let row = |i| {
             let vector = vector_of::<E>(tid_no(i), self.dims);
-            (index.coded(&vector), tid_no(i), norm_sqr(&vector))
+            (index.coded(&vector), tid_no(i), E::norm_sqr(&vector))
         };
         let mut rows: Vec<_> = (0..self.n_rows).map(row).collect();
         rows.sort_by_key(|(row, tid, _)| (row.list_no, *tid));

@@ -72,7 +72,7 @@ pub fn append<W: BulkPages>(
     let unfit = || Error::corrupted(META_BLKNO, "cannot hold a graph of this shape");
     let mut meta = Meta::new(params).ok_or_else(unfit)?;
     let floats = grid.params();
-    if floats.len() != Grid::params_len(params.dims) {
+    if floats.len() != Grid::params_len(params.metric, params.dims) {
         return Err(unfit());
     }
     meta.model_first = model::write(sink, &floats)?;

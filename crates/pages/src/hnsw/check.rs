@@ -33,7 +33,7 @@ pub fn check<P: Pages>(pages: &P) -> Vec<Problem> {
 fn graph<P: Pages>(checker: &mut Checker<'_, P>, meta: &Meta, n_blocks: Blkno) {
     checker.start(n_blocks);
     checker.meet(meta.entry_blkno, META_BLKNO);
-    for i in 0..model::n_pages(Grid::params_len(meta.params.dims)) as Blkno {
+    for i in 0..model::n_pages(Grid::params_len(meta.params.metric, meta.params.dims)) as Blkno {
         checker.meet(meta.model_first.wrapping_add(i), META_BLKNO);
     }
     let opened = meta.read_grid(checker.pages).and_then(|grid| {

@@ -229,6 +229,7 @@ impl Inserter {
             let levels = (usize::from(entry.level), top);
             let n_ids = view.map.n_nodes() as usize;
             let mut walk = Walk::new(pages, *view, &query, &mut self.walk);
+            self.beam.fit(view.grid.metric());
             self.beam.descend(&mut walk, entry.node, levels, n_ids, &mut self.found)?;
             if self.found.is_empty() {
                 continue;

@@ -1,5 +1,6 @@
 //! META of a graph, block 0: written last by the build and never changed afterwards.
 
+use ann::element::{Bits, Element};
 use ann::hnsw::Grid;
 use ann::metric::Metric;
 
@@ -8,7 +9,7 @@ use crate::coded::model;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::hnsw::shape::Shape;
-use crate::meta::{META_BLKNO, element_size};
+use crate::meta::{META_BLKNO, measures};
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
 
@@ -42,7 +43,7 @@ const USED: usize = 64;
 /// How a graph stores the vectors that decide the order of what it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// As the column has them.
+    /// As the column has them: of bits as their codes.
     Flat,
     /// With 16-bit elements.
     SqFp16,
@@ -64,25 +65,16 @@ impl Code {
     pub fn from_u8(number: u8) -> Option<Self> {
         [Self::Flat, Self::SqFp16, Self::Sq8].into_iter().find(|code| code.to_u8() == number)
     }
-
-    /// Bytes of a stored element; None where vectors are not stored. `element`: the column's `Element::TAG`.
-    fn element_size(self, element: u8) -> Option<usize> {
-        match self {
-            Self::Flat => element_size(element),
-            Self::SqFp16 => Some(2),
-            Self::Sq8 => None,
-        }
-    }
 }
 
 /// What CREATE INDEX decides before the first page is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MetaParams {
-    /// `Element::TAG` of the column: 0 f32, 1 f16.
+    /// `Element::TAG` of the column: 0 f32, 1 f16, 2 bits.
     pub element: u8,
     /// How nearness is measured.
     pub metric: Metric,
-    /// Elements of a vector, 1..=16,000.
+    /// Components of a vector: 1..=16,000, or 1..=64,768 bits, which a NODES page has room for.
     pub dims: usize,
     /// Links of a node above level 0, twice as many at level 0: 2..=100.
     pub m: usize,
@@ -116,17 +108,24 @@ pub struct Meta {
 impl Meta {
     /// The metapage of a graph about to be built. None if a parameter is out of range.
     pub fn new(params: &MetaParams) -> Option<Self> {
-        let column = Geometry::new(params.dims, element_size(params.element)?)?;
-        let vectors = match params.code.element_size(params.element) {
-            Some(size) => Some(Geometry::new(column.dims, size)?),
-            None => None,
+        let column = Geometry::of_column(params.dims, params.element)?;
+        let is_of_bits = params.element == Bits::TAG;
+        if !measures(params.metric, params.element) || is_of_bits && params.code != Code::Flat {
+            return None;
+        }
+        let vectors = match params.code {
+            // The codes of bits are the vectors.
+            Code::Flat if is_of_bits => None,
+            Code::Flat => Some(column),
+            Code::SqFp16 => Some(Geometry::new(params.dims, 2)?),
+            Code::Sq8 => None,
         };
         if !M_RANGE.contains(&params.m) || params.ef_construction > usize::from(u16::MAX) {
             return None;
         }
         Some(Self {
             params: *params,
-            shape: Shape::new(params.m, Grid::code_bytes(params.dims), vectors)?,
+            shape: Shape::new(params.m, Grid::code_bytes(params.metric, params.dims), vectors)?,
             build_rows: 0,
             model_first: INVALID_BLKNO,
             map_first: INVALID_BLKNO,
@@ -180,7 +179,7 @@ impl Meta {
         meta.map_first = u32_at(body, MAP_FIRST);
         meta.entry_blkno = u32_at(body, ENTRY);
         let runs = [
-            (meta.model_first, model::n_pages(Grid::params_len(params.dims))),
+            (meta.model_first, model::n_pages(Grid::params_len(params.metric, params.dims))),
             (meta.map_first, 1),
             (meta.entry_blkno, 1),
         ];
@@ -231,7 +230,8 @@ impl Meta {
     /// Reads the grid from its MODEL pages.
     pub fn read_grid<P: Pages>(&self, pages: &P) -> Result<Grid, Error> {
         let params = &self.params;
-        let floats = model::read(pages, self.model_first, Grid::params_len(params.dims))?;
+        let floats =
+            model::read(pages, self.model_first, Grid::params_len(params.metric, params.dims))?;
         Grid::from_params(params.metric, params.dims, floats)
             .ok_or_else(|| Error::corrupted(self.model_first, "trained parameters make no grid"))
     }

@@ -37,6 +37,9 @@ pub use meta::{Code, Meta, MetaParams};
 pub use shape::Shape;
 pub use twins::node_of;
 
+/// The most bits of a vector that a graph takes: a NODES page has room for a code of so many.
+pub const BITS_MAX: usize = 64_768;
+
 /// No node.
 pub const INVALID_NODE: u32 = u32::MAX;
 

@@ -1,5 +1,6 @@
-//! The exact vectors of nodes, as re-ranking reads them.
+//! The exact vectors of nodes, as re-ranking reads them: from DATA pages, or of bits from NODES pages.
 
+use ann::element::{Bits, Element};
 use ann::hnsw::VectorQuery;
 use bytemuck::Pod;
 use half::f16;
@@ -9,7 +10,7 @@ use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::hnsw::{View, node_of};
 use crate::meta::META_BLKNO;
-use crate::page::Blkno;
+use crate::page::{Blkno, PageKind};
 use crate::store::Pages;
 
 /// The vectors, made of `E`, that a graph stores, and how they are measured.
@@ -46,6 +47,39 @@ impl Locate for NodeVectors<'_> {
     }
 }
 
+/// The vectors of bits of a graph, which are its codes.
+pub type NodeBits<'a, P, F> = StoredRows<'a, P, Bits, F, NodeCodes<'a>>;
+
+/// Where the codes of nodes are: a candidate is found at the number of its node.
+pub struct NodeCodes<'v> {
+    view: View<'v>,
+}
+
+impl<'a, P: Pages, F: Fn(&[Bits]) -> f64> StoredRows<'a, P, Bits, F, NodeCodes<'a>> {
+    /// The vectors of a graph over bits; an error if it is of other vectors. `key` gets the bits, and zeros up to the next code.
+    pub fn of_bits(pages: &'a P, view: View<'a>, key: F) -> Result<Self, Error> {
+        let is_of_bits = view.meta.params.element == Bits::TAG;
+        Self::at(pages, is_of_bits.then_some(NodeCodes { view }), key)
+    }
+}
+
+impl Locate for NodeCodes<'_> {
+    const KIND: PageKind = PageKind::Nodes;
+
+    fn geometry(&self) -> Geometry {
+        // Codes begin where rows do, and follow each other as rows do.
+        Geometry::of_bytes(self.view.meta.shape.stride, self.view.meta.shape.node_lanes)
+    }
+
+    fn locate<P: Pages>(&self, pages: &P, at: u64, _j: usize) -> Result<StoredAt, Error> {
+        let View { meta, map, .. } = self.view;
+        let (chunk, lane) = meta.shape.place(at as u32);
+        let (part, place) = meta.shape.nodes_place(lane);
+        let blkno = map.existing(pages, chunk, part, map.place(chunk).0)?;
+        Ok(StoredAt { blkno, lane: place, owner: Some(chunk) })
+    }
+}
+
 /// The stored elements of a vector.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Elements<'a> {
@@ -66,8 +100,8 @@ impl Elements<'_> {
     /// Writes it as 32-bit floats.
     pub(super) fn widen(self, out: &mut [f32]) {
         match self {
-            Self::F32(row) => out.iter_mut().zip(row).for_each(|(to, x)| *to = *x),
-            Self::F16(row) => out.iter_mut().zip(row).for_each(|(to, x)| *to = x.to_f32()),
+            Self::F32(row) => f32::widen(row, out),
+            Self::F16(row) => f16::widen(row, out),
         }
     }
 }

@@ -210,6 +210,7 @@ impl HnswScan {
             return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
         }
         self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
+        self.beam.fit(params.metric);
         self.beam.begin(view.map.n_nodes() as usize);
         self.without = self.without.filter(|node| *node < view.map.n_nodes());
         if let Some(without) = self.without {

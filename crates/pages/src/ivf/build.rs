@@ -58,9 +58,7 @@ impl<W: BulkPages> Builder<W> {
         if sink.append(&Page::new(PageKind::Free, NO_OWNER))? != META_BLKNO {
             return Err(Error::corrupted(META_BLKNO, "is already in use"));
         }
-        if let Some(geometry) = meta.centroid_geometry() {
-            meta.centroids_first = write_centroids(&mut sink, &geometry, centroids)?;
-        }
+        meta.centroids_first = write_centroids(&mut sink, &meta, centroids)?;
         let block = vec![Page::new(PageKind::Data, 0); meta.geometry.block_pages];
         Ok(Self {
             sink,

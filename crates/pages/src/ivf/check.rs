@@ -1,7 +1,7 @@
 //! Check: every invariant of the format, over whatever bytes there are. Ends in a list of broken
 //! ones, never in an error, a panic or a loop.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::extent;
 use ann::kernels::{dot, l2_sqr, norm_sqr};
 use ann::metric::Metric;
@@ -206,6 +206,7 @@ impl<'a, P: Pages> Checker<'a, P> {
             }
             let checked = match meta.element {
                 f16::TAG => self.block::<f16>(meta, list_no, list, block, blknos),
+                Bits::TAG => self.block::<Bits>(meta, list_no, list, block, blknos),
                 _ => self.block::<f32>(meta, list_no, list, block, blknos),
             };
             if let Err(error) = checked {
@@ -226,7 +227,8 @@ impl<'a, P: Pages> Checker<'a, P> {
     ) -> Result<(), Error> {
         let first = block * meta.layout.block_vectors;
         let n = (list.header.n_slots - first).min(meta.layout.block_vectors);
-        let mut vectors = vec![E::from_f32(0.0); n * meta.dims];
+        let elements = meta.geometry.dims;
+        let mut vectors = vec![E::zeroed(); n * elements];
         for (j, blkno) in blknos.iter().enumerate() {
             let page = self.pages.read(*blkno)?;
             page.check(*blkno, PageKind::Data, list_no)?;
@@ -236,7 +238,7 @@ impl<'a, P: Pages> Checker<'a, P> {
                 return Err(Error::corrupted(*blkno, "DATA page ends before its rows"));
             }
             let rows = rows.unwrap_or_default().chunks(slice.len());
-            for (vector, row) in vectors.chunks_mut(meta.dims).zip(rows) {
+            for (vector, row) in vectors.chunks_mut(elements).zip(rows) {
                 if let Some(part) = vector.get_mut(slice.clone()) {
                     part.copy_from_slice(row);
                 }
@@ -244,7 +246,7 @@ impl<'a, P: Pages> Checker<'a, P> {
         }
         let centroid = self.centroids.chunks(meta.dims).nth(list_no as usize).unwrap_or_default();
         let mut wrong = Vec::new();
-        for (slot, vector) in (first..).zip(vectors.chunks(meta.dims)) {
+        for (slot, vector) in (first..).zip(vectors.chunks(elements)) {
             if !list.slots.tid(slot).is_free() {
                 wrong.extend(vector_problem(meta, list, slot, vector, centroid));
             }
@@ -291,10 +293,10 @@ fn vector_problem<E: Element>(
     centroid: &[f32],
 ) -> Option<String> {
     let tid = list.slots.tid(slot);
-    if vector.iter().any(|x| !x.to_f32().is_finite()) {
+    if !E::is_finite(vector) {
         return Some(format!("vector of tid {tid} is not finite"));
     }
-    let norm = norm_sqr(vector);
+    let norm = E::norm_sqr(vector);
     // Not bit for bit: a CPU without fused multiply-add rounds differently.
     let stored = list.slots.norms.get(slot).copied().unwrap_or(f32::NAN);
     let is_same = stored == norm || (stored - norm).abs() <= NORM_SLACK * norm;
@@ -304,11 +306,11 @@ fn vector_problem<E: Element>(
     if centroid.is_empty() {
         return None;
     }
-    let wide: Vec<f32> = vector.iter().map(|x| x.to_f32()).collect();
+    let wide = E::widened(vector, meta.dims);
     // As the coarse quantizer takes it.
     let point = extent::shortened(&wide);
     let distance = match meta.metric {
-        Metric::L2 | Metric::L1 => l2_sqr(centroid, &point),
+        Metric::L2 | Metric::L1 | Metric::Hamming | Metric::Jaccard => l2_sqr(centroid, &point),
         Metric::InnerProduct => -dot(centroid, &point),
         Metric::Cosine => extent::of_unit(-dot(centroid, &point), norm),
     };

@@ -141,7 +141,7 @@ impl<P: Pages> BlockCopy<'_, '_, P> {
             }
             prefetch_at(next);
             if j == 0 {
-                rows.resize(start + n * dims, E::from_f32(0.0));
+                rows.resize(start + n * dims, E::zeroed());
             }
             let place = geometry.slice(j);
             let whole = rows.get_mut(start..).unwrap_or_default().chunks_exact_mut(dims);

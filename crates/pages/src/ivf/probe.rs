@@ -3,8 +3,9 @@
 //! Per vector there is the kernel and one compare with the threshold. What passes (few, once the
 //! threshold is tight) gets its tid decoded and its exact key.
 
-use ann::element::Element;
-use ann::kernels::{Lanes, RowKernel, cosine_from, norm_sqr};
+use ann::element::{Element, Query};
+use ann::kernels::jaccard_from;
+use ann::kernels::{Lanes, RowKernel, cosine_from};
 use ann::metric::Metric;
 use ann::topk::{Hit, TopK};
 
@@ -17,8 +18,8 @@ use crate::meta::Meta;
 use crate::page::{Blkno, PageKind};
 use crate::store::Pages;
 
-/// The f32 estimate of a cosine is off by less than this (a handful of roundings of 2⁻²⁴ each).
-const COSINE_SLACK: f64 = 1e-5;
+/// The f32 estimate of a cosine, or of a Jaccard distance, is off by less than this (a handful of roundings of 2⁻²⁴ each).
+const SLACK: f64 = 1e-5;
 /// How often a block that changed under the scan is looked up again before it counts as damage.
 pub(super) const LOOKUPS: usize = 4;
 /// Copied rows compared before the nearest are picked out: their distances stay in the first-level cache.
@@ -27,8 +28,7 @@ const PART_ROWS: usize = 64;
 /// A query made ready for its lists, with the buffers of the inner loop.
 pub struct Probe<E: Element> {
     metric: Metric,
-    query: Vec<f32>,
-    query_norm_sqr: f32,
+    query: Query,
     /// Whether distances to the query mean anything; without, rows come in order of tid.
     has_direction: bool,
     kernel: RowKernel<E>,
@@ -46,10 +46,9 @@ impl<E: Element> Lists for Probe<E> {
     fn new() -> Self {
         Self {
             metric: Metric::L2,
-            query: Vec::new(),
-            query_norm_sqr: 0.0,
+            query: Query::default(),
             has_direction: true,
-            kernel: RowKernel::l2_sqr(),
+            kernel: E::kernel(Metric::L2),
             list: ListCopy::default(),
             inverse_norms: Vec::new(),
             out: Vec::new(),
@@ -58,25 +57,21 @@ impl<E: Element> Lists for Probe<E> {
     }
 
     fn set_query(&mut self, query: &[f32]) {
-        self.query.clear();
-        self.query.extend_from_slice(query);
-        self.query_norm_sqr = norm_sqr(query);
+        self.query.set(query);
     }
 
     fn query(&self) -> &[f32] {
-        &self.query
+        self.query.point()
     }
 
     fn prepare(&mut self, view: &View<'_>) -> bool {
         let meta = view.meta;
         self.metric = meta.metric;
-        self.has_direction = meta.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
-        self.kernel = match meta.metric {
-            Metric::L2 => RowKernel::l2_sqr(),
-            Metric::L1 => RowKernel::l1(),
-            Metric::InnerProduct | Metric::Cosine => RowKernel::dot(),
-        };
-        self.query.len() == meta.dims && E::TAG == meta.element
+        self.has_direction =
+            meta.metric.has_origin() || self.query.point().iter().any(|x| *x != 0.0);
+        self.query.prepare(meta.metric);
+        self.kernel = E::kernel(meta.metric);
+        self.query.point().len() == meta.dims && E::TAG == meta.element
     }
 
     fn has_direction(&self) -> bool {
@@ -87,7 +82,7 @@ impl<E: Element> Lists for Probe<E> {
         match self.metric {
             Metric::L2 => key.sqrt(),
             _ if !self.has_direction => f64::NAN,
-            Metric::InnerProduct | Metric::Cosine | Metric::L1 => key,
+            _ => key,
         }
     }
 
@@ -152,18 +147,18 @@ impl<E: Element> Lists for Probe<E> {
 }
 
 /// Some rows of a part and the number of the first, time and again.
-fn portions<E>(part: &Rows<E>, dims: usize) -> impl Iterator<Item = (usize, &[E])> {
+fn portions<E>(part: &Rows<E>, elements: usize) -> impl Iterator<Item = (usize, &[E])> {
     let firsts = (0..part.slots.len()).step_by(PART_ROWS);
-    firsts.zip(part.rows.chunks(PART_ROWS * dims.max(1)))
+    firsts.zip(part.rows.chunks(PART_ROWS * elements.max(1)))
 }
 
 /// Offers the rows of a part to a query.
 fn show<E: Element>(part: &Rows<E>, visitor: &mut Visitor<'_, Probe<E>>) {
     let mut values = std::mem::take(&mut visitor.probe.out);
     let probe = &*visitor.probe;
-    for (first, rows) in portions(part, probe.query.len()) {
+    for (first, rows) in portions(part, E::operand(&probe.query).len()) {
         values.resize((part.slots.len() - first).min(PART_ROWS), 0.0);
-        probe.kernel.distances(&probe.query, rows, &mut values);
+        probe.kernel.distances(E::operand(&probe.query), rows, &mut values);
         probe.sift(&part.slots, first, &values, &Window::ALL, visitor.top, &mut Seen::default());
     }
     visitor.probe.out = values;
@@ -173,11 +168,11 @@ fn show<E: Element>(part: &Rows<E>, visitor: &mut Visitor<'_, Probe<E>>) {
 fn show_four<E: Element>(part: &Rows<E>, four: &mut [&mut Visitor<'_, Probe<E>>; 4]) {
     let mut values = four.each_mut().map(|visitor| std::mem::take(&mut visitor.probe.out));
     let Probe { kernel, query, .. } = &*four[0].probe;
-    let (kernel, dims) = (*kernel, query.len());
-    for (first, rows) in portions(part, dims) {
+    let (kernel, elements) = (*kernel, E::operand(query).len());
+    for (first, rows) in portions(part, elements) {
         let n = (part.slots.len() - first).min(PART_ROWS);
         values.iter_mut().for_each(|values| values.resize(n, 0.0));
-        let queries = four.each_ref().map(|visitor| visitor.probe.query.as_slice());
+        let queries = four.each_ref().map(|visitor| E::operand(&visitor.probe.query));
         kernel.distances_of_four(queries, rows, values.each_mut().map(Vec::as_mut_slice));
         for (visitor, values) in four.iter_mut().zip(&values) {
             let (probe, top) = (&*visitor.probe, &mut *visitor.top);
@@ -201,7 +196,7 @@ impl<E: Element> Probe<E> {
     /// Readies the norms of slots to be scanned.
     fn invert_norms(&mut self, norms: &[f32]) {
         if self.metric == Metric::Cosine {
-            let inverse = 1.0 / self.query_norm_sqr.sqrt();
+            let inverse = 1.0 / self.query.norm_sqr().sqrt();
             self.inverse_norms.clear();
             self.inverse_norms.extend(norms.iter().map(|n| inverse / n.sqrt()));
         }
@@ -265,13 +260,16 @@ impl<E: Element> Probe<E> {
         for _ in 0..LOOKUPS {
             let mut scan = BlockScan { ahead, meta, list_no, kernel: self.kernel, after };
             let done = match blknos {
-                [blkno] => scan.whole(&self.query, *blkno, out)?,
+                [blkno] => scan.whole(E::operand(&self.query), *blkno, out)?,
                 _ => {
                     self.lanes.clear();
                     self.lanes.resize(n, Lanes::default());
-                    let grows = self.metric.has_origin();
+                    let grows = !self.metric.is_spherical() && self.metric != Metric::Jaccard;
                     let limit = if grows { threshold as f32 } else { f32::NAN };
-                    scan.slices(&self.query, blknos, limit, &mut self.lanes, out)?
+                    {
+                        let query = E::operand(&self.query);
+                        scan.slices(query, blknos, limit, &mut self.lanes, out)?
+                    }
                 }
             };
             match done {
@@ -297,7 +295,7 @@ impl<E: Element> Probe<E> {
         seen: &mut Seen,
     ) {
         match self.metric {
-            Metric::L2 | Metric::L1 => {
+            Metric::L2 | Metric::L1 | Metric::Hamming => {
                 self.sift_by(slots, first, values, window, top, seen, |_, value| value);
             }
             Metric::InnerProduct => {
@@ -310,11 +308,20 @@ impl<E: Element> Probe<E> {
                     -dot * inverse.get(lane).copied().unwrap_or(f32::NAN)
                 });
             }
+            Metric::Jaccard => {
+                let (own, norms) = (self.query.norm_sqr(), slots.norms.get(first..));
+                let norms = norms.unwrap_or_default();
+                self.sift_by(slots, first, values, window, top, seen, |lane, common| {
+                    let either = own + norms.get(lane).copied().unwrap_or(f32::NAN) - common;
+                    // Nothing in common with nothing: NaN, which passes.
+                    -common / either
+                });
+            }
         }
     }
 
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "inlined into its three callers above")]
+    #[expect(clippy::too_many_arguments, reason = "inlined into its callers above")]
     fn sift_by(
         &self,
         slots: &Slots,
@@ -347,19 +354,23 @@ impl<E: Element> Probe<E> {
     /// are widened f32, so that narrowing one is exact.
     fn limit(&self, threshold: f64) -> f32 {
         match self.metric {
-            Metric::L2 | Metric::InnerProduct | Metric::L1 => threshold as f32,
-            Metric::Cosine => (threshold - 1.0 + COSINE_SLACK) as f32,
+            Metric::L2 | Metric::InnerProduct | Metric::L1 | Metric::Hamming => threshold as f32,
+            Metric::Cosine | Metric::Jaccard => (threshold - 1.0 + SLACK) as f32,
         }
     }
 
     /// The exact key of a slot: orders as the operator does.
     fn key(&self, slots: &Slots, slot: usize, value: f32) -> f64 {
         match self.metric {
-            Metric::L2 | Metric::L1 => f64::from(value),
+            Metric::L2 | Metric::L1 | Metric::Hamming => f64::from(value),
             Metric::InnerProduct => -f64::from(value),
             Metric::Cosine => {
                 let norm = slots.norms.get(slot).copied().unwrap_or(f32::NAN);
-                cosine_from(value, self.query_norm_sqr, norm)
+                cosine_from(value, self.query.norm_sqr(), norm)
+            }
+            Metric::Jaccard => {
+                let norm = slots.norms.get(slot).copied().unwrap_or(f32::NAN);
+                jaccard_from(value, self.query.norm_sqr(), norm)
             }
         }
     }
@@ -407,7 +418,12 @@ struct BlockScan<'a, 'p, P: Pages, E: Element> {
 
 impl<P: Pages, E: Element> BlockScan<'_, '_, P, E> {
     /// A block of one page.
-    fn whole(&mut self, query: &[f32], blkno: Blkno, out: &mut [f32]) -> Result<Outcome, Error> {
+    fn whole(
+        &mut self,
+        query: &[E::Operand],
+        blkno: Blkno,
+        out: &mut [f32],
+    ) -> Result<Outcome, Error> {
         let (page, next) = self.ahead.read(blkno, self.after)?;
         if !page.is(PageKind::Data, self.list_no) {
             return Ok(Outcome::Changed);
@@ -423,7 +439,7 @@ impl<P: Pages, E: Element> BlockScan<'_, '_, P, E> {
     /// only grow, and the rest of the block is skipped once all exceed `limit` (NaN: no limit).
     fn slices(
         &mut self,
-        query: &[f32],
+        query: &[E::Operand],
         blknos: &[Blkno],
         limit: f32,
         lanes: &mut [Lanes],

@@ -121,6 +121,31 @@ fn a_search_finds_what_is_near() {
     }
 }
 
+/// Bits of 60 topics, each row of which has one bit in sixteen turned: many are as near as others.
+#[test]
+fn a_search_finds_bits_that_are_near() {
+    const DIMS: usize = 128;
+    let mut rng = Rng::new(8);
+    let topics: Vec<f32> = (0..60 * DIMS).map(|_| rng.below(2) as f32).collect();
+    let mut bits = |n: usize| -> Vec<f32> {
+        let row = |rng: &mut Rng| -> Vec<f32> {
+            let topic = rng.below(60) as usize * DIMS;
+            let of = topics[topic..topic + DIMS].iter();
+            of.map(|x| if rng.below(16) == 0 { 1.0 - x } else { *x }).collect()
+        };
+        (0..n).flat_map(|_| row(&mut rng)).collect()
+    };
+    let (rows, queries) = (bits(5000), bits(100));
+    for metric in [Metric::Hamming, Metric::Jaccard] {
+        let coded = Coded::new(metric, DIMS, &rows);
+        let graph = coded.build(16, 64);
+        assert_sound(&graph, 16);
+        let recalls = [10, 40, 200].map(|ef| coded.recall(&graph, DIMS, &queries, ef));
+        println!("{metric:?} {recalls:?}");
+        assert!(recalls[1] > 0.97 && recalls[2] > 0.995, "{recalls:?}");
+    }
+}
+
 /// Rows so close together, and so far from the others, that their codes are all alike.
 #[test]
 fn a_graph_of_vectors_finds_what_codes_cannot() {

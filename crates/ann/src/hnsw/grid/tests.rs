@@ -1,7 +1,9 @@
 //! Codes and keys against the distances they stand for.
 
 use super::{Codes, FOLD, Factors, Grid};
+use crate::element::{Bits, Element};
 use crate::kernels::{dot, l1, l2_sqr};
+use crate::kernels::{hamming_distance, jaccard_distance};
 use crate::metric::Metric;
 use crate::rng::Rng;
 
@@ -22,6 +24,7 @@ fn exact(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
         Metric::L2 | Metric::Cosine => l2_sqr(a, b),
         Metric::InnerProduct => -dot(a, b),
         Metric::L1 => l1(a, b),
+        Metric::Hamming | Metric::Jaccard => unreachable!("bits have a test of their own"),
     })
 }
 
@@ -131,7 +134,7 @@ fn far_queries_keep_the_order() {
 #[test]
 fn long_vectors_are_folded() {
     for dims in [FOLD, FOLD + 1, 16_000] {
-        assert!(Grid::code_bytes(dims) <= FOLD);
+        assert!(Grid::code_bytes(Metric::L2, dims) <= FOLD);
     }
     let dims = 9000;
     let mut rng = Rng::new(4);
@@ -141,7 +144,7 @@ fn long_vectors_are_folded() {
         base[i] = base[i - 20 * dims] + 0.1 * rng.normal();
     }
     let grid = Grid::train(Metric::L2, dims, &base);
-    let mut code = vec![0; Grid::code_bytes(dims)];
+    let mut code = vec![0; Grid::code_bytes(Metric::L2, dims)];
     for near in 0..20 {
         let query = grid.query(&base[near * dims..][..dims]);
         let key = |i: usize, code: &mut [u8]| {
@@ -160,9 +163,9 @@ fn parameters_come_back() {
     for metric in METRICS {
         let (grid, base, codes, _) = coded(metric, 20);
         let params = grid.params();
-        assert_eq!(params.len(), Grid::params_len(20));
+        assert_eq!(params.len(), Grid::params_len(metric, 20));
         let again = Grid::from_params(metric, 20, params.clone()).unwrap();
-        let mut code = vec![0; Grid::code_bytes(20)];
+        let mut code = vec![0; Grid::code_bytes(metric, 20)];
         again.encode(&base[..20], &mut code);
         assert_eq!(code, codes[..grid.size()]);
         for bad in [f32::NAN, f32::INFINITY] {
@@ -192,6 +195,42 @@ fn every_sample_gives_a_grid() {
                     let key = query.key(code, *factors);
                     assert!(key.is_finite(), "{metric:?} {key}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn codes_of_bits_lose_nothing() {
+    let mut rng = Rng::new(9);
+    for dims in [1, 8, 9, 256, 1000, 64_000] {
+        let mut bits = || -> Vec<f32> { (0..dims).map(|_| rng.below(2) as f32).collect() };
+        let rows = [bits(), bits(), vec![0.0; dims], bits()];
+        for metric in [Metric::Hamming, Metric::Jaccard] {
+            let grid = Grid::train(metric, dims, &rows.concat());
+            assert_eq!((grid.params().len(), grid.size()), (1, Grid::code_bytes(metric, dims)));
+            let mut codes = vec![0xAA; rows.len() * grid.size()];
+            let coded = rows.iter().zip(codes.chunks_mut(grid.size()));
+            let mut factors: Vec<Factors> =
+                coded.map(|(row, code)| grid.encode(row, code)).collect();
+            factors[3] = Factors::NONE;
+            let of = Codes { codes: &codes, stride: grid.size(), factors: &factors };
+            for (i, row) in rows.iter().enumerate().take(3) {
+                let mut keys = Vec::new();
+                grid.query(row).keys(of, &[0, 1, 2, 3], &mut Vec::new(), &mut keys);
+                let (code, own) = of.node(i as u32, grid.size());
+                let again = grid.query_of_code(code, own);
+                for (j, other) in rows.iter().enumerate().take(3) {
+                    let (a, b) = (Bits::pack(row), Bits::pack(other));
+                    let exact = match metric {
+                        Metric::Hamming => hamming_distance(Bits::bytes(&a), Bits::bytes(&b)),
+                        _ => jaccard_distance(Bits::bytes(&a), Bits::bytes(&b)),
+                    };
+                    let (code, factors) = of.node(j as u32, grid.size());
+                    assert_eq!(keys[j], exact as f32, "{metric:?} {dims}");
+                    assert_eq!(again.key(code, factors), exact as f32);
+                }
+                assert_eq!(keys[3], f32::INFINITY);
             }
         }
     }

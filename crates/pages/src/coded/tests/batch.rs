@@ -1,7 +1,7 @@
 //! Many scans of codes whose first candidates are found together give what each gives alone.
 
 use ann::codec::Stored;
-use ann::element::Element;
+use ann::element::Float;
 use ann::metric::Metric;
 use ann::topk::Hit;
 use half::f16;
@@ -15,7 +15,7 @@ use crate::ivf::scan::batch::BatchParams;
 
 const BATCH: BatchParams = BatchParams { threads: 2, memory: 0 };
 
-fn rows_of<E: Element>(
+fn rows_of<E: Float>(
     world: &World<E>,
     scan: &mut CodedScan,
     query: &[f32],
@@ -36,7 +36,7 @@ fn keys(by: &mut dyn Exact, candidates: &[Hit]) -> Vec<Option<f64>> {
 }
 
 /// Gives a scan the keys of its first candidates, as whoever has found them for many scans.
-fn give_keys<E: Element>(world: &World<E>, scan: &mut CodedScan, query: &[f32]) {
+fn give_keys<E: Float>(world: &World<E>, scan: &mut CodedScan, query: &[f32]) {
     let query = &ExactQuery::new(world.meta.metric, query);
     let (mem, meta) = (&world.mem, &world.meta);
     let mut rows = ModelRows { rows: &world.model, query };
@@ -62,7 +62,7 @@ fn give_keys<E: Element>(world: &World<E>, scan: &mut CodedScan, query: &[f32]) 
     scan.take_narrowed(&keys(&mut rows, &narrowed));
 }
 
-fn check<E: Element>(shape: Shape) {
+fn check<E: Float>(shape: Shape) {
     let mut world = World::<E>::new(shape, 5);
     world.vacuum(|tid| tid.offset % 7 == 0);
     for _ in 0..shape.n_rows / 5 {

@@ -1,14 +1,14 @@
 //! A crash after every single record.
 
 use ann::codec::CodeKind;
-use ann::element::Element;
+use ann::element::Float;
 use ann::metric::Metric;
 use half::f16;
 
 use super::{Shape, World};
 use crate::trials::crash_everywhere;
 
-fn crash<E: Element>(shape: Shape, n_steps: usize) {
+fn crash<E: Float>(shape: Shape, n_steps: usize) {
     crash_everywhere(World::<E>::new(shape, shape.dims as u64), n_steps);
 }
 

@@ -1,13 +1,13 @@
 //! Probing every list and re-ranking every candidate gives the operator's order and values, bit for bit.
 
 use ann::codec::{CodeKind, LANES};
-use ann::element::Element;
+use ann::element::Float;
 use ann::metric::Metric;
 use half::f16;
 
 use super::{METRICS, REFINES, Shape, World, kinds};
 
-fn exact<E: Element>(metric: Metric, dims: usize) {
+fn exact<E: Float>(metric: Metric, dims: usize) {
     let n_rows = if dims > 500 { 80 } else { 300 };
     for kind in kinds(dims) {
         for refine in REFINES {

@@ -16,7 +16,7 @@ mod sizes;
 mod world;
 
 use ann::codec::CodeKind;
-use ann::element::Element;
+use ann::element::Float;
 use ann::factory::Refine;
 use ann::metric::Metric;
 use ann::rng::Rng;
@@ -87,11 +87,11 @@ pub fn kinds(dims: usize) -> Vec<CodeKind> {
     kinds
 }
 
-pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
+pub fn random_vector<E: Float>(rng: &mut Rng, dims: usize) -> Vec<E> {
     (0..dims).map(|_| E::from_f32(rng.unit() - 0.5)).collect()
 }
 
-pub fn widened<E: Element>(vector: &[E]) -> Vec<f32> {
+pub fn widened<E: Float>(vector: &[E]) -> Vec<f32> {
     vector.iter().map(|x| x.to_f32()).collect()
 }
 

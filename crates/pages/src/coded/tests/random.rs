@@ -1,14 +1,14 @@
 //! Random verbs against the model.
 
 use ann::codec::CodeKind;
-use ann::element::Element;
+use ann::element::Float;
 use ann::metric::Metric;
 use half::f16;
 
 use super::{Shape, World};
 use crate::trials;
 
-fn random_verbs<E: Element>(shape: Shape, seed: u64) {
+fn random_verbs<E: Float>(shape: Shape, seed: u64) {
     trials::random_verbs(&mut World::<E>::new(shape, seed), 10);
 }
 

@@ -2,7 +2,7 @@
 
 use ann::coarse::Coarse;
 use ann::codec::{CodeKind, Codec, Coding};
-use ann::element::Element;
+use ann::element::Float;
 use ann::kernels::{cosine_distance, l2_distance, negative_inner_product, norm_sqr};
 use ann::metric::Metric;
 use ann::topk::Hit;
@@ -23,12 +23,12 @@ pub struct CodedRow {
 }
 
 /// The table's rows.
-pub struct ModelRows<'a, E: Element> {
+pub struct ModelRows<'a, E: Float> {
     pub rows: &'a Model<E>,
     pub query: &'a ExactQuery,
 }
 
-impl<E: Element> Exact for ModelRows<'_, E> {
+impl<E: Float> Exact for ModelRows<'_, E> {
     fn keys(&mut self, candidates: &[Hit], each: &mut dyn FnMut(usize, f64)) -> Result<(), Error> {
         for (i, candidate) in candidates.iter().enumerate() {
             if let Some(row) = self.rows.get(&Tid::from_u64(candidate.id)) {
@@ -39,24 +39,24 @@ impl<E: Element> Exact for ModelRows<'_, E> {
     }
 }
 
-pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
+pub fn operator<E: Float>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
     match metric {
         Metric::L2 => l2_distance(query, vector),
         Metric::InnerProduct => negative_inner_product(query, vector),
         Metric::Cosine => cosine_distance(query, vector),
-        Metric::L1 => unreachable!("no code estimates L1"),
+        other => unreachable!("no code estimates {other:?}"),
     }
 }
 
 /// A vector as it is coded.
-pub fn point_of<E: Element>(metric: Metric, vector: &[E]) -> Vec<f32> {
+pub fn point_of<E: Float>(metric: Metric, vector: &[E]) -> Vec<f32> {
     let norm = norm_sqr(vector).sqrt();
     let scale = if metric == Metric::Cosine && norm > 0.0 { 1.0 / norm } else { 1.0 };
     vector.iter().map(|x| x.to_f32() * scale).collect()
 }
 
 /// List and code of a vector.
-pub fn coded<E: Element>(coarse: &Coarse<'_>, codec: &Codec, vector: &[E]) -> CodedRow {
+pub fn coded<E: Float>(coarse: &Coarse<'_>, codec: &Codec, vector: &[E]) -> CodedRow {
     let point = point_of(coarse.metric, vector);
     let (list_no, coarse_distance) = coarse.assign(&point);
     let mut factors = vec![0.0; codec.n_factors()];

@@ -2,7 +2,7 @@
 
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Coding, LANES, Space, Stored, take_residuals, train};
-use ann::element::Element;
+use ann::element::Float;
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
 use ann::parallel::Job;
@@ -33,7 +33,7 @@ use crate::store::Pages;
 use crate::tid::Tid;
 use crate::trials::{self, Trial};
 
-pub struct World<E: Element> {
+pub struct World<E: Float> {
     pub mem: MemPages,
     pub meta: Meta,
     pub shape: Shape,
@@ -60,7 +60,7 @@ fn codec_of(shape: &Shape, coarse: &Coarse<'_>, rng: &mut Rng) -> Codec {
 }
 
 /// A vector as the index stores it.
-fn stored_bytes<E: Element>(stored: &Stored, refine: Refine, vector: &[E]) -> Vec<u8> {
+fn stored_bytes<E: Float>(stored: &Stored, refine: Refine, vector: &[E]) -> Vec<u8> {
     let size = match refine {
         Refine::Heap => 0,
         Refine::Flat => size_of_val(vector),
@@ -72,7 +72,7 @@ fn stored_bytes<E: Element>(stored: &Stored, refine: Refine, vector: &[E]) -> Ve
     bytes
 }
 
-impl<E: Element> World<E> {
+impl<E: Float> World<E> {
     /// Builds an index over random rows around random centroids.
     pub fn new(shape: Shape, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -282,7 +282,7 @@ impl<E: Element> World<E> {
     }
 }
 
-impl<E: Element> Trial for World<E> {
+impl<E: Float> Trial for World<E> {
     type Element = E;
 
     fn mem(&self) -> &MemPages {

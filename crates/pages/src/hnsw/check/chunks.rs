@@ -1,7 +1,6 @@
 //! The pages of every chunk: what they are, and what each of them says by itself.
 
-use ann::element::Element;
-use ann::hnsw::Grid;
+use ann::element::{Bits, Element};
 use half::f16;
 
 use super::{Found, bad_link};
@@ -81,6 +80,9 @@ fn nodes_page<P: Pages>(
         if is_node != held.factors.bias.is_finite() {
             wrong.push(format!("node {node} has factors that do not fit its state"));
         }
+        if is_node && !is_code_of_bits(view, nodes.code(place), held.factors.step) {
+            wrong.push(format!("bits of node {node} are not what they are counted as"));
+        }
         if held.state == State::Free && !held.tid.is_free() {
             wrong.push(format!("lane {node} is free and has a row"));
         }
@@ -101,6 +103,19 @@ fn nodes_page<P: Pages>(
     drop(page);
     wrong.into_iter().for_each(|what| checker.damage(blkno, what));
     Ok(())
+}
+
+/// Whether a code is one that a vector of bits may have, beside how many are set; true of vectors of floats.
+fn is_code_of_bits(view: &View<'_>, code: &[u8], step: f32) -> bool {
+    let params = &view.meta.params;
+    if params.element != Bits::TAG {
+        return true;
+    }
+    let bits: &[Bits] = bytemuck::cast_slice(code);
+    // What is beyond the last bit is 0.
+    let again = Bits::pack(&Bits::widened(bits, params.dims));
+    let (head, tail) = bits.split_at(again.len().min(bits.len()));
+    head == again && Bits::is_zero(tail) && Bits::norm_sqr(bits) == step
 }
 
 fn links_page<P: Pages>(
@@ -153,7 +168,7 @@ fn vectors_of<P: Pages, E: Element>(
         if !lanes.clone().any(|lane| found.is_node(shape.node(chunk, lane))) {
             continue;
         }
-        let mut rows = vec![E::from_f32(0.0); lanes.len() * geometry.dims];
+        let mut rows = vec![E::zeroed(); lanes.len() * geometry.dims];
         for j in 0..geometry.block_pages {
             let part = shape.nodes_pages + shape.links_pages + block * geometry.block_pages + j;
             let blkno = view.map.cached(chunk, part);
@@ -191,15 +206,16 @@ fn vector_problem<P: Pages, E: Element>(
     lane: usize,
     row: &[E],
 ) -> Result<Option<&'static str>, Error> {
-    let mut point: Vec<f32> = row.iter().map(|x| x.to_f32()).collect();
-    if point.iter().any(|x| !x.is_finite()) {
+    let params = &view.meta.params;
+    let mut point = E::widened(row, params.dims);
+    if !E::is_finite(row) {
         return Ok(Some("is not finite"));
     }
-    if view.meta.params.code != Code::Flat {
+    if params.code != Code::Flat {
         return Ok(None);
     }
-    to_coded(view.meta.params.metric, &mut point);
-    let mut code = vec![0; Grid::code_bytes(view.meta.params.dims)];
+    to_coded(params.metric, &mut point);
+    let mut code = vec![0; view.grid.size()];
     let factors = view.grid.encode(&point, &mut code);
     let shape = &view.meta.shape;
     let (part, place) = shape.nodes_place(lane);

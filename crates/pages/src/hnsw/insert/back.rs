@@ -1,6 +1,6 @@
 //! Links to a new node from its neighbours: as many as are on up to four pages at a time, in one record.
 
-use ann::hnsw::{Judge, Near, links_least, prune, turn_equals};
+use ann::hnsw::{Judge, Near, links_least, links_pruned, prune, turn_equals};
 
 use super::Coded;
 use crate::error::Error;
@@ -324,7 +324,8 @@ fn prune_list<P: Pages>(
     let number = |i: usize| list.get(i).map_or(INVALID_NODE, |near| near.node);
     let between = |i, j| judge.between(view.grid, of, number(i), number(j));
     let least = links_least(view.grid.metric(), view.meta.params.m, want.at.level);
-    prune(list, (view.meta.shape.links_max(want.at.level), least), between, kept);
+    let most = links_pruned(view.grid.metric(), view.meta.shape.links_max(want.at.level));
+    prune(list, (most, least), between, kept);
     want.new.clear();
     let kept = kept.iter().filter_map(|i| list.get(*i));
     want.new.extend(kept.filter_map(|near| around.nodes().get(near.node as usize)));

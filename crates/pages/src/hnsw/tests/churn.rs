@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use ann::rng::Rng;
 use half::f16;
@@ -26,7 +26,7 @@ fn random_verbs<E: Element>(kind: Kind, seed: u64) {
 
 #[test]
 fn random_verbs_keep_the_model() {
-    use Metric::{Cosine, InnerProduct, L1, L2};
+    use Metric::{Cosine, Hamming, InnerProduct, Jaccard, L1, L2};
     for seed in 0..3 {
         random_verbs::<f32>(Kind::new(L2, 1, 4, 200), seed);
         random_verbs::<f32>(Kind::new(L2, 40, 2, 100).twins(2), seed);
@@ -36,6 +36,12 @@ fn random_verbs_keep_the_model() {
         random_verbs::<f32>(Kind::new(Cosine, 20, 5, 150).by_vectors().twins(4), seed);
         random_verbs::<f16>(Kind::new(L1, 7, 5, 0).by_vectors(), seed);
     }
+    for seed in 0..3 {
+        random_verbs::<Bits>(Kind::new(Hamming, 64, 4, 200).twins(4), seed);
+        random_verbs::<Bits>(Kind::new(Hamming, 9, 4, 100), seed);
+        random_verbs::<Bits>(Kind::new(Jaccard, 100, 4, 0).twins(5), seed);
+    }
+    random_verbs::<Bits>(Kind::new(Jaccard, 33_000, 4, 50).twins(5), 7);
     random_verbs::<f32>(Kind::new(L2, 2100, 4, 40).by_vectors().twins(5), 8);
     random_verbs::<f32>(Kind::new(L2, 4100, 4, 60).twins(5), 7);
 }
@@ -62,15 +68,17 @@ fn rows_come_and_go() {
     assert!(loss <= 0.01, "{used:?}, fresh {fresh:?}");
 }
 
-fn crash_everywhere(kind: Kind, n_steps: usize) {
-    trials::crash_everywhere(World::<f32>::new(kind, kind.dims as u64), n_steps);
+fn crash_everywhere<E: Element>(kind: Kind, n_steps: usize) {
+    trials::crash_everywhere(World::<E>::new(kind, kind.dims as u64), n_steps);
 }
 
 #[test]
 fn a_crash_after_any_record_loses_nothing() {
-    crash_everywhere(Kind::new(Metric::L2, 12, 2, 40).twins(3), 40);
-    crash_everywhere(Kind::new(Metric::Cosine, 20, 3, 0).twins(2), 40);
-    crash_everywhere(Kind::new(Metric::L1, 9000, 2, 8), 20);
+    crash_everywhere::<f32>(Kind::new(Metric::L2, 12, 2, 40).twins(3), 40);
+    crash_everywhere::<f32>(Kind::new(Metric::Cosine, 20, 3, 0).twins(2), 40);
+    crash_everywhere::<f32>(Kind::new(Metric::L1, 9000, 2, 8), 20);
+    crash_everywhere::<Bits>(Kind::new(Metric::Hamming, 60, 2, 40).twins(3), 40);
+    crash_everywhere::<Bits>(Kind::new(Metric::Jaccard, 40_000, 2, 8), 20);
 }
 
 /// Which of the rows that are there from the start vacuum finds dead.

@@ -15,7 +15,7 @@ const DIMS: usize = 32;
 fn grown<E: Element>(metric: Metric, first: &[Vec<f32>], rest: &[Vec<f32>]) -> World<E> {
     let kind = Kind::new(metric, DIMS, 16, 0);
     let mut world = World::<E>::around(kind, Model::new(), Rng::new(3), &first.concat());
-    let vectors = first.iter().chain(rest).map(|row| row.iter().map(|x| E::from_f32(*x)).collect());
+    let vectors = first.iter().chain(rest).map(|row| E::pack(row));
     world.insert((0..).map(tid_no).zip(vectors).collect());
     world
 }
@@ -111,7 +111,9 @@ fn any_finite_values() {
         let mut rows = topics(10, 40, 0.05);
         // What the operator calls no number is left out.
         let odd: &[f32] = match metric {
-            Metric::L2 | Metric::L1 => &[1e38, -3e38, 1e20, 1e-20, 1e-38, -1e-44, 0.0],
+            Metric::L2 | Metric::L1 | Metric::Hamming | Metric::Jaccard => {
+                &[1e38, -3e38, 1e20, 1e-20, 1e-38, -1e-44, 0.0]
+            }
             Metric::InnerProduct => &[1e35, -1e35, 1e20, 1e-20, 1e-38, -1e-44, 0.0],
             Metric::Cosine => &[1e20, -1e20, 1e-18],
         };

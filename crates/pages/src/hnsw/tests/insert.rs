@@ -28,7 +28,8 @@ pub fn put<E: Element>(
     vector: &[E],
 ) {
     let params = &view.meta.params;
-    let (stored, point) = (stored_bytes(params.code, vector), point_of(params.metric, vector));
+    let stored = stored_bytes(params.code, vector);
+    let point = point_of(params.metric, vector, params.dims);
     inserter.insert(mem, view, &Row { tid, stored: &stored, point: &point }).unwrap();
 }
 
@@ -58,7 +59,7 @@ impl<E: Element> World<E> {
     /// The tids that a scan of everything in other pages gives.
     fn search_in(&self, mem: &MemPages, view: View<'_>, query: &[f32]) -> Vec<Tid> {
         let mut scan = GraphScan::new();
-        scan.begin(&point_of(self.kind.metric, query), ALL);
+        scan.begin(&point_of(self.kind.metric, query, query.len()), ALL);
         let exact = ExactQuery::new(self.kind.metric, query);
         let mut stored = NodeRows::of_nodes(mem, view, |row: &[E]| exact.key(row)).unwrap();
         let next = || scan.next(mem, &view, None, &mut stored).unwrap().map(|row| row.tid);

@@ -60,7 +60,7 @@ fn meta_round_trips_and_damage_is_noticed() {
     }
     let sq8 = Meta::new(&MetaParams { code: Code::Sq8, ..PARAMS }).unwrap();
     assert_eq!((sq8.shape.vectors, sq8.shape.data_pages), (None, 0));
-    assert_eq!(sq8.shape.code_bytes, Grid::code_bytes(128));
+    assert_eq!(sq8.shape.code_bytes, Grid::code_bytes(Metric::L2, 128));
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod sizes;
 mod vacuum;
 mod world;
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use ann::rng::Rng;
 
@@ -86,7 +86,10 @@ impl Kind {
 /// A point near one of a few centres.
 pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
     let mut centre = Rng::new(u64::from(rng.below(8)));
-    (0..dims).map(|_| E::from_f32(centre.unit() - 0.5 + 0.4 * (rng.unit() - 0.5))).collect()
+    // Of bits one in two is set.
+    let shift = if E::TAG == Bits::TAG { 0.0 } else { 0.5 };
+    let component = |_| centre.unit() - shift + 0.4 * (rng.unit() - 0.5);
+    E::pack(&(0..dims).map(component).collect::<Vec<_>>())
 }
 
 pub fn tid_no(i: u64) -> Tid {

@@ -27,7 +27,7 @@ fn row<E: Element>(rng: &mut Rng, draw: Draw, dims: usize) -> Vec<E> {
         Draw::Uniform => rng.unit(),
         Draw::Product => rng.unit() * rng.unit(),
     };
-    (0..dims).map(|_| E::from_f32(component(rng))).collect()
+    E::pack(&(0..dims).map(|_| component(rng)).collect::<Vec<_>>())
 }
 
 /// A graph of `kind.n_rows` such rows, and `more` of them inserted one by one.
@@ -36,7 +36,7 @@ fn world<E: Element>(kind: Kind, draw: Draw, more: usize) -> World<E> {
     let all = kind.n_rows + more;
     let mut rows: Vec<_> =
         (0..all as u64).map(|i| (tid_no(i), row::<E>(&mut rng, draw, kind.dims))).collect();
-    let sample = rows.iter().take(1000).flat_map(|(_, row)| point_of(kind.metric, row));
+    let sample = rows.iter().take(1000).flat_map(|(_, row)| point_of(kind.metric, row, kind.dims));
     let sample: Vec<f32> = sample.collect();
     let later = rows.split_off(kind.n_rows);
     let built: Model<E> = rows.into_iter().collect();

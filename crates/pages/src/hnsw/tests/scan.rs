@@ -1,6 +1,6 @@
 //! What scans find in a graph as it was built.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
@@ -25,6 +25,13 @@ fn a_wide_search_of_a_built_graph_finds_everything_in_order() {
         built::<f32>(Kind::new(metric, 16, 4, 300).code(Code::Sq8).twins(4));
         built::<f32>(Kind::new(metric, 40, 6, 300).code(Code::SqFp16));
     }
+    for dims in [1, 7, 8, 9, 64, 250, 1000] {
+        built::<Bits>(Kind::new(Metric::Hamming, dims, 8, 300));
+        built::<Bits>(Kind::new(Metric::Jaccard, dims, 8, 300));
+    }
+    // As many as a page has room for.
+    built::<Bits>(Kind::new(Metric::Hamming, 64_768, 4, 30));
+    built::<Bits>(Kind::new(Metric::Jaccard, 64_000, 4, 30));
     built::<f32>(Kind::new(Metric::L2, 1, 2, 600));
     built::<f32>(Kind::new(Metric::L2, 8, 100, 400).twins(50));
     built::<f32>(Kind::new(Metric::L2, 2000, 16, 60));
@@ -56,4 +63,9 @@ fn a_narrow_search_finds_most_of_the_nearest() {
     let world = World::<f32>::new(Kind::new(Metric::L2, 16, 8, 3000), 1);
     let recall = [10, 20, 40, 80].map(|ef| world.recall(ef, 40));
     assert!(recall.is_sorted() && recall[2] > 0.97, "{recall:?}");
+    for metric in [Metric::Hamming, Metric::Jaccard] {
+        let world = World::<Bits>::new(Kind::new(metric, 128, 8, 3000), 1);
+        let recall = [10, 20, 40, 80].map(|ef| world.recall(ef, 40));
+        assert!(recall.is_sorted() && recall[2] > 0.97, "{recall:?}");
+    }
 }

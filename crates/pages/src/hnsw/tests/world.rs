@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::extent;
 use ann::hnsw::{self, BuiltGraph, Codes, Factors, Grid, HnswParams, Points};
-use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product};
+use ann::kernels::{
+    cosine_distance, hamming_distance, jaccard_distance, l1, l2_distance, negative_inner_product,
+};
 use ann::metric::Metric;
 use ann::parallel::Job;
 use ann::rng::Rng;
@@ -19,7 +21,7 @@ use crate::error::Error;
 use crate::hnsw::build::{Source, build};
 use crate::hnsw::check::check;
 use crate::hnsw::entry::Entry;
-use crate::hnsw::rows::NodeRows;
+use crate::hnsw::rows::{NodeBits, NodeRows};
 use crate::hnsw::scan::{GraphParams, GraphScan};
 use crate::hnsw::vacuum::{self, bulk_delete};
 use crate::hnsw::{Code, Map, Meta, MetaParams, View, info};
@@ -54,8 +56,8 @@ struct Rows<'a, E> {
 }
 
 /// A vector as it is coded.
-pub fn point_of<E: Element>(metric: Metric, vector: &[E]) -> Vec<f32> {
-    let mut point: Vec<f32> = vector.iter().map(|x| x.to_f32()).collect();
+pub fn point_of<E: Element>(metric: Metric, vector: &[E], dims: usize) -> Vec<f32> {
+    let mut point = E::widened(vector, dims);
     match metric {
         Metric::Cosine => extent::normalize(&mut point),
         _ => extent::shorten(&mut point),
@@ -66,16 +68,21 @@ pub fn point_of<E: Element>(metric: Metric, vector: &[E]) -> Vec<f32> {
 /// A vector as the index stores it.
 pub fn stored_bytes<E: Element>(code: Code, vector: &[E]) -> Vec<u8> {
     match code {
+        Code::Flat if E::TAG == Bits::TAG => Vec::new(),
         Code::Flat => bytemuck::cast_slice(vector).to_vec(),
         Code::SqFp16 => {
-            vector.iter().flat_map(|x| f16::from_f32(x.to_f32()).to_le_bytes()).collect()
+            bytemuck::cast_slice(&f16::pack(&E::widened(vector, vector.len()))).to_vec()
         }
         Code::Sq8 => Vec::new(),
     }
 }
 
 pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
+    let (vector, bits) = (&E::widened(vector, query.len())[..], Bits::pack(query));
+    let bytes = Bits::bytes(&bits);
     match metric {
+        Metric::Hamming => hamming_distance(bytes, Bits::bytes(&Bits::pack(vector))),
+        Metric::Jaccard => jaccard_distance(bytes, Bits::bytes(&Bits::pack(vector))),
         Metric::L2 => l2_distance(query, vector),
         Metric::InnerProduct => negative_inner_product(query, vector),
         Metric::Cosine => cosine_distance(query, vector),
@@ -96,7 +103,7 @@ impl<'a, E: Element> Rows<'a, E> {
                 continue;
             }
             let mut code = vec![0; grid.size()];
-            factors.push(grid.encode(&point_of(kind.metric, vector), &mut code));
+            factors.push(grid.encode(&point_of(kind.metric, vector, kind.dims), &mut code));
             codes.extend(code);
             tids.push(vec![*tid]);
             vectors.push(vector.clone());
@@ -182,7 +189,7 @@ impl<E: Element> World<E> {
         let mut sample: Vec<f32> = Vec::new();
         for _ in 0..100 {
             let vector = random_vector::<E>(&mut rng, kind.dims);
-            sample.extend(point_of(kind.metric, &vector));
+            sample.extend(point_of(kind.metric, &vector, kind.dims));
         }
         Self::around(kind, model, rng, &sample)
     }
@@ -265,6 +272,11 @@ impl<E: Element> World<E> {
         let mut table = ModelRows { rows, query };
         let found = match self.meta.params.code {
             Code::Sq8 => scan.next(mem, &view, None, &mut table),
+            Code::Flat if E::TAG == Bits::TAG => {
+                let elements = Bits::count(self.kind.dims);
+                let mut stored = NodeBits::of_bits(mem, view, |row| query.key(&row[..elements]))?;
+                scan.next(mem, &view, None, &mut stored)
+            }
             Code::Flat => {
                 let mut stored = NodeRows::of_nodes(mem, view, |row: &[E]| query.key(row))?;
                 scan.next(mem, &view, None, &mut stored)
@@ -315,7 +327,7 @@ impl<E: Element> World<E> {
 
     pub fn random_query(&mut self) -> Vec<f32> {
         let vector = random_vector::<E>(&mut self.rng, self.kind.dims);
-        vector.iter().map(|x| x.to_f32()).collect()
+        E::widened(&vector, self.kind.dims)
     }
 
     /// Of the ten nearest rows, how many a search finds, as a share.
@@ -323,8 +335,8 @@ impl<E: Element> World<E> {
         let mut rng = Rng::new(99);
         let mut found = 0;
         for _ in 0..n_queries {
-            let query: Vec<f32> =
-                random_vector::<E>(&mut rng, self.kind.dims).iter().map(|x| x.to_f32()).collect();
+            let query = random_vector::<E>(&mut rng, self.kind.dims);
+            let query = E::widened(&query, self.kind.dims);
             let params = GraphParams { ef, ..ALL };
             let (rows, _) = self.search_first(&query, params, 10);
             let expected = self.expected(&query);

@@ -25,6 +25,9 @@ const MADE_ANEW: usize = 4;
 const SEARCHED_ANEW: usize = 2;
 /// Such a search finds gone nodes, too, so that it is so many times wider at most.
 const WIDER_MAX: usize = 8;
+/// Over bits it is so many times as wide again: many nodes are as near as others there, and keys cost little. A graph of thin
+/// lists (m = 4, efConstruction = 8, 52 random bits) of which three quarters went finds .90 instead of .80 of the 20 nearest.
+const WIDER_OF_BITS: usize = 4;
 
 /// Memory for list after list.
 pub(super) struct Mender {
@@ -87,11 +90,12 @@ impl Mender {
         let mut least = links.len();
         if n_gone * SEARCHED_ANEW >= links.len() {
             let wider = (links.len() / kept.len().max(1)).clamp(1, WIDER_MAX);
+            let wider = if view.grid.metric().is_of_bits() { wider * WIDER_OF_BITS } else { wider };
             let ef = view.meta.params.ef_construction * wider;
             let near = self.search.near(pages, view, (node, level), ef)?;
             self.candidates.extend(near.iter().map(|near| near.node).filter(|id| !gone.has(*id)));
             if level == 0 {
-                least = least.max(links_pruned(most));
+                least = least.max(links_pruned(view.grid.metric(), most));
             }
         }
         self.candidates.sort_unstable();

@@ -37,6 +37,7 @@ impl Search {
         }
         let mut walk = Walk::new(pages, *view, &query, &mut self.buffers);
         let (levels, n_ids) = ((usize::from(entry.level), level), view.map.n_nodes() as usize);
+        self.beam.fit(view.grid.metric());
         self.beam.descend(&mut walk, entry.node, levels, n_ids, &mut self.found)?;
         self.beam.once(&mut walk, level, ef, &mut self.found)?;
         self.found.retain(|near| near.node != node);

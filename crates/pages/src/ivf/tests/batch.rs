@@ -1,12 +1,12 @@
 //! Many scans whose first rows are found together give what each gives alone.
 
 use ann::coded_coarse::CodedCoarse;
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use ann::parallel::Job;
 use half::f16;
 
-use super::{METRICS, World, random_vector};
+use super::{METRICS, World, random_query, random_vector};
 use crate::ivf::lists::View;
 use crate::ivf::probe::Probe;
 use crate::ivf::scan::batch::{BatchParams, first_tranches};
@@ -71,7 +71,7 @@ fn check<E: Element>(metric: Metric, dims: usize, nlist: usize, n_rows: usize) {
     for _ in 0..n_rows / 10 {
         world.insert_random();
     }
-    let mut queries: Vec<_> = (0..20).map(|_| random_vector::<f32>(&mut world.rng, dims)).collect();
+    let mut queries: Vec<_> = (0..20).map(|_| random_query::<E>(&mut world.rng, dims)).collect();
     queries.push(vec![0.0; dims]);
     assert_same(&world, &world.view(), &queries);
 }
@@ -85,6 +85,8 @@ fn together_as_alone() {
         check::<f32>(metric, 6, 3, 0);
     }
     check::<f32>(Metric::L1, 6, 0, 500);
+    check::<Bits>(Metric::Hamming, 70, 20, 2000);
+    check::<Bits>(Metric::Jaccard, 70, 0, 500);
 }
 
 #[test]

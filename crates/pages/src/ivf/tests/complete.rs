@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
-use super::{World, random_vector};
+use super::{World, random_query, random_vector};
 use crate::ivf::scan::{Iterative, SearchParams};
 use crate::tid::Tid;
 
@@ -22,8 +22,7 @@ fn check<E: Element>(metric: Metric, dims: usize, nlist: usize, n_rows: usize) {
         world.insert_random();
     });
     let n = world.model.len();
-    let query = random_vector::<f32>(&mut world.rng, dims);
-    let query: Vec<f32> = query.iter().map(|x| E::from_f32(*x).to_f32()).collect();
+    let query = random_query::<E>(&mut world.rng, dims);
     let expected: BTreeMap<Tid, u64> = world.expected(&query).into_iter().collect();
     for iterative in [Iterative::Strict, Iterative::Relaxed] {
         for nprobe in [1, 3, nlist.max(1)] {
@@ -60,6 +59,8 @@ fn every_row_comes_once() {
         check::<f16>(metric, 20, 7, 1500);
     }
     check::<f32>(Metric::L1, 6, 0, 2000);
+    check::<Bits>(Metric::Hamming, 60, 30, 2000);
+    check::<Bits>(Metric::Jaccard, 60, 0, 1000);
     check::<f32>(Metric::L2, 3000, 3, 100);
 }
 

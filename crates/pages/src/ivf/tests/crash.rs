@@ -1,6 +1,6 @@
 //! A crash after every single record.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
@@ -19,6 +19,8 @@ fn a_crash_after_any_record_loses_nothing() {
     crash::<f16>(Metric::Cosine, 1536, 3, 0);
     crash::<f32>(Metric::Cosine, 1536, 3, 10);
     crash::<f32>(Metric::L2, 9000, 2, 5);
+    crash::<Bits>(Metric::Hamming, 9, 3, 60);
+    crash::<Bits>(Metric::Jaccard, 120_000, 0, 10);
     // The chain grows by a LIST page.
     crash::<f32>(Metric::Cosine, 3, 0, 790);
 }

@@ -1,6 +1,6 @@
 //! Probing every list gives the operator's order and values, bit for bit.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
@@ -79,5 +79,26 @@ fn ten_thousand_equal_vectors_come_in_order_of_tid() {
             world.model.insert(tid, vec![0.5; 8]);
         }
         world.verify();
+    }
+}
+
+#[test]
+fn every_number_of_bits() {
+    for dims in [1, 7, 8, 9, 63, 64, 65, 128, 256, 1000, 8192, 64_000, 65_000, 128_000] {
+        exact::<Bits>(Metric::Hamming, dims);
+        let n_rows = if dims > 1000 { 60 } else { 300 };
+        let mut world = World::<Bits>::new(Metric::Jaccard, dims, 0, n_rows, dims as u64);
+        // Of an empty set nothing is near, not even itself.
+        let tid = world.fresh_tid();
+        let empty = vec![Bits(0); Bits::count(dims)];
+        world.put(tid, &empty).unwrap();
+        world.model.insert(tid, empty);
+        for _ in 0..n_rows / 2 {
+            world.insert_random();
+        }
+        world.verify();
+        let (rows, _) = world.search(&vec![0.0; dims], super::ALL);
+        assert_eq!(rows.len(), world.model.len());
+        assert!(rows.iter().all(|row| row.distance == 1.0));
     }
 }

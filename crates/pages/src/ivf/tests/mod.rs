@@ -12,9 +12,10 @@ mod random;
 mod sizes;
 
 use ann::coarse::Coarse;
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::extent;
-use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product, norm_sqr};
+use ann::kernels::{cosine_distance, l1, l2_distance, negative_inner_product};
+use ann::kernels::{hamming_distance, jaccard_distance};
 use ann::metric::Metric;
 use ann::rng::Rng;
 
@@ -48,15 +49,21 @@ pub struct World<E: Element> {
 pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 
 pub fn random_vector<E: Element>(rng: &mut Rng, dims: usize) -> Vec<E> {
-    (0..dims).map(|_| E::from_f32(rng.unit() - 0.5)).collect()
+    // Of bits one in two is set.
+    let shift = if E::TAG == Bits::TAG { 0.0 } else { 0.5 };
+    E::pack(&(0..dims).map(|_| rng.unit() - shift).collect::<Vec<_>>())
 }
 
-fn widened<E: Element>(vector: &[E]) -> Vec<f32> {
-    vector.iter().map(|x| x.to_f32()).collect()
+/// A random query: a vector as the column might have it, in 32-bit floats.
+pub fn random_query<E: Element>(rng: &mut Rng, dims: usize) -> Vec<f32> {
+    E::widened(&random_vector::<E>(rng, dims), dims)
 }
 
 pub fn operator<E: Element>(metric: Metric, query: &[f32], vector: &[E]) -> f64 {
+    let (vector, bits) = (&E::widened(vector, query.len())[..], Bits::pack(query));
     match metric {
+        Metric::Hamming => hamming_distance(Bits::bytes(&bits), Bits::bytes(&Bits::pack(vector))),
+        Metric::Jaccard => jaccard_distance(Bits::bytes(&bits), Bits::bytes(&Bits::pack(vector))),
         Metric::L2 => l2_distance(query, vector),
         Metric::InnerProduct => negative_inner_product(query, vector),
         Metric::Cosine => cosine_distance(query, vector),
@@ -74,11 +81,17 @@ pub const ALL: SearchParams = SearchParams {
     memory: 0,
 };
 
+/// Of bits it is made of bits, else not of what the column has.
+fn random_centroid<E: Element>(rng: &mut Rng, dims: usize) -> Vec<f32> {
+    if E::TAG == Bits::TAG { random_query::<E>(rng, dims) } else { random_vector::<f32>(rng, dims) }
+}
+
 impl<E: Element> World<E> {
     /// Builds an index over `n_rows` random rows with `nlist` random centroids (0 = untrained).
     pub fn new(metric: Metric, dims: usize, nlist: usize, n_rows: usize, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let mut centroids = random_vector::<f32>(&mut rng, nlist * dims);
+        let mut centroids: Vec<f32> =
+            (0..nlist).flat_map(|_| random_centroid::<E>(&mut rng, dims)).collect();
         if metric.is_spherical() {
             // As k-means gives them.
             centroids.chunks_mut(dims).for_each(extent::normalize);
@@ -111,7 +124,7 @@ impl<E: Element> World<E> {
         }
         rows.sort_by_key(|row| (row.0, row.1));
         for (list_no, tid, vector, coarse_distance) in rows {
-            let (norm_sqr, vector) = (norm_sqr(&vector), bytemuck::cast_slice(&vector));
+            let (norm_sqr, vector) = (E::norm_sqr(&vector), bytemuck::cast_slice(&vector));
             builder.add(&Entry { list_no, tid, norm_sqr, coarse_distance, vector }).unwrap();
         }
         let (mem, meta) = builder.finish().unwrap();
@@ -138,7 +151,7 @@ impl<E: Element> World<E> {
 
     pub fn put(&self, tid: Tid, vector: &[E]) -> Result<(), crate::Error> {
         let (list_no, distance) = self.coarse().map_or((0, 0.0), |c| assign(&c, vector));
-        insert(&self.mem, &self.meta, list_no, tid, vector, norm_sqr(vector), distance)
+        insert(&self.mem, &self.meta, list_no, tid, vector, E::norm_sqr(vector), distance)
     }
 
     pub fn fresh_tid(&mut self) -> Tid {
@@ -187,8 +200,7 @@ impl<E: Element> World<E> {
     }
 
     pub fn verify_rows(&mut self) {
-        let query = random_vector::<f32>(&mut self.rng, self.meta.dims);
-        let query = widened::<E>(&query.iter().map(|x| E::from_f32(*x)).collect::<Vec<_>>());
+        let query = random_query::<E>(&mut self.rng, self.meta.dims);
         let (rows, _) = self.search(&query, ALL);
         let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
         assert_eq!(found, self.expected(&query));
@@ -200,9 +212,9 @@ fn assign<E: Element>(coarse: &Coarse<'_>, vector: &[E]) -> (u32, f32) {
     if coarse.nlist() == 0 {
         return (0, 0.0);
     }
-    let (list_no, distance) = coarse.assign(&widened(vector));
+    let (list_no, distance) = coarse.assign(&E::widened(vector, coarse.dims));
     match coarse.metric {
-        Metric::Cosine => (list_no, extent::of_unit(distance, norm_sqr(vector))),
+        Metric::Cosine => (list_no, extent::of_unit(distance, E::norm_sqr(vector))),
         _ => (list_no, distance),
     }
 }

@@ -1,6 +1,6 @@
 //! Random verbs against the model.
 
-use ann::element::Element;
+use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
@@ -28,6 +28,10 @@ fn random_verbs_keep_the_model() {
     random_verbs::<f32>(Metric::L2, 9000, 2, 7);
     random_verbs::<f32>(Metric::L1, 9000, 0, 7);
     random_verbs::<f16>(Metric::L1, 100, 0, 7);
+    for (dims, nlist) in [(1, 0), (9, 2), (64, 5), (1000, 3), (100_000, 2)] {
+        random_verbs::<Bits>(Metric::Hamming, dims, nlist, 7);
+        random_verbs::<Bits>(Metric::Jaccard, dims, 0, 7);
+    }
 }
 
 #[test]
