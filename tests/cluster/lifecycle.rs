@@ -74,9 +74,8 @@ fn the_extension_goes_and_comes_back() {
     run(&mut client, "DROP EXTENSION pgfaiss CASCADE");
     let left = "SELECT count(*) FROM pg_am WHERE amname = 'faissivf'";
     assert_eq!(client.query_one(left, &[]).unwrap().get::<_, i64>(0), 0);
-    run(&mut client, "DROP TABLE t; CREATE EXTENSION pgfaiss");
-    workload::install(&mut client);
-    run(&mut client, FILL);
+    // The types are those of another extension: the table is what it was.
+    run(&mut client, "CREATE EXTENSION pgfaiss");
     kinds::create(&mut client, "t", 16, 10);
     fine(&mut client, &queries);
 }
