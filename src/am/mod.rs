@@ -32,6 +32,7 @@ pub mod report;
 mod rerank;
 pub mod rights;
 mod scan;
+mod search;
 mod spill;
 mod table_end;
 #[cfg(feature = "pg_test")]

@@ -10,7 +10,6 @@ use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::coded::rerank::Budget;
-use pages::ivf::probe::Probe;
 use pages::ivf::scan::{Found, Iterative, Scan, SearchParams};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
@@ -28,6 +27,7 @@ use super::rel;
 use super::relation::{Index, frozen_index};
 use super::report::{Report, checked};
 use super::rerank::{CodedSearch, mark};
+use super::search::Search;
 use super::table_end::TableEnd;
 use super::value::{Column, Value};
 
@@ -55,75 +55,6 @@ impl Drop for AskedFor {
     }
 }
 
-/// A scan, by what the index stores.
-enum Search {
-    F32(Scan<Probe<f32>>),
-    F16(Scan<Probe<f16>>),
-    Bit(Scan<Probe<Bits>>),
-    Coded(Box<CodedSearch>),
-    Graph(Box<GraphSearch>),
-}
-
-impl Search {
-    /// Lets go of what must not be held while the scan waits to be started over.
-    fn rest(&mut self) {
-        match self {
-            Self::F32(_) | Self::F16(_) | Self::Bit(_) => {}
-            Self::Coded(search) => search.rest(),
-            Self::Graph(search) => search.rest(),
-        }
-    }
-
-    /// Starts over with a query of vectors as they are.
-    fn begin(&mut self, element: ElementType, query: &[f32], params: SearchParams) {
-        match (element, &*self) {
-            (ElementType::F32, Self::F32(_))
-            | (ElementType::F16, Self::F16(_))
-            | (ElementType::Bit, Self::Bit(_)) => {}
-            (ElementType::F32, _) => *self = Self::F32(Scan::new()),
-            (ElementType::F16, _) => *self = Self::F16(Scan::new()),
-            (ElementType::Bit, _) => *self = Self::Bit(Scan::new()),
-        }
-        match self {
-            Self::F32(search) => search.begin(query, params),
-            Self::F16(search) => search.begin(query, params),
-            Self::Bit(search) => search.begin(query, params),
-            Self::Coded(_) | Self::Graph(_) => {}
-        }
-    }
-
-    /// How many vectors it visited before it ended at the user's bound, if it did.
-    fn visited_in_vain(&self) -> Option<u64> {
-        let (is_cut_short, visited) = match self {
-            Self::F32(search) => (search.is_cut_short(), search.visited()),
-            Self::F16(search) => (search.is_cut_short(), search.visited()),
-            Self::Bit(search) => (search.is_cut_short(), search.visited()),
-            Self::Coded(search) => search.end_of_search(),
-            Self::Graph(search) => search.end_of_search(),
-        };
-        is_cut_short.then_some(visited)
-    }
-
-    /// Where the row is that it returned last, if the executor has to say whether it is dead to all.
-    fn last_given(&self) -> Option<Hit> {
-        match self {
-            Self::F32(search) => search.last_given(),
-            Self::F16(search) => search.last_given(),
-            Self::Bit(search) => search.last_given(),
-            Self::Coded(_) | Self::Graph(_) => None,
-        }
-    }
-
-    /// Frees what the server knows of.
-    fn end(&mut self) {
-        match self {
-            Self::F32(_) | Self::F16(_) | Self::Bit(_) => {}
-            Self::Coded(search) => search.end(),
-            Self::Graph(search) => search.end(),
-        }
-    }
-}
-
 /// What hangs on `IndexScanDesc.opaque`.
 struct ScanState {
     pages: PgPages,
@@ -147,19 +78,9 @@ struct ScanState {
 impl ScanState {
     /// The next row, in the order of our distances.
     fn find(&mut self, trusts_marks: bool) -> Result<Option<Found>, Error> {
-        match (self.running.clone(), &mut self.search) {
-            (Some(Index::Lists(ivf)), Search::F32(search)) => {
-                search.next(&self.pages, &ivf.view().trusting(trusts_marks))
-            }
-            (Some(Index::Lists(ivf)), Search::F16(search)) => {
-                search.next(&self.pages, &ivf.view().trusting(trusts_marks))
-            }
-            (Some(Index::Lists(ivf)), Search::Bit(search)) => {
-                search.next(&self.pages, &ivf.view().trusting(trusts_marks))
-            }
-            (Some(Index::Lists(ivf)), Search::Coded(search)) => search.next(&self.pages, &ivf),
-            (Some(Index::Graph(graph)), Search::Graph(search)) => search.next(&self.pages, &graph),
-            _ => Ok(None),
+        match &self.running {
+            Some(index) => self.search.next(&self.pages, index, trusts_marks),
+            None => Ok(None),
         }
     }
 }

@@ -101,9 +101,10 @@ impl<E: Element> RowKernel<E> {
         out: &mut [f32],
         next: Range<*const u8>,
     ) {
-        let group = 4 * query.len().max(1);
+        let together = rows_together::<E>(query.len());
+        let group = together * query.len().max(1);
         let mut next = Ahead { next, step: group * size_of::<E>() };
-        for (rows, out) in rows.chunks(group).zip(out.chunks_mut(4)) {
+        for (rows, out) in rows.chunks(group).zip(out.chunks_mut(together)) {
             next.step();
             self.distances(query, rows, out);
         }
@@ -117,9 +118,10 @@ impl<E: Element> RowKernel<E> {
         acc: &mut [Lanes],
         next: Range<*const u8>,
     ) {
-        let group = 4 * query.len().max(1);
+        let together = rows_together::<E>(query.len());
+        let group = together * query.len().max(1);
         let mut next = Ahead { next, step: group * size_of::<E>() };
-        for (rows, acc) in rows.chunks(group).zip(acc.chunks_mut(4)) {
+        for (rows, acc) in rows.chunks(group).zip(acc.chunks_mut(together)) {
             next.step();
             self.accumulate(query, rows, acc);
         }
@@ -131,6 +133,13 @@ impl<E: Element> RowKernel<E> {
         // SAFETY: picked for a set that this CPU has.
         unsafe { isa::reduce::pick(Isa::detect())(acc, out) }
     }
+}
+
+/// Rows between two requests for what comes next: four, or as many short ones as 512 bytes have. A call for each four of 256 bits
+/// would take a sixth of a scan.
+fn rows_together<E>(elements: usize) -> usize {
+    let row = (elements * size_of::<E>()).max(1);
+    (COPIED_AT_ONCE / row).next_multiple_of(4).max(4)
 }
 
 /// Appends `from`, asking for the lines of `next`, which is copied after it, meanwhile: memory is busy with both.

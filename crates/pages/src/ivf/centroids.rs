@@ -14,7 +14,7 @@ pub fn read_centroids<P: Pages>(pages: &P, meta: &Meta) -> Result<Vec<f32>, Erro
     let Some(geometry) = meta.centroid_geometry().filter(|_| meta.is_trained) else {
         return Ok(Vec::new());
     };
-    // Meta::read bounds nlist by the pages there are: no allocation beyond the size of the index.
+    // Meta::read bounds nlist by the pages there are: no allocation beyond the size of the index, of bits 32 times that.
     let mut centroids = vec![0.0f32; meta.nlist * meta.dims];
     let mut blkno = meta.centroids_first;
     for block in centroids.chunks_mut(geometry.block_vectors * meta.dims) {

@@ -296,6 +296,9 @@ fn vector_problem<E: Element>(
     if !E::is_finite(vector) {
         return Some(format!("vector of tid {tid} is not finite"));
     }
+    if E::TAG == Bits::TAG && E::pack(&E::widened(vector, meta.dims)) != vector {
+        return Some(format!("vector of tid {tid} has bits beyond its last"));
+    }
     let norm = E::norm_sqr(vector);
     // Not bit for bit: a CPU without fused multiply-add rounds differently.
     let stored = list.slots.norms.get(slot).copied().unwrap_or(f32::NAN);

@@ -1,10 +1,15 @@
 //! What META says is believed only if it makes sense.
 
+use ann::element::Bits;
 use ann::metric::Metric;
 
 use super::World;
 use crate::error::Error;
+use crate::geometry::ROWS_START;
+use crate::ivf::check::check;
 use crate::meta::Meta;
+use crate::page::PageKind;
+use crate::store::Pages;
 
 #[test]
 fn centroids_under_l1_are_damage() {
@@ -46,4 +51,29 @@ fn the_name_of_a_model_is_read_back_or_refused() {
         page.set_used(NAME);
     });
     assert_eq!(name_of(&trained).unwrap(), None);
+}
+
+#[test]
+fn a_metric_that_the_elements_do_not_have_is_damage() {
+    let bits = World::<Bits>::new(Metric::Hamming, 9, 0, 5, 1);
+    bits.mem.damage(0, |page| page.body_mut()[7] = Metric::L2.to_u8());
+    assert!(matches!(Meta::read(&bits.mem), Err(Error::Corrupted { blkno: 0, .. })));
+    let floats = World::<f32>::new(Metric::L2, 9, 0, 5, 1);
+    floats.mem.damage(0, |page| page.body_mut()[7] = Metric::Jaccard.to_u8());
+    assert!(matches!(Meta::read(&floats.mem), Err(Error::Corrupted { blkno: 0, .. })));
+    // There are no centroids under Jaccard distance.
+    let lists = World::<Bits>::new(Metric::Hamming, 9, 2, 5, 1);
+    lists.mem.damage(0, |page| page.body_mut()[7] = Metric::Jaccard.to_u8());
+    assert!(matches!(Meta::read(&lists.mem), Err(Error::Corrupted { blkno: 0, .. })));
+}
+
+#[test]
+fn bits_beyond_the_last_are_damage() {
+    let world = World::<Bits>::new(Metric::Hamming, 9, 0, 5, 1);
+    let n_blocks = world.mem.n_blocks().unwrap();
+    let is_data = |blkno: &u32| world.mem.read(*blkno).unwrap().is(PageKind::Data, 0);
+    let data = (0..n_blocks).find(is_data).unwrap();
+    world.mem.damage(data, |page| page.body_mut()[ROWS_START + 1] |= 1);
+    let problems = check(&world.mem);
+    assert!(problems.iter().any(|p| p.what.contains("beyond its last")), "{problems:?}");
 }

@@ -1,0 +1,106 @@
+//! The search behind a scan, by what the index stores.
+
+use ann::element::Bits;
+use ann::topk::Hit;
+use half::f16;
+use pages::Error;
+use pages::ivf::probe::Probe;
+use pages::ivf::scan::{Found, Scan, SearchParams};
+
+use super::graph::GraphSearch;
+use super::opclass::ElementType;
+use super::pages::PgPages;
+use super::relation::Index;
+use super::rerank::CodedSearch;
+
+/// A search, by what the index stores.
+pub enum Search {
+    F32(Scan<Probe<f32>>),
+    F16(Scan<Probe<f16>>),
+    Bit(Scan<Probe<Bits>>),
+    Coded(Box<CodedSearch>),
+    Graph(Box<GraphSearch>),
+}
+
+impl Search {
+    /// Lets go of what must not be held while the scan waits to be started over.
+    pub fn rest(&mut self) {
+        match self {
+            Self::F32(_) | Self::F16(_) | Self::Bit(_) => {}
+            Self::Coded(search) => search.rest(),
+            Self::Graph(search) => search.rest(),
+        }
+    }
+
+    /// Starts over with a query of vectors as they are.
+    pub fn begin(&mut self, element: ElementType, query: &[f32], params: SearchParams) {
+        match (element, &*self) {
+            (ElementType::F32, Self::F32(_))
+            | (ElementType::F16, Self::F16(_))
+            | (ElementType::Bit, Self::Bit(_)) => {}
+            (ElementType::F32, _) => *self = Self::F32(Scan::new()),
+            (ElementType::F16, _) => *self = Self::F16(Scan::new()),
+            (ElementType::Bit, _) => *self = Self::Bit(Scan::new()),
+        }
+        match self {
+            Self::F32(search) => search.begin(query, params),
+            Self::F16(search) => search.begin(query, params),
+            Self::Bit(search) => search.begin(query, params),
+            Self::Coded(_) | Self::Graph(_) => {}
+        }
+    }
+
+    /// The next row, in the order of our distances; marks of dead rows count if they are trusted.
+    pub fn next(
+        &mut self,
+        pages: &PgPages,
+        index: &Index,
+        trusts_marks: bool,
+    ) -> Result<Option<Found>, Error> {
+        match (index, self) {
+            (Index::Lists(ivf), Self::F32(search)) => {
+                search.next(pages, &ivf.view().trusting(trusts_marks))
+            }
+            (Index::Lists(ivf), Self::F16(search)) => {
+                search.next(pages, &ivf.view().trusting(trusts_marks))
+            }
+            (Index::Lists(ivf), Self::Bit(search)) => {
+                search.next(pages, &ivf.view().trusting(trusts_marks))
+            }
+            (Index::Lists(ivf), Self::Coded(search)) => search.next(pages, ivf),
+            (Index::Graph(graph), Self::Graph(search)) => search.next(pages, graph),
+            _ => Ok(None),
+        }
+    }
+
+    /// How many vectors it visited before it ended at the user's bound, if it did.
+    pub fn visited_in_vain(&self) -> Option<u64> {
+        let (is_cut_short, visited) = match self {
+            Self::F32(search) => (search.is_cut_short(), search.visited()),
+            Self::F16(search) => (search.is_cut_short(), search.visited()),
+            Self::Bit(search) => (search.is_cut_short(), search.visited()),
+            Self::Coded(search) => search.end_of_search(),
+            Self::Graph(search) => search.end_of_search(),
+        };
+        is_cut_short.then_some(visited)
+    }
+
+    /// Where the row is that it returned last, if the executor has to say whether it is dead to all.
+    pub fn last_given(&self) -> Option<Hit> {
+        match self {
+            Self::F32(search) => search.last_given(),
+            Self::F16(search) => search.last_given(),
+            Self::Bit(search) => search.last_given(),
+            Self::Coded(_) | Self::Graph(_) => None,
+        }
+    }
+
+    /// Frees what the server knows of.
+    pub fn end(&mut self) {
+        match self {
+            Self::F32(_) | Self::F16(_) | Self::Bit(_) => {}
+            Self::Coded(search) => search.end(),
+            Self::Graph(search) => search.end(),
+        }
+    }
+}
