@@ -119,9 +119,16 @@ fn ef_search_alias(settings: Settings) -> Option<&'static Sourced<i32>> {
     (settings == Settings::Hnsw).then_some(&aliases::EF_SEARCH)
 }
 
-/// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option.
+/// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option. Where nobody says a number,
+/// no more than the bound for a scan that goes on.
 pub fn nprobe_for(options: &IvfOptions) -> u32 {
-    resolved(&NPROBE, nprobe_alias(options.settings), options.nprobe)
+    let (settings, alias) = (options.settings, nprobe_alias(options.settings));
+    let nprobe = resolved(&NPROBE, alias, options.nprobe);
+    let is_said = options.nprobe.is_some() || NPROBE.is_set() || alias.is_some_and(Sourced::is_set);
+    if is_said || iterative(settings) == Iterative::Off {
+        return nprobe;
+    }
+    nprobe.min(u32::try_from(max_probes(settings)).unwrap_or(u32::MAX))
 }
 
 /// The nodes that a search of a graph keeps in sight: `faiss.efSearch` where it wins over the index's option.
