@@ -8,7 +8,7 @@ use grammar::options::{EF_CONSTRUCTION_RANGE, Family, Given, IvfOptions, NLIST_M
 use libfuzzer_sys::fuzz_target;
 use pages::damage::Dice;
 use pages::hnsw;
-use pages::meta::{CodeParams, Fit, MetaParams};
+use pages::lists::{Attributes, CodeParams, ListsParams, size};
 
 const FAMILIES: [Family; 3] = [
     Family { name: "faissivf", has_lists: true, is_graph: false },
@@ -126,16 +126,8 @@ fn layout(options: &IvfOptions, dims: usize, rows: u64, dice: &mut &[u8]) {
         rotation: options.rotation,
         normalize: options.normalize,
     });
-    let params = MetaParams {
-        element,
-        metric,
-        dims,
-        nlist_option: options.nlist,
-        seed: options.seed,
-        trained_rows: 0,
-        code,
-        fit: Fit::default(),
-        model: options.model,
-    };
-    assert!(pages::size::built_bytes(&params, options.nlist as usize, rows).is_some());
+    let widths: Vec<u8> = (0..dice.below(9)).map(|_| 1 << dice.below(5)).collect();
+    let attributes = Attributes::new(&widths).expect("eight values of up to 16 bytes are attributes");
+    let params = ListsParams { element, metric, dims, code, attributes };
+    assert!(size::built_bytes(&params, options.nlist as usize, rows).is_some());
 }

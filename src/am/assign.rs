@@ -6,12 +6,11 @@ use std::time::Instant;
 use ann::Metric;
 use ann::assign::Assigner;
 use ann::coarse::Coarse;
-use ann::codec::{Codec, Stored, encode_batch};
-use ann::parallel;
-use pages::coded::build::{CodedBuilder, Payload};
-use pages::ivf::build::{Builder, Entry};
-use pages::ivf::sort::Sorter;
-use pages::meta::{Fit, Meta, MetaParams};
+use ann::codec::{Codec, Coding, Stored, encode_batch};
+use ann::parallel::{self, Job};
+use pages::lists::build::{Builder, Entry, Payload, TrainedParts};
+use pages::lists::sort::Sorter;
+use pages::lists::{Fit, Meta, MetaParams, quantizer};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -67,15 +66,14 @@ struct Coder<'a> {
 }
 
 impl<'a> Coder<'a> {
-    fn new(frozen: &Frozen, params: &MetaParams, trained: &'a Trained) -> Option<Self> {
+    fn new(frozen: &Frozen, payload: Payload, trained: &'a Trained) -> Option<Self> {
         let codec = trained.codec.as_ref()?;
-        let layout = Meta::new(params, 1)?.coded?.layout;
         Some(Self {
             codec,
             coarse: trained.coarse(frozen),
             transform: trained.transform(frozen),
             stored: &trained.stored,
-            payload: Payload::new(codec, &layout),
+            payload,
         })
     }
 }
@@ -90,14 +88,14 @@ pub fn assign_and_write<E: Column>(
 ) -> (f64, u64) {
     progress::set_phase(Phase::AssigningRows);
     let (begin, table_blocks) = (Instant::now(), heap.n_blocks());
-    let coder = Coder::new(frozen, params, trained);
-    let coded_bytes = coder.map_or(0, |c| c.payload.size() + frozen.dims * size_of::<f32>());
+    let payload = payload_of(params, trained);
+    let coder = Coder::new(frozen, payload, trained);
+    let coded_bytes = coder.map_or(0, |_| payload.size() + frozen.dims * size_of::<f32>());
     let vector_bytes = E::count(frozen.dims) * size_of::<E>();
     let row_bytes = vector_bytes + frozen.dims * size_of::<f32>() + coded_bytes;
     let memory = memory_bytes_max();
     let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
     let sorted = (memory - rows_max * row_bytes).max(memory / 4);
-    let payload = coder.map_or(vector_bytes, |c| c.payload.size());
     let code = frozen.code.zip(trained.codec.as_ref());
     let code = code.map(|(code, codec)| (code.kind, frozen.dims, codec));
     let mut loader = Loader {
@@ -107,7 +105,7 @@ pub fn assign_and_write<E: Column>(
         assigner: trained.is_trained().then(|| Assigner::new(trained.coarse(frozen))),
         coder,
         fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
-        sorter: Sorter::new(TempRuns::default(), payload, sorted),
+        sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
         batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::<E>::new() },
         rows_max,
     };
@@ -153,17 +151,42 @@ fn write(
     sorter: Sorter<TempRuns>,
     sink: PgBulk,
 ) {
-    let Some(codec) = &trained.codec else {
-        let mut builder = checked(index, Builder::new(sink, params, &trained.centroids));
-        checked(index, sorter.finish(counted(|entry| builder.add(entry))));
-        checked(index, builder.finish());
-        return;
-    };
     let (spool, model) = (TempRuns::default(), trained.model());
-    let builder = CodedBuilder::new(sink, spool, params, &trained.centroids, &model, codec);
-    let mut builder = checked(index, builder);
+    let quantizer = code_of_centroids(params, trained);
+    let parts = TrainedParts {
+        centroids: &trained.centroids,
+        quantizer: quantizer.as_ref(),
+        codec: trained.codec.as_ref(),
+        model: &model,
+    };
+    let mut builder = checked(index, Builder::new(sink, spool, params, &parts));
     checked(index, sorter.finish(counted(|entry| builder.add(entry))));
     checked(index, builder.finish());
+}
+
+/// The code of the centroids, if there are so many that they have one.
+fn code_of_centroids(params: &MetaParams, trained: &Trained) -> Option<Codec> {
+    let train = |job: &Job| quantizer::train(&params.lists, &trained.centroids, params.seed, job);
+    let done = parallel::run(guc::build_threads(), |_job| check_for_interrupts(), train);
+    let error = match done {
+        Ok(Ok(codec)) => return codec,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        format!("could not train the coarse quantizer: {error}"),
+    )
+    .error()
+}
+
+/// How the payload of a row is divided.
+fn payload_of(params: &MetaParams, trained: &Trained) -> Payload {
+    let code = trained.codec.as_ref().map_or(0, Coding::bare_size);
+    // The dimension was checked when the options were read.
+    let layout =
+        Meta::new(params, 1).or_else(|| Meta::new(params, 0)).map(|meta| meta.lists.layout);
+    layout.map_or(Payload::default(), |layout| Payload::new(&layout, code))
 }
 
 /// Passes rows on, answers interrupts and shows how far it is.
@@ -195,7 +218,7 @@ impl<E: Column> Loader<'_, E> {
     fn flush(&mut self) {
         let n = self.batch.tids.len();
         let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
-        let mut payloads = Vec::new();
+        let (mut payloads, mut flat) = (Vec::new(), Vec::new());
         if let Some(assigner) = self.assigner.as_ref().filter(|_| n > 0) {
             let placed = (&mut list_nos[..], &mut distances[..]);
             let (coder, fit) = (self.coder.as_ref(), &mut self.fit);
@@ -207,17 +230,25 @@ impl<E: Column> Loader<'_, E> {
             else {
                 break;
             };
-            let mut vector: &[u8] = bytemuck::cast_slice(elements);
-            let mut coarse_distance = member_distance(self.metric, distances[i], norm_sqr);
-            if let Some(coder) = &self.coder {
+            let coarse_distance;
+            let payload = if let Some(coder) = &self.coder {
                 let size = coder.payload.size();
                 let Some(payload) = payloads.get_mut(i * size..(i + 1) * size) else { break };
                 let stored = payload.get_mut(size - coder.payload.vector..).unwrap_or_default();
                 coder.stored.put(elements, stored);
                 // Coded vectors are divided by their norm before they are assigned.
-                (vector, coarse_distance) = (payload, distances[i]);
-            }
-            let entry = Entry { list_no: list_nos[i], tid, norm_sqr, coarse_distance, vector };
+                coarse_distance = distances[i];
+                &*payload
+            } else {
+                coarse_distance = member_distance(self.metric, distances[i], norm_sqr);
+                flat.clear();
+                if self.metric.has_norms() {
+                    flat.extend_from_slice(&norm_sqr.to_le_bytes());
+                }
+                flat.extend_from_slice(bytemuck::cast_slice(elements));
+                &flat
+            };
+            let entry = Entry { list_no: list_nos[i], tid, coarse_distance, payload };
             checked(self.heap.index(), self.sorter.add(&entry));
         }
         self.batch.tids.clear();

@@ -11,7 +11,7 @@ use half::f16;
 use pages::ModelName;
 use pages::geometry::BITS_MAX;
 use pages::hnsw;
-use pages::meta::{CodeParams, MetaParams};
+use pages::lists::{Attributes, CodeParams, ListsParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
@@ -107,14 +107,17 @@ impl Frozen {
 
     pub fn params<E: Column>(&self, trained: &Trained) -> MetaParams {
         MetaParams {
-            element: E::TAG,
-            metric: self.metric,
-            dims: self.dims,
+            lists: ListsParams {
+                element: E::TAG,
+                metric: self.metric,
+                dims: self.dims,
+                // An index that could not be trained keeps vectors as they are.
+                code: self.code.filter(|_| trained.codec.is_some()),
+                attributes: Attributes::default(),
+            },
             nlist_option: self.nlist_option,
             seed: self.seed,
             trained_rows: trained.rows,
-            // An index that could not be trained keeps vectors as they are.
-            code: self.code.filter(|_| trained.codec.is_some()),
             fit: trained.fit.unwrap_or_default(),
             model: self.model,
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pages::ivf::sort::Sorter;
+use pages::lists::sort::Sorter;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::build::memory_bytes_max;

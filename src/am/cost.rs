@@ -15,8 +15,7 @@ use ann::element::{Bits, Element};
 use ann::factory::Refine;
 use ann::rules::optimal_nlist;
 use grammar::options::Settings;
-use pages::coded::model;
-use pages::ivf::scan::Iterative;
+use pages::search::params::Iterative;
 use pgrx::{pg_guard, pg_sys};
 
 use super::guc;
@@ -247,7 +246,7 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Se
     };
     let shape = lists::Shape {
         tuples,
-        pages: (f64::from(index.pages) - frozen.kept_pages).max(1.0),
+        pages: (f64::from(index.pages) - frozen.fixed_pages).max(1.0),
         nlist: frozen.nlist.max(1.0),
         nprobe: frozen.nprobe,
         dims: frozen.dims,
@@ -265,8 +264,8 @@ struct Frozen {
     /// Candidates per row asked for, and how many of them are looked up in the table.
     candidates: f64,
     from_table: f64,
-    /// Pages that a scan does not read, because each backend keeps what they say.
-    kept_pages: f64,
+    /// Pages that hold no rows.
+    fixed_pages: f64,
 }
 
 impl Frozen {
@@ -274,31 +273,30 @@ impl Frozen {
     fn guess(nlist: u32, nprobe: u32) -> Self {
         let (nlist, nprobe) = (nlist.into(), nprobe.into());
         let (candidates, from_table) = (0.0, 0.0);
-        Self { nlist, nprobe, dims: DIMS_UNKNOWN, candidates, from_table, kept_pages: 0.0 }
+        Self { nlist, nprobe, dims: DIMS_UNKNOWN, candidates, from_table, fixed_pages: 0.0 }
     }
 
     fn of(ivf: &IvfIndex, options: &IvfOptions) -> Self {
         let meta = &ivf.meta;
-        let mut kept = 1 + meta.centroid_pages() + meta.directory_pages();
         let (mut candidates, mut from_table) = (0.0, 0.0);
-        if let Some(coded) = &meta.coded {
-            kept += model::n_pages(coded.model_len(meta.dims));
-            let automatic = coded.params.kind.k_factor(meta.dims) as u32;
+        let dims = meta.dims();
+        if let Some(code) = meta.code() {
+            let automatic = code.kind.k_factor(dims) as u32;
             let k_factor = guc::k_factor_for(options).unwrap_or(automatic);
             candidates = f64::from(k_factor);
-            from_table = match coded.params.refine {
+            from_table = match code.refine {
                 Refine::Heap => candidates,
                 Refine::Flat => 0.0,
                 Refine::SqFp16 | Refine::Sq8 => candidates / NARROWING,
             };
         }
         Self {
-            nlist: meta.nlist as f64,
+            nlist: meta.nlist() as f64,
             nprobe: guc::nprobe_for(options).into(),
-            dims: floats_of(meta.dims, meta.element),
+            dims: floats_of(dims, meta.lists.params.element),
             candidates,
             from_table,
-            kept_pages: kept as f64,
+            fixed_pages: meta.fixed_pages() as f64,
         }
     }
 }

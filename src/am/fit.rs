@@ -7,7 +7,7 @@ use ann::extent;
 use ann::metric::Metric;
 use ann::middle::Mean;
 use ann::rng::Rng;
-use pages::meta::Fit;
+use pages::lists::meta::Fit;
 
 /// A batch's rows that are compared with their codes, which takes much longer than the comparison with their centroids:
 /// so many at first, later one of so many.
@@ -61,7 +61,7 @@ impl Errors {
     }
 }
 
-/// As `pages::meta::Fit` says it. Scaling the vectors scales it, moving them does not where the metric does not care.
+/// As `pages::lists::meta::Fit` says it. Scaling the vectors scales it, moving them does not where the metric does not care.
 fn coarse_error(metric: Metric, point: &[f32], distance: f32) -> f32 {
     match metric {
         Metric::L2 | Metric::L1 | Metric::Hamming | Metric::Jaccard => distance.max(0.0),

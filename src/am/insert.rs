@@ -5,8 +5,10 @@ use ann::element::Bits;
 use ann::extent;
 use ann::metric::Metric;
 use half::f16;
-use pages::coded::build::Payload;
-use pages::coded::insert::Row;
+use pages::Error;
+use pages::lists::build::Payload;
+use pages::lists::insert::Row;
+use pages::lists::trained::TrainedCode;
 use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
@@ -15,7 +17,7 @@ use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::pages::PgPages;
 use super::rel::tid_of;
-use super::relation::{Index, IvfIndex, TrainedCode, frozen_index};
+use super::relation::{Index, IvfIndex, frozen_index};
 use super::report::{checked, wrong_dimensions};
 use super::value::{Column, Value};
 
@@ -95,48 +97,66 @@ pub fn insert_into_lists<E: Column>(
     tid: Tid,
     row: &Placed<'_, E>,
 ) {
-    if let Some(code) = &ivf.code {
-        insert_coded(index, pages, ivf, code, tid, row.elements);
-        return;
-    }
-    let (list_no, distance) = ivf
-        .coarse()
-        .map_or((0, 0.0), |coarse| coarse.assign(&E::widened(row.elements, coarse.dims)));
-    let distance = member_distance(ivf.meta.metric, distance, row.norm_sqr);
-    let result = pages::ivf::insert::insert(
-        pages,
-        &ivf.meta,
+    let inserted = match &ivf.code {
+        Some(code) => insert_coded(pages, ivf, code, tid, row.elements),
+        None => insert_flat(pages, ivf, tid, row),
+    };
+    checked(index, inserted);
+}
+
+/// A row whose vector is stored as the column has it.
+fn insert_flat<E: Column>(
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    tid: Tid,
+    row: &Placed<'_, E>,
+) -> Result<(), Error> {
+    let metric = ivf.meta.metric();
+    let point = E::widened(row.elements, ivf.meta.dims());
+    let (list_no, distance) = ivf.assign(pages, &point)?;
+    let norm = [row.norm_sqr];
+    let row = Row {
         list_no,
         tid,
-        row.elements,
-        row.norm_sqr,
-        distance,
-    );
-    checked(index, result);
+        coarse_distance: member_distance(metric, distance, row.norm_sqr),
+        code: &[],
+        factors: if metric.has_norms() { &norm } else { &[] },
+        attributes: &[],
+        vector: bytemuck::cast_slice(row.elements),
+    };
+    pages::lists::insert::insert(pages, &ivf.meta.lists, None, &row)
 }
 
 fn insert_coded<E: Column>(
-    index: pg_sys::Relation,
     pages: &PgPages,
     ivf: &IvfIndex,
     trained: &TrainedCode,
     tid: Tid,
     elements: &[E],
-) {
-    let Some(coarse) = ivf.coarse() else { return };
+) -> Result<(), Error> {
+    let TrainedCode { codec, stored, .. } = trained;
     let mut point = Vec::new();
-    ivf.transform().apply(&E::widened(elements, ivf.meta.dims), &mut point);
-    let (list_no, coarse_distance) = coarse.assign(&point);
-    let centroid = coarse.centroid(list_no);
-    let payload = Payload::new(&trained.codec, &trained.coded.layout);
-    let mut code = vec![0; payload.code];
-    let mut factors = vec![0.0; trained.codec.n_factors()];
-    trained.codec.encode(&point, centroid, &mut code, &mut factors);
+    ivf.transform().apply(&E::widened(elements, ivf.meta.dims()), &mut point);
+    let (list_no, coarse_distance) = ivf.assign(pages, &point)?;
+    let mut centroid = Vec::new();
+    if let Some(quantizer) = &ivf.quantizer {
+        quantizer.centroid(pages, list_no, &mut centroid)?;
+    }
+    let payload = Payload::new(&ivf.meta.lists.layout, codec.bare_size());
+    let (mut code, mut factors) = (vec![0; payload.code], vec![0.0; codec.n_factors()]);
+    codec.encode(&point, &centroid, &mut code, &mut factors);
     let mut vector = vec![0; payload.vector];
-    trained.stored.put(elements, &mut vector);
-    let row =
-        Row { list_no, tid, coarse_distance, code: &code, factors: &factors, vector: &vector };
-    checked(index, pages::coded::insert::insert(pages, &ivf.meta, &trained.codec, &row));
+    stored.put(elements, &mut vector);
+    let row = Row {
+        list_no,
+        tid,
+        coarse_distance,
+        code: &code,
+        factors: &factors,
+        attributes: &[],
+        vector: &vector,
+    };
+    pages::lists::insert::insert(pages, &ivf.meta.lists, Some(codec), &row)
 }
 
 /// A row's distance to its list's centroid as the list keeps it: what the coarse quantizer gives,

@@ -6,7 +6,7 @@
 //! layout only has to name one of these functions (or one of its own).
 
 use ann::Metric;
-use pages::meta::measures;
+use pages::geometry::measures;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::report::Report;

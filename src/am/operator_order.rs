@@ -10,7 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use ann::Metric;
 use ann::element::Float;
 use half::f16;
-use pages::ivf::scan::Found;
+use pages::search::params::Found;
 use pgrx::pg_sys;
 
 use super::datum::Varlena;

@@ -39,7 +39,7 @@ compile_error!("the page format is little-endian and read in place");
 /// How many reads without a miss it takes until prefetching is thought useless.
 const WARM_AFTER: u32 = 64;
 
-/// What `breathe` does between pages.
+/// What `check_interrupts` does between pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     Interactive,
@@ -406,10 +406,10 @@ impl Pages for PgPages {
         }
     }
 
-    fn breathe(&self) {
+    fn check_interrupts(&self) {
         check_for_interrupts();
         if self.pace == Pace::Vacuum {
-            // SAFETY: no lock is held here (contract of `breathe`).
+            // SAFETY: no lock is held here (contract of `check_interrupts`).
             unsafe {
                 #[cfg(feature = "pg18")]
                 pg_sys::vacuum_delay_point(false);

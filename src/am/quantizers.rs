@@ -13,8 +13,8 @@ use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
 use pages::blob::TrainedModel;
-use pages::coded::model::parts;
-use pages::meta::Fit;
+use pages::lists::meta::Fit;
+use pages::lists::trained::parts;
 
 use super::build::Frozen;
 use super::progress::Phase;

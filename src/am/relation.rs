@@ -1,30 +1,24 @@
-//! What every callback needs of an index and must not decode each time: its metapage, its centroids
-//! and its trained code, or its grid, kept once per backend and storage.
+//! What every callback needs of an index and must not decode each time: its metapage and its trained code,
+//! or its grid, kept once per backend and storage. Centroids are read where they lie.
 //!
 //! All are written at build and never change afterwards, so an entry is right as long as the
 //! relation keeps its file. The relcache callback drops entries of relations that changed; a
 //! running scan keeps its own reference. One thing can happen: a list of few rows becomes a graph.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 
 use ann::Metric;
-use ann::coarse::Coarse;
-use ann::codec::{Codec, Space, Stored};
-use ann::coded_coarse::{CODED_NLIST_MIN, CodedCoarse};
-use ann::parallel::{self, Job};
-use ann::rotation::Rotation;
 use pages::Error;
-use pages::coded::model::{self, parts};
+use pages::META_BLKNO;
 use pages::hnsw;
-use pages::ivf::centroids::read_centroids;
-use pages::ivf::lists::View;
-use pages::meta::{Coded, META_BLKNO, Meta};
+use pages::lists::ListsIndex;
+use pages::lists::quantizer::{CentroidQuery, Quantizer};
 use pages::store::Pages;
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::graph::HnswIndex;
-use super::interrupts::check_for_interrupts;
 use super::method::method_of;
 use super::pages::PgPages;
 use super::recent::RecentBuffers;
@@ -32,96 +26,52 @@ use super::rel;
 use super::report::{Report, checked};
 use super::transform::Transform;
 
-/// How many indexes a backend remembers, and how many bytes of centroids and codebooks.
+/// How many indexes a backend remembers, and how many bytes of codebooks and rotations.
 const ENTRIES_MAX: usize = 32;
 const BYTES_MAX: usize = 256 << 20;
 
-/// The frozen part of one index.
+/// The part of an index of lists that never changes, and what this backend has learnt of it.
 pub struct IvfIndex {
-    pub meta: Meta,
-    /// nlist × dims; empty when untrained.
-    centroids: Vec<f32>,
-    coded_coarse: OnceCell<Option<CodedCoarse>>,
-    /// None where vectors are stored as the column has them.
-    pub code: Option<TrainedCode>,
+    index: ListsIndex,
+    /// What inserts find their list by; taken while one is on its way.
+    centroid_query: Cell<Option<CentroidQuery>>,
     /// Where its blocks were last found in shared buffers, and those of its table.
     pub recent: Rc<RecentBuffers>,
     pub recent_rows: Rc<RecentBuffers>,
 }
 
-/// What a lossy code was trained to.
-pub struct TrainedCode {
-    pub coded: Coded,
-    pub codec: Codec,
-    /// How vectors are stored beside their codes.
-    pub stored: Stored,
-    rotation: Option<Rotation>,
-}
+impl Deref for IvfIndex {
+    type Target = ListsIndex;
 
-impl TrainedCode {
-    /// The MODEL pages: rotation, the code's parameters, those of stored vectors.
-    fn read(pages: &PgPages, meta: &Meta, coded: Coded) -> Result<Self, Error> {
-        let damaged = || Error::corrupted(coded.model_first, "trained parameters make no code");
-        let floats = model::read(pages, coded.model_first, coded.model_len(meta.dims))?;
-        let space = Space { dims: meta.dims, metric: meta.metric };
-        let (rotation, codec, stored) = parts(space, &coded.params, floats).ok_or_else(damaged)?;
-        Ok(Self { coded, codec, stored, rotation })
-    }
-
-    fn bytes(&self, dims: usize) -> usize {
-        self.coded.model_len(dims) * size_of::<f32>()
+    fn deref(&self) -> &ListsIndex {
+        &self.index
     }
 }
 
 impl IvfIndex {
-    /// What a scan reads by; without belief in marks.
-    pub fn view(&self) -> View<'_> {
-        let codec = self.code.as_ref().map(|code| &code.codec);
-        let (coded_coarse, trusts_marks) = (self.coded_coarse(), false);
-        View { meta: &self.meta, coarse: self.coarse(), coded_coarse, codec, trusts_marks }
-    }
-
-    /// What finds the nearest of very many lists; made when the first scan of this backend needs it, which for 65,536 lists
-    /// takes a fraction of a second.
-    fn coded_coarse(&self) -> Option<&CodedCoarse> {
-        let coarse = self.coarse().filter(|_| self.meta.nlist >= CODED_NLIST_MIN)?;
-        let seed = self.meta.seed;
-        let train = |job: &Job| CodedCoarse::train(&coarse, seed, job);
-        let made = self.coded_coarse.get_or_init(|| {
-            // Without it every centroid is compared: slower, and no less right.
-            parallel::run(1, |_| check_for_interrupts(), train).ok()?.ok()
-        });
-        made.as_ref()
-    }
-
     /// What happens to a vector before it is coded.
     pub fn transform(&self) -> Transform<'_> {
         self.code.as_ref().map_or_else(Transform::default, |code| {
-            Transform::new(self.meta.metric, &code.coded.params, code.rotation.as_ref())
+            Transform::new(self.meta.metric(), &code.params, code.rotation.as_ref())
         })
     }
 
-    /// The coarse quantizer; None when untrained.
-    pub fn coarse(&self) -> Option<Coarse<'_>> {
-        let (metric, dims) = (self.meta.metric, self.meta.dims);
-        self.meta.is_trained.then_some(Coarse { metric, dims, centroids: &self.centroids })
+    /// The list that a vector belongs to, as it is coded, and its coarse distance; list 0 at distance 0 when untrained.
+    pub fn assign(&self, pages: &PgPages, point: &[f32]) -> Result<(u32, f32), Error> {
+        let Some(quantizer) = &self.quantizer else { return Ok((0, 0.0)) };
+        let mut query = self.centroid_query.take().unwrap_or_else(|| Quantizer::query(quantizer));
+        let assigned = quantizer.assign(pages, point, &mut query);
+        self.centroid_query.set(Some(query));
+        assigned
     }
 
     fn read(pages: &PgPages) -> Result<Self, Error> {
-        let meta = Meta::read(pages)?;
-        let centroids = read_centroids(pages, &meta)?;
-        let code = match meta.coded {
-            Some(coded) => Some(TrainedCode::read(pages, &meta, coded)?),
-            None => None,
-        };
-        let coded_coarse = OnceCell::new();
-        let (recent, recent_rows) = Default::default();
-        Ok(Self { meta, centroids, coded_coarse, code, recent, recent_rows })
+        let (centroid_query, recent, recent_rows) = Default::default();
+        Ok(Self { index: ListsIndex::open(pages)?, centroid_query, recent, recent_rows })
     }
 
     fn bytes(&self) -> usize {
-        let code = self.code.as_ref().map_or(0, |code| code.bytes(self.meta.dims));
-        size_of::<Self>() + self.centroids.len() * size_of::<f32>() + code
+        size_of::<Self>() + self.trained_bytes()
     }
 }
 
@@ -151,7 +101,7 @@ impl Index {
     /// How nearness is measured, and the elements of a vector.
     pub fn metric_and_dims(&self) -> (Metric, usize) {
         match self {
-            Self::Lists(index) => (index.meta.metric, index.meta.dims),
+            Self::Lists(index) => (index.meta.metric(), index.meta.dims()),
             Self::Graph(index) => (index.meta.params.metric, index.meta.params.dims),
         }
     }

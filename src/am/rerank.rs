@@ -7,18 +7,20 @@ use ann::codec::Stored;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
-use pages::coded::exact::{ExactQuery, StoredRows};
-use pages::coded::rerank::{Budget, CodedScan, Exact, RerankParams};
-use pages::ivf::lists::View;
-use pages::ivf::scan::{Found, SearchParams};
+use pages::lists;
+use pages::lists::candidates::{CodedScan, RerankParams};
+use pages::lists::scanner::View;
+use pages::lists::trained::TrainedCode;
+use pages::search::exact::{ExactQuery, StoredRows};
+use pages::search::params::{Found, SearchParams};
+use pages::search::rerank::{Budget, Exact};
 use pages::tid::Tid;
-use pages::{coded, ivf};
 use pgrx::pg_sys;
 
 use super::opclass::ElementType;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
-use super::relation::{IvfIndex, TrainedCode};
+use super::relation::IvfIndex;
 use super::value::Column;
 
 /// A search of codes; its memory is reused from query to query.
@@ -71,7 +73,7 @@ impl CodedSearch {
             is_exact,
         };
         self.scan.begin(&point, params);
-        self.query = Some((ExactQuery::new(ivf.meta.metric, query), element));
+        self.query = Some((ExactQuery::new(ivf.meta.metric(), query), element));
     }
 
     /// Treats a row as if it were gone, or again none.
@@ -100,7 +102,7 @@ impl CodedSearch {
     ) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
         let (tids, dead) = (&mut self.tids, &mut self.dead);
-        let mut table = TableRows::<E>::new(&mut self.rows, tids, dead, query, ivf.meta.dims);
+        let mut table = TableRows::<E>::new(&mut self.rows, tids, dead, query, ivf.meta.dims());
         table.has_keys = matches!(code.stored, Stored::Flat);
         let view = ivf.view().trusting(self.trusts_marks);
         let Some(left_out) = self.left_out else {
@@ -137,10 +139,7 @@ pub fn mark(
         return Ok(());
     }
     let mut is_dead = |tid| rows.is_dead(tid);
-    match ivf.code {
-        Some(_) => coded::marks::mark(pages, &ivf.meta, dead, &mut is_dead)?,
-        None => ivf::marks::mark(pages, &ivf.meta, dead, &mut is_dead)?,
-    };
+    lists::marks::mark(pages, &ivf.meta.lists, dead, &mut is_dead)?;
     dead.clear();
     rows.rest();
     Ok(())
@@ -155,20 +154,20 @@ pub fn next_row<E: Column>(
     query: &ExactQuery,
     table: &mut dyn Exact,
 ) -> Result<Option<Found>, Error> {
-    let meta = view.meta;
+    let lists = view.lists;
     match &code.stored {
         Stored::None => scan.next(pages, view, None, table),
         Stored::Flat => {
-            let mut stored = StoredRows::new(pages, meta, |row: &[E]| query.key(row))?;
+            let mut stored = StoredRows::new(pages, lists, |row: &[E]| query.key(row))?;
             scan.next(pages, view, Some(&mut stored), table)
         }
         Stored::SqFp16 => {
-            let mut stored = StoredRows::new(pages, meta, |row: &[f16]| query.key(row))?;
+            let mut stored = StoredRows::new(pages, lists, |row: &[f16]| query.key(row))?;
             scan.next(pages, view, Some(&mut stored), table)
         }
         Stored::Sq8(sq) => {
             let key = |row: &[u8]| query.key::<f32>(&sq.decode(row));
-            let mut stored = StoredRows::new(pages, meta, key)?;
+            let mut stored = StoredRows::new(pages, lists, key)?;
             scan.next(pages, view, Some(&mut stored), table)
         }
     }

@@ -9,8 +9,9 @@ use ann::element::Bits;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
-use pages::coded::rerank::Budget;
-use pages::ivf::scan::{Found, Iterative, Scan, SearchParams};
+use pages::lists::scan::Scan;
+use pages::search::params::{Found, Iterative, SearchParams};
+use pages::search::rerank::Budget;
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::graph::GraphSearch;
@@ -345,7 +346,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             }
             Index::Lists(ivf) => {
                 if let Some(code) = &ivf.code {
-                    let automatic = code.coded.params.kind.k_factor(dims);
+                    let automatic = code.params.kind.k_factor(dims);
                     let budget = match guc::k_factor_for(&options) {
                         Some(k_factor) => Budget::fixed(k_factor as usize),
                         None => Budget::automatic(automatic),

@@ -4,8 +4,9 @@ use ann::element::Bits;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
-use pages::ivf::probe::Probe;
-use pages::ivf::scan::{Found, Scan, SearchParams};
+use pages::lists::flat::FlatScanner;
+use pages::lists::scan::Scan;
+use pages::search::params::{Found, SearchParams};
 
 use super::graph::GraphSearch;
 use super::opclass::ElementType;
@@ -15,9 +16,9 @@ use super::rerank::CodedSearch;
 
 /// A search, by what the index stores.
 pub enum Search {
-    F32(Scan<Probe<f32>>),
-    F16(Scan<Probe<f16>>),
-    Bit(Scan<Probe<Bits>>),
+    F32(Scan<FlatScanner<f32>>),
+    F16(Scan<FlatScanner<f16>>),
+    Bit(Scan<FlatScanner<Bits>>),
     Coded(Box<CodedSearch>),
     Graph(Box<GraphSearch>),
 }

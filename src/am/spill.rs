@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 use pages::Error;
-use pages::ivf::sort::Runs;
+use pages::lists::sort::Runs;
 use pgrx::pg_sys;
 
 use super::interrupts::check_for_interrupts;
@@ -20,9 +20,9 @@ impl TempRuns {
 }
 
 impl Runs for TempRuns {
-    fn create(&mut self) -> Result<(), Error> {
+    fn create(&mut self) -> Result<usize, Error> {
         self.0.push(TempFile::new());
-        Ok(())
+        Ok(self.0.len() - 1)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -37,7 +37,7 @@ impl Runs for TempRuns {
         self.file(run)?.read(out)
     }
 
-    fn breathe(&self) {
+    fn check_interrupts(&self) {
         check_for_interrupts();
     }
 }

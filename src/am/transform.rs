@@ -6,7 +6,7 @@ use ann::extent;
 use ann::metric::Metric;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
-use pages::meta::CodeParams;
+use pages::lists::CodeParams;
 
 /// The steps of one index. Without a lossy code there is the first alone.
 #[derive(Clone, Copy, Default)]

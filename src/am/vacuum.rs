@@ -2,7 +2,7 @@
 //! is not written.
 
 use pages::tid::Tid;
-use pages::{coded, hnsw, ivf};
+use pages::{hnsw, lists};
 use pgrx::{PgBox, pg_guard, pg_sys};
 
 use super::graph::ListLock;
@@ -38,10 +38,7 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
                 drop(lock);
                 hnsw::vacuum::bulk_delete(&pages, &graph.view(), is_dead)
             }
-            Index::Lists(lists) if lists.meta.coded.is_some() => {
-                coded::vacuum::bulk_delete(&pages, &lists.meta, is_dead)
-            }
-            Index::Lists(lists) => ivf::vacuum::bulk_delete(&pages, &lists.meta, is_dead),
+            Index::Lists(ivf) => lists::vacuum::bulk_delete(&pages, &ivf.meta.lists, is_dead),
         };
         let done = checked(index, done);
         let stats = allocated(stats);
@@ -77,10 +74,7 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
         } else {
             let found = match frozen_index(index, &pages) {
                 Index::Graph(graph) => hnsw::vacuum::stats(&pages, &graph.view()),
-                Index::Lists(lists) if lists.meta.coded.is_some() => {
-                    coded::vacuum::stats(&pages, &lists.meta)
-                }
-                Index::Lists(lists) => ivf::vacuum::stats(&pages, &lists.meta),
+                Index::Lists(ivf) => lists::vacuum::stats(&pages, &ivf.meta.lists),
             };
             let found = checked(index, found);
             (*stats).num_index_tuples = found.live as f64;

@@ -1,9 +1,8 @@
 //! `faiss.check`: whether the pages of an index are sound.
 
-use pages::hnsw;
-use pages::ivf::check::{self, Problem, Severity};
-use pages::meta::META_BLKNO;
+use pages::checker::{Problem, Severity};
 use pages::store::Pages;
+use pages::{META_BLKNO, hnsw, lists};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{name, pg_sys};
@@ -42,7 +41,8 @@ fn check(
 /// Broken invariants; pages leaked by a crash are none.
 fn damage(pages: &PgPages) -> Vec<Problem> {
     let is_graph = pages.read(META_BLKNO).is_ok_and(|page| hnsw::Meta::is_graph(&page));
-    let mut problems = if is_graph { hnsw::check::check(pages) } else { check::check(pages) };
+    let mut problems =
+        if is_graph { hnsw::check::check(pages) } else { lists::check::check(pages) };
     problems.retain(|p| p.severity == Severity::Damage);
     problems
 }

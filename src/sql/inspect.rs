@@ -5,10 +5,10 @@ use ann::codec::CodeKind;
 use ann::element::{Bits, Element};
 use ann::factory::{Factory, Refine, RotationKind};
 use pages::geometry::Geometry;
-use pages::ivf::info::{self, ListInfo};
-use pages::meta::{FORMAT_VERSION, Meta};
+use pages::lists::info::{self, ListInfo};
+use pages::lists::meta::{FORMAT_VERSION, Meta};
 use pages::store::Pages;
-use pages::{ModelName, coded, hnsw};
+use pages::{ModelName, hnsw};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{name, pg_sys};
@@ -110,15 +110,15 @@ impl Info {
         let is_of_lists = !open.method.is_graph;
         Self {
             factory: Some(factory_of(open, meta)),
-            metric: meta.metric,
-            dims: Some(meta.dims),
-            element: meta.element,
-            is_trained: meta.is_trained || open.has_nothing_to_train(),
+            metric: meta.metric(),
+            dims: Some(meta.dims()),
+            element: meta.lists.params.element,
+            is_trained: meta.is_trained() || open.has_nothing_to_train(),
             trained_rows: meta.trained_rows,
             ntotal: totals.ntotal,
             ndead: totals.ndead,
             code_size: Some(code_size(meta)),
-            nlist: is_of_lists.then_some(meta.nlist),
+            nlist: is_of_lists.then_some(meta.nlist()),
             imbalance_factor: is_of_lists.then_some(totals.imbalance_factor),
             model: meta.model,
             seed: meta.seed,
@@ -178,11 +178,7 @@ impl Info {
 }
 
 fn lists_of(open: &OpenIndex, pages: &PgPages, meta: &Meta) -> Vec<ListInfo> {
-    let lists = match meta.coded {
-        Some(_) => coded::info::list_info(pages, meta),
-        None => info::list_info(pages, meta),
-    };
-    checked(open.rel, lists)
+    checked(open.rel, info::list_info(pages, &meta.lists))
 }
 
 /// The canonical factory string of what was built; of a list that is to be a graph, of what it is to be.
@@ -190,12 +186,12 @@ fn factory_of(open: &OpenIndex, meta: &Meta) -> Factory {
     if let Some(graph) = options_of(open.rel).graph {
         return graph_factory(graph.m, graph.code);
     }
-    let params = meta.coded.map(|coded| coded.params);
+    let params = meta.code();
     Factory {
         normalize: params.is_some_and(|p| p.normalize),
         rotation: params.map_or(RotationKind::None, |p| p.rotation),
         graph: None,
-        nlist: open.method.has_lists.then_some(meta.nlist as u32),
+        nlist: open.method.has_lists.then_some(meta.nlist() as u32),
         code: params.map(|p| p.kind),
         refine: params.map_or(Refine::Heap, |p| p.refine),
     }
@@ -225,9 +221,9 @@ fn column_bytes(dims: usize, element: u8) -> usize {
 }
 
 fn code_size(meta: &Meta) -> usize {
-    match meta.coded {
-        Some(coded) => coded.params.kind.code_size(meta.dims),
-        None => column_bytes(meta.dims, meta.element),
+    match meta.code() {
+        Some(code) => code.kind.code_size(meta.dims()),
+        None => column_bytes(meta.dims(), meta.lists.params.element),
     }
 }
 
@@ -267,8 +263,8 @@ fn list_info(
         return TableIterator::empty();
     };
     let lists = lists_of(&open, &pages, &ivf.meta);
-    let metric = ivf.meta.metric;
-    let has_centroids = ivf.meta.is_trained && open.method.has_lists;
+    let metric = ivf.meta.metric();
+    let has_centroids = ivf.meta.is_trained() && open.method.has_lists;
     TableIterator::new(lists.into_iter().map(move |l| {
         let radius = l.radius.filter(|_| has_centroids).map(|r| shown_radius(metric, r));
         (l.list_no as i32, l.ntotal as i64, l.ndead as i64, l.pages as i64, radius)

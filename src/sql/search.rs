@@ -2,7 +2,7 @@
 
 use ann::element::Bits;
 use half::f16;
-use pages::ivf::scan::Found;
+use pages::search::params::Found;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::error::SqlError;

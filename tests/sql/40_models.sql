@@ -13,10 +13,11 @@ FROM faiss.models ORDER BY name;
 CREATE FUNCTION trained_pages(index regclass, OUT pages bigint, OUT digest text) LANGUAGE plpgsql AS $$
 BEGIN
     CHECKPOINT;
+    -- Parameters are on MODEL pages (9); centroids on the DATA pages (5) before the first CODES page of the coarse quantizer.
     SELECT count(*), md5(string_agg(substr(page, 25, 8152), NULL ORDER BY no)) INTO pages, digest
-    FROM (SELECT no, substr(file, no * 8192 + 1, 8192) AS page
+    FROM (SELECT no, substr(file, no * 8192 + 1, 8192) AS page, get_byte(file, 24 + 156) + 256 * get_byte(file, 24 + 157) AS codes_first
           FROM pg_read_binary_file(pg_relation_filepath(index)) file, generate_series(0, length(file) / 8192 - 1) no) p
-    WHERE get_byte(page, 8176) IN (2, 9);
+    WHERE get_byte(page, 8176) = 9 OR get_byte(page, 8176) = 5 AND no < codes_first;
 END $$;
 CREATE INDEX by_model ON t USING faissivf (v) WITH (model = lists);
 CREATE INDEX by_itself ON t USING faissivf (v) WITH (nlist = 16);

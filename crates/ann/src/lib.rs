@@ -4,7 +4,6 @@
 pub mod assign;
 pub mod coarse;
 pub mod codec;
-pub mod coded_coarse;
 pub mod element;
 pub mod exact;
 pub mod extent;
@@ -30,7 +29,6 @@ pub mod tuning;
 
 pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};
-pub use coded_coarse::{CODED_NLIST_MIN, CodedCoarse, CodedQuery};
 pub use element::{Element, Float};
 pub use factory::{Factory, FactoryError, Refine, RotationKind};
 pub use feed::feed;

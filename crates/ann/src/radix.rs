@@ -41,8 +41,8 @@ pub fn sort_places(pairs: &mut Vec<(u64, u32)>) {
 const STEP: usize = 1 << 16;
 
 /// The numbers of items in the order of their lists, those of a list as they came, and where each list ends. Takes
-/// memory for as many lists as the largest number says. `breathe` is called every few hundred microseconds.
-pub fn by_list(lists: &[u32], mut breathe: impl FnMut()) -> (Vec<u32>, Vec<usize>) {
+/// memory for as many lists as the largest number says. `check_interrupts` is called every few hundred microseconds.
+pub fn by_list(lists: &[u32], mut check_interrupts: impl FnMut()) -> (Vec<u32>, Vec<usize>) {
     let mut ends = Vec::new();
     for some in lists.chunks(STEP) {
         for list_no in some {
@@ -52,7 +52,7 @@ pub fn by_list(lists: &[u32], mut breathe: impl FnMut()) -> (Vec<u32>, Vec<usize
             }
             ends[at] += 1;
         }
-        breathe();
+        check_interrupts();
     }
     let mut end = 0;
     for place in &mut ends {
@@ -65,7 +65,7 @@ pub fn by_list(lists: &[u32], mut breathe: impl FnMut()) -> (Vec<u32>, Vec<usize
             order[*place] = no;
             *place += 1;
         }
-        breathe();
+        check_interrupts();
     }
     (order, ends)
 }

@@ -13,9 +13,9 @@ use ann::rules::MAX_NLIST;
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::bytes::{checksum, u16_at, u32_at, u64_at};
 use crate::geometry::DIMS_MAX;
-use crate::meta::CodeParams;
+use crate::lists::CodeParams;
 
 #[cfg(test)]
 mod tests;
@@ -257,11 +257,4 @@ pub(crate) fn sealed(body: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&checksum(body).to_le_bytes());
     out.extend_from_slice(body);
     out
-}
-
-/// FNV-1a: no single changed byte goes unnoticed.
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    })
 }

@@ -54,3 +54,10 @@ pub fn put_u16(bytes: &mut [u8], at: usize, value: u16) {
 pub fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
     put(bytes, at, &value.to_le_bytes());
 }
+
+/// FNV-1a: no single changed byte goes unnoticed.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}

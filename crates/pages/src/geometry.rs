@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use ann::element::{Bits, Element};
+use ann::metric::Metric;
 use half::f16;
 
 use crate::page::{BODY_SIZE, Page};
@@ -17,7 +18,7 @@ pub const ROWS_START: usize = 40;
 const ROWS_SIZE: usize = BODY_SIZE - ROWS_START;
 /// The most pages of a block.
 const BLOCK_PAGES_MAX: usize = 16;
-/// The most vectors of a block: the arrays of a LIST page must have room for at least two blocks.
+/// The most vectors of a block: an overflow extent names the pages of them all on one page.
 const BLOCK_VECTORS_MAX: usize = 400;
 /// Slices start at multiples of the distance kernel's 16 accumulators.
 const SLICE: usize = 16;
@@ -133,6 +134,11 @@ impl Geometry {
         crate::bytes::put(page.body_mut(), start, bytes);
         page.set_used(page.used().max(start + bytes.len()));
     }
+}
+
+/// Whether the metric is one of vectors of these elements.
+pub fn measures(metric: Metric, element: u8) -> bool {
+    metric.is_of_bits() == (element == Bits::TAG)
 }
 
 #[cfg(test)]

@@ -434,13 +434,16 @@ impl Pages for MemPages {
 
     fn prefetch(&self, _blkno: Blkno) {}
 
-    fn breathe(&self) {
+    fn check_interrupts(&self) {
         let state = self.lock_state();
         let me = ACTOR.get();
         let mine = |lock: &Lock| lock.writer == Some(me) || lock.readers.contains(&me);
         // Interrupts must not be served while a lock is held. Looking at all locks is slow, so only
         // small stores do it.
-        assert!(state.locks.len() > 256 || !state.locks.iter().any(mine), "breath under a lock");
+        assert!(
+            state.locks.len() > 256 || !state.locks.iter().any(mine),
+            "interrupts served under a lock"
+        );
     }
 }
 

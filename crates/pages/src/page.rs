@@ -18,6 +18,8 @@ pub const BODY_SIZE: usize = BODY_END - BODY_START;
 pub type Blkno = u32;
 /// No block.
 pub const INVALID_BLKNO: Blkno = u32::MAX;
+/// Where META is.
+pub const META_BLKNO: Blkno = 0;
 /// Owner of the pages that belong to no inverted list.
 pub const NO_OWNER: u32 = u32::MAX;
 
@@ -44,20 +46,16 @@ const PAGE_ID_VALUE: u16 = 0xFA15;
 pub enum PageKind {
     /// Block 0.
     Meta = 1,
-    /// Coarse quantizer.
-    Centroids = 2,
     /// Where each inverted list starts.
     Directory = 3,
-    /// TIDs, norms and block numbers of one list.
-    List = 4,
     /// Slices of vectors.
     Data = 5,
     /// Unlinked by vacuum, may become anything.
     Free = 6,
-    /// Blocks of coded vectors: the packed area (no owner), or a further page of a shelf.
+    /// Blocks of entries: the packed area (no owner), or a further page of an overflow extent.
     Codes = 7,
-    /// First page of a shelf: blocks that inserts added to one list.
-    Shelf = 8,
+    /// First page of an overflow extent: blocks that inserts added to one list.
+    Overflow = 8,
     /// Trained parameters of a code.
     Model = 9,
     /// Graph: which pages each chunk of nodes has.
@@ -77,13 +75,11 @@ impl PageKind {
     pub fn from_u16(n: u16) -> Option<Self> {
         Some(match n {
             1 => Self::Meta,
-            2 => Self::Centroids,
             3 => Self::Directory,
-            4 => Self::List,
             5 => Self::Data,
             6 => Self::Free,
             7 => Self::Codes,
-            8 => Self::Shelf,
+            8 => Self::Overflow,
             9 => Self::Model,
             10 => Self::Map,
             11 => Self::Nodes,
@@ -98,13 +94,11 @@ impl PageKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Meta => "META",
-            Self::Centroids => "CENTROIDS",
             Self::Directory => "DIRECTORY",
-            Self::List => "LIST",
             Self::Data => "DATA",
             Self::Free => "FREE",
             Self::Codes => "CODES",
-            Self::Shelf => "SHELF",
+            Self::Overflow => "OVERFLOW",
             Self::Model => "MODEL",
             Self::Map => "MAP",
             Self::Nodes => "NODES",
@@ -298,14 +292,14 @@ mod tests {
     fn init_leaves_the_stores_fields_alone() {
         let mut page = Page::zeroed();
         page.bytes_mut().fill(0xAB);
-        page.init(PageKind::List, 7);
+        page.init(PageKind::Overflow, 7);
         assert!(page.bytes()[..12].iter().all(|&b| b == 0xAB));
         assert!(page.body().iter().all(|&b| b == 0));
-        assert!(page.is(PageKind::List, 7));
+        assert!(page.is(PageKind::Overflow, 7));
         assert_eq!(page.used(), 0);
-        assert!(page.check(3, PageKind::List, 7).is_ok());
+        assert!(page.check(3, PageKind::Overflow, 7).is_ok());
         assert!(page.check(3, PageKind::Data, 7).is_err());
-        assert!(page.check(3, PageKind::List, 8).is_err());
+        assert!(page.check(3, PageKind::Overflow, 8).is_err());
     }
 
     #[test]

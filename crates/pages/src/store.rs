@@ -71,7 +71,7 @@ pub trait Pages {
     fn prefetch(&self, blkno: Blkno);
 
     /// Called between pages with no lock held: interrupts, and vacuum's cost delay.
-    fn breathe(&self);
+    fn check_interrupts(&self);
 }
 
 /// A sink for a bulk build: pages are written once, whole, in order of their numbers.

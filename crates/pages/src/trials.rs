@@ -7,10 +7,10 @@ use ann::element::Element;
 use ann::rng::Rng;
 use ann::topk::Hit;
 
-use crate::ivf::check::Problem;
-use crate::ivf::vacuum::VacuumStats;
+use crate::checker::Problem;
 use crate::mem::MemPages;
 use crate::tid::Tid;
+use crate::vacuum::VacuumStats;
 
 /// The rows that must be in an index.
 pub type Model<E> = BTreeMap<Tid, Vec<E>>;

@@ -7,14 +7,14 @@ use ann::codec::Stored;
 use ann::topk::Hit;
 use bytemuck::Pod;
 use half::f16;
-use pages::coded::exact::{ExactQuery, StoredRows};
-use pages::coded::rerank::{CodedScan, RerankParams, first_tranches};
-use pages::ivf::scan::{Found, SearchParams};
+use pages::lists::candidates::{CodedScan, RerankParams, first_candidates};
+use pages::lists::trained::TrainedCode;
+use pages::search::exact::{ExactQuery, StoredRows};
+use pages::search::params::{Found, SearchParams};
 use pages::tid::Tid;
 
 use super::judge::{Candidates, Judge, PART, Same};
 use super::{Batch, Emit};
-use crate::am::relation::TrainedCode;
 use crate::am::report::checked;
 use crate::am::rerank::{TableRows, next_row};
 use crate::am::value::Column;
@@ -31,10 +31,10 @@ impl Batch {
         let sorted = 2 * size_of::<(u64, u32)>() + size_of::<Same<'_>>();
         let known = size_of::<Option<f64>>() + sorted + size_of::<u32>() + size_of::<u64>();
         let each = size_of::<Hit>() + known.max(size_of::<Hit>());
-        let lists = self.params.nprobe.min(meta.nlist) * 24;
+        let lists = self.params.nprobe.min(meta.nlist()) * 24;
         let code = self.ivf.code.as_ref();
-        let tables = code.map_or(0, |code| code.coded.params.kind.query_bytes(meta.dims));
-        let query = 3 * meta.dims * size_of::<f32>();
+        let tables = code.map_or(0, |code| code.params.kind.query_bytes(meta.dims()));
+        let query = 3 * meta.dims() * size_of::<f32>();
         candidates * each + lists + tables + query + size_of::<CodedScan>()
     }
 
@@ -42,10 +42,10 @@ impl Batch {
         let ivf = Rc::clone(&self.ivf);
         let Some(code) = &ivf.code else { return };
         let exact: Vec<ExactQuery> =
-            queries.iter().map(|query| ExactQuery::new(ivf.meta.metric, query)).collect();
+            queries.iter().map(|query| ExactQuery::new(ivf.meta.metric(), query)).collect();
         let mut scans: Vec<CodedScan> = queries.iter().map(|query| self.begin(query)).collect();
         let view = ivf.view().trusting(self.trusts_marks);
-        let found = first_tranches(&self.pages, &view, &mut scans, self.workers);
+        let found = first_candidates(&self.pages, &view, &mut scans, self.workers);
         checked(self.index, found);
         self.rows.keep_moved();
         self.judge::<E>(&mut scans, &exact, code);
@@ -128,7 +128,7 @@ impl Batch {
         queries: &[ExactQuery],
         take: impl Fn(&mut CodedScan, &[Option<f64>]) + Sync,
     ) {
-        let (rows, dims) = (&mut self.rows, self.ivf.meta.dims);
+        let (rows, dims) = (&mut self.rows, self.ivf.meta.dims());
         let judge = Judge { measure: direct::<E>, take };
         let judged = judge.run(candidates, scans, queries, self.workers.threads, |sender| {
             rows.visit_sorted(candidates.in_order(), dims, |same, elements| {
@@ -153,9 +153,9 @@ impl Batch {
         let meta = &self.ivf.meta;
         let candidates = scans.iter().map(CodedScan::first_candidates);
         let candidates = &Candidates::new(candidates, |hit| hit.at);
-        let together = (PART / (meta.dims * size_of::<S>()).max(1)).max(1);
+        let together = (PART / (meta.dims() * size_of::<S>()).max(1)).max(1);
         let judged = judge.run(candidates, scans, queries, self.workers.threads, |sender| {
-            let stored = StoredRows::<_, S, _, _>::unmeasured(&self.pages, meta)?;
+            let stored = StoredRows::<_, S, _, _>::unmeasured(&self.pages, &meta.lists)?;
             let rows = candidates.in_order().chunk_by(|a, b| a.0 == b.0);
             let rows: Vec<Same<'_>> = rows.collect();
             for some in rows.chunks(together) {
@@ -202,7 +202,7 @@ impl Batch {
     ) -> Option<Found> {
         let view = self.ivf.view().trusting(self.trusts_marks);
         let (rows, dead, mut tids) = (&mut self.rows, &mut self.dead, Vec::new());
-        let mut table = TableRows::<E>::new(rows, &mut tids, dead, query, view.meta.dims);
+        let mut table = TableRows::<E>::new(rows, &mut tids, dead, query, view.lists.params.dims);
         table.has_keys = matches!(code.stored, Stored::Flat);
         let next = next_row::<E>(scan, &self.pages, &view, code, query, &mut table);
         checked(self.index, next)

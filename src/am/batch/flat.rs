@@ -4,9 +4,10 @@
 use std::rc::Rc;
 
 use ann::topk::Hit;
-use pages::ivf::probe::Probe;
-use pages::ivf::scan::batch::first_tranches;
-use pages::ivf::scan::{Found, Scan, first_hits};
+use pages::lists::flat::FlatScanner;
+use pages::lists::scan::batch::first_tranches;
+use pages::lists::scan::{Scan, first_hits};
+use pages::search::params::Found;
 use pages::tid::Tid;
 
 use super::{Batch, Emit};
@@ -18,14 +19,14 @@ impl Batch {
     /// the rows looked up.
     pub(super) fn flat_query_bytes<E: Column>(&self) -> usize {
         let hits = 2 * first_hits(self.params.rows_wanted) * size_of::<Hit>();
-        let lists = self.params.nprobe.min(self.ivf.meta.nlist) * 24;
+        let lists = self.params.nprobe.min(self.ivf.meta.nlist()) * 24;
         let rows = self.k * (4 * size_of::<Tid>() + size_of::<Hit>());
-        let query = 2 * self.ivf.meta.dims * size_of::<f32>();
-        hits + lists + rows + query + size_of::<Scan<Probe<E>>>()
+        let query = 2 * self.ivf.meta.dims() * size_of::<f32>();
+        hits + lists + rows + query + size_of::<Scan<FlatScanner<E>>>()
     }
 
     pub(super) fn flat_chunk<E: Column>(&mut self, queries: &[Vec<f32>], emit: Emit<'_>) {
-        let mut scans: Vec<Scan<Probe<E>>> = Vec::with_capacity(queries.len());
+        let mut scans: Vec<Scan<FlatScanner<E>>> = Vec::with_capacity(queries.len());
         for query in queries {
             let mut scan = Scan::new();
             scan.begin(query, self.params);
@@ -62,8 +63,8 @@ impl Batch {
     }
 
     /// The visible versions of the first k rows of every query, query after query, looked up in the table's order.
-    fn first_rows<E: Column>(&mut self, scans: &[Scan<Probe<E>>]) -> Vec<Option<Tid>> {
-        let first = |scan: &Scan<Probe<E>>| scan.first_tranche().len().min(self.k);
+    fn first_rows<E: Column>(&mut self, scans: &[Scan<FlatScanner<E>>]) -> Vec<Option<Tid>> {
+        let first = |scan: &Scan<FlatScanner<E>>| scan.first_tranche().len().min(self.k);
         let hits: Vec<&Hit> =
             scans.iter().flat_map(|scan| scan.first_tranche().iter().take(first(scan))).collect();
         let tids: Vec<Tid> = hits.iter().map(|hit| Tid::from_u64(hit.id)).collect();

@@ -10,8 +10,8 @@ use ann::feed::{Feeder, Stop, feed};
 use ann::radix::sort_places;
 use ann::topk::Hit;
 use pages::Error;
-use pages::coded::exact::ExactQuery;
-use pages::coded::rerank::CodedScan;
+use pages::lists::candidates::CodedScan;
+use pages::search::exact::ExactQuery;
 
 use crate::am::interrupts::check_for_interrupts;
 

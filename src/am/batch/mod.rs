@@ -12,9 +12,9 @@ mod single;
 use std::rc::Rc;
 
 use ann::topk::Hit;
-use pages::coded::rerank::Budget;
-use pages::ivf::scan::batch::BatchParams;
-use pages::ivf::scan::{Found, SearchParams};
+use pages::lists::scan::batch::BatchParams;
+use pages::search::params::{Found, SearchParams};
+use pages::search::rerank::Budget;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::guc::{self, EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
@@ -141,7 +141,7 @@ impl Batch {
             None => guc::k_factor_for(&options),
         };
         let automatic =
-            ivf.code.as_ref().map_or(1, |code| code.coded.params.kind.k_factor(ivf.meta.dims));
+            ivf.code.as_ref().map_or(1, |code| code.params.kind.k_factor(ivf.meta.dims()));
         let memory = guc::work_mem() / COPIES_SHARE;
         Self {
             index,
@@ -180,7 +180,7 @@ impl Batch {
             // SAFETY: the caller's promise.
             let points: Vec<Vec<f32>> = chunk
                 .iter()
-                .map(|query| unsafe { elements_of::<E>(*query, Some(self.ivf.meta.dims)) })
+                .map(|query| unsafe { elements_of::<E>(*query, Some(self.ivf.meta.dims())) })
                 .collect();
             let mut emit = |number: usize, row: Found| emit(first + number, row);
             if is_coded {

@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 
-use pages::coded::exact::ExactQuery;
-use pages::ivf::scan::Found;
+use pages::search::exact::ExactQuery;
+use pages::search::params::Found;
 use pgrx::pg_sys;
 
 use super::{Emit, Wanted, elements_of};

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use pages::Error;
-use pages::ivf;
+use pages::lists;
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -29,7 +29,7 @@ use crate::am::value::Column;
 
 /// Makes a graph of a list of enough rows, unless somebody is at work on the list: then a later insert will.
 pub fn make_graph<E: Column>(index: pg_sys::Relation, pages: &PgPages, list: &Rc<IvfIndex>) {
-    let stats = checked(index, ivf::vacuum::stats(pages, &list.meta));
+    let stats = checked(index, lists::vacuum::stats(pages, &list.meta.lists));
     if stats.live < GRAPH_MIN {
         return;
     }
@@ -63,7 +63,7 @@ fn convert<E: Column>(
     let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(n));
     let mut rows = Rows::new(code_bytes, params.dims, by_vectors, vectors);
     let mut stored = Vec::new();
-    ivf::rows::for_each_row(pages, &list.meta, |tid: Tid, bytes| {
+    lists::rows::for_each_row(pages, &list.meta, |tid: Tid, bytes| {
         let elements = elements_of::<E>(bytes);
         coder.store(&elements, &mut stored);
         rows.add(&[tid], &coder.code(&elements), &stored, n as usize)
@@ -75,12 +75,12 @@ fn convert<E: Column>(
 
 /// Rows of the list, spread over it evenly, as far as memory has room.
 fn sample<E: Column>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample, Error> {
-    let dims = list.meta.dims;
+    let dims = list.meta.dims();
     let wanted = Sample::rows_max_of_graph(dims) as u64;
     let every = n.div_ceil(wanted).max(1);
     let mut points = Vec::new();
     let mut i = 0;
-    ivf::rows::for_each_row(pages, &list.meta, |_tid, bytes| {
+    lists::rows::for_each_row(pages, &list.meta, |_tid, bytes| {
         if i % every == 0 {
             let elements = elements_of::<E>(bytes);
             points.extend(E::widened(&elements, dims));

@@ -1,6 +1,6 @@
 //! Who writes to a list that may become a graph, and who makes the graph, keep out of each other's way.
 
-use pages::meta::META_BLKNO;
+use pages::META_BLKNO;
 use pgrx::pg_sys;
 
 /// The server's lock on the metapage of a list: inserts and VACUUM share it while they work on the list, who makes a graph

@@ -6,12 +6,12 @@ use ann::metric::Metric;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
-use pages::coded::exact::ExactQuery;
-use pages::coded::rerank::Exact;
 use pages::hnsw::rows::{NodeBits, NodeRows};
 use pages::hnsw::scan::{GraphParams, GraphScan};
 use pages::hnsw::{Code, marks};
-use pages::ivf::scan::{Found, SearchParams};
+use pages::search::exact::ExactQuery;
+use pages::search::params::{Found, SearchParams};
+use pages::search::rerank::Exact;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 

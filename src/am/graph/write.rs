@@ -3,9 +3,9 @@
 use ann::hnsw::{self, BuiltGraph, Factors, Grid, HnswParams};
 use ann::parallel;
 use pages::Error;
+use pages::META_BLKNO;
 use pages::hnsw::build::Source;
 use pages::hnsw::{MetaParams, build};
-use pages::meta::META_BLKNO;
 use pages::store::BulkPages;
 use pages::tid::Tid;
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
 use grammar::options::Settings;
-use pages::ivf::scan::Iterative;
+use pages::search::params::Iterative;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, GucValue, PostgresGucEnum};
 use pgrx::pg_sys;
 
@@ -383,7 +383,7 @@ mod tests {
     use pgrx::pg_test;
 
     use grammar::options::Settings;
-    use pages::ivf::scan::Iterative;
+    use pages::search::params::Iterative;
 
     use super::{
         build_threads, ef_search_for, iterative, k_factor_for, max_scan_tuples, nprobe_for,

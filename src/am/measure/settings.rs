@@ -89,14 +89,14 @@ pub fn settings_of(index: pg_sys::Relation) -> Vec<IndexSetting> {
     let pages = unsafe { PgPages::new(index) };
     let ivf = ivf_index(index, &pages);
     let has_lists = method.is_some_and(|method| method.has_lists);
-    let nlist = ivf.meta.nlist as u32;
-    let lists = (has_lists && ivf.meta.is_trained).then(|| IndexSetting {
+    let nlist = ivf.meta.nlist() as u32;
+    let lists = (has_lists && ivf.meta.is_trained()).then(|| IndexSetting {
         setting: SearchSetting::Nprobe,
         axis: doubling(nlist, 1),
         now: guc::nprobe_for(&options).min(nlist),
     });
     let code = ivf.code.as_ref().map(|code| {
-        let automatic = code.coded.params.kind.k_factor(ivf.meta.dims) as u32;
+        let automatic = code.params.kind.k_factor(ivf.meta.dims()) as u32;
         IndexSetting {
             setting: SearchSetting::KFactor,
             axis: doubling(K_FACTOR_TRIED, automatic),

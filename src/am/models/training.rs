@@ -11,7 +11,7 @@ use ann::middle::Mean;
 use ann::parallel;
 use half::f16;
 use pages::ModelName;
-use pages::meta::Fit;
+use pages::lists::meta::Fit;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::super::build::Frozen;

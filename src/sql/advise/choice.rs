@@ -5,8 +5,8 @@ use ann::Metric;
 use ann::codec::CodeKind;
 use ann::factory::{Factory, LINKS_DEFAULT, Refine, RotationKind};
 use pages::hnsw;
-use pages::meta::{CodeParams, Fit, MetaParams};
-use pages::size::built_bytes;
+use pages::lists::size::built_bytes;
+use pages::lists::{Attributes, CodeParams, ListsParams};
 
 use super::column::element_bytes;
 use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, Method};
@@ -111,16 +111,12 @@ impl Candidate {
             let bytes = graph_params(wish).and_then(|p| hnsw::size::built_bytes(&p, wish.rows));
             return bytes.map_or(u64::MAX, |bytes| bytes.saturating_mul(wish.partitions));
         }
-        let params = MetaParams {
+        let params = ListsParams {
             element: wish.element.tag(),
             metric: wish.metric,
             dims: wish.dims,
-            nlist_option: 0,
-            seed: 0,
-            trained_rows: 0,
             code: code.map(|kind| CodeParams { kind, refine, rotation, normalize }),
-            fit: Fit::default(),
-            model: None,
+            attributes: Attributes::default(),
         };
         let trained = nlist.map_or(u32::from(code.is_some()), |nlist| nlist) as usize;
         built_bytes(&params, trained, wish.rows).unwrap_or(u64::MAX) * wish.partitions

@@ -1,13 +1,13 @@
 //! `faiss.health`: whether an index still fits its table, and what to do if not.
 
 use ann::assign::Assigner;
+use ann::coarse::Coarse;
 use ann::codec::{CodeKind, CodeLoss, Coding};
 use ann::element::Bits;
 use ann::parallel;
 use half::f16;
-use pages::coded;
-use pages::ivf::info::{self, ListInfo};
-use pages::meta::Meta;
+use pages::lists::info::{self, ListInfo};
+use pages::lists::meta::Meta;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, name, pg_sys};
@@ -126,12 +126,11 @@ fn examine(open: &OpenIndex, pages: &PgPages, ivf: &IvfIndex) -> Findings {
     let meta = &ivf.meta;
     let lists = some_lists(open, pages, meta);
     let totals = info::totals(&lists);
-    let scale = meta.nlist as f64 / lists.len().max(1) as f64;
+    let scale = meta.nlist() as f64 / lists.len().max(1) as f64;
     let drawn = draw(open, meta);
-    let is_rabitq =
-        meta.coded.is_some_and(|coded| matches!(coded.params.kind, CodeKind::RaBitQ { .. }));
-    let dims = meta.dims;
-    let has_lists = meta.is_trained && open.method.has_lists;
+    let is_rabitq = meta.code().is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
+    let dims = meta.dims();
+    let has_lists = meta.is_trained() && open.method.has_lists;
     Findings {
         index: rel::qualified_name(open.rel),
         model: meta.model.map(|name| name.to_string()),
@@ -139,10 +138,10 @@ fn examine(open: &OpenIndex, pages: &PgPages, ivf: &IvfIndex) -> Findings {
             .model
             .filter(|name| meta.model != Some(*name))
             .map(|name| name.to_string()),
-        is_trained: meta.is_trained,
+        is_trained: meta.is_trained(),
         has_lists,
         has_nothing_to_train: open.has_nothing_to_train(),
-        nlist: meta.nlist as u64,
+        nlist: meta.nlist() as u64,
         trained_rows: meta.trained_rows,
         build_rows: meta.build_rows,
         fit: meta.fit,
@@ -151,33 +150,30 @@ fn examine(open: &OpenIndex, pages: &PgPages, ivf: &IvfIndex) -> Findings {
         imbalance_factor: (has_lists && totals.ntotal > 0).then_some(totals.imbalance_factor),
         sampled_rows: drawn.as_ref().map_or(0, |s| s.points.len() / dims),
         is_young: drawn.as_ref().is_some_and(|s| s.is_young),
-        errors: drawn.map_or_else(Errors::default, |sample| errors_of(ivf, sample.points)),
+        errors: drawn
+            .map_or_else(Errors::default, |sample| errors_of(open, pages, ivf, sample.points)),
         has_centroids: has_lists || is_rabitq,
     }
 }
 
 /// The lists that speak for all.
 fn some_lists(open: &OpenIndex, pages: &PgPages, meta: &Meta) -> Vec<ListInfo> {
-    let n = meta.nlist.min(LISTS);
+    let n = meta.nlist().min(LISTS);
     let one = |i: usize| {
-        let list_no = (i * meta.nlist / n) as u32;
-        let list = match meta.coded {
-            Some(_) => coded::info::one_list(pages, meta, list_no),
-            None => info::one_list(pages, meta, list_no),
-        };
-        checked(open.rel, list)
+        let list_no = (i * meta.nlist() / n) as u32;
+        checked(open.rel, info::one_list(pages, &meta.lists, list_no))
     };
     (0..n).map(one).collect()
 }
 
 /// None of an untrained index: there is nothing to hold rows against.
 fn draw(open: &OpenIndex, meta: &Meta) -> Option<Sample> {
-    if !meta.is_trained {
+    if !meta.is_trained() {
         return None;
     }
-    let per_row = meta.nlist * meta.dims;
+    let per_row = meta.nlist() * meta.dims();
     let n = (PRODUCTS / per_row.max(1)).clamp(*ROWS.start(), *ROWS.end());
-    let (of, blocks) = ((meta.metric, meta.dims), meta.fit.table_blocks);
+    let (of, blocks) = ((meta.metric(), meta.dims()), meta.fit.table_blocks);
     Some(match opclass_of(open.rel).element {
         ElementType::F32 => sample::<f32>(open.rel, of, blocks, n),
         ElementType::F16 => sample::<f16>(open.rel, of, blocks, n),
@@ -186,14 +182,16 @@ fn draw(open: &OpenIndex, meta: &Meta) -> Option<Sample> {
 }
 
 /// Assigns and codes the rows as the index would.
-fn errors_of(ivf: &IvfIndex, points: Vec<f32>) -> Errors {
-    let Some(coarse) = ivf.coarse() else { return Errors::default() };
-    let dims = coarse.dims;
+fn errors_of(open: &OpenIndex, pages: &PgPages, ivf: &IvfIndex, points: Vec<f32>) -> Errors {
+    let Some(quantizer) = &ivf.quantizer else { return Errors::default() };
+    let centroids = checked(open.rel, quantizer.centroids(pages));
+    let (metric, dims) = (ivf.meta.metric(), ivf.meta.dims());
+    let coarse = Coarse { metric, dims, centroids: &centroids };
     let transform = ivf.transform();
     let mut loss = ivf
         .code
         .as_ref()
-        .and_then(|code| CodeLoss::new(code.coded.params.kind, dims, code.codec.params()));
+        .and_then(|code| CodeLoss::new(code.params.kind, dims, code.codec.params()));
     let done = parallel::run(
         guc::build_threads(),
         |_job| check_for_interrupts(),

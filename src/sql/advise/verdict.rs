@@ -1,7 +1,7 @@
 //! What the state of an index comes down to: train anew or not, and why.
 
 use ann::rules::{MIN_POINTS_PER_CENTROID, optimal_nlist};
-use pages::meta::Fit;
+use pages::lists::meta::Fit;
 
 use crate::am::fit::Errors;
 

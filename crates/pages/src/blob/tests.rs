@@ -7,7 +7,7 @@ use ann::rng::Rng;
 
 use super::{BlobError, HEADER, TrainedModel, checksum};
 use crate::damage::models::ask;
-use crate::meta::CodeParams;
+use crate::lists::CodeParams;
 
 fn model(metric: Metric, nlist: Option<usize>, code: Option<CodeParams>) -> TrainedModel {
     let (dims, mut rng) = (12, Rng::new(7));

@@ -2,8 +2,10 @@
 
 use ann::rng::Rng;
 
+use crate::hnsw::Meta;
+use crate::lists::meta::seal;
 use crate::mem::MemPages;
-use crate::page::{BODY_END, BODY_SIZE, BODY_START, PAGE_SIZE, Page};
+use crate::page::{BODY_END, BODY_SIZE, BODY_START, PAGE_SIZE, Page, PageKind};
 use crate::store::Pages;
 
 /// Where a fault takes its chances from: a seed, or the bytes that a fuzzer makes up.
@@ -87,7 +89,16 @@ impl Fault {
                 mem.damage(blkno, |page| page.bytes_mut()[at] ^= 1 << bit);
             }
             Fault::Noise => mem.damage(blkno, |page| noise(page, dice)),
-            Fault::Number => mem.damage(blkno, |page| number(page, n_blocks, dice)),
+            Fault::Number => {
+                let is_sealed = dice.below(4) > 0;
+                mem.damage(blkno, |page| {
+                    number(page, n_blocks, dice);
+                    // Numbers of META that nobody checks but by their sense.
+                    if is_sealed && page.kind() == Some(PageKind::Meta) && !Meta::is_graph(page) {
+                        seal(page);
+                    }
+                });
+            }
             Fault::Identity => mem.damage(blkno, |page| identity(page, dice)),
             Fault::Zeroed => mem.damage(blkno, |page| page.bytes_mut().fill(0)),
             Fault::Filled => {

@@ -4,19 +4,23 @@ use ann::element::{Bits, Element};
 use ann::topk::Hit;
 use half::f16;
 
-use super::opened::{Graph, Lists, Opened};
-use super::verbs::query_of;
-use crate::coded::probe::CodedProbe;
-use crate::coded::rerank::Candidates;
+use super::coding::point_of;
+use super::opened::{Graph, Opened};
+use super::search::flat_params;
+use super::verbs::{params_of, query_of};
 use crate::error::Error;
 use crate::hnsw::scan::{GraphParams, HnswScan};
 use crate::hnsw::{self, Map};
-use crate::ivf::lists;
-use crate::ivf::probe::Probe;
-use crate::ivf::scan::{Iterative, Scan, SearchParams};
+use crate::lists::ListsIndex;
+use crate::lists::coded::CodedScanner;
+use crate::lists::flat::FlatScanner;
+use crate::lists::marks;
+use crate::lists::scan::Scan;
+use crate::lists::scanner::ListScanner;
 use crate::mem::MemPages;
+use crate::search::params::Iterative;
+use crate::search::rerank::Candidates;
 use crate::tid::Tid;
-use crate::{coded, ivf};
 
 /// Candidates that are looked at, at most.
 const MOST: usize = 10_000;
@@ -28,17 +32,15 @@ pub fn mark(
     mut is_dead: impl FnMut(Tid) -> bool,
 ) -> Result<u64, Error> {
     match index {
-        Opened::Lists(index) if index.code.is_some() => {
-            let mut hits = in_lists::<CodedProbe>(index, mem)?;
-            coded::marks::mark(mem, &index.meta, &mut hits, &mut is_dead)
-        }
         Opened::Lists(index) => {
-            let mut hits = match index.meta.element {
-                f16::TAG => in_lists::<Probe<f16>>(index, mem)?,
-                Bits::TAG => in_lists::<Probe<Bits>>(index, mem)?,
-                _ => in_lists::<Probe<f32>>(index, mem)?,
+            let params = &index.meta.lists.params;
+            let mut hits = match params.element {
+                _ if params.code.is_some() => in_lists::<CodedScanner>(index, mem)?,
+                f16::TAG => in_lists::<FlatScanner<f16>>(index, mem)?,
+                Bits::TAG => in_lists::<FlatScanner<Bits>>(index, mem)?,
+                _ => in_lists::<FlatScanner<f32>>(index, mem)?,
             };
-            ivf::marks::mark(mem, &index.meta, &mut hits, &mut is_dead)
+            marks::mark(mem, &index.meta.lists, &mut hits, &mut is_dead)
         }
         Opened::Graph(index) => {
             let map = Map::read(mem, &index.meta)?;
@@ -48,20 +50,14 @@ pub fn mark(
     }
 }
 
-fn in_lists<L: lists::Lists>(index: &Lists, mem: &MemPages) -> Result<Vec<Hit>, Error> {
+fn in_lists<L: ListScanner>(index: &ListsIndex, mem: &MemPages) -> Result<Vec<Hit>, Error> {
     let mut scan = Scan::<L>::new();
-    let params = SearchParams {
-        nprobe: 2,
-        iterative: Iterative::Relaxed,
-        max_scan_tuples: u64::MAX,
-        max_probes: usize::MAX,
-        rows_wanted: None,
-        memory: 0,
-    };
-    scan.begin_candidates(&index.point(&query_of(index.meta.dims)), params, 100, 1);
+    let point =
+        point_of(&index.meta.lists.params, index.code.as_ref(), &query_of(index.meta.dims()));
+    scan.begin_candidates(&point, flat_params(&params_of(Iterative::Relaxed)), 100, 1);
     let mut hits = Vec::new();
     while hits.len() < MOST {
-        let some = scan.candidates(mem, &index.view(), 100, true)?;
+        let some = scan.candidates(mem, &index.view().trusting(true), 100, true)?;
         if some.is_empty() {
             break;
         }

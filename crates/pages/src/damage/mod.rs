@@ -2,22 +2,25 @@
 //! [`faults`] damages it, [`verbs`] asks everything of it that there is to ask. Whatever the bytes, each verb ends in a
 //! result or an error; this module is in no build of the extension.
 
+pub mod coding;
 pub mod faults;
 pub mod marks;
 pub mod models;
 pub mod opened;
 pub mod rows;
+pub mod search;
 pub mod verbs;
 pub mod victims;
 
 #[cfg(test)]
 mod tests;
 
+use crate::checker::{Problem, Severity};
 use crate::error::Error;
 use crate::hnsw;
-use crate::ivf::check::{self, Problem, Severity};
+use crate::lists;
 use crate::mem::MemPages;
-use crate::meta::META_BLKNO;
+use crate::page::META_BLKNO;
 use crate::store::Pages;
 
 pub use faults::{Dice, Fault};
@@ -43,7 +46,7 @@ pub enum Outcome {
 /// Every problem but leaked pages and nodes that no link leads to.
 pub fn damage_of(mem: &MemPages) -> Vec<Problem> {
     let is_graph = mem.read(META_BLKNO).is_ok_and(|page| hnsw::Meta::is_graph(&page));
-    let mut problems = if is_graph { hnsw::check::check(mem) } else { check::check(mem) };
+    let mut problems = if is_graph { hnsw::check::check(mem) } else { lists::check::check(mem) };
     problems.retain(|problem| problem.severity == Severity::Damage);
     problems
 }

@@ -4,7 +4,7 @@ use ann::coarse::Coarse;
 use ann::codec::{Coding, Space};
 
 use crate::blob::{BlobError, TrainedModel, sealed};
-use crate::coded::model::parts;
+use crate::lists::trained::parts;
 
 /// Takes a model back from bytes that claim to be one and codes a vector by it. Panics if it was taken and makes no sense.
 pub fn ask(bytes: &[u8]) -> Result<(), BlobError> {

@@ -1,11 +1,13 @@
 //! The table behind an index that is damaged: what vector a row has follows from its tid.
 
 use ann::element::{Bits, Element};
+use ann::rng::Rng;
 use ann::topk::Hit;
 
-use crate::coded::exact::ExactQuery;
-use crate::coded::rerank::Exact;
 use crate::error::Error;
+use crate::lists::Attributes;
+use crate::search::exact::ExactQuery;
+use crate::search::rerank::Exact;
 use crate::tid::Tid;
 
 /// The tid of row number `i`.
@@ -33,6 +35,17 @@ pub fn vector_of<E: Element>(tid: Tid, dims: usize) -> Vec<E> {
     let shift = if E::TAG == Bits::TAG { 0.5 } else { 0.0 };
     vector.iter_mut().for_each(|x| *x += shift);
     E::pack(&vector)
+}
+
+/// What a row has beside its tid, as an insert takes it: one attribute in four is null, and any bytes are a value.
+pub fn attributes_of(tid: Tid, attributes: &Attributes) -> Vec<u8> {
+    let mut rng = Rng::new(tid.to_u64());
+    let mut bytes = vec![0; attributes.entry_size()];
+    bytes.fill_with(|| rng.below(256) as u8);
+    if let Some(nulls) = bytes.first_mut() {
+        *nulls &= rng.below(256) as u8;
+    }
+    bytes
 }
 
 /// Real distances from the table, in which every tid has a row.

@@ -10,7 +10,7 @@ use ann::rng::Rng;
 use super::verbs;
 use super::{Fault, Opened, Outcome, Victim, ask, damage_of, victims};
 use crate::hnsw::{Map, map};
-use crate::ivf::scan::Iterative;
+use crate::search::params::Iterative;
 use crate::store::Pages;
 
 /// Damages of each kind of index, as often as each fault occurs among them.

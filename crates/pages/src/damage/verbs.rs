@@ -5,22 +5,24 @@ use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
+use super::coding::unit;
 use super::marks::mark;
-use super::opened::{Code, Graph, Lists, Opened, unit};
+use super::opened::{Graph, Opened, coded};
 use super::rows::{Table, fill, tid_no, vector_of};
-use crate::coded;
-use crate::coded::exact::{ExactQuery, StoredRows};
-use crate::coded::rerank::{Budget, CodedScan, RerankParams};
+use super::search::ListSearch;
 use crate::error::Error;
 use crate::hnsw::insert::{Inserter, Row};
 use crate::hnsw::rows::{NodeBits, NodeRows};
 use crate::hnsw::scan::{GraphParams, GraphScan};
 use crate::hnsw::{self, Code as GraphCode, Map, View};
-use crate::ivf;
-use crate::ivf::probe::Probe;
-use crate::ivf::scan::batch::{BatchParams, first_tranches};
-use crate::ivf::scan::{Iterative, Scan, SearchParams};
+use crate::lists::ListsIndex;
+use crate::lists::candidates::RerankParams;
+use crate::lists::scan::batch::BatchParams;
+use crate::lists::{info, insert as into_lists, vacuum as of_lists};
 use crate::mem::MemPages;
+use crate::search::exact::ExactQuery;
+use crate::search::params::Iterative;
+use crate::search::rerank::Budget;
 use crate::tid::Tid;
 
 /// Rows that are inserted each time, from this number on.
@@ -50,8 +52,12 @@ pub fn all(index: &Opened, mem: &MemPages) -> Vec<Error> {
 /// How many rows a scan in this order returns that may look at everything.
 pub fn count(index: &Opened, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
     match index {
-        Opened::Lists(index) if index.meta.element == f16::TAG => lists::<f16>(index, mem, order),
-        Opened::Lists(index) if index.meta.element == Bits::TAG => lists::<Bits>(index, mem, order),
+        Opened::Lists(index) if index.meta.lists.params.element == f16::TAG => {
+            lists::<f16>(index, mem, order)
+        }
+        Opened::Lists(index) if index.meta.lists.params.element == Bits::TAG => {
+            lists::<Bits>(index, mem, order)
+        }
         Opened::Lists(index) => lists::<f32>(index, mem, order),
         Opened::Graph(index) if index.meta.params.element == f16::TAG => {
             graph::<f16>(index, mem, order)
@@ -67,10 +73,10 @@ pub fn count(index: &Opened, mem: &MemPages, order: Iterative) -> Result<usize, 
 pub fn insert(index: &Opened, mem: &MemPages, first: u32, n: u32) -> Result<(), Error> {
     let tids = || (first..first + n).map(tid_no);
     match index {
-        Opened::Lists(index) if index.meta.element == f16::TAG => {
+        Opened::Lists(index) if index.meta.lists.params.element == f16::TAG => {
             tids().map(|tid| into_list::<f16>(index, mem, tid)).fold(Ok(()), Result::and)
         }
-        Opened::Lists(index) if index.meta.element == Bits::TAG => {
+        Opened::Lists(index) if index.meta.lists.params.element == Bits::TAG => {
             tids().map(|tid| into_list::<Bits>(index, mem, tid)).fold(Ok(()), Result::and)
         }
         Opened::Lists(index) => {
@@ -92,10 +98,7 @@ pub fn insert(index: &Opened, mem: &MemPages, first: u32, n: u32) -> Result<(), 
 /// Removes rows.
 pub fn vacuum(index: &Opened, mem: &MemPages, is_dead: impl Fn(Tid) -> bool) -> Result<(), Error> {
     match index {
-        Opened::Lists(index) if index.code.is_some() => {
-            coded::vacuum::bulk_delete(mem, &index.meta, is_dead).map(drop)
-        }
-        Opened::Lists(index) => ivf::vacuum::bulk_delete(mem, &index.meta, is_dead).map(drop),
+        Opened::Lists(index) => of_lists::bulk_delete(mem, &index.meta.lists, is_dead).map(drop),
         Opened::Graph(index) => {
             let map = Map::read(mem, &index.meta)?;
             hnsw::vacuum::bulk_delete(mem, &index.view(&map), is_dead).map(drop)
@@ -106,14 +109,10 @@ pub fn vacuum(index: &Opened, mem: &MemPages, is_dead: impl Fn(Tid) -> bool) -> 
 /// What inspection counts.
 fn counts(index: &Opened, mem: &MemPages, errors: &mut Vec<Error>) {
     match index {
-        Opened::Lists(index) if index.code.is_some() => {
-            errors.extend(coded::info::list_info(mem, &index.meta).err());
-            errors.extend(coded::vacuum::stats(mem, &index.meta).err());
-        }
         Opened::Lists(index) => {
-            let lists = ivf::info::list_info(mem, &index.meta);
-            errors.extend(lists.map(|lists| ivf::info::totals(&lists)).err());
-            errors.extend(ivf::vacuum::stats(mem, &index.meta).err());
+            let lists = info::list_info(mem, &index.meta.lists);
+            errors.extend(lists.map(|lists| info::totals(&lists)).err());
+            errors.extend(of_lists::stats(mem, &index.meta.lists).err());
         }
         Opened::Graph(index) => {
             let seen = Map::read(mem, &index.meta).and_then(|map| {
@@ -142,18 +141,8 @@ fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Result<usize,
     Ok(n)
 }
 
-fn flat_params(iterative: Iterative) -> SearchParams {
-    SearchParams {
-        nprobe: 2,
-        iterative,
-        max_scan_tuples: u64::MAX,
-        max_probes: usize::MAX,
-        rows_wanted: None,
-        memory: 0,
-    }
-}
-
-fn coded_params(iterative: Iterative) -> RerankParams {
+/// How lists are searched.
+pub(super) fn params_of(iterative: Iterative) -> RerankParams {
     RerankParams {
         nprobe: 2,
         iterative,
@@ -166,51 +155,30 @@ fn coded_params(iterative: Iterative) -> RerankParams {
     }
 }
 
-fn lists<E: Element>(index: &Lists, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
-    let (view, query) = (index.view(), query_of(index.meta.dims));
-    let Some(code) = &index.code else {
-        let mut scan = Scan::<Probe<E>>::new();
-        scan.begin(&query, flat_params(order));
-        return drain(|| scan.next(mem, &view));
-    };
-    let mut scan = CodedScan::new();
-    scan.begin(&index.point(&query), coded_params(order));
-    count_coded::<E>(index, code, mem, &mut scan, &query)
+fn lists<E: Element>(index: &ListsIndex, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
+    let mut search = ListSearch::<E>::new(index);
+    search.begin(index, &query_of(index.meta.dims()), &params_of(order));
+    count_rows(index, mem, &mut search)
 }
 
-fn count_coded<E: Element>(
-    index: &Lists,
-    code: &Code,
+fn count_rows<E: Element>(
+    index: &ListsIndex,
     mem: &MemPages,
-    scan: &mut CodedScan,
-    query: &[f32],
+    search: &mut ListSearch<E>,
 ) -> Result<usize, Error> {
-    let (view, meta) = (index.view(), &index.meta);
-    let exact = ExactQuery::new(meta.metric, query);
-    let mut table = Table::<E>::new(&exact, meta.dims);
-    match &code.stored {
-        Stored::None => drain(|| scan.next(mem, &view, None, &mut table)),
-        Stored::Flat => {
-            let mut rows = StoredRows::new(mem, meta, |row: &[E]| exact.key(row))?;
-            drain(|| scan.next(mem, &view, None, &mut rows))
-        }
-        Stored::SqFp16 => {
-            let mut rows = StoredRows::new(mem, meta, |row: &[f16]| exact.key(row))?;
-            drain(|| scan.next(mem, &view, Some(&mut rows), &mut table))
-        }
-        Stored::Sq8(sq) => {
-            let key = |row: &[u8]| exact.key::<f32>(&sq.decode(row));
-            let mut rows = StoredRows::new(mem, meta, key)?;
-            drain(|| scan.next(mem, &view, Some(&mut rows), &mut table))
-        }
-    }
+    let (meta, view) = (&index.meta, index.view().trusting(true));
+    let exact = ExactQuery::new(meta.metric(), &query_of(meta.dims()));
+    let mut table = Table::<E>::new(&exact, meta.dims());
+    drain(|| search.next(mem, index, &view, &exact, &mut table))
 }
 
 /// Two searches whose lists are read once, on worker threads of which there is one.
 fn together(index: &Opened, mem: &MemPages) -> Result<(), Error> {
     match index {
-        Opened::Lists(index) if index.meta.element == f16::TAG => lists_together::<f16>(index, mem),
-        Opened::Lists(index) if index.meta.element == Bits::TAG => {
+        Opened::Lists(index) if index.meta.lists.params.element == f16::TAG => {
+            lists_together::<f16>(index, mem)
+        }
+        Opened::Lists(index) if index.meta.lists.params.element == Bits::TAG => {
             lists_together::<Bits>(index, mem)
         }
         Opened::Lists(index) => lists_together::<f32>(index, mem),
@@ -218,39 +186,25 @@ fn together(index: &Opened, mem: &MemPages) -> Result<(), Error> {
     }
 }
 
-fn lists_together<E: Element>(index: &Lists, mem: &MemPages) -> Result<(), Error> {
+fn lists_together<E: Element>(index: &ListsIndex, mem: &MemPages) -> Result<(), Error> {
     let params = BatchParams { threads: 1, memory: 0 };
-    let (view, query) = (index.view(), query_of(index.meta.dims));
-    let Some(code) = &index.code else {
-        let mut scans = [Scan::<Probe<E>>::new(), Scan::new()];
-        scans.iter_mut().for_each(|scan| scan.begin(&query, flat_params(Iterative::Strict)));
-        let found = first_tranches(mem, &view, &mut scans.iter_mut().collect::<Vec<_>>(), params);
-        return found.and_then(|()| drain(|| scans[0].next(mem, &view)).map(drop));
+    let begun = |_| {
+        let mut search = ListSearch::<E>::new(index);
+        search.begin(index, &query_of(index.meta.dims()), &params_of(Iterative::Strict));
+        search
     };
-    let mut scans = [CodedScan::new(), CodedScan::new()];
-    let point = index.point(&query);
-    scans.iter_mut().for_each(|scan| scan.begin(&point, coded_params(Iterative::Strict)));
-    coded::rerank::first_tranches(mem, &view, &mut scans, params)?;
-    count_coded::<E>(index, code, mem, &mut scans[0], &query).map(drop)
+    let searches = (0..2).map(begun).collect();
+    let view = index.view().trusting(true);
+    for search in &mut ListSearch::first(mem, &view, searches, params)? {
+        count_rows(index, mem, search)?;
+    }
+    Ok(())
 }
 
-fn into_list<E: Element>(index: &Lists, mem: &MemPages, tid: Tid) -> Result<(), Error> {
-    let vector = vector_of::<E>(tid, index.meta.dims);
-    let row = index.coded(&vector);
-    let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
-    let Some(code) = &index.code else {
-        let norm = E::norm_sqr(&vector);
-        return ivf::insert::insert(mem, &index.meta, list_no, tid, &vector, norm, coarse_distance);
-    };
-    let row = coded::insert::Row {
-        list_no,
-        tid,
-        coarse_distance,
-        code: &row.code,
-        factors: &row.factors,
-        vector: &row.vector,
-    };
-    coded::insert::insert(mem, &index.meta, &code.codec, &row)
+fn into_list<E: Element>(index: &ListsIndex, mem: &MemPages, tid: Tid) -> Result<(), Error> {
+    let row = coded(index, mem, tid, &vector_of::<E>(tid, index.meta.dims()))?;
+    let codec = index.code.as_ref().map(|code| &code.codec);
+    into_lists::insert(mem, &index.meta.lists, codec, &row.row(tid))
 }
 
 impl Graph {

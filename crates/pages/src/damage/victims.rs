@@ -1,28 +1,23 @@
 //! Small indexes, one of every kind: with and without lists, of every code, of short vectors and of such as go over
 //! several pages. Each was built, grown and vacuumed, and kept as it was in between.
 
-use ann::coarse::Coarse;
-use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
+use ann::codec::CodeKind;
 use ann::element::{Bits, Element};
 use ann::factory::{Refine, RotationKind};
 use ann::hnsw::{Factors, Grid};
-use ann::kmeans::TrainError;
 use ann::metric::Metric;
-use ann::parallel::Job;
-use ann::rotation::Rotation;
 use half::f16;
 
-use super::opened::{Code, Lists, Opened, unit};
+use super::coding::{Trained, unit};
+use super::opened::Opened;
 use super::rows::{fill, tid_no, vector_of};
 use super::verbs;
-use crate::coded::build::CodedBuilder;
 use crate::error::Error;
 use crate::hnsw::build::{Source, build};
 use crate::hnsw::{Code as GraphCode, MetaParams as GraphParams};
-use crate::ivf::build::{Builder, Entry};
-use crate::ivf::sort::Runs;
+use crate::lists::{Attributes, CodeParams, Fit, ListsParams, MetaParams};
 use crate::mem::MemPages;
-use crate::meta::{CodeParams, Fit, META_BLKNO, Meta, MetaParams};
+use crate::page::META_BLKNO;
 use crate::tid::Tid;
 
 /// An index to be damaged.
@@ -48,6 +43,8 @@ struct Kind {
     nlist: usize,
     n_rows: u32,
     structure: Structure,
+    /// Widths of the attributes.
+    attributes: &'static [u8],
 }
 
 #[derive(Clone, Copy)]
@@ -70,14 +67,18 @@ const fn kind(
     (nlist, n_rows): (usize, u32),
     structure: Structure,
 ) -> Kind {
-    Kind { name, element, metric, dims, nlist, n_rows, structure }
+    Kind { name, element, metric, dims, nlist, n_rows, structure, attributes: &[] }
+}
+
+const fn with_attributes(kind: Kind, attributes: &'static [u8]) -> Kind {
+    Kind { attributes, ..kind }
 }
 
 const fn coded(kind: CodeKind, refine: Refine) -> Structure {
     Structure::Coded(kind, refine, RotationKind::None)
 }
 
-const KINDS: [Kind; 23] = [
+const KINDS: [Kind; 26] = [
     kind("flat", (F32, Metric::L2, 16), (3, 300), Structure::Flat),
     kind("flat, long", (F32, Metric::Cosine, 3000), (2, 16), Structure::Flat),
     kind("flat, one list", (F16, Metric::L1, 24), (0, 600), Structure::Flat),
@@ -123,6 +124,20 @@ const KINDS: [Kind; 23] = [
         (1, 40),
         coded(CodeKind::RaBitQ { nbits: 8 }, Refine::Sq8),
     ),
+    with_attributes(
+        kind("flat, attributes", (F32, Metric::Cosine, 20), (4, 300), Structure::Flat),
+        &[4, 1, 16],
+    ),
+    with_attributes(
+        kind(
+            "pqfs, attributes",
+            (F32, Metric::L2, 16),
+            (2, 200),
+            coded(CodeKind::PqFs { m: 8 }, Refine::Flat),
+        ),
+        &[8, 2],
+    ),
+    kind("flat, coded centroids", (F32, Metric::L2, 2), (4200, 500), Structure::Flat),
     kind("graph", (F32, Metric::L2, 16), (0, 250), Structure::Graph(4, GraphCode::Flat)),
     kind(
         "graph, sqfp16",
@@ -190,41 +205,39 @@ impl Victim {
     }
 }
 
-fn untrained(error: TrainError) -> Error {
-    Error::Workers(error.to_string())
-}
-
 impl Kind {
     fn built(&self) -> Result<MemPages, Error> {
         match (self.structure, self.element) {
-            (Structure::Flat, F16) => self.flat::<f16>(),
-            (Structure::Flat, BITS) => self.flat::<Bits>(),
-            (Structure::Flat, _) => self.flat::<f32>(),
-            (Structure::Coded(code, ..), F16) => self.coded::<f16>(code),
-            (Structure::Coded(code, ..), _) => self.coded::<f32>(code),
             (Structure::Graph(m, code), _) => self.graph(m, code, false),
             (Structure::ByVectors(m, code), _) => self.graph(m, code, true),
+            (_, F16) => self.lists::<f16>(),
+            (_, BITS) => self.lists::<Bits>(),
+            _ => self.lists::<f32>(),
         }
     }
 
-    fn params(&self) -> MetaParams {
-        MetaParams {
-            element: self.element,
-            metric: self.metric,
-            dims: self.dims,
+    fn params(&self) -> Result<MetaParams, Error> {
+        let unfit = || Error::corrupted(META_BLKNO, "has no such attributes");
+        Ok(MetaParams {
+            lists: ListsParams {
+                element: self.element,
+                metric: self.metric,
+                dims: self.dims,
+                code: match self.structure {
+                    Structure::Coded(kind, refine, rotation) => {
+                        let normalize = self.metric == Metric::Cosine;
+                        Some(CodeParams { kind, refine, rotation, normalize })
+                    }
+                    _ => None,
+                },
+                attributes: Attributes::new(self.attributes).ok_or_else(unfit)?,
+            },
             nlist_option: self.nlist as u32,
             seed: 1,
             trained_rows: 0,
-            code: match self.structure {
-                Structure::Coded(kind, refine, rotation) => {
-                    let normalize = self.metric == Metric::Cosine;
-                    Some(CodeParams { kind, refine, rotation, normalize })
-                }
-                _ => None,
-            },
             fit: Fit::default(),
             model: None,
-        }
+        })
     }
 
     /// Numbers that no row has, as the coarse quantizer and the codes see vectors.
@@ -240,80 +253,13 @@ impl Kind {
         points
     }
 
-    /// The rows in order of their lists, as `index` codes them.
-    fn rows<E: Element>(&self, index: &Lists) -> Vec<(super::opened::Coded, Tid, f32)> {
-        let row = |i| {
-            let vector = vector_of::<E>(tid_no(i), self.dims);
-            (index.coded(&vector), tid_no(i), E::norm_sqr(&vector))
-        };
-        let mut rows: Vec<_> = (0..self.n_rows).map(row).collect();
-        rows.sort_by_key(|(row, tid, _)| (row.list_no, *tid));
-        rows
-    }
-
-    fn flat<E: Element>(&self) -> Result<MemPages, Error> {
-        let (params, centroids) = (self.params(), self.points(self.nlist));
-        let mut builder = Builder::new(MemPages::default(), &params, &centroids)?;
-        let meta = Meta::new(&params, self.nlist);
-        let meta = meta.ok_or_else(|| Error::corrupted(META_BLKNO, "has no such shape"))?;
-        let index = Lists { meta, centroids, code: None };
-        for (row, tid, norm_sqr) in self.rows::<E>(&index) {
-            let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
-            let vector = &row.vector;
-            builder.add(&Entry { list_no, tid, norm_sqr, coarse_distance, vector })?;
-        }
-        Ok(builder.finish()?.0)
-    }
-
-    fn coded<E: Element>(&self, kind: CodeKind) -> Result<MemPages, Error> {
-        let (params, centroids) = (self.params(), self.points(self.nlist));
-        let code = self.code(kind, &centroids)?;
-        let rotation = code.rotation.as_ref().map_or(&[][..], |rotation| rotation.matrix());
-        let model = [rotation, code.codec.params(), code.stored.params()].concat();
-        let codec: Codec = code.codec.clone();
-        let mut builder = CodedBuilder::new(
-            MemPages::default(),
-            Spool::default(),
-            &params,
-            &centroids,
-            &model,
-            &codec,
-        )?;
-        let meta = Meta::new(&params, self.nlist);
-        let meta = meta.ok_or_else(|| Error::corrupted(META_BLKNO, "has no such shape"))?;
-        let index = Lists { meta, centroids, code: Some(code) };
-        for (row, tid, norm_sqr) in self.rows::<E>(&index) {
-            let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
-            let factors: &[u8] = bytemuck::cast_slice(&row.factors);
-            let vector = &[&row.code, factors, &row.vector].concat();
-            builder.add(&Entry { list_no, tid, norm_sqr, coarse_distance, vector })?;
-        }
-        Ok(builder.finish()?.0)
-    }
-
-    fn code(&self, kind: CodeKind, centroids: &[f32]) -> Result<Code, Error> {
-        let CodeParams { refine, rotation, .. } = self.params().code.unwrap_or(CodeParams {
-            kind,
-            refine: Refine::Heap,
-            rotation: RotationKind::None,
-            normalize: false,
-        });
-        let job = Job::default();
-        let coarse = Coarse { metric: self.metric, dims: self.dims, centroids };
-        let mut points = self.points(kind.rows_min().max(64));
-        let stored = Stored::train(refine, self.dims, &points).map_err(untrained)?;
-        let rotation = match rotation {
-            RotationKind::None => None,
-            _ => Some(Rotation::random(self.dims, 1, &job).map_err(untrained)?),
-        };
-        if kind.by_residual() {
-            let lists: Vec<u32> =
-                points.chunks(self.dims).map(|point| coarse.assign(point).0).collect();
-            take_residuals(&coarse, &mut points, &lists);
-        }
-        let space = Space { dims: self.dims, metric: self.metric };
-        let codec = codec::train(kind, space, &points, 1, &job).map_err(untrained)?;
-        Ok(Code { codec, stored, rotation })
+    fn lists<E: Element>(&self) -> Result<MemPages, Error> {
+        let params = self.params()?;
+        let sample = self.points(Trained::n_sample(&params.lists));
+        let trained = Trained::new(params, self.points(self.nlist), &sample)?;
+        let row = |i| (tid_no(i), vector_of::<E>(tid_no(i), self.dims));
+        let rows: Vec<_> = (0..self.n_rows).map(row).collect();
+        Ok(trained.build(rows.iter().map(|(tid, vector)| (*tid, &vector[..])))?.0)
     }
 
     /// A graph that grew from nothing.
@@ -334,35 +280,6 @@ impl Kind {
         verbs::insert(&index, &pages, 0, self.n_rows)?;
         Ok(pages)
     }
-}
-
-/// Spooled pages, in memory.
-#[derive(Default)]
-pub struct Spool(Vec<u8>, usize);
-
-impl Runs for Spool {
-    fn create(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn rewind(&mut self, _run: usize) -> Result<(), Error> {
-        self.1 = 0;
-        Ok(())
-    }
-
-    fn read(&mut self, _run: usize, out: &mut [u8]) -> Result<usize, Error> {
-        let n = out.len().min(self.0.len() - self.1);
-        out[..n].copy_from_slice(&self.0[self.1..self.1 + n]);
-        self.1 += n;
-        Ok(n)
-    }
-
-    fn breathe(&self) {}
 }
 
 /// A graph without nodes; whether searches go by vectors.

@@ -3,7 +3,6 @@
 
 use ann::hnsw::{Factors, Grid, MAX_NODES};
 
-use crate::coded::model;
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{self, Slot, UpperAt};
@@ -11,7 +10,8 @@ use crate::hnsw::meta::{Meta, MetaParams};
 use crate::hnsw::nodes::{self, Lane, State};
 use crate::hnsw::upper::{self, Record};
 use crate::hnsw::{INVALID_NODE, map};
-use crate::meta::META_BLKNO;
+use crate::model;
+use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::BulkPages;
 use crate::tid::Tid;

@@ -6,15 +6,15 @@ mod paths;
 
 use ann::hnsw::Grid;
 
-use crate::coded::model;
+use crate::checker::{Checker, Problem, Severity};
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{Slot, UpperAt};
 use crate::hnsw::nodes::State;
 use crate::hnsw::upper::{self, Upper};
 use crate::hnsw::{INVALID_NODE, Map, Meta, View};
-use crate::ivf::check::{Checker, Problem, Severity};
-use crate::meta::META_BLKNO;
+use crate::model;
+use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO};
 use crate::store::Pages;
 
@@ -114,7 +114,7 @@ fn records<P: Pages>(checker: &mut Checker<'_, P>, meta: &Meta, entry: &Entry, f
             Ok(prev) => blkno = prev,
             Err(error) => return checker.error(by, &error),
         }
-        checker.pages.breathe();
+        checker.pages.check_interrupts();
     }
     if !has_room_page {
         let what =

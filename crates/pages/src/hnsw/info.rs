@@ -58,7 +58,7 @@ pub fn totals<P: Pages>(pages: &P, view: &View<'_>) -> Result<Totals, Error> {
                 }
             }
             drop(page);
-            pages.breathe();
+            pages.check_interrupts();
         }
     }
     Ok(totals)

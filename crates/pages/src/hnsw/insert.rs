@@ -19,7 +19,7 @@ use crate::hnsw::entry::Entry;
 use crate::hnsw::gather::Gathered;
 use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
 use crate::hnsw::{INVALID_NODE, View};
-use crate::meta::META_BLKNO;
+use crate::page::META_BLKNO;
 use crate::store::Pages;
 use crate::tid::Tid;
 

@@ -6,10 +6,10 @@ use std::cell::{Ref, RefCell};
 use ann::hnsw::MAX_NODES;
 
 use crate::bytes::{put_u16, put_u32, u16_at, u32_at};
+use crate::chain::Chain;
 use crate::error::Error;
 use crate::hnsw::meta::Meta;
 use crate::hnsw::shape::Shape;
-use crate::ivf::list::Chain;
 use crate::page::{BODY_SIZE, Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
 

@@ -49,7 +49,7 @@ pub fn mark<P: Pages>(
         }
         marked += places.len() as u64;
         drop(page);
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(marked)
 }
@@ -66,7 +66,7 @@ pub(super) fn mark_ends<P: Pages>(
         if !mark_end(pages, view, primary, *before, *next)? {
             break;
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(())
 }

@@ -5,11 +5,12 @@ use ann::hnsw::Grid;
 use ann::metric::Metric;
 
 use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at, u64_at};
-use crate::coded::model;
 use crate::error::Error;
 use crate::geometry::Geometry;
+use crate::geometry::measures;
 use crate::hnsw::shape::Shape;
-use crate::meta::{META_BLKNO, measures};
+use crate::model;
+use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::Pages;
 

@@ -5,12 +5,12 @@ use ann::hnsw::VectorQuery;
 use bytemuck::Pod;
 use half::f16;
 
-use crate::coded::exact::{Locate, StoredAt, StoredRows};
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::hnsw::{View, node_of};
-use crate::meta::META_BLKNO;
+use crate::page::META_BLKNO;
 use crate::page::{Blkno, PageKind};
+use crate::search::exact::{Locate, StoredAt, StoredRows};
 use crate::store::Pages;
 
 /// The vectors, made of `E`, that a graph stores, and how they are measured.
@@ -43,7 +43,7 @@ impl Locate for NodeVectors<'_> {
         };
         let by: Blkno = map.place(chunk).0;
         let blkno = map.existing(pages, chunk, first + j, by)?;
-        Ok(StoredAt { blkno, lane: row, owner: Some(chunk) })
+        Ok(StoredAt { blkno, lane: row, owner: chunk })
     }
 }
 
@@ -76,7 +76,7 @@ impl Locate for NodeCodes<'_> {
         let (chunk, lane) = meta.shape.place(at as u32);
         let (part, place) = meta.shape.nodes_place(lane);
         let blkno = map.existing(pages, chunk, part, map.place(chunk).0)?;
-        Ok(StoredAt { blkno, lane: place, owner: Some(chunk) })
+        Ok(StoredAt { blkno, lane: place, owner: chunk })
     }
 }
 

@@ -7,16 +7,16 @@
 use ann::hnsw::{Beam, Graph, Near, NodeQuery, descend};
 use ann::topk::Hit;
 
-use crate::coded::rerank::{Budget, Candidates, RerankScan, Terms};
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::nodes::{Nodes, State};
 use crate::hnsw::twins::Twins;
 use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
 use crate::hnsw::{INVALID_NODE, View};
-use crate::ivf::scan::Iterative;
-use crate::meta::META_BLKNO;
 use crate::page::INVALID_BLKNO;
+use crate::page::META_BLKNO;
+use crate::search::params::Iterative;
+use crate::search::rerank::{Budget, Candidates, RerankScan, Terms};
 use crate::store::Pages;
 
 /// The most nodes of a tranche: the row of candidates is kept sorted by moving what comes after.
@@ -278,7 +278,7 @@ impl HnswScan {
             let part = shape.nodes_place(lane).0;
             self.sweep_page(pages, view, chunk, part)?;
             self.sweep = Some(next + shape.lanes_of_nodes(part).len().max(1) as u32);
-            pages.breathe();
+            pages.check_interrupts();
         }
         if self.has_direction {
             self.near.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));

@@ -2,8 +2,8 @@
 
 use ann::hnsw::Grid;
 
-use crate::coded::model;
 use crate::hnsw::{Meta, MetaParams, map, upper};
+use crate::model;
 use crate::page::PAGE_SIZE;
 
 /// Bytes of a graph as CREATE INDEX writes it for `rows` rows, no two of them equal. None if no graph has this shape.

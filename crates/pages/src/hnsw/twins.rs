@@ -6,13 +6,13 @@ use ann::hnsw::Near;
 use ann::kernels::prefetch_at;
 use ann::topk::Hit;
 
+use crate::chain::Chain;
 use crate::error::Error;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::marks::mark_ends;
 use crate::hnsw::nodes::{Lane, Nodes, State};
 use crate::hnsw::walk::{by_page, check_ids, each_page};
 use crate::hnsw::{INVALID_NODE, View};
-use crate::ivf::list::Chain;
 use crate::page::{BODY_START, Blkno};
 use crate::store::Pages;
 use crate::tid::Tid;
@@ -203,7 +203,7 @@ fn chain<P: Pages>(
             if next != INVALID_NODE && steps.advance(blkno, next).is_err() {
                 break;
             }
-            pages.breathe();
+            pages.check_interrupts();
         }
         if next == INVALID_NODE {
             return Ok(());

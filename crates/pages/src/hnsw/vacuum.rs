@@ -12,10 +12,10 @@ mod twins;
 use crate::error::Error;
 use crate::hnsw::nodes::{Nodes, State};
 use crate::hnsw::{INVALID_NODE, View};
-use crate::ivf::vacuum::VacuumStats;
 use crate::page::INVALID_BLKNO;
 use crate::store::Pages;
 use crate::tid::Tid;
+use crate::vacuum::VacuumStats;
 
 /// Asks `is_dead` about every row, once each and with no lock held, and removes those that are. Writes nothing where
 /// nothing died. Only one vacuum may run on an index at a time.
@@ -63,7 +63,7 @@ pub fn stats<P: Pages>(pages: &P, view: &View<'_>) -> Result<VacuumStats, Error>
                 stats.free_slots += u64::from(lane.state == State::Free);
             }
             drop(page);
-            pages.breathe();
+            pages.check_interrupts();
         }
     }
     stats.pages = pages.n_blocks()?;

@@ -135,7 +135,7 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
     type Error = Error;
 
     fn links(&mut self, node: u32, level: usize, out: &mut Vec<u32>) -> Result<(), Error> {
-        self.pages.breathe();
+        self.pages.check_interrupts();
         let start = out.len();
         let by = match level {
             0 => self.base_links(node, out)?,

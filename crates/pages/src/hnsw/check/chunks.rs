@@ -4,11 +4,11 @@ use ann::element::{Bits, Element};
 use half::f16;
 
 use super::{Found, bad_link};
+use crate::checker::Checker;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::hnsw::nodes::{Nodes, State};
 use crate::hnsw::{Code, View, links, to_coded};
-use crate::ivf::check::Checker;
 use crate::page::{Blkno, INVALID_BLKNO, PageKind};
 use crate::store::Pages;
 
@@ -32,7 +32,7 @@ pub(super) fn all<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, found
             if let Err(error) = page(checker, view, found, Place { chunk, part, blkno }) {
                 checker.error(blkno, &error);
             }
-            checker.pages.breathe();
+            checker.pages.check_interrupts();
         }
         vectors(checker, view, found, chunk);
     }
@@ -194,7 +194,7 @@ fn vectors_of<P: Pages, E: Element>(
                 checker.damage(view.map.place(chunk).0, format!("vector of node {node} {what}"));
             }
         }
-        checker.pages.breathe();
+        checker.pages.check_interrupts();
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 //! come upon.
 
 use super::{Found, is_none, links_blkno, remark};
+use crate::checker::{Checker, Severity};
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::nodes::State;
 use crate::hnsw::upper::Upper;
 use crate::hnsw::{View, links};
-use crate::ivf::check::{Checker, Severity};
 use crate::page::Blkno;
 use crate::store::Pages;
 
@@ -118,7 +118,7 @@ pub(super) fn reachable<P: Pages>(
         if links_of(checker.pages, view, found, node, &mut named).is_ok() {
             open.extend(named.iter().filter(|id| is_met.get(**id as usize) == Some(&false)));
         }
-        checker.pages.breathe();
+        checker.pages.check_interrupts();
     }
     for (node, (id, is_met)) in (0u32..).zip(found.ids.iter().zip(&is_met)) {
         if id.state == State::Node && !is_met && (id.has_row || !is_none(id.slot.twin)) {

@@ -188,7 +188,7 @@ fn link_from<P: Pages>(
     for _ in 0..TRIES {
         for group in by_pages(all) {
             is_linked |= write(pages, view, group, to, &mut buffers.ids)?;
-            pages.breathe();
+            pages.check_interrupts();
         }
         let mut any = false;
         for want in all.iter_mut().filter(|want| want.next == Next::Prune) {
@@ -199,7 +199,7 @@ fn link_from<P: Pages>(
                 want.new.push(to.id);
             }
             want.next = Next::Replace;
-            pages.breathe();
+            pages.check_interrupts();
         }
         if !any {
             break;

@@ -82,7 +82,7 @@ pub(super) fn node<P: Pages>(
             room.remember(pages, view)?;
             return Ok(room.id(view));
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     Err(Error::corrupted(view.meta.entry_blkno, "leads to lanes that are never free"))
 }
@@ -170,7 +170,7 @@ fn free_lane<P: Pages>(pages: &P, view: &View<'_>, mut chunk: u32) -> Result<(u3
             }
         }
         chunk += 1;
-        pages.breathe();
+        pages.check_interrupts();
     }
 }
 

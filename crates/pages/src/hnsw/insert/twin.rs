@@ -29,7 +29,7 @@ pub(super) fn find<P: Pages>(
         if is_stored(pages, view, *node, row.row.stored)? {
             return Ok(Some(*node));
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(None)
 }
@@ -77,7 +77,7 @@ pub(super) fn attach<P: Pages>(
             }
             return Ok(attached);
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     Err(Error::corrupted(view.meta.entry_blkno, "leads to lanes that are never free"))
 }

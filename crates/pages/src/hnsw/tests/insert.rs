@@ -9,15 +9,15 @@ use half::f16;
 
 use super::world::{damage, point_of, stored_bytes};
 use super::{ALL, Kind, METRICS, Model, World, random_vector, tid_no};
-use crate::coded::exact::ExactQuery;
+use crate::checker::Severity;
 use crate::hnsw::check::check;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::insert::{Inserter, Row};
 use crate::hnsw::rows::NodeRows;
 use crate::hnsw::scan::GraphScan;
 use crate::hnsw::{Code, View};
-use crate::ivf::check::Severity;
 use crate::mem::{MemPages, seeds};
+use crate::search::exact::ExactQuery;
 use crate::tid::Tid;
 
 pub fn put<E: Element>(

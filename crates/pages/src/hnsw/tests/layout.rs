@@ -12,7 +12,7 @@ use crate::hnsw::nodes::{self, Lane, Nodes, State};
 use crate::hnsw::upper::{self, Record, Upper};
 use crate::hnsw::{Code, Map, Meta, MetaParams, Shape, map};
 use crate::mem::MemPages;
-use crate::meta::META_BLKNO;
+use crate::page::META_BLKNO;
 use crate::page::{INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::tid::Tid;
 

@@ -5,13 +5,13 @@ use ann::topk::Hit;
 
 use super::insert::put;
 use super::{ALL, Kind, World};
-use crate::coded::rerank::Candidates;
 use crate::hnsw::Code;
 use crate::hnsw::insert::Inserter;
 use crate::hnsw::marks::mark;
 use crate::hnsw::scan::{GraphParams, HnswScan};
 use crate::hnsw::vacuum::bulk_delete;
 use crate::mem::seeds;
+use crate::search::rerank::Candidates;
 use crate::tid::Tid;
 use crate::trials::{self, Marked};
 

@@ -18,7 +18,7 @@ use ann::rng::Rng;
 
 use crate::hnsw::Code;
 use crate::hnsw::scan::GraphParams;
-use crate::ivf::scan::Iterative;
+use crate::search::params::Iterative;
 use crate::tid::Tid;
 
 pub use world::World;

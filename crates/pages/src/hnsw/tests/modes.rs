@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use ann::metric::Metric;
 
 use super::{ALL, Kind, World};
-use crate::coded::rerank::Candidates;
 use crate::hnsw::node_of;
 use crate::hnsw::scan::{GraphParams, HnswScan};
-use crate::ivf::scan::Iterative;
+use crate::search::params::Iterative;
+use crate::search::rerank::Candidates;
 use crate::tid::Tid;
 
 fn world(n_rows: usize) -> World<f32> {

@@ -9,7 +9,7 @@ use half::f16;
 use super::world::point_of;
 use super::{ALL, Kind, METRICS, Model, World, tid_no};
 use crate::hnsw::scan::GraphParams;
-use crate::ivf::scan::Iterative;
+use crate::search::params::Iterative;
 
 const K: usize = 20;
 const QUERIES: usize = 50;

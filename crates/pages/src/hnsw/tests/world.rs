@@ -15,8 +15,7 @@ use ann::topk::Hit;
 use half::f16;
 
 use super::{ALL, Kind, Model, random_vector, tid_no};
-use crate::coded::exact::ExactQuery;
-use crate::coded::rerank::Exact;
+use crate::checker::{Problem, Severity};
 use crate::error::Error;
 use crate::hnsw::build::{Source, build};
 use crate::hnsw::check::check;
@@ -25,12 +24,13 @@ use crate::hnsw::rows::{NodeBits, NodeRows};
 use crate::hnsw::scan::{GraphParams, GraphScan};
 use crate::hnsw::vacuum::{self, bulk_delete};
 use crate::hnsw::{Code, Map, Meta, MetaParams, View, info};
-use crate::ivf::check::{Problem, Severity};
-use crate::ivf::scan::Found;
-use crate::ivf::vacuum::VacuumStats;
 use crate::mem::MemPages;
+use crate::search::exact::ExactQuery;
+use crate::search::params::Found;
+use crate::search::rerank::Exact;
 use crate::tid::Tid;
 use crate::trials::{self, Trial};
+use crate::vacuum::VacuumStats;
 
 pub struct World<E: Element> {
     pub mem: MemPages,

@@ -44,7 +44,7 @@ pub(super) fn replace_entry<P: Pages>(
                 }
             }
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     if best.node == INVALID_NODE {
         best.node = any_node(pages, view, gone)?.unwrap_or(INVALID_NODE);
@@ -77,7 +77,7 @@ fn any_node<P: Pages>(pages: &P, view: &View<'_>, gone: &Bits) -> Result<Option<
                 }
             }
             drop(page);
-            pages.breathe();
+            pages.check_interrupts();
         }
     }
     Ok(None)
@@ -112,7 +112,7 @@ pub(super) fn records<P: Pages>(pages: &P, view: &View<'_>, gone: &Bits) -> Resu
         })?;
         drop(page);
         any = true;
-        pages.breathe();
+        pages.check_interrupts();
     }
     if any {
         Entry::change(pages, view.meta, |now| Entry { upper_room: now.upper_last, ..now })?;
@@ -144,13 +144,13 @@ pub(super) fn lanes<P: Pages>(pages: &P, view: &View<'_>, ids: &[u32]) -> Result
             Ok(())
         })?;
         drop(page);
-        pages.breathe();
+        pages.check_interrupts();
     }
     let lanes = |id: &u32| part_of(Shape::nodes_place, *id);
     for group in ids.chunk_by(|a, b| lanes(a) == lanes(b)) {
         let Some((chunk, part)) = group.first().map(lanes) else { continue };
         free_lanes(pages, view, (chunk, part), group)?;
-        pages.breathe();
+        pages.check_interrupts();
     }
     if let Some(first) = ids.first() {
         let (chunk, _) = shape.place(*first);

@@ -2,11 +2,11 @@
 
 use super::Bits;
 use super::mend::Mender;
+use crate::chain::Chain;
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::upper::{self, Upper};
 use crate::hnsw::{View, links};
-use crate::ivf::list::Chain;
 use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::Pages;
 
@@ -96,7 +96,7 @@ fn mend_page<P: Pages>(
         for list in &lists {
             let place = (list.node, list.level);
             mended.push(mender.mend(pages, view, gone, place, &list.links)?);
-            pages.breathe();
+            pages.check_interrupts();
         }
         if lists.is_empty() {
             break;
@@ -121,7 +121,7 @@ fn mend_page<P: Pages>(
             break;
         }
     }
-    pages.breathe();
+    pages.check_interrupts();
     Ok(())
 }
 
@@ -136,7 +136,7 @@ pub(super) fn upper_pages<P: Pages>(pages: &P, view: &View<'_>) -> Result<Vec<Bl
             chain.advance(blkno, prev)?;
         }
         blkno = prev;
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(found)
 }

@@ -78,7 +78,7 @@ fn nodes_of_levels<P: Pages>(pages: &P, view: &View<'_>) -> Result<Vec<(usize, u
             }
         }
         drop(page);
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(found)
 }
@@ -105,7 +105,7 @@ impl<P: Pages> Tree<'_, P> {
             if let Some(from) = self.attach(&found, node)? {
                 self.grow(from, node)?;
             }
-            self.pages.breathe();
+            self.pages.check_interrupts();
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl<P: Pages> Tree<'_, P> {
             links_at(self.pages, &self.view, from, self.level, &mut links)?;
             links.iter().for_each(|to| self.visit(from, *to));
             self.links = links;
-            self.pages.breathe();
+            self.pages.check_interrupts();
         }
         Ok(())
     }

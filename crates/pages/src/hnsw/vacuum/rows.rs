@@ -4,10 +4,10 @@ use super::Found;
 use crate::error::Error;
 use crate::hnsw::View;
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
-use crate::ivf::vacuum::VacuumStats;
 use crate::page::{Blkno, INVALID_BLKNO};
 use crate::store::Pages;
 use crate::tid::Tid;
+use crate::vacuum::VacuumStats;
 
 /// Asks about every row and takes away those that are dead; returns what is without a row then.
 pub(super) fn remove<P: Pages>(
@@ -50,7 +50,7 @@ pub(super) fn remove<P: Pages>(
                     found.nodes.set(id);
                 }
             }
-            pages.breathe();
+            pages.check_interrupts();
         }
     }
     Ok(found)

@@ -1,12 +1,12 @@
 //! Dead twins leave the chains they are in.
 
 use super::Bits;
+use crate::chain::Chain;
 use crate::error::Error;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::twins::read_slot;
 use crate::hnsw::walk::check_ids;
 use crate::hnsw::{INVALID_NODE, View};
-use crate::ivf::list::Chain;
 use crate::page::Blkno;
 use crate::store::Pages;
 
@@ -23,7 +23,7 @@ pub(super) fn unchain<P: Pages>(pages: &P, view: &View<'_>, dead: &[u32]) -> Res
             check_ids(pages, view, Some(slot.primary), blkno)?;
             primaries.push(slot.primary);
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     primaries.sort_unstable();
     primaries.dedup();
@@ -51,7 +51,7 @@ fn walk<P: Pages>(pages: &P, view: &View<'_>, primary: u32, is_dead: &Bits) -> R
             check_ids(pages, view, Some(next), blkno)?;
             next = next_slot(pages, view, next, primary, &mut blkno)?.twin;
             steps.advance(blkno, next)?;
-            pages.breathe();
+            pages.check_interrupts();
         }
         if next != first && !set_next(pages, view, before, first, next)? {
             return Ok(false);
@@ -65,7 +65,7 @@ fn walk<P: Pages>(pages: &P, view: &View<'_>, primary: u32, is_dead: &Bits) -> R
         if slot.twin != INVALID_NODE {
             steps.advance(blkno, slot.twin)?;
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(true)
 }
@@ -122,7 +122,7 @@ pub(super) fn without<P: Pages>(
         if read_slot(pages, view, *ghost)?.1.twin == INVALID_NODE {
             gone.push(*ghost);
         }
-        pages.breathe();
+        pages.check_interrupts();
     }
     Ok(gone)
 }
