@@ -66,6 +66,16 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Leaves in a database what the demo does: the extension, the tables and the index.
+pub fn fill(client: &mut Client) -> Result<()> {
+    let set = Dictionary::read()?;
+    client.batch_execute("CREATE EXTENSION pgfaiss CASCADE")?;
+    store::load(client, &set)?;
+    client.batch_execute(INDEX)?;
+    client.batch_execute("ANALYZE words")?;
+    Ok(())
+}
+
 fn show(cluster: &Cluster, set: &Dictionary) -> Result<()> {
     let mut client = cluster.connect("postgres")?;
     client.batch_execute(&format!("CREATE DATABASE {DATABASE}"))?;

@@ -48,6 +48,8 @@ enum Task {
     PgvectorSuite(xtask::pgvector::Options),
     /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
     Bench(Box<xtask::bench::Options>),
+    /// Print how dense the text of each Markdown file is
+    Prose,
     /// Look for inputs that break something, with cargo-fuzz on a nightly compiler
     Fuzz(xtask::fuzz::Options),
     /// Run the unsafe code of the pure crates under Miri, an interpreter that sees what memory it touches
@@ -97,6 +99,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::PgvectorSuite(options) => Ok(exit(xtask::pgvector::main(&options)?)),
         Task::Bench(options) => {
             xtask::bench::main(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Prose => {
+            xtask::prose::main()?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Fuzz(options) => {
