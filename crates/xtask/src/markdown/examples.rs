@@ -6,6 +6,7 @@
 //! - `<!-- docs: not run: REASON -->`: this SQL is for another server than a test has;
 //! - `<!-- docs: error -->`: this SQL ends in the error that is shown;
 //! - `<!-- docs: varies -->`: the numbers in this output depend on the machine;
+//! - `<!-- docs: not compared: REASON -->`: so do its rows;
 //! - `<!-- docs: demo -->` anywhere before the first block: the page begins where `cargo xtask demo` ends.
 
 use std::ops::Range;
@@ -33,8 +34,16 @@ pub struct Shown {
     pub text: String,
     /// Where in the page.
     pub range: Range<usize>,
-    /// Whether its numbers are another machine's.
-    pub varies: bool,
+    /// How much of it is the same everywhere.
+    pub kept: Kept,
+}
+
+/// What of an output is the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Everything,
+    AllButNumbers,
+    Nothing,
 }
 
 /// All SQL of a page, or what is wrong with its notes.
@@ -78,7 +87,11 @@ fn shown(page: &Page, block: &Block, next: &Block) -> Option<Shown> {
     is_output.then(|| Shown {
         text: next.text.clone(),
         range: next.range.clone(),
-        varies: next.note.as_deref() == Some("varies"),
+        kept: match next.note.as_deref() {
+            Some("varies") => Kept::AllButNumbers,
+            Some(note) if note.starts_with("not compared: ") => Kept::Nothing,
+            _ => Kept::Everything,
+        },
     })
 }
 
@@ -121,9 +134,10 @@ pub fn complaint(example: &Example, actual: &str) -> Option<String> {
         return Some(format!("line {}: {wanted}\n{}{actual}", example.line, example.sql));
     }
     let shown = example.shown.as_ref()?;
-    let is_same = match shown.varies {
-        true => without_numbers(&shown.text) == without_numbers(actual),
-        false => shown.text.trim() == actual.trim(),
+    let is_same = match shown.kept {
+        Kept::Everything => shown.text.trim() == actual.trim(),
+        Kept::AllButNumbers => without_numbers(&shown.text) == without_numbers(actual),
+        Kept::Nothing => !shown.text.trim().is_empty(),
     };
     (!is_same).then(|| {
         format!("line {}: the page shows\n{}but it is\n{actual}", example.line, shown.text)
@@ -174,7 +188,7 @@ mod tests {
     fn examples_have_their_outputs() {
         let examples = of(&page(TWO)).unwrap();
         assert_eq!(examples.len(), 2);
-        assert!(examples[0].shown.as_ref().unwrap().varies && !examples[0].fails);
+        assert!(examples[0].shown.as_ref().unwrap().kept == Kept::AllButNumbers && !examples[0].fails);
         assert!(examples[1].fails && examples[1].shown.is_none());
         assert!(of(&page("<!-- docs: nonsense -->\n```sql\n```\n")).is_err());
     }

@@ -1,7 +1,6 @@
 //! From records to something to read: a line for the terminal, Markdown tables, and one HTML page
 //! with curves.
 
-mod chart;
 mod figures;
 mod html;
 mod markdown;
