@@ -19,6 +19,7 @@
 //! | `search`, `rows` | many queries at once; how do rows go back? |
 //! | `advise` | which index to build, and when to build it anew? |
 //! | `measure`, `apply` | how good does an index answer, and how are its search defaults set? |
+//! | `report` | a page about an index |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
 mod advise;
@@ -41,6 +42,7 @@ mod measure;
 mod models;
 mod open_index;
 mod queries;
+mod report;
 mod rows;
 mod rules;
 mod search;

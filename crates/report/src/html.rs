@@ -29,7 +29,8 @@ pub fn begin(title: &str, heading: &str) -> String {
     let (title, heading) = (escape(title), escape(heading));
     let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    let _ = write!(out, "<title>{title}</title><style>{STYLE}</style></head><body><h1>{heading}</h1>");
+    let _ =
+        write!(out, "<title>{title}</title><style>{STYLE}</style></head><body><h1>{heading}</h1>");
     out
 }
 

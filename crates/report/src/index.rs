@@ -24,8 +24,7 @@ pub struct Index {
     /// Live rows of each list; empty of a graph.
     pub lists: Vec<u64>,
     pub fit: Fit,
-    /// None where recall was not measured; then the page says why not.
-    pub searches: Result<Searches, String>,
+    pub searches: Searches,
     /// Names, values, and where each value is from.
     pub settings: Vec<(String, String, String)>,
     /// The version of the extension and of the server, and the time.
@@ -39,14 +38,16 @@ pub fn page(index: &Index) -> Result<String, Undrawable> {
     let _ = write!(out, "<p class=\"note\">{}</p>", html::escape(&index.made));
     let class = if index.needs_care { "bad" } else { "good" };
     let _ = write!(out, "<p class=\"{class}\">{}</p>", html::escape(&index.advice));
-    let facts = index.facts.iter().map(|(name, value)| ("", vec![(*name).to_owned(), value.clone()]));
+    let facts =
+        index.facts.iter().map(|(name, value)| ("", vec![(*name).to_owned(), value.clone()]));
     html::table(&mut out, &["the index", ""], facts);
     searches::show(&mut out, &index.searches)?;
     lists::show(&mut out, &index.lists)?;
     fit::show(&mut out, &index.fit)?;
     out.push_str("<h2>Options and settings</h2>");
     out.push_str("<p class=\"note\">What the session that made this page has set wins over the index's options.</p>");
-    let settings = index.settings.iter().map(|(n, v, s)| ("", vec![n.clone(), v.clone(), s.clone()]));
+    let settings =
+        index.settings.iter().map(|(n, v, s)| ("", vec![n.clone(), v.clone(), s.clone()]));
     html::table(&mut out, &["name", "value", "from"], settings);
     out.push_str(html::END);
     Ok(out)
@@ -98,14 +99,11 @@ mod tests {
             advice: "It fits its table.".into(),
             lists: (0..500).map(|i| 40 + i % 30).collect(),
             fit: Fit { growth: Some(2.0), coarse_error: Some((0.4, 0.38)), ..Fit::default() },
-            searches: Ok(Searches {
-                target: 0.95,
-                k: 10,
-                points: vec![
-                    point("nprobe=4", 0.7, 0.1, false),
-                    point("nprobe=30", 0.951, 0.3, true),
-                ],
-            }),
+            searches: Searches::new(
+                0.95,
+                10,
+                vec![point("nprobe=4", 0.7, 0.1, false), point("nprobe=30", 0.951, 0.3, true)],
+            ),
             settings: vec![("faiss.nprobe".into(), "10".into(), "default".into())],
             ..Index::default()
         }
@@ -125,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_page_of_nothing_says_so() {
-        let index = Index { searches: Err("It holds no rows.".into()), ..Index::default() };
+        let index = Index { searches: Searches::none("It holds no rows."), ..Index::default() };
         let page = page(&index).unwrap();
         assert!(page.contains("It holds no rows.") && !page.contains("<svg"));
     }
@@ -133,11 +131,10 @@ mod tests {
     #[test]
     fn numbers_that_are_none_are_drawn_all_the_same() {
         let mut index = example();
-        if let Ok(searches) = &mut index.searches {
-            searches.points[0].ms = f64::NAN;
-            searches.points[1].ms = f64::INFINITY;
-            searches.points[1].recall = f64::NAN;
-        }
+        let points = &mut index.searches.points;
+        points[0].ms = f64::NAN;
+        points[1].ms = f64::INFINITY;
+        points[1].recall = f64::NAN;
         index.fit = Fit { growth: Some(f64::INFINITY), code_error: Some((1.0, 0.0)), ..index.fit };
         index.lists = vec![u64::MAX, 0];
         assert!(page(&index).is_ok());

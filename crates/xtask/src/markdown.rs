@@ -66,7 +66,8 @@ impl Page {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
                     is_open = true;
-                    let start = range.start + self.text[range.clone()].find('\n').map_or(0, |n| n + 1);
+                    let start =
+                        range.start + self.text[range.clone()].find('\n').map_or(0, |n| n + 1);
                     blocks.push(Block {
                         language: info.split_whitespace().next().unwrap_or("").to_owned(),
                         text: String::new(),

@@ -118,7 +118,16 @@ fn quantile(values: &mut [usize], percent: usize) -> usize {
 pub fn main() -> Result<()> {
     println!(
         "{:<38} {:>6} {:>9} {:>9} {:>10} {:>9} {:>6} {:>6} {:>6} {:>6}",
-        "", "words", "headings", "per head", "paragraph", "sentence", "p90", "blocks", "links", "> 120"
+        "",
+        "words",
+        "headings",
+        "per head",
+        "paragraph",
+        "sentence",
+        "p90",
+        "blocks",
+        "links",
+        "> 120"
     );
     for page in Page::all()? {
         let d = Density::of(&page);

@@ -90,7 +90,10 @@ fn run_part(part: &str, pg: &PgConfig) -> Tally {
 
 /// The tests of the pure crates: no server, no bindings.
 pub fn unit() -> Tally {
-    tests(&["--package", "ann", "--package", "pages", "--package", "grammar", "--package", "report"], None)
+    tests(
+        &["--package", "ann", "--package", "pages", "--package", "grammar", "--package", "report"],
+        None,
+    )
 }
 
 /// Formatting, lints and spelling; each tool counts as one test.

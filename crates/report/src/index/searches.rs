@@ -22,48 +22,55 @@ pub struct Point {
 }
 
 /// What `faiss.tune` measured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Searches {
     pub target: f64,
     pub k: i64,
     pub points: Vec<Point>,
+    /// Why there are no points.
+    reason: &'static str,
 }
 
-impl Default for Searches {
-    fn default() -> Self {
-        Self { target: 0.95, k: 10, points: Vec::new() }
+impl Searches {
+    pub fn new(target: f64, k: i64, points: Vec<Point>) -> Self {
+        Self { target, k, points, reason: "There is nothing to set." }
+    }
+
+    /// Nothing was measured, and why.
+    pub fn none(reason: &'static str) -> Self {
+        Self { reason, ..Self::default() }
     }
 }
 
-pub(super) fn show(
-    out: &mut String,
-    searches: &Result<Searches, String>,
-) -> Result<(), Undrawable> {
-    match searches {
-        Ok(searches) if !searches.points.is_empty() => draw(out, searches),
-        Ok(_) => missing(out, "There is nothing to set."),
-        Err(why) => missing(out, why),
+pub(super) fn show(out: &mut String, searches: &Searches) -> Result<(), Undrawable> {
+    if searches.points.is_empty() {
+        let why = html::escape(searches.reason);
+        let _ =
+            write!(out, "<h2>Recall against time</h2><p class=\"note\">Not measured. {why}</p>");
+        return Ok(());
     }
-}
-
-fn missing(out: &mut String, why: &str) -> Result<(), Undrawable> {
-    let why = html::escape(why);
-    let _ = write!(out, "<h2>Recall against time</h2><p class=\"note\">Not measured. {why}</p>");
-    Ok(())
+    draw(out, searches)
 }
 
 fn draw(out: &mut String, searches: &Searches) -> Result<(), Undrawable> {
-    let Searches { target, k, points } = searches;
+    let Searches { target, k, points, .. } = searches;
     let drawn: Vec<&Point> =
         points.iter().filter(|p| p.recall.is_finite() && p.ms.is_finite() && p.ms > 0.0).collect();
     let least = drawn.iter().map(|p| p.recall).fold(0.9, f64::min);
     let lo = (least * 10.0).floor() / 10.0;
-    let x = Axis { label: "recall", lo: lo.clamp(0.0, 0.9), hi: 1.0, log: false, show: |v| format!("{v:.2}") };
+    let x = Axis {
+        label: "recall",
+        lo: lo.clamp(0.0, 0.9),
+        hi: 1.0,
+        log: false,
+        show: |v| format!("{v:.2}"),
+    };
     let y = log_axis("CPU ms a query", drawn.iter().map(|p| p.ms), shown);
     let mut optimal: Vec<(f64, f64)> =
         drawn.iter().filter(|p| p.is_optimal).map(|p| (p.recall, p.ms)).collect();
     optimal.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let line = |name: String, color, dashed, points| Series { name, color, dashed, bold: !dashed, points };
+    let line =
+        |name: String, color, dashed, points| Series { name, color, dashed, bold: !dashed, points };
     let target_line = vec![(*target, y.lo), (*target, y.hi)];
     let mut all = vec![
         line(format!("target {target}"), GREY, true, target_line),

@@ -188,7 +188,9 @@ mod tests {
     fn examples_have_their_outputs() {
         let examples = of(&page(TWO)).unwrap();
         assert_eq!(examples.len(), 2);
-        assert!(examples[0].shown.as_ref().unwrap().kept == Kept::AllButNumbers && !examples[0].fails);
+        assert!(
+            examples[0].shown.as_ref().unwrap().kept == Kept::AllButNumbers && !examples[0].fails
+        );
         assert!(examples[1].fails && examples[1].shown.is_none());
         assert!(of(&page("<!-- docs: nonsense -->\n```sql\n```\n")).is_err());
     }
