@@ -102,7 +102,10 @@ fn why_not_measured(info: &Row, measure: bool) -> Option<&'static str> {
     match () {
         () if !measure => Some("The report was asked for without."),
         () if !info.says(15) => Some("The index is not valid."),
-        () if info.number(5).is_none_or(|rows| rows < 1.0) => Some("The index holds no rows."),
+        // A row is drawn as a query, and another is its neighbour.
+        () if info.number(5).is_none_or(|rows| rows < 2.0) => {
+            Some("The index holds fewer than two rows.")
+        }
         () => None,
     }
 }

@@ -15,7 +15,8 @@ use crate::build::{self, Flavor, repository, target_dir};
 use crate::pg::{self, PgConfig};
 use crate::setup::{self, Extra};
 use crate::tools::DENY;
-pub use deb::Deb;
+use deb::Deb;
+pub use source::{archive, bill_of_materials};
 
 /// What to make.
 #[derive(clap::Args, Default)]
@@ -41,8 +42,8 @@ pub fn main(options: &Options) -> Result<()> {
         }
     }
     if !options.debs {
-        println!("{}", source::archive(&out)?.display());
-        println!("{}", source::bill_of_materials(&out)?.display());
+        println!("{}", archive(&out)?.display());
+        println!("{}", bill_of_materials(&out)?.display());
     }
     Ok(())
 }

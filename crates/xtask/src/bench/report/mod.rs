@@ -27,6 +27,15 @@ pub fn write(records: &[Record], path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The first chart of CPU time against recall.
+pub fn picture(records: &[Record]) -> Result<String> {
+    let groups = Group::all(records);
+    let group = groups.first().context("the run measured nothing")?;
+    let figures = figures::of_group(group, &figures::colors(&groups))?;
+    let figure = figures.into_iter().find(|figure| figure.title.starts_with("CPU per query"));
+    Ok(figure.context("the run measured no queries")?.svg)
+}
+
 /// What the terminal shows of a record; kernels come in hundreds and stay silent.
 pub fn one_line(record: &Record) -> Option<String> {
     Some(match record {
