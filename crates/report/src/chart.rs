@@ -50,7 +50,7 @@ const INK: RGBColor = RGBColor(31, 41, 55);
 const FAINT: RGBColor = RGBColor(107, 114, 128);
 const GRID: RGBColor = RGBColor(229, 231, 235);
 const FONT: &str = "sans-serif";
-const WIDTH: i32 = 980;
+const WIDTH: i32 = 1060;
 const HEIGHT: i32 = 480;
 /// The plot's own rectangle: left, top, right, bottom. Labels of curves stand right of it.
 const PLOT: (i32, i32, i32, i32) = (76, 22, 770, 420);
@@ -246,7 +246,7 @@ fn spread(heights: &mut [i32], top: i32, bottom: i32) {
 pub fn bars(bars: &[Bar], most: Option<f64>) -> Result<String> {
     const ROW: i32 = 26;
     const NAMES: i32 = 210;
-    const LENGTH: i32 = 570;
+    const LENGTH: i32 = 590;
     let height = ROW * bars.len() as i32 + 8;
     let longest = || bars.iter().map(|b| b.value).fold(f64::MIN_POSITIVE, f64::max);
     let most = most.unwrap_or_else(longest);

@@ -104,7 +104,7 @@ pub fn main(options: &Options) -> Result<()> {
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("bench"));
     let path = if path.as_os_str().is_empty() { &last_run(&out)? } else { path };
     if let Some(picture) = &options.picture {
-        let svg = report::picture(&read(path)?)?;
+        let svg = report::picture(&read(path)?, &options.systems)?;
         std::fs::write(picture, svg).with_context(|| picture.display().to_string())?;
     }
     draw(path)

@@ -27,9 +27,13 @@ pub fn write(records: &[Record], path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first chart of CPU time against recall.
-pub fn picture(records: &[Record]) -> Result<String> {
-    let groups = Group::all(records);
+/// The first chart of CPU time against recall, of systems whose names contain one of `systems`, or of all.
+pub fn picture(records: &[Record], systems: &[String]) -> Result<String> {
+    let mut groups = Group::all(records);
+    for group in &mut groups {
+        let is_wanted = |name: &str| systems.iter().any(|wanted| name.contains(wanted));
+        group.systems.retain(|system| systems.is_empty() || is_wanted(system.name));
+    }
     let group = groups.first().context("the run measured nothing")?;
     let figures = figures::of_group(group, &figures::colors(&groups))?;
     let figure = figures.into_iter().find(|figure| figure.title.starts_with("CPU per query"));
