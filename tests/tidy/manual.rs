@@ -202,6 +202,25 @@ fn a_line_is_a_sentence() {
     none(&format!("one sentence a line, at most {LONGEST_LINE} characters"), offences);
 }
 
+/// An example that is wider does not fit a page of the site.
+const WIDEST_EXAMPLE: usize = 100;
+
+#[test]
+fn examples_fit_the_page() {
+    let mut wide = Vec::new();
+    for page in pages().iter().filter(|page| is_for_users(page)) {
+        for block in page.blocks().iter().filter(|block| block.language == "sql") {
+            // What is compared with a client's script keeps its lines.
+            let is_ours = block.note.as_deref().is_none_or(|note| !note.contains("tests/clients"));
+            let widest = block.text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            if is_ours && widest > WIDEST_EXAMPLE {
+                wide.push(format!("{}:{}: {widest} characters", page.path, block.line));
+            }
+        }
+    }
+    none(&format!("SQL has at most {WIDEST_EXAMPLE} characters a line"), wide);
+}
+
 /// Whether a sentence begins within the line. A short beginning in bold, as of an item, is none.
 fn has_two_sentences(line: &str) -> bool {
     let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || "-. ".contains(c));

@@ -53,7 +53,7 @@ const FONT: &str = "sans-serif";
 const WIDTH: i32 = 1060;
 const HEIGHT: i32 = 480;
 /// The plot's own rectangle: left, top, right, bottom. Labels of curves stand right of it.
-const PLOT: (i32, i32, i32, i32) = (76, 22, 770, 420);
+const PLOT: (i32, i32, i32, i32) = (76, 28, 770, 426);
 const LABEL_HEIGHT: i32 = 18;
 
 impl Axis {
@@ -161,7 +161,7 @@ fn frame(root: &Canvas, x: &Axis, y: &Axis) -> Result<()> {
     let middle = ((PLOT.0 + PLOT.2) / 2, PLOT.3 + 34);
     root.draw_text(x.label, &text(15, INK, HPos::Center, VPos::Top), middle).map_err(draw)?;
     let style = text(15, INK, HPos::Left, VPos::Top);
-    root.draw_text(y.label, &style, (PLOT.0 - 66, 0)).map_err(draw)
+    root.draw_text(y.label, &style, (PLOT.0 - 66, 4)).map_err(draw)
 }
 
 fn curve(root: &Canvas, s: &Series, at: &[(i32, i32)]) -> Result<()> {

@@ -12,14 +12,15 @@ p.note, ul.run { color: #4b5563; font-size: .92rem; margin: .1rem 0 .7rem; }
 p.good, p.bad { padding: .5rem .8rem; border-left: 4px solid #15803d; background: #f0fdf4; }
 p.bad { border-color: #b45309; background: #fffbeb; }
 ul.run { padding-left: 1.1rem; }
-figure { margin: 0; }
-svg { display: block; max-width: 100%; height: auto; }
+figure { margin: 0; overflow-x: auto; }
+svg { display: block; max-width: 100%; min-width: 44rem; height: auto; }
 div.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .7rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
 th { color: #4b5563; font-weight: 600; border-bottom: 2px solid #d1d5db; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td.no { color: #9ca3af; }
+table.words td, table.words th { text-align: left; }
 tr.chosen td { background: #fff7ed; font-weight: 600; }
 details summary { cursor: pointer; font-size: 1.2rem; font-weight: 700; margin: 2.4rem 0 .2rem; }
 ";
@@ -58,13 +59,27 @@ pub fn escape(text: &str) -> String {
     text.replace('"', "&quot;")
 }
 
-/// Rows of cells under a header; the first cell of a row is its name.
+/// Rows of numbers under a header; the first cell of a row is its name.
 pub fn table<'a>(
     out: &mut String,
     header: &[&str],
     rows: impl IntoIterator<Item = (&'a str, Vec<String>)>,
 ) {
     out.push_str("<div class=\"wide\"><table><tr>");
+    cells(out, header, rows);
+}
+
+/// Rows of words.
+pub fn words(out: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    out.push_str("<div class=\"wide\"><table class=\"words\"><tr>");
+    cells(out, header, rows.into_iter().map(|row| ("", row)));
+}
+
+fn cells<'a>(
+    out: &mut String,
+    header: &[&str],
+    rows: impl IntoIterator<Item = (&'a str, Vec<String>)>,
+) {
     for cell in header {
         let _ = write!(out, "<th>{}</th>", escape(cell));
     }
@@ -88,8 +103,9 @@ mod tests {
         let mut page = begin("a & b", "<script>");
         list(&mut page, &["x<y".to_owned()]);
         table(&mut page, &["\""], [("", vec!["<b>".to_owned()])]);
+        words(&mut page, &[], [vec!["<i>".to_owned()]]);
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
         assert!(page.contains("x&lt;y") && page.contains("<td>&lt;b&gt;</td>"));
-        assert!(page.contains("<th>&quot;</th>"));
+        assert!(page.contains("<th>&quot;</th>") && page.contains("<td>&lt;i&gt;</td>"));
     }
 }

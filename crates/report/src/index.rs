@@ -38,17 +38,15 @@ pub fn page(index: &Index) -> Result<String, Undrawable> {
     let _ = write!(out, "<p class=\"note\">{}</p>", html::escape(&index.made));
     let class = if index.needs_care { "bad" } else { "good" };
     let _ = write!(out, "<p class=\"{class}\">{}</p>", html::escape(&index.advice));
-    let facts =
-        index.facts.iter().map(|(name, value)| ("", vec![(*name).to_owned(), value.clone()]));
-    html::table(&mut out, &["the index", ""], facts);
+    let facts = index.facts.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]);
+    html::words(&mut out, &["the index", ""], facts);
     searches::show(&mut out, &index.searches)?;
     lists::show(&mut out, &index.lists)?;
     fit::show(&mut out, &index.fit)?;
     out.push_str("<h2>Options and settings</h2>");
     out.push_str("<p class=\"note\">What the session that made this page has set wins over the index's options.</p>");
-    let settings =
-        index.settings.iter().map(|(n, v, s)| ("", vec![n.clone(), v.clone(), s.clone()]));
-    html::table(&mut out, &["name", "value", "from"], settings);
+    let settings = index.settings.iter().map(|(n, v, s)| vec![n.clone(), v.clone(), s.clone()]);
+    html::words(&mut out, &["name", "value", "from"], settings);
     out.push_str(html::END);
     Ok(out)
 }

@@ -57,35 +57,53 @@ pub fn main(out: Option<PathBuf>) -> Result<()> {
 /// Lays out the chapters at their places in the repository, so that links between them hold, and what they link to.
 fn stage(src: &Path) -> Result<()> {
     let summary = Page::read(SUMMARY)?;
-    let mut chapters = BTreeSet::new();
-    let mut text = summary.text.clone();
-    for (link, _) in summary.links() {
-        let Some((path, _)) = resolve(SUMMARY, &link).filter(|_| !link.is_empty()) else {
-            continue;
-        };
-        text = text.replace(&format!("({link})"), &format!("({path})"));
-        chapters.insert(path);
-    }
-    let mut files = chapters.clone();
+    let listed = |(link, _): (String, usize)| resolve(SUMMARY, &link).filter(|_| !link.is_empty());
+    let chapters: BTreeSet<String> =
+        summary.links().into_iter().filter_map(listed).map(|(path, _)| path).collect();
     for chapter in &chapters {
-        for (link, line) in Page::read(chapter)?.links() {
+        let page = Page::read(chapter)?;
+        for (link, line) in page.links() {
             let Some((path, _)) = resolve(chapter, &link) else { continue };
-            if path.ends_with(".md") && !chapters.contains(&path) {
+            if !path.ends_with(".md") {
+                copy(&path, src)?;
+            } else if !chapters.contains(&path) {
                 bail!("{chapter}:{line} links to {path}, which {SUMMARY} does not list");
             }
-            files.insert(path);
         }
+        write(&src.join(served(chapter)), &relinked(&page, |link| served(link)))?;
     }
-    for file in &files {
-        let from = repository().join(file);
-        let to = src.join(file);
-        if from.is_dir() {
-            bail!("{file} is a folder; link to a file in it");
-        }
-        fs::create_dir_all(to.parent().context("a path without a folder")?)?;
-        fs::copy(&from, &to).with_context(|| from.display().to_string())?;
+    let from_the_root = |link: &str| match resolve(SUMMARY, link) {
+        Some((path, _)) if !link.is_empty() => served(&path),
+        _ => link.to_owned(),
+    };
+    write(&src.join("SUMMARY.md"), &relinked(&summary, from_the_root))
+}
+
+/// What mdBook calls a file: it would do this renaming itself, but not in the links to it.
+fn served(path: &str) -> String {
+    path.replace("README.md", "index.md")
+}
+
+/// The text of a page whose links lead elsewhere.
+fn relinked(page: &Page, change: impl Fn(&str) -> String) -> String {
+    let mut lines: Vec<String> = page.text.lines().map(str::to_owned).collect();
+    for (link, number) in page.links().into_iter().filter(|(link, _)| !link.contains("://")) {
+        let line = &mut lines[number - 1];
+        *line = line.replace(&format!("]({link})"), &format!("]({})", change(&link)));
     }
-    fs::write(src.join("SUMMARY.md"), text)?;
+    lines.join("\n") + "\n"
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::create_dir_all(path.parent().context("a path without a folder")?)?;
+    fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+fn copy(file: &str, src: &Path) -> Result<()> {
+    let (from, to) = (repository().join(file), src.join(file));
+    ensure!(from.is_file(), "{file} is linked to, and is not a file");
+    fs::create_dir_all(to.parent().context("a path without a folder")?)?;
+    fs::copy(&from, &to).with_context(|| from.display().to_string())?;
     Ok(())
 }
 
@@ -150,6 +168,16 @@ fn leads_somewhere(page: &Path, target: &str) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_are_changed_where_they_stand() {
+        let text =
+            "[a](README.md) [b](../README.md#x)\n`](README.md)` [c](https://x.org/README.md)\n";
+        let page = Page { path: "docs/p.md".into(), text: text.into() };
+        let changed = relinked(&page, |link| served(link));
+        assert!(changed.starts_with("[a](index.md) [b](../index.md#x)\n"), "{changed}");
+        assert!(changed.contains("https://x.org/README.md"), "{changed}");
+    }
 
     #[test]
     fn links_of_a_built_page_are_looked_up() {

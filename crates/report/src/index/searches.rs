@@ -56,7 +56,7 @@ fn draw(out: &mut String, searches: &Searches) -> Result<(), Undrawable> {
     let Searches { target, k, points, .. } = searches;
     let drawn: Vec<&Point> =
         points.iter().filter(|p| p.recall.is_finite() && p.ms.is_finite() && p.ms > 0.0).collect();
-    let least = drawn.iter().map(|p| p.recall).fold(0.9, f64::min);
+    let least = drawn.iter().filter(|p| p.is_optimal).map(|p| p.recall).fold(0.9, f64::min);
     let lo = (least * 10.0).floor() / 10.0;
     let x = Axis {
         label: "recall",
