@@ -8,7 +8,7 @@ use report::index::{Fit, Index, Point, Searches, thousands};
 
 use super::error::SqlError;
 use super::fmgr::{Arguments, export};
-use crate::am::report::Report;
+use crate::am::report::{Report, argument_out_of_range};
 
 /// Neighbours that recall is measured by.
 const K: i64 = 10;
@@ -50,11 +50,7 @@ export! {
 fn report(arguments: &Arguments) -> Result<Option<String>, SqlError> {
     let (index, target, measure) = (arguments.oid(0), arguments.float8(1), arguments.bool(2));
     if !(target > 0.0 && target <= 1.0) {
-        return Err(SqlError::Argument {
-            message: "target_recall must be above 0 and at most 1",
-            detail: format!("The number given is {target}."),
-            hint: "Pass 0.95 to see what finds 95 % of the nearest rows.",
-        });
+        argument_out_of_range("target_recall", target, "above 0, at most 1");
     }
     let found = Spi::connect(|client| gather(client, index, target, measure));
     let Some(page) = found.unwrap_or_else(|e| failed(&e.to_string())) else { return Ok(None) };
