@@ -14,7 +14,12 @@ use crate::pg::PgConfig;
 
 /// The packaging's own number.
 const REVISION: &str = "1";
-const MAINTAINER: &str = "pgfaiss developers <pgfaiss@localhost>";
+
+/// Who packages, as Debian's own tools ask for it.
+fn maintainer() -> String {
+    let of = |name, or: &str| std::env::var(name).unwrap_or_else(|_| or.to_owned());
+    format!("{} <{}>", of("DEBFULLNAME", "pgfaiss developers"), of("DEBEMAIL", "pgfaiss@localhost"))
+}
 
 /// A package before it is written.
 pub struct Deb {
@@ -30,6 +35,8 @@ impl Deb {
         let mut deb = Self::new(pg, "pgfaiss")?;
         let inside = pg.below(deb.tree.path());
         install::lay_out_pgfaiss(&inside, library)?;
+        // What only a debugger reads is most of the bytes.
+        output(Command::new("strip").arg("--strip-unneeded").arg(install::library_path(&inside)))?;
         let mut depends = libraries::dependencies(library)?;
         depends.push(format!("postgresql-{}", pg.major));
         deb.field("Depends", depends.join(", "));
@@ -70,7 +77,7 @@ impl Deb {
             ("Package", name.clone()),
             ("Version", version()),
             ("Architecture", architecture),
-            ("Maintainer", MAINTAINER.to_owned()),
+            ("Maintainer", maintainer()),
             ("Section", "database".to_owned()),
             ("Priority", "optional".to_owned()),
         ];
@@ -96,8 +103,9 @@ impl Deb {
             .output()?;
         let date = String::from_utf8(date.stdout)?;
         let text = format!(
-            "pgfaiss ({}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n -- {MAINTAINER}  {}\n",
+            "pgfaiss ({}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n -- {}  {}\n",
             version(),
+            maintainer(),
             date.trim()
         );
         let path = doc.join("changelog.Debian");
