@@ -276,6 +276,12 @@ fn versions_agree() {
     let rust = manifest.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
     says("rust-toolchain.toml", &toolchain, &format!("channel = \"{rust}"));
     says("README.md", &text_of("README.md"), &format!("Rust {rust}"));
+    let majors: Vec<String> = xtask::pg::SUPPORTED_MAJORS.map(|major| major.to_string()).collect();
+    for workflow in ["ci", "release"] {
+        let path = format!(".github/workflows/{workflow}.yml");
+        let text = fs::read_to_string(repository().join(&path)).unwrap();
+        says(&path, &text, &format!("major: [{}]", majors.join(", ")));
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::setup::{self, Extra};
 use crate::{python, servers};
 
 const TYPOS: &str = "typos==1.52.0";
+const ZIZMOR: &str = "zizmor==1.32.0";
 /// Parts that need no server and stand for something else than one test program of `tests/`.
 const STATIC_PARTS: [&str; 3] = ["lint", "unit", "xtask"];
 
@@ -100,7 +101,8 @@ pub fn unit() -> Tally {
 fn lint(pg: &PgConfig) -> Tally {
     let mut format = cargo();
     format.args(["fmt", "--all", "--check"]);
-    let mut tools = vec![("cargo fmt", Ok(format)), ("typos", typos())];
+    let mut tools =
+        vec![("cargo fmt", Ok(format)), ("typos", typos()), ("workflows", workflows())];
     let mut pure = cargo();
     pure.args(["clippy", "--locked", "--all-targets", "--package", "ann", "--package", "pages"]);
     pure.args(["--package", "grammar", "--package", "report", "--package", "xtask"]);
@@ -136,6 +138,15 @@ fn lint(pg: &PgConfig) -> Tally {
 fn typos() -> Result<Command> {
     let environment = python::environment("typos", &[TYPOS])?;
     let mut command = Command::new(environment.join("bin/typos"));
+    command.current_dir(repository());
+    Ok(command)
+}
+
+/// A check of the workflows in `.github`, which nothing runs here.
+fn workflows() -> Result<Command> {
+    let environment = python::environment("zizmor", &[ZIZMOR])?;
+    let mut command = Command::new(environment.join("bin/zizmor"));
+    command.args(["--offline", "--quiet", "--min-severity", "medium", ".github"]);
     command.current_dir(repository());
     Ok(command)
 }
