@@ -61,7 +61,7 @@ fn name_of(name: Option<String>) -> ModelName {
     model_name(&name).unwrap_or_else(|refusal| Report::from(refusal).error())
 }
 
-fn metric_of(word: &str) -> Metric {
+pub fn metric_of(word: &str) -> Metric {
     METRICS.into_iter().find(|metric| metric.name() == word).unwrap_or_else(|| {
         Report::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -72,7 +72,7 @@ fn metric_of(word: &str) -> Metric {
     })
 }
 
-fn is_null(argument: &str) -> ! {
+pub fn is_null(argument: &str) -> ! {
     Report::new(
         PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
         format!("argument \"{argument}\" must not be null"),

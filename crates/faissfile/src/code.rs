@@ -6,21 +6,18 @@ use ann::codec::{CodeKind, Codec, Coding};
 /// RaBitQ's bound of its error: how many deviations FAISS allows for.
 const DEVIATIONS: f64 = 1.9;
 
-/// Codes vectors for files.
+/// Makes codes of files from codes of ours.
 pub struct Coder<'c> {
     codec: &'c Codec,
     kind: CodeKind,
     dims: usize,
     by_product: bool,
-    bare: Vec<u8>,
-    factors: Vec<f32>,
 }
 
 impl<'c> Coder<'c> {
     /// With a trained code of `kind`.
     pub fn new(codec: &'c Codec, kind: CodeKind, dims: usize, metric: Metric) -> Self {
-        let (bare, factors) = (vec![0; codec.bare_size()], vec![0.0; codec.n_factors()]);
-        Self { codec, kind, dims, by_product: metric != Metric::L2, bare, factors }
+        Self { codec, kind, dims, by_product: metric != Metric::L2 }
     }
 
     /// Bytes of a code.
@@ -28,17 +25,15 @@ impl<'c> Coder<'c> {
         self.kind.code_size(self.dims)
     }
 
-    /// Codes `x`, normalised and rotated as it is to be, with its list's centroid, into `size()` bytes.
-    pub fn encode(&mut self, x: &[f32], centroid: &[f32], out: &mut [u8]) {
-        let Codec::RaBitQ(rabitq) = self.codec else {
-            self.codec.encode(x, centroid, out, &mut []);
-            return;
-        };
-        self.codec.encode(x, centroid, &mut self.bare, &mut self.factors);
-        let moments = Moments::of(x, centroid, &rabitq.decode(&self.bare));
-        let (signs, magnitudes) = self.bare.split_at(self.dims.div_ceil(8).min(self.bare.len()));
-        let [first, second, error, add, rescale] = moments.factors(self.dims, self.by_product);
+    /// Writes the code of `x`, a member of the list with this centroid, into `size()` bytes. `bare` is what the codec made of it, to
+    /// begin with, as `encode_batch` leaves it.
+    pub fn complete(&self, bare: &[u8], x: &[f32], centroid: &[f32], out: &mut [u8]) {
+        let bare = bare.get(..self.codec.bare_size()).unwrap_or(bare);
         let mut put = Fill(out);
+        let Codec::RaBitQ(rabitq) = self.codec else { return put.bytes(bare) };
+        let moments = Moments::of(x, centroid, &rabitq.decode(bare));
+        let (signs, magnitudes) = bare.split_at(self.dims.div_ceil(8).min(bare.len()));
+        let [first, second, error, add, rescale] = moments.factors(self.dims, self.by_product);
         put.bytes(signs);
         put.floats(&[first, second]);
         if !matches!(self.kind, CodeKind::RaBitQ { nbits: 1 }) {

@@ -23,6 +23,8 @@ pub struct Plan<'a> {
     pub normalizes: bool,
     /// The rotation, and whether it was drawn at random.
     pub rotation: Option<(bool, &'a [f32])>,
+    /// The lists that FAISS is to probe.
+    pub nprobe: u64,
     /// A centroid for each list.
     pub centroids: &'a [f32],
     /// What the code was trained to.
@@ -77,28 +79,28 @@ impl Plan<'_> {
         let dims = self.dims;
         let Some(kind) = self.code else {
             out.head(b"IwFl", head);
-            out.coarse(head, self.centroids);
+            out.coarse(head, self.nprobe, self.centroids);
             return out.list_array(dims * size_of::<f32>(), sizes);
         };
         let size = kind.code_size(dims);
         match kind {
             CodeKind::SqFp16 | CodeKind::Sq8 | CodeKind::Sq4 => {
                 out.head(b"IwSq", head);
-                out.coarse(head, self.centroids);
+                out.coarse(head, self.nprobe, self.centroids);
                 out.sq(kind, dims, self.params);
                 out.u64(size as u64);
                 out.u8(1);
             }
             CodeKind::Pq { m, nbits } => {
                 out.head(b"IwPQ", head);
-                out.coarse(head, self.centroids);
+                out.coarse(head, self.nprobe, self.centroids);
                 out.u8(1);
                 out.u64(size as u64);
                 out.pq(dims, m, nbits, self.params);
             }
             CodeKind::PqFs { m } => {
                 out.head(b"IwPf", head);
-                out.coarse(head, self.centroids);
+                out.coarse(head, self.nprobe, self.centroids);
                 out.u8(0);
                 out.u64(size as u64);
                 out.i32(BLOCK as i32);
@@ -110,7 +112,7 @@ impl Plan<'_> {
             }
             CodeKind::RaBitQ { nbits } => {
                 out.head(if nbits == 1 { b"Iwrq" } else { b"Iwrr" }, head);
-                out.coarse(head, self.centroids);
+                out.coarse(head, self.nprobe, self.centroids);
                 out.rabitq(nbits, head);
                 out.u64(size as u64);
                 out.u8(1);
@@ -202,6 +204,7 @@ pub fn model_file(model: &TrainedModel) -> (Vec<u8>, bool) {
         code: code.map(|code| code.kind),
         normalizes: code.is_some_and(|code| code.normalize),
         rotation: (matrix_len > 0).then_some((is_random, matrix)),
+        nprobe: 1,
         centroids: &model.centroids,
         params,
     };

@@ -183,6 +183,7 @@ fn rows_of_lists_come_with_their_ids() {
         code: None,
         normalizes: false,
         rotation: None,
+        nprobe: 1,
         centroids: &model.centroids,
         params: &[],
     };

@@ -161,10 +161,10 @@ impl Writer {
     }
 
     /// What every index with lists has between its header and its code.
-    pub fn coarse(&mut self, head: &Head, centroids: &[f32]) {
+    pub fn coarse(&mut self, head: &Head, nprobe: u64, centroids: &[f32]) {
         let nlist = (centroids.len() / head.dims.max(1)) as u64;
         self.u64(nlist);
-        self.u64(1);
+        self.u64(nprobe);
         self.flat(&Head { ntotal: nlist, ..*head });
         centroids.iter().for_each(|x| self.f32(*x));
         self.u8(0);
@@ -188,5 +188,59 @@ impl Writer {
         self.u64(u64::MAX);
         self.u64(BLOCK as u64);
         self.u64((usize::from(m).div_ceil(2) * BLOCK) as u64);
+    }
+}
+
+/// The links of a graph, up to those: levels and offsets come from `levels`, one for each vector, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub struct GraphShape {
+    /// Links of a vector above level 0.
+    pub m: usize,
+    /// Slots on level 0.
+    pub slots: usize,
+}
+
+/// FAISS stops its table of probabilities where they are less likely than this.
+const LEAST_LIKELY: f64 = 1e-9;
+
+impl GraphShape {
+    /// Slots of a vector of this level.
+    pub fn slots_of(&self, level: u8) -> u64 {
+        self.slots as u64 + u64::from(level) * self.m as u64
+    }
+}
+
+impl Writer {
+    /// A graph up to its links.
+    pub fn graph(&mut self, shape: &GraphShape, levels: &[u8]) {
+        let m = shape.m.max(2) as f64;
+        let likely = |level: i32| m.powi(-level) * (1.0 - 1.0 / m);
+        let most = usize::from(levels.iter().copied().max().unwrap_or(0)) + 1;
+        let by_chance = (0..64).take_while(|level| likely(*level) >= LEAST_LIKELY).count();
+        let n_levels = most.max(by_chance);
+        self.u64(n_levels as u64);
+        for level in 0..n_levels {
+            self.0.extend_from_slice(&likely(level as i32).to_le_bytes());
+        }
+        self.u64(n_levels as u64 + 1);
+        self.i32(0);
+        for level in 0..n_levels {
+            self.i32((shape.slots + level * shape.m) as i32);
+        }
+        self.u64(levels.len() as u64);
+        levels.iter().for_each(|level| self.i32(i32::from(*level) + 1));
+        self.u64(levels.len() as u64 + 1);
+        let mut offset = 0;
+        self.u64(0);
+        for level in levels {
+            offset += shape.slots_of(*level);
+            self.u64(offset);
+        }
+        self.u64(offset);
+    }
+
+    /// What comes after the links of a graph: where searches start, on which level, and how wide they look.
+    pub fn graph_end(&mut self, entry: i32, level: i32, ef_construction: i32, ef_search: i32) {
+        [entry, level, ef_construction, ef_search, 1].iter().for_each(|x| self.i32(*x));
     }
 }
