@@ -505,7 +505,7 @@ def timed(db):
     for start in range(0, n, 50000):
         x = some(min(50000, n - start))
         with db.cursor().copy("COPY big FROM STDIN (FORMAT binary)") as copy:
-            copy.write(binary(x, start, start == 0, start + len(x) == n))
+            copy.write(binary(x, start))
     db.execute("ALTER TABLE big ADD PRIMARY KEY (id)")
     db.execute("ANALYZE big")
     for factory in (f"IVF{nlist},Flat", f"IVF{nlist},PQ16np", f"IVF{nlist},PQ64x4fs", f"IVF{nlist},RaBitQ"):
@@ -556,15 +556,14 @@ def peak_memory(pid):
     return f"{kb['VmHWM']} MB (of it shared {kb['RssShmem'] + kb['RssFile']})"
 
 
-def binary(x, start, is_first, is_last):
+def binary(x, start):
     """Rows as COPY has them in binary form."""
     n, d = x.shape
     row = np.dtype([("n", ">i2"), ("l1", ">i4"), ("id", ">i8"), ("l2", ">i4"), ("d", ">i2"), ("z", ">i2"), ("x", ">f4", (d,))])
     rows = np.zeros(n, row)
     rows["n"], rows["l1"], rows["id"] = 2, 8, np.arange(start, start + n)
     rows["l2"], rows["d"], rows["x"] = 4 + 4 * d, d, x
-    head = b"PGCOPY\n\xff\r\n\0" + bytes(8) if is_first else b""
-    return head + rows.tobytes() + (b"\xff\xff" if is_last else b"")
+    return b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
 
 
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
