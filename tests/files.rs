@@ -54,6 +54,11 @@ fn exported_graphs_keep_their_links() {
 }
 
 #[test]
+fn graphs_of_faiss_are_taken_over() {
+    part("adoption", &[]);
+}
+
+#[test]
 fn rows_come_out_of_files() {
     part("rows", &[]);
 }

@@ -1,7 +1,7 @@
 //! Files of FAISS: whatever the bytes are, a model that makes sense, rows of the dimension it says, or an error.
 #![no_main]
 
-use faissfile::{Decode, each_row, import, read};
+use faissfile::{Decode, FileGraph, each_row, import, read};
 use libfuzzer_sys::fuzz_target;
 use pages::blob::TrainedModel;
 
@@ -14,6 +14,14 @@ fuzz_target!(|data: &[u8]| {
             // What is a model is a file again, from which it can be read.
             let (file, _) = faissfile::model_file(&found.model);
             read(&mut &file[..]).unwrap();
+        }
+    }
+    if let Ok(graph) = FileGraph::of(&mut &data[..], &index)
+        && let Ok(links) = graph.links(&mut &data[..])
+    {
+        for number in 0..graph.len() as u32 {
+            let linked = (0..=links.level(number)).flat_map(|level| links.of(number, level));
+            assert!(linked.into_iter().all(|link| u64::from(*link) < graph.len()));
         }
     }
     for decode in [Decode::Never, Decode::Lossy] {

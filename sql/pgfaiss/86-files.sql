@@ -83,3 +83,24 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'pgfaiss_export_path';
 COMMENT ON FUNCTION faiss.export_path(regclass, text, text, boolean) IS
     'the same as a file on the server, for members of pg_write_server_files; returns its bytes';
+
+CREATE FUNCTION faiss.import_graph(index regclass, key text, file bytea)
+RETURNS TABLE (adopted bigint, linked bigint)
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE ROWS 1
+AS 'MODULE_PATHNAME', 'pgfaiss_import_graph';
+COMMENT ON FUNCTION faiss.import_graph(regclass, text, bytea) IS
+    'rebuilds a faisshnsw index with the links of the FAISS graph in a file whose ids are values of the column named key; rows that the file lacks are linked as in a build (linked: how many). For the owner';
+
+CREATE FUNCTION faiss.import_graph(index regclass, key text, file oid)
+RETURNS TABLE (adopted bigint, linked bigint)
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE ROWS 1
+AS 'MODULE_PATHNAME', 'pgfaiss_import_graph_lo';
+COMMENT ON FUNCTION faiss.import_graph(regclass, text, oid) IS
+    'the same of a large object';
+
+CREATE FUNCTION faiss.import_graph_path(index regclass, key text, path text)
+RETURNS TABLE (adopted bigint, linked bigint)
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE ROWS 1
+AS 'MODULE_PATHNAME', 'pgfaiss_import_graph_path';
+COMMENT ON FUNCTION faiss.import_graph_path(regclass, text, text) IS
+    'the same of a file on the server, for members of pg_read_server_files';

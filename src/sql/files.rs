@@ -3,18 +3,25 @@
 
 use ann::Metric;
 use faissfile::{Decode, each_row};
+use half::f16;
 use pages::ModelName;
-use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{PgSqlErrorCode, Spi};
 
+use super::apply::require_may_alter;
 use super::error::SqlError;
 use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
 use crate::am::datum::{MAX_DIMS, VarlenaBuf};
-use crate::am::files::{self, Assembly, Given, NewFile, Opened, Wanted, raise};
+use crate::am::files::{
+    self, Assembly, Fitting, Given, KeyColumn, NewFile, Opened, Shape, Wanted, raise,
+};
+use crate::am::graph::adopted::Guard;
 use crate::am::models;
-use crate::am::options::model_name;
+use crate::am::opclass::{ElementType, opclass_of};
+use crate::am::options::{model_name, options_of};
 use crate::am::progress::{self, Phase, Shown};
+use crate::am::rel;
 use crate::am::report::Report;
 
 /// Why whoever sees some rows only may not export an index, and what to do instead.
@@ -53,6 +60,21 @@ fn read_file_lo(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
 /// `faiss.read_file_path(path text, decode boolean)`.
 fn read_file_path(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     read(arguments, Given::Path(arguments.string(0)))
+}
+
+/// `faiss.import_graph(index regclass, key text, file bytea)`.
+fn import_graph(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    adopt(arguments, &Given::Bytes(arguments.datum(2)))
+}
+
+/// `faiss.import_graph(index regclass, key text, file oid)`.
+fn import_graph_lo(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    adopt(arguments, &Given::LargeObject(arguments.oid(2)))
+}
+
+/// `faiss.import_graph_path(index regclass, key text, path text)`.
+fn import_graph_path(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
+    adopt(arguments, &Given::Path(arguments.string(2)))
 }
 
 /// `faiss.export_model(name text)`.
@@ -95,6 +117,9 @@ export! {
     "import_model" => import_model;
     "import_model_lo" => import_model_lo;
     "import_model_path" => import_model_path;
+    "import_graph" => import_graph;
+    "import_graph_lo" => import_graph_lo;
+    "import_graph_path" => import_graph_path;
     "read_file" => read_file;
     "read_file_lo" => read_file_lo;
     "read_file_path" => read_file_path;
@@ -160,6 +185,61 @@ fn read(arguments: &Arguments, given: Given) -> Result<Option<i32>, SqlError> {
     });
     read.unwrap_or_else(|e| raise(e));
     Ok(None)
+}
+
+/// Takes the links of a file over, by REINDEX.
+fn adopt(arguments: &Arguments, given: &Given) -> Result<Option<i32>, SqlError> {
+    let mut rows = arguments.rows();
+    let oid = arguments.oid(0);
+    require_may_alter(oid);
+    // SAFETY: the arguments of a call live as long as it.
+    let mut file = unsafe { Opened::new(given) };
+    let table = OpenTable::of(oid, WHY_EVERY_ROW);
+    let lock = pg_sys::ShareLock as pg_sys::LOCKMODE;
+    // SAFETY: an open table; what REINDEX would lock a moment later, before its rows are looked at.
+    unsafe { pg_sys::LockRelationOid((*table.rel).rd_id, lock) };
+    let index = OpenIndex::new(oid, pg_sys::AccessShareLock);
+    let class = opclass_of(index.rel);
+    let (Some(options), Some(dims)) = (options_of(index.rel).graph, rel::declared_dims(index.rel))
+    else {
+        no_graph(&rel::name(index.rel));
+    };
+    let shape = Shape { metric: class.metric, dims, m: options.m.into() };
+    let fitting = Fitting::read(&mut file, &shape);
+    let key = KeyColumn::of(table.rel, &arguments.string(1));
+    let column = rel::key_column(index.rel);
+    // SAFETY: table and snapshot as above; the operator class says what the column holds.
+    let numbers = unsafe {
+        match class.element {
+            ElementType::F16 => fitting.rows_of::<f16>(&mut file, table.rel, key, column),
+            ElementType::F32 => fitting.rows_of::<f32>(&mut file, table.rel, key, column),
+            ElementType::Bit => no_graph(&rel::name(index.rel)),
+        }
+    };
+    let name = rel::qualified_name(index.rel);
+    // REINDEX wants an index that nobody uses.
+    drop(index);
+    drop(table);
+    let guard = Guard::new(oid, fitting.links, numbers, fitting.n);
+    if let Err(e) = Spi::run(&format!("REINDEX INDEX {name}")) {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not rebuild index {name}: {e}"),
+        )
+        .error();
+    }
+    let (adopted, all) = guard.counts();
+    rows.put([(adopted as i64).into_datum(), ((all - adopted) as i64).into_datum()]);
+    Ok(None)
+}
+
+fn no_graph(name: &str) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+        format!("index \"{name}\" cannot take the links of a FAISS graph"),
+    )
+    .hint("Indexes that can have access method faisshnsw, over vector or halfvec.")
+    .error()
 }
 
 fn exported<R>(arguments: &Arguments, refine: usize, go: impl FnOnce(Assembly) -> R) -> R {

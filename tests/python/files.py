@@ -1,6 +1,6 @@
 """FAISS files in and out of a server, against FAISS itself.
 
-files.py CONNINFO PART. Parts: models, exports, graphs, rows, refused, and older with the folder of files that older_files.py has
+files.py CONNINFO PART. Parts: models, exports, graphs, adoption, rows, refused, timed with a number of rows, and older with the folder of files that older_files.py has
 made. What is wrong raises; figures are printed.
 """
 
@@ -371,6 +371,58 @@ def graph(db, x, q, ids, what, metric):
     print(f"{what}: recall in FAISS / in SQL at ef 16, 64, 256: {' '.join(figures)}", flush=True)
 
 
+def adoption(db):
+    """Links of FAISS's graphs are taken over; what the file lacks is linked, and what it has too much is left out."""
+    x, q, ids = data()
+    for metric in METRICS:
+        points = unit(x) if metric == "cosine" else x
+        theirs = faiss.IndexIDMap2(faiss.IndexHNSWFlat(DIMS, 16, METRICS[metric][0]))
+        inner = faiss.downcast_index(theirs.index)
+        inner.hnsw.efConstruction = 64
+        theirs.add_with_ids(points[:-100], ids[:-100])
+        load(db, x[200:], ids[200:])
+        create(db, "faisshnsw", metric, "m = 16")
+        built = search(db, "i", q, ef=64)[0]
+        got = db.execute("SELECT * FROM faiss.import_graph('i', 'id', %s::bytea)", (bytes_of(theirs),)).fetchone()
+        assert got == (ROWS - 300, 100), got
+        truth = exact(x[200:], q, ids[200:], metric)
+        adopted = search(db, "i", q, ef=64)[0]
+        inner.hnsw.efSearch = 64
+        whole = exact(x[:-100], q, ids[:-100], metric)
+        found = theirs.search(unit(q) if metric == "cosine" else q, K)[1]
+        ours, fresh, faiss_own = recall(adopted, truth), recall(built, truth), recall(found, whole)
+        assert ours >= min(fresh, faiss_own) - 0.02, (metric, ours, fresh, faiss_own)
+        assert db.execute("SELECT count(*) FROM faiss.check('i')").fetchone()[0] == 0
+        print(f"{metric}: {got} adopted and linked, recall {ours:.3f}, built here {fresh:.3f}, FAISS {faiss_own:.3f}", flush=True)
+    # There and back again.
+    x[ROWS - 450:] = np.repeat(x[:150], 3, axis=0)
+    load(db, x, ids)
+    create(db, "faisshnsw", "l2", "m = 16")
+    before = search(db, "i", q, ef=32)[1]
+    blob = db.execute("SELECT faiss.export('i', 'id')").fetchone()[0]
+    got = db.execute("SELECT * FROM faiss.import_graph('i', 'id', %s::bytea)", (blob,)).fetchone()
+    nodes = len(np.unique(x, axis=0))
+    assert got == (nodes, 0), (got, nodes)
+    after = search(db, "i", q, ef=32)[1]
+    assert np.mean(np.isclose(before, after)) > 0.99, np.mean(np.isclose(before, after))
+    wrong = {
+        "does not fit": [("m = 8", "l2", blob, "id"), ("m = 16", "inner_product", blob, "id")],
+        "not those of the table": [("m = 16", "l2", blob, "other")],
+    }
+    db.execute("ALTER TABLE t ADD COLUMN other bigint")
+    db.execute("UPDATE t SET other = (id + 7 - 10^10::bigint) % 42000 + 10^10::bigint")
+    db.execute("VACUUM FULL t")
+    for words, cases in wrong.items():
+        for options, metric, file, key in cases:
+            create(db, "faisshnsw", metric, options)
+            try:
+                db.execute("SELECT * FROM faiss.import_graph('i', %s, %s::bytea)", (key, file))
+                raise AssertionError(f"{options} {metric} {key}: taken")
+            except psycopg.errors.InvalidParameterValue as e:
+                assert words in e.diag.message_primary, e
+                print(e.diag.message_primary, e.diag.message_detail, e.diag.message_hint or "", flush=True)
+
+
 def near_enough(distances, truth, metric):
     """Of rows equally far any counts: recall by distances."""
     last = truth[:, -1:]
@@ -530,12 +582,13 @@ def timed(db):
     if n <= 10**5 or len(sys.argv) > 4:
         one_step("CREATE INDEX", "HNSW16", "CREATE INDEX big_v ON big USING faisshnsw (v) WITH (m = 16)")
         one_step("export_path", "HNSW16", "SELECT faiss.export_path('big_v', 'id', %s)", (path,))
+        one_step("import_graph_path", "HNSW16", "SELECT faiss.import_graph_path('big_v', 'id', %s)", (path,))
 
 
 def one_step(what, factory, statement, arguments=None, is_refused=False):
     """In a session of its own, whose memory counts from nothing; what it shares with others is left out."""
     with psycopg.connect(sys.argv[1], autocommit=True) as db:
-        db.execute("SET maintenance_work_mem = '256MB'")
+        db.execute(f"SET maintenance_work_mem = '{2048 if factory == 'HNSW16' else 256}MB'")
         begin = time.time()
         try:
             db.execute(statement, arguments)
@@ -567,4 +620,4 @@ def binary(x, start):
 
 
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
-    {"models": models, "exports": exports, "graphs": graphs, "rows": rows, "refused": refused, "older": older, "timed": timed}[sys.argv[2]](connection)
+    {"models": models, "exports": exports, "graphs": graphs, "rows": rows, "refused": refused, "older": older, "timed": timed, "adoption": adoption}[sys.argv[2]](connection)

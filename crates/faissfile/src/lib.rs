@@ -14,12 +14,14 @@
 //! | `chain` | what happens to a vector before it is coded? |
 //! | `write` | how is it written? |
 //! | `export` | a trained model as an empty index |
+//! | `graph` | the links of a graph |
 //! | `code` | a vector's code with the factors that FAISS keeps in it |
 
 mod chain;
 mod code;
 mod error;
 mod export;
+mod graph;
 mod import;
 pub mod index;
 mod read;
@@ -34,6 +36,7 @@ pub use chain::Chain;
 pub use code::Coder;
 pub use error::{Error, FourCc};
 pub use export::{Plan, model_file};
+pub use graph::{FileGraph, Links};
 pub use import::{Imported, import};
 pub use read::read;
 pub use rows::{Decode, EachRow, each_row};

@@ -228,6 +228,13 @@ fn files_of_faiss_are_read() {
             Ok(found) => assert_eq!(found.ntotal, 7, "{name}"),
             Err(_) => assert!(has_no_model(&name), "{name}: {model:?}"),
         }
+        let graph = crate::FileGraph::of(&mut &bytes[..], &index);
+        assert_eq!(graph.is_ok(), name.contains("HNSW4") && !name.contains("IVF"), "{name}");
+        if let Ok(graph) = graph {
+            let links = graph.links(&mut &bytes[..]).unwrap();
+            assert_eq!(graph.m(&mut &bytes[..]).unwrap(), 4);
+            assert!((0..7).all(|i| !links.of(i, 0).is_empty() && !links.of(i, 0).contains(&i)));
+        }
         let mut rows = 0;
         let read = each_row(&mut &bytes[..], &index, Decode::Lossy, &mut |_, row| {
             rows += 1;

@@ -9,12 +9,14 @@
 //! | `rows` | what do these rows say: vector and key? |
 //! | `lists`, `graph`, `vectors` | an index as a file |
 //! | `export` | what every export begins and ends with |
+//! | `import_graph` | the links of a file for a graph here |
 //! | `errors` | what does a user read? |
 
 mod assembly;
 mod errors;
 mod export;
 mod graph;
+mod import_graph;
 mod large_object;
 mod listed;
 mod lists;
@@ -26,5 +28,7 @@ mod vectors;
 pub use assembly::Assembly;
 pub use errors::raise;
 pub use export::{Wanted, export};
+pub use import_graph::{Fitting, Shape};
+pub use rows::KeyColumn;
 pub use server_file::NewFile;
 pub use source::{Given, Opened};

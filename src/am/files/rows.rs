@@ -56,6 +56,17 @@ impl KeyColumn {
         key
     }
 
+    /// The key of the row in a slot; None for NULL.
+    ///
+    /// # Safety
+    /// The slot must hold a row of the table.
+    pub unsafe fn of_slot(self, slot: *mut pg_sys::TupleTableSlot) -> Option<i64> {
+        let mut is_null = false;
+        // SAFETY: the caller's promise; the table has the column.
+        let datum = unsafe { pg_sys::slot_getattr(slot, self.number.into(), &mut is_null) };
+        if is_null { None } else { self.value(datum) }
+    }
+
     fn value(self, datum: pg_sys::Datum) -> Option<i64> {
         match self.type_oid {
             pg_sys::INT2OID => Some(i64::from(datum.value() as i16)),

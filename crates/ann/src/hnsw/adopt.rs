@@ -33,7 +33,8 @@ pub fn adopt(
     job: &Job,
 ) -> Result<BuiltGraph, Cancelled> {
     let n = of.len().min(MAX_NODES as usize) as u32;
-    let highest = (0..n).filter_map(|node| Some((given.level(node)?, std::cmp::Reverse(node)))).max();
+    let highest =
+        (0..n).filter_map(|node| Some((given.level(node)?, std::cmp::Reverse(node)))).max();
     let Some((highest, std::cmp::Reverse(entry))) = highest else {
         return build(grid, of, params, job);
     };

@@ -193,7 +193,13 @@ impl Ranks {
 }
 
 /// Goes down to level 0 for each node, and puts them in the order of where they came to.
-pub(super) fn approach(site: &Site<'_>, nodes: &[u32], entry: u32, ranks: &Ranks, job: &Job) -> Vec<Task> {
+pub(super) fn approach(
+    site: &Site<'_>,
+    nodes: &[u32],
+    entry: u32,
+    ranks: &Ranks,
+    job: &Job,
+) -> Vec<Task> {
     let mut tasks: Vec<Task> = nodes.iter().map(|node| Task::new(*node, entry)).collect();
     for_each_chunk(&mut tasks, SHARE, |_, tasks| {
         let mut worker = Worker::new(site);

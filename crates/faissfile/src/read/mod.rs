@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 16;
 /// The index of a file.
 pub fn read(source: &mut dyn Source) -> Result<Index, Error> {
     let mut reader =
-        Reader { window: Window::new(source), at: 0, code: FourCc(*b"    "), depth: 0 };
+        Reader { window: Window::new(source), at: 0, code: FourCc(*b"file"), depth: 0 };
     let index = reader.index()?;
     let left = reader.left();
     if left > 0 {
