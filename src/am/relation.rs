@@ -68,6 +68,11 @@ impl TrainedCode {
         Ok(Self { coded, codec, stored, rotation })
     }
 
+    /// What vectors are turned by before they are coded.
+    pub fn rotation(&self) -> Option<&Rotation> {
+        self.rotation.as_ref()
+    }
+
     fn bytes(&self, dims: usize) -> usize {
         self.coded.model_len(dims) * size_of::<f32>()
     }

@@ -62,7 +62,7 @@ fn name_of(name: Option<String>) -> ModelName {
     model_name(&name).unwrap_or_else(|refusal| Report::from(refusal).error())
 }
 
-fn metric_of(word: &str) -> Metric {
+pub fn metric_of(word: &str) -> Metric {
     METRICS.into_iter().find(|metric| metric.name() == word).unwrap_or_else(|| {
         Report::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

@@ -55,6 +55,23 @@ pub fn stats<P: Pages>(pages: &P, meta: &Meta) -> Result<VacuumStats, Error> {
     Ok(stats)
 }
 
+/// Calls `each` with the list and the tid of every row, list by list, with no lock held.
+pub fn for_each_row<P: Pages>(
+    pages: &P,
+    meta: &Meta,
+    mut each: impl FnMut(u32, Tid),
+) -> Result<(), Error> {
+    for_each_run(pages, meta, |list_no, runs| {
+        runs.each(|run, _| {
+            let mut show = |tid| {
+                each(list_no, tid);
+                false
+            };
+            run_of(pages, &runs.coded, run, &mut show, |_| {}).map(drop)
+        })
+    })
+}
+
 /// Which run of a list: the packed blocks, or the shelf that begins at this page.
 #[derive(Clone, Copy)]
 pub(super) enum Which {
