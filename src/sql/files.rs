@@ -22,7 +22,7 @@ use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::options::{model_name, options_of};
 use crate::am::progress::{self, Phase, Shown};
 use crate::am::rel;
-use crate::am::report::Report;
+use crate::am::report::{Report, argument_is_null};
 
 /// Why whoever sees some rows only may not export an index, and what to do instead.
 const WHY_EVERY_ROW: (&str, &str) = (

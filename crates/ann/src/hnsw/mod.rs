@@ -26,7 +26,7 @@ mod walk;
 mod worker;
 
 pub use adopt::{Given, adopt};
-pub use beam::Beam;
+pub use beam::{Beam, descent_width};
 pub use build::{BuiltGraph, Cancelled, HnswParams, NO_NODE, build, build_bytes};
 pub use distance::{NodeQuery, Points, VectorQuery, Vectors};
 pub use grid::{Codes, FOLD, Factors, Grid, GridQuery};
