@@ -13,10 +13,10 @@ CREATE TABLE faiss.model_parameters (
     metric text NOT NULL,
     dims integer NOT NULL,
     nlist integer,
-    relation text NOT NULL,
-    column_name text NOT NULL,
-    element_type text NOT NULL,
-    total_rows bigint NOT NULL,
+    relation text,
+    column_name text,
+    element_type text,
+    total_rows bigint,
     trained_rows bigint NOT NULL,
     seed bigint NOT NULL,
     coarse_error double precision,
@@ -36,7 +36,7 @@ SELECT name, owner, method, factory, metric, dims, nlist, relation, column_name,
     seed, coarse_error, code_error, pg_catalog.octet_length(parameters)::bigint AS bytes, trained_at
 FROM faiss.model_parameters;
 COMMENT ON VIEW faiss.models IS
-    'trained models for CREATE INDEX … WITH (model = name); faiss.train makes them, faiss.drop_model removes them';
+    'trained models for CREATE INDEX … WITH (model = name); faiss.train makes them, faiss.import_model takes them from FAISS files, faiss.drop_model removes them';
 COMMENT ON COLUMN faiss.models.name IS 'what option model says';
 COMMENT ON COLUMN faiss.models.owner IS
     'the role that trained it: its members may use and drop the model. By name, so that a dump can be restored without the role';
@@ -45,13 +45,13 @@ COMMENT ON COLUMN faiss.models.factory IS 'what its indexes are made of, as a FA
 COMMENT ON COLUMN faiss.models.metric IS 'the metric of their operator class: l2, inner_product or cosine';
 COMMENT ON COLUMN faiss.models.dims IS 'the dimensions of their column';
 COMMENT ON COLUMN faiss.models.nlist IS 'inverted lists; null of faissflat';
-COMMENT ON COLUMN faiss.models.relation IS 'the relation it was trained on';
+COMMENT ON COLUMN faiss.models.relation IS 'the relation it was trained on; null, as the next three, if it came from a FAISS file';
 COMMENT ON COLUMN faiss.models.column_name IS 'the column it was trained on';
 COMMENT ON COLUMN faiss.models.element_type IS
     'the type of that column; the model serves columns of either type';
 COMMENT ON COLUMN faiss.models.total_rows IS 'vectors that the relation had';
-COMMENT ON COLUMN faiss.models.trained_rows IS 'rows of the sample it was trained on';
-COMMENT ON COLUMN faiss.models.seed IS 'seed of all randomness';
+COMMENT ON COLUMN faiss.models.trained_rows IS 'rows of the sample it was trained on; of a FAISS file, which does not say it, 39 for each list, or the vectors in it if these are more';
+COMMENT ON COLUMN faiss.models.seed IS 'seed of all randomness; of a model from a FAISS file the default';
 COMMENT ON COLUMN faiss.models.coarse_error IS
     'mean error of rows of the sample against their centroid: squared distance under l2, else what their norm exceeds their product with it by; null of faissflat';
 COMMENT ON COLUMN faiss.models.code_error IS

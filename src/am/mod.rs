@@ -6,6 +6,7 @@ pub mod build;
 mod build_log;
 mod cost;
 pub mod datum;
+pub mod files;
 pub mod fit;
 pub mod graph;
 pub mod guc;

@@ -34,6 +34,12 @@ pub enum Phase {
     ComparingRows,
     /// Asking the index these queries, with one setting after the other; the counts are those of the running one.
     MeasuringSettings,
+    /// Reading the rows of an index, or of a file, that becomes the other.
+    ReadingRows,
+    /// Reading the links of a graph.
+    ReadingLinks,
+    /// Writing a file.
+    WritingFile,
 }
 
 /// What the server sets before the build begins.
@@ -57,6 +63,9 @@ impl Phase {
             Self::InsertingRows => 9,
             Self::ComparingRows => 10,
             Self::MeasuringSettings => 11,
+            Self::ReadingRows => 12,
+            Self::ReadingLinks => 13,
+            Self::WritingFile => 14,
             Self::KMeans { iteration, n_iter } => {
                 KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
             }
@@ -77,6 +86,9 @@ impl Phase {
             9 => "inserting rows",
             10 => "comparing rows",
             11 => "measuring settings",
+            12 => "reading rows",
+            13 => "reading links",
+            14 => "writing file",
             KMEANS.. => {
                 let (n_iter, i) =
                     ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);
@@ -188,6 +200,9 @@ mod tests {
         assert_eq!(shown(Phase::WritingPages.number()), "writing pages");
         assert_eq!(shown(Phase::ComparingRows.number()), "comparing rows");
         assert_eq!(shown(Phase::MeasuringSettings.number()), "measuring settings");
+        assert_eq!(shown(Phase::ReadingRows.number()), "reading rows");
+        assert_eq!(shown(Phase::ReadingLinks.number()), "reading links");
+        assert_eq!(shown(Phase::WritingFile.number()), "writing file");
         assert_eq!((shown(0), shown(77)), ("none".to_owned(), "none".to_owned()));
     }
 }

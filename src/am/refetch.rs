@@ -208,20 +208,35 @@ impl HeapRows {
         dims: usize,
         look: impl FnOnce(&[E]) -> R,
     ) -> Option<R> {
-        self.value(tid, |value, row_memory| {
-            // SAFETY: a value of the indexed type, alive during the call. What from_datum has to expand goes to the row's
-            // memory.
-            let vector = unsafe {
-                let caller = pg_sys::MemoryContextSwitchTo(row_memory);
-                let vector = E::read(value);
-                pg_sys::MemoryContextSwitchTo(caller);
-                vector
-            };
-            if vector.dims() != dims {
-                wrong_dimensions(dims, vector.dims());
-            }
-            look(vector.elements())
-        })
+        // SAFETY: a value of the indexed type, alive during the call.
+        self.value(tid, |value, memory| unsafe { look_at(value, memory, dims, look) })
+    }
+
+    /// Calls `each` with the number, the vector and the value of column `key` (None for NULL) of every candidate that is a row for
+    /// the scan's snapshot, in the order of the table. Otherwise as [`HeapRows::visit`].
+    pub fn visit_keyed<E: Column>(
+        &mut self,
+        candidates: &[Tid],
+        dims: usize,
+        key: pg_sys::AttrNumber,
+        mut each: impl FnMut(usize, &[E], Option<pg_sys::Datum>),
+    ) {
+        self.in_order(candidates, |rows, order| {
+            rows.each_row(order, |rows, tid, same| {
+                if rows.visible(tid).is_none() {
+                    return;
+                }
+                let open = rows.open();
+                // SAFETY: the slot holds the row found just now; the table has the column, and what is indexed is alive during
+                // the call.
+                unsafe {
+                    let (Some(value), key) = (open.value(), open.attribute(key)) else { return };
+                    look_at(value, open.row_memory, dims, |elements: &[E]| {
+                        same.iter().for_each(|(_, number)| each(*number as usize, elements, key));
+                    });
+                }
+            });
+        });
     }
 
     /// Looks at the indexed value of the row at `tid`, which is alive during the call only, with the memory that is emptied
@@ -264,6 +279,29 @@ impl HeapRows {
             unsafe { open.end() };
         }
     }
+}
+
+/// Shows the elements of an indexed value. What has to be expanded for that goes to the row's memory.
+///
+/// # Safety
+/// `value` must be of the type with these elements and alive.
+unsafe fn look_at<E: Column, R>(
+    value: pg_sys::Datum,
+    memory: pg_sys::MemoryContext,
+    dims: usize,
+    look: impl FnOnce(&[E]) -> R,
+) -> R {
+    // SAFETY: the caller's promise.
+    let vector = unsafe {
+        let caller = pg_sys::MemoryContextSwitchTo(memory);
+        let vector = E::read(value);
+        pg_sys::MemoryContextSwitchTo(caller);
+        vector
+    };
+    if vector.dims() != dims {
+        wrong_dimensions(dims, vector.dims());
+    }
+    look(vector.elements())
 }
 
 #[cfg(feature = "pg_test")]

@@ -1,5 +1,7 @@
 //! The only mapping from errors of the lower rooms to `ereport`: SQLSTATE, message, detail, hint.
 
+use std::fmt::Display;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -105,6 +107,25 @@ fn page_error(index: &str, e: pages::Error) -> Report {
             Report::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES, what)
         }
     }
+}
+
+/// An argument of a function is outside its range: 22023.
+pub fn argument_out_of_range(argument: &str, given: impl Display, valid: &str) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("argument \"{argument}\" is out of range: {given}"),
+    )
+    .detail(format!("Valid values are {valid}."))
+    .error()
+}
+
+/// An argument that must have a value is null: 22004.
+pub fn argument_is_null(argument: &str) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        format!("argument \"{argument}\" must not be null"),
+    )
+    .error()
 }
 
 /// The operand's dimension differs from the index's: 22000.

@@ -75,6 +75,13 @@ impl Arguments {
         unsafe { CStr::from_ptr(self.datum(n).cast_mut_ptr::<c_char>()) }
     }
 
+    /// Argument `n`, declared `text`.
+    pub fn string(&self, n: usize) -> String {
+        // SAFETY: the DDL declares argument n as text; the caller has made sure that it is not NULL.
+        let text = unsafe { pgrx::FromDatum::from_datum(self.datum(n), false) };
+        text.unwrap_or_default()
+    }
+
     /// Argument `n`, declared `integer`.
     #[inline]
     pub fn int32(&self, n: usize) -> i32 {
@@ -119,6 +126,18 @@ impl SqlResult for f64 {
 
 impl SqlResult for i32 {
     #[inline]
+    fn into_datum(self) -> Option<Datum> {
+        Some(Datum::from(self))
+    }
+}
+
+impl SqlResult for i64 {
+    fn into_datum(self) -> Option<Datum> {
+        Some(Datum::from(self))
+    }
+}
+
+impl SqlResult for pg_sys::Oid {
     fn into_datum(self) -> Option<Datum> {
         Some(Datum::from(self))
     }

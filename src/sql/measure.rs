@@ -2,7 +2,7 @@
 
 use ann::element::Bits;
 use half::f16;
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::pg_sys;
 
 use super::apply::{apply, require_may_alter, say_missed};
 use super::error::SqlError;
@@ -13,7 +13,7 @@ use super::rows::RowStore;
 use crate::am::measure::{self, Measured, QuerySource, Request, SearchSetting};
 use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
-use crate::am::report::{Report, wrong_dimensions};
+use crate::am::report::{argument_out_of_range, wrong_dimensions};
 use crate::am::value::{Column, Value};
 
 /// The index is the first argument of every function.
@@ -113,7 +113,7 @@ fn measure_tune(
     let mut rows = arguments.rows();
     let (index, target) = (arguments.oid(INDEX), goal.target_recall);
     if !(target > 0.0 && target <= 1.0) {
-        out_of_range("target_recall", target, "above 0, at most 1");
+        argument_out_of_range("target_recall", target, "above 0, at most 1");
     }
     let (table, open) = open(index);
     if goal.apply {
@@ -171,25 +171,16 @@ fn open(index: pg_sys::Oid) -> (OpenTable, OpenIndex) {
 
 fn request(k: i32, seed: i32, queries: QuerySource) -> Request {
     if !(1..=K_MAX).contains(&k) {
-        out_of_range("k", k.into(), &format!("1 to {K_MAX}"));
+        argument_out_of_range("k", k, &format!("1 to {K_MAX}"));
     }
     Request { k: k.unsigned_abs() as usize, queries, seed: u64::from(seed.unsigned_abs()) }
 }
 
 fn sample(queries: i32, exclude_self: bool) -> QuerySource {
     if !(1..=QUERIES_MAX).contains(&queries) {
-        out_of_range("queries", queries.into(), &format!("1 to {QUERIES_MAX}"));
+        argument_out_of_range("queries", queries, &format!("1 to {QUERIES_MAX}"));
     }
     QuerySource::Sample { n: queries.unsigned_abs() as usize, exclude_self }
-}
-
-fn out_of_range(argument: &str, given: f64, range: &str) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("argument {argument} is out of range: {given}"),
-    )
-    .detail(format!("Valid values are {range}."))
-    .error()
 }
 
 /// The vectors of an array of the index's own type. Errors: 22000 for other dimensions than the index's, 22023 for an empty

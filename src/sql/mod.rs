@@ -16,9 +16,11 @@
 //! | `open_index` | is it one of our indexes, and may the caller read its table? |
 //! | `inspect`, `check` | what does an index hold, and is it sound? |
 //! | `models` | how does a trained model come and go? |
+//! | `files` | how do models, indexes and rows come from FAISS files, and become such? |
 //! | `search`, `rows` | many queries at once; how do rows go back? |
 //! | `advise` | which index to build, and when to build it anew? |
 //! | `measure`, `apply` | how good does an index answer, and how are its search defaults set? |
+//! | `report` | a page about an index |
 //! | `rules` | the schema `faiss`: rules of thumb and conversions |
 
 mod advise;
@@ -34,6 +36,7 @@ mod comparison;
 mod distance;
 mod element;
 mod error;
+mod files;
 mod fmgr;
 mod functions;
 mod inspect;
@@ -41,6 +44,7 @@ mod measure;
 mod models;
 mod open_index;
 mod queries;
+mod report;
 mod rows;
 mod rules;
 mod search;

@@ -8,7 +8,7 @@ use pgrx::{PgSqlErrorCode, name, pg_sys};
 
 use crate::am::models::{self, Request};
 use crate::am::options::{SEED_DEFAULT, model_name};
-use crate::am::report::Report;
+use crate::am::report::{Report, argument_is_null, argument_out_of_range};
 
 /// The metrics that centroids and codes can be trained for.
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
@@ -36,14 +36,15 @@ fn train(
     let seed = seed.unwrap_or(SEED_DEFAULT);
     let made = models::train(&Request {
         name: name_of(name),
-        relation: relation.unwrap_or_else(|| is_null("relation")),
-        column: column.unwrap_or_else(|| is_null("column")),
+        relation: relation.unwrap_or_else(|| argument_is_null("relation")),
+        column: column.unwrap_or_else(|| argument_is_null("column")),
         factory,
         metric: metric.map_or(Metric::L2, |word| metric_of(&word)),
-        seed: u64::try_from(seed).unwrap_or_else(|_| out_of_range("seed", seed.into(), 0)),
+        seed: u64::try_from(seed)
+            .unwrap_or_else(|_| argument_out_of_range("seed", seed, "0 or more")),
         sample_max: sample_rows.map_or(usize::MAX, |n| match usize::try_from(n) {
             Ok(n) if n > 0 => n,
-            _ => out_of_range("sample_rows", n, 1),
+            _ => argument_out_of_range("sample_rows", n, "1 or more"),
         }),
     });
     let (trained_rows, bytes) = (made.trained_rows as i64, made.bytes as i64);
@@ -57,11 +58,11 @@ fn drop_model(name: Option<String>) {
 }
 
 fn name_of(name: Option<String>) -> ModelName {
-    let name = name.unwrap_or_else(|| is_null("name"));
+    let name = name.unwrap_or_else(|| argument_is_null("name"));
     model_name(&name).unwrap_or_else(|refusal| Report::from(refusal).error())
 }
 
-fn metric_of(word: &str) -> Metric {
+pub fn metric_of(word: &str) -> Metric {
     METRICS.into_iter().find(|metric| metric.name() == word).unwrap_or_else(|| {
         Report::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -70,21 +71,4 @@ fn metric_of(word: &str) -> Metric {
         .hint("Metrics with centroids and codes are l2, inner_product and cosine.")
         .error()
     })
-}
-
-fn is_null(argument: &str) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-        format!("argument \"{argument}\" must not be null"),
-    )
-    .error()
-}
-
-fn out_of_range(argument: &str, value: i64, least: i64) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("argument \"{argument}\" is out of range: {value}"),
-    )
-    .detail(format!("The least value is {least}."))
-    .error()
 }

@@ -3,7 +3,7 @@
 use ann::element::Bits;
 use half::f16;
 use pages::search::params::Found;
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::pg_sys;
 
 use super::error::SqlError;
 use super::fmgr::{Arguments, SqlResult, export};
@@ -13,7 +13,7 @@ use super::rows::RowStore;
 use crate::am::batch::{self, K_MAX, Wanted};
 use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
-use crate::am::report::Report;
+use crate::am::report::argument_is_null;
 
 const INDEX: usize = 0;
 const QUERIES: usize = 1;
@@ -33,7 +33,7 @@ fn search(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     let mut rows = arguments.rows();
     for (argument, name) in [(INDEX, "index"), (K, "k")] {
         if arguments.is_null(argument) {
-            null_argument(name);
+            argument_is_null(name);
         }
     }
     let table = OpenTable::of(arguments.oid(INDEX), WHY_EVERY_ROW);
@@ -80,14 +80,6 @@ fn put(rows: &mut RowStore, number: usize, row: Found) {
     let mut tid = rel::pointer_of(row.tid);
     let tid = pg_sys::Datum::from(&raw mut tid);
     rows.put([query_no.into_datum(), Some(tid), row.distance.into_datum()]);
-}
-
-fn null_argument(name: &str) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-        format!("argument {name} must not be NULL"),
-    )
-    .error()
 }
 
 export! {

@@ -113,6 +113,7 @@ CREATE VIEW every_function AS SELECT * FROM lured(
     $$SELECT FROM faiss.search('public.t_near_graph', ARRAY['[1,2]']::public.vector[], 3)$$,
     $$SELECT FROM faiss.health('public.t_ivf')$$, $$SELECT FROM faiss.health('public.t_coded')$$, $$SELECT FROM faiss.health('public.t_near')$$,
     $$SELECT FROM faiss.health('public.t_graph')$$,
+    $$SELECT FROM faiss.report('public.t_ivf')$$, $$SELECT FROM faiss.report('public.t_near', measure => false)$$,
     $$SELECT FROM faiss.recommend('public.t', 'v')$$, $$SELECT FROM faiss.recommend('public.t', 'v', metric => 'l1')$$);
 -- The reader's search_path lends nothing of the owner's, a superuser's nothing of its own.
 GRANT SELECT ON every_function TO PUBLIC;

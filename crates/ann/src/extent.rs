@@ -40,6 +40,18 @@ pub fn shorten(x: &mut [f32]) {
     }
 }
 
+/// Makes the largest component of a vector be between 1 and 2, by a power of two: an inner product with it is in the same order as
+/// before, but does not overflow or vanish where the product itself would. One of zeros stays as it is.
+pub fn rescale(x: &mut [f32]) {
+    let largest = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    if largest > 0.0 && largest.is_finite() {
+        // The exponent of a float is that of a normal double, and so is its negative.
+        let exponent = f64::from(largest).to_bits() >> 52;
+        let factor = f64::from_bits((2 * 1023 - exponent) << 52);
+        x.iter_mut().for_each(|x| *x = (f64::from(*x) * factor) as f32);
+    }
+}
+
 /// The vector, or a shortened copy.
 pub fn shortened(x: &[f32]) -> Cow<'_, [f32]> {
     let mut x = Cow::Borrowed(x);
@@ -70,7 +82,7 @@ fn may_be_long(x: &[f32]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NORM_MAX, norm, normalize, of_unit, shorten, shortened};
+    use super::{NORM_MAX, norm, normalize, of_unit, rescale, shorten, shortened};
     use crate::kernels::{l2_sqr, norm_sqr};
     use std::borrow::Cow;
 
@@ -95,6 +107,24 @@ mod tests {
             let opposite: Vec<f32> = x.iter().map(|x| -x).collect();
             assert!((4.0 * l2_sqr(&x, &opposite)).is_finite());
         }
+    }
+
+    #[test]
+    fn rescaling_takes_a_vector_to_where_there_is_room() {
+        for scale in [1e-42f32, 1e-20, 1.0, 3e38] {
+            let x: Vec<f32> = (0..50).map(|i| scale * ((i as f32 * 0.37).sin())).collect();
+            let mut y = x.clone();
+            rescale(&mut y);
+            let largest = y.iter().fold(0.0f32, |most, y| most.max(y.abs()));
+            assert!((1.0..2.0).contains(&largest), "{scale}: {largest}");
+            let factor = f64::from(y[1]) / f64::from(x[1]);
+            let is_same = |(x, y): (&f32, &f32)| (f64::from(*x) * factor) as f32 == *y;
+            assert!(x.iter().zip(&y).all(is_same), "{scale}");
+            assert_eq!(factor.log2().fract(), 0.0, "a power of two changes no bit of a component");
+        }
+        let mut zeros = [0.0, -0.0];
+        rescale(&mut zeros);
+        assert_eq!(zeros, [0.0; 2]);
     }
 
     #[test]

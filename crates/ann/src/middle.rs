@@ -1,9 +1,10 @@
 //! The middle of rows, and the few that lie far outside: what must not decide about the others.
 
 use crate::kernels::l2_sqr;
+use crate::rng::spread;
 
 /// Rows that a middle is taken of at most, from all over.
-const LOOKED_AT: usize = 255;
+const LOOKED_AT: u32 = 255;
 /// A row is an outlier beyond this multiple of the distance from the middle that half of all rows are within.
 const FAR: f32 = 10.0;
 /// What a squared distance counts at most in a mean of them, in medians: with heavy tails the means of two samples of a table
@@ -24,13 +25,15 @@ pub fn of_numbers(numbers: &mut [f32]) -> Option<f32> {
 
 /// At most 255 rows from all over.
 pub fn some(rows: &[f32], dims: usize) -> impl Iterator<Item = &[f32]> {
-    let every = (rows.len() / dims.max(1)).div_ceil(LOOKED_AT).max(1);
-    rows.chunks_exact(dims.max(1)).step_by(every)
+    let dims = dims.max(1);
+    let n = u32::try_from(rows.len() / dims).unwrap_or(u32::MAX);
+    spread(n, LOOKED_AT)
+        .filter_map(move |row| rows.get(row as usize * dims..(row as usize + 1) * dims))
 }
 
 /// The median of every component, of some rows from all over. Zeros without rows.
 pub fn median(rows: &[f32], dims: usize) -> Vec<f32> {
-    let mut column = Vec::with_capacity(LOOKED_AT);
+    let mut column = Vec::with_capacity(LOOKED_AT as usize);
     let one = |i: usize| {
         column.clear();
         column.extend(some(rows, dims).filter_map(|row| row.get(i)));

@@ -89,9 +89,19 @@ impl Reservoir {
     }
 }
 
+/// At most `most` of the numbers below `n`, ascending: one drawn of each so many. Not each so-manieth: of a table in which every
+/// tenth row is of another kind, that may be none of these, or all.
+pub fn spread(n: u32, most: u32) -> impl Iterator<Item = u32> {
+    let mut rng = Rng::new(u64::from(n));
+    let every = n.div_ceil(most.max(1)).max(1);
+    let drawn =
+        (0..n).step_by(every as usize).map(move |first| first.saturating_add(rng.below(every)));
+    drawn.filter(move |number| *number < n)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Reservoir, Rng};
+    use super::{Reservoir, Rng, spread};
 
     #[test]
     fn the_twister_is_the_published_one() {
@@ -136,5 +146,19 @@ mod tests {
         let mut reservoir = Reservoir::new(0, 1);
         assert_eq!(reservoir.offer(), None);
         assert!(reservoir.is_empty());
+    }
+
+    #[test]
+    fn a_spread_has_numbers_of_every_kind() {
+        for n in [0, 1, 100, 128, 129, 1000, 2400, 100_000] {
+            let all: Vec<u32> = spread(n, 128).collect();
+            assert!(all.is_sorted_by(|a, b| a < b) && all.iter().all(|node| *node < n));
+            let wanted = n.min(128) as usize;
+            assert!(all.len() <= wanted && 3 * all.len() >= wanted, "{n}: {}", all.len());
+            for kind in 0..10 * u32::from(n >= 1000) {
+                let of_kind = all.iter().filter(|node| **node % 10 == kind).count();
+                assert!(20 * of_kind > all.len(), "{n}: {of_kind} of {} end in {kind}", all.len());
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use postgres::Client;
 
 use crate::account::Account;
-use crate::build::Flavor;
+use crate::build::{Flavor, target_dir};
 use crate::cluster::Cluster;
 use crate::servers;
 use crate::setup::{self, Extra};
@@ -66,6 +66,16 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Leaves in a database what the demo does: the extension, the tables and the index.
+pub fn fill(client: &mut Client) -> Result<()> {
+    let set = Dictionary::read()?;
+    client.batch_execute("CREATE EXTENSION pgfaiss CASCADE")?;
+    store::load(client, &set)?;
+    client.batch_execute(INDEX)?;
+    client.batch_execute("ANALYZE words")?;
+    Ok(())
+}
+
 fn show(cluster: &Cluster, set: &Dictionary) -> Result<()> {
     let mut client = cluster.connect("postgres")?;
     client.batch_execute(&format!("CREATE DATABASE {DATABASE}"))?;
@@ -90,6 +100,13 @@ fn show(cluster: &Cluster, set: &Dictionary) -> Result<()> {
         table.push(measure::figures(&mut client, set, &contestant)?);
     }
     Figures::print(&table);
+    step("writing a report of the index, to look at in a browser");
+    let page: String = client
+        .query_one("SELECT faiss.report($1::text::regclass)", &[&"words_embedding_idx"])?
+        .get(0);
+    let path = target_dir().join("demo.html");
+    fs::write(&path, page).with_context(|| path.display().to_string())?;
+    println!("  {}", path.display());
     Ok(())
 }
 

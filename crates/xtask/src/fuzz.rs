@@ -21,13 +21,14 @@ struct Target {
     is_checked: bool,
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target { name: "text", is_checked: false },
     Target { name: "binary", is_checked: false },
     Target { name: "sparse", is_checked: false },
     Target { name: "typmod", is_checked: false },
     Target { name: "factory", is_checked: false },
     Target { name: "options", is_checked: false },
+    Target { name: "faissfile", is_checked: false },
     Target { name: "model", is_checked: true },
     Target { name: "pages", is_checked: true },
 ];
@@ -35,7 +36,7 @@ const TARGETS: [Target; 8] = [
 /// What to run, and how long.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// Targets [default: all]: text, binary, sparse, typmod, factory, options, model, pages
+    /// Targets [default: all]: text, binary, sparse, typmod, factory, options, faissfile, model, pages
     targets: Vec<String>,
     /// Seconds for each target
     #[arg(long, conflicts_with = "runs")]

@@ -64,6 +64,26 @@ pub fn install(pg: &PgConfig, library: &Path) -> Result<VectorFiles> {
     Ok(vector)
 }
 
+/// Puts the library and the extension `pgfaiss` at their places in `pg`, which is the tree of a package.
+pub fn lay_out_pgfaiss(pg: &PgConfig, library: &Path) -> Result<()> {
+    make_directories(pg)?;
+    place(library, &library_path(pg), "644")?;
+    PGFAISS.install(pg)
+}
+
+/// The same for our extension `vector`.
+pub fn lay_out_vector(pg: &PgConfig) -> Result<()> {
+    make_directories(pg)?;
+    VECTOR.install(pg)
+}
+
+fn make_directories(pg: &PgConfig) -> Result<()> {
+    for dir in [&pg.pkglibdir, &pg.extension_dir()] {
+        fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    }
+    Ok(())
+}
+
 /// Whose files of the extension `vector` are to be in `pg`: pgvector's where they are there, else ours.
 fn vector_files(pg: &PgConfig) -> Result<VectorFiles> {
     let path = VECTOR.control_in(pg);

@@ -48,6 +48,26 @@ enum Task {
     PgvectorSuite(xtask::pgvector::Options),
     /// Measure recall and cost of ours, the exact scan, the peers and FAISS in one run
     Bench(Box<xtask::bench::Options>),
+    /// Make packages, the source archive and the bill of materials, below target/package
+    Package(xtask::package::Options),
+    /// Check the licences and sources of all dependencies
+    Licences,
+    /// Make the documentation's site, below target/site
+    Site {
+        /// Where the site goes [default: target/site/book]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run the tests of the pure crates on aarch64, in an emulator
+    Aarch64 {
+        /// Only these crates
+        #[arg(long, short)]
+        package: Vec<String>,
+        /// Only tests whose name contains one of these
+        filter: Vec<String>,
+    },
+    /// Print how dense the text of each Markdown file is
+    Prose,
     /// Look for inputs that break something, with cargo-fuzz on a nightly compiler
     Fuzz(xtask::fuzz::Options),
     /// Run the unsafe code of the pure crates under Miri, an interpreter that sees what memory it touches
@@ -95,22 +115,15 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Torture(options) => Ok(exit(xtask::torture::main(&options)?)),
         Task::Hostile(options) => Ok(exit(xtask::hostile::main(&options)?)),
         Task::PgvectorSuite(options) => Ok(exit(xtask::pgvector::main(&options)?)),
-        Task::Bench(options) => {
-            xtask::bench::main(&options)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Fuzz(options) => {
-            xtask::fuzz::main(&options)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Miri => {
-            xtask::miri::main()?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Asan => {
-            xtask::asan::main()?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Task::Bench(options) => done(xtask::bench::main(&options)),
+        Task::Package(options) => done(xtask::package::main(&options)),
+        Task::Licences => done(xtask::package::licences()),
+        Task::Site { out } => done(xtask::site::main(out)),
+        Task::Aarch64 { package, filter } => done(xtask::aarch64::main(&package, &filter)),
+        Task::Prose => done(xtask::prose::main()),
+        Task::Fuzz(options) => done(xtask::fuzz::main(&options)),
+        Task::Miri => done(xtask::miri::main()),
+        Task::Asan => done(xtask::asan::main()),
         Task::Install { pg_config, debug } => {
             let pg = PgConfig::locate(pg_config.as_deref())?;
             let flavor = if debug { Flavor::Debug } else { Flavor::Release };
@@ -121,6 +134,10 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn done(result: Result<()>) -> Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 fn exit(good: bool) -> ExitCode {

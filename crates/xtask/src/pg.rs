@@ -117,6 +117,12 @@ impl PgConfig {
         self.sharedir.join("extension")
     }
 
+    /// The same installation with what is installed into it below `root`, as in a package.
+    pub fn below(&self, root: &Path) -> Self {
+        let moved = |dir: &Path| root.join(dir.strip_prefix("/").unwrap_or(dir));
+        Self { pkglibdir: moved(&self.pkglibdir), sharedir: moved(&self.sharedir), ..self.clone() }
+    }
+
     /// Copies the programs, libraries and shared files of this installation below `root`, keeping
     /// their relative places, by which PostgreSQL finds them again. The extension can then be
     /// installed there without touching the system. An existing copy of the same version is reused.
@@ -155,17 +161,25 @@ impl PgConfig {
     }
 }
 
+/// Every installation in Debian's place that is complete, the oldest first.
+pub fn complete_of_debian() -> Vec<PgConfig> {
+    SUPPORTED_MAJORS
+        .filter_map(|major| PgConfig::read(&of_debian(major)).ok())
+        .filter(|pg| pg.what_is_missing().is_none())
+        .collect()
+}
+
+fn of_debian(major: u32) -> PathBuf {
+    PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config"))
+}
+
 fn candidates() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     found.extend(std::env::var_os("PGRX_PG_CONFIG_PATH").map(PathBuf::from));
     if let Some(path) = std::env::var_os("PATH") {
         found.extend(std::env::split_paths(&path).map(|dir| dir.join("pg_config")));
     }
-    found.extend(
-        SUPPORTED_MAJORS
-            .rev()
-            .map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config"))),
-    );
+    found.extend(SUPPORTED_MAJORS.rev().map(of_debian));
     found.retain(|program| program.exists());
     found
 }

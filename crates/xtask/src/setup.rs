@@ -30,17 +30,34 @@ pub fn ensure(extra: Extra) -> Result<PgConfig> {
     }
     let packages = missing.debian_packages()?;
     println!("installing {}", packages.join(" "));
-    if apt(&["install", "-y", "--no-install-recommends"], &packages).is_err() {
+    if install(&packages).is_err() {
         // The package lists may be absent or old; fetching them takes minutes, so only now.
         apt(&["update"], &[])?;
-        let packages = missing.debian_packages()?;
-        apt(&["install", "-y", "--no-install-recommends"], &packages)?;
+        install(&missing.debian_packages()?)?;
     }
     let still = Missing::find(extra);
     if !still.nothing() {
         bail!("{}", still.advice());
     }
     PgConfig::locate(None)
+}
+
+/// Installs packages of Debian that a command needs; elsewhere says what they are called there.
+pub fn install_packages(packages: &[&str]) -> Result<()> {
+    if !has_program("apt-get") {
+        bail!("install what Debian has as {}", packages.join(", "));
+    }
+    let packages: Vec<String> = packages.iter().map(|&package| package.to_owned()).collect();
+    println!("installing {}", packages.join(" "));
+    install(&packages).or_else(|_| {
+        // The package lists may be absent or old; fetching them takes minutes, so only now.
+        apt(&["update"], &[])?;
+        install(&packages)
+    })
+}
+
+fn install(packages: &[String]) -> Result<()> {
+    apt(&["install", "-y", "--no-install-recommends"], packages)
 }
 
 /// What this machine lacks.

@@ -13,6 +13,7 @@ use crate::setup::{self, Extra};
 use crate::{python, servers};
 
 const TYPOS: &str = "typos==1.52.0";
+const ZIZMOR: &str = "zizmor==1.32.0";
 /// Parts that need no server and stand for something else than one test program of `tests/`.
 const STATIC_PARTS: [&str; 3] = ["lint", "unit", "xtask"];
 
@@ -90,17 +91,22 @@ fn run_part(part: &str, pg: &PgConfig) -> Tally {
 
 /// The tests of the pure crates: no server, no bindings.
 pub fn unit() -> Tally {
-    tests(&["--package", "ann", "--package", "pages", "--package", "grammar"], None)
+    tests(
+        &["--package", "ann", "--package", "pages", "--package", "grammar", "--package", "report"],
+        None,
+    )
 }
 
 /// Formatting, lints and spelling; each tool counts as one test.
 fn lint(pg: &PgConfig) -> Tally {
     let mut format = cargo();
     format.args(["fmt", "--all", "--check"]);
-    let mut tools = vec![("cargo fmt", Ok(format)), ("typos", typos())];
+    let mut tools =
+        vec![("cargo fmt", Ok(format)), ("typos", typos()), ("workflows", workflows())];
     let mut pure = cargo();
     pure.args(["clippy", "--locked", "--all-targets", "--package", "ann", "--package", "pages"]);
-    pure.args(["--package", "grammar", "--package", "xtask", "--package", "gauge"]);
+    pure.args(["--package", "grammar", "--package", "report", "--package", "xtask"]);
+    pure.args(["--package", "gauge"]);
     pure.args(["--package", "checks"]);
     pure.args(["--", "-D", "warnings"]);
     tools.push(("clippy", Ok(pure)));
@@ -132,6 +138,15 @@ fn lint(pg: &PgConfig) -> Tally {
 fn typos() -> Result<Command> {
     let environment = python::environment("typos", &[TYPOS])?;
     let mut command = Command::new(environment.join("bin/typos"));
+    command.current_dir(repository());
+    Ok(command)
+}
+
+/// A check of the workflows in `.github`, which nothing runs here.
+fn workflows() -> Result<Command> {
+    let environment = python::environment("zizmor", &[ZIZMOR])?;
+    let mut command = Command::new(environment.join("bin/zizmor"));
+    command.args(["--offline", "--quiet", "--min-severity", "medium", ".github"]);
     command.current_dir(repository());
     Ok(command)
 }

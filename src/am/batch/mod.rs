@@ -24,7 +24,7 @@ use super::pages::PgPages;
 use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{IvfIndex, ivf_index};
-use super::report::{Report, checked};
+use super::report::{Report, argument_out_of_range, checked};
 use super::rerank::mark;
 use super::rights;
 use super::scan::{different_dimensions, tell_bound};
@@ -248,12 +248,7 @@ fn check_wanted(index: pg_sys::Relation, wanted: &Wanted) {
 
 /// An argument that is not in its range: 22023.
 pub fn out_of_range(argument: &str, value: i64, (least, most): (i32, i32)) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("{argument} = {value} is out of range"),
-    )
-    .detail(format!("It must be between {least} and {most}."))
-    .error()
+    argument_out_of_range(argument, value, &format!("{least} to {most}"))
 }
 
 fn without_meaning(index: pg_sys::Relation, argument: &str) -> ! {

@@ -13,6 +13,7 @@ use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::GRAPH_MIN;
+use super::adopted::given_to;
 use super::coder::Coder;
 use super::index::HnswIndex;
 use super::insert;
@@ -196,7 +197,9 @@ impl<'a, E: Column> Loader<'a, E> {
         // SAFETY: the index is new, empty and locked by this command.
         let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::MAIN_FORKNUM) };
         let threads = guc::build_threads();
-        checked(index, write_new(&self.params, self.grid, rows, (threads, points), sink));
+        let (limits, given) = ((threads, points), given_to(index));
+        let given = given.as_deref();
+        checked(index, write_new(&self.params, self.grid, rows, limits, given, sink));
     }
 
     fn finish(mut self) -> u64 {

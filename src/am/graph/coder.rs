@@ -16,7 +16,7 @@ const CHUNK_ROWS: usize = 64;
 pub struct CodedBatch {
     pub codes: Vec<u8>,
     pub factors: Vec<Factors>,
-    /// The vectors; of length 1 under cosine.
+    /// The vectors that a graph of vectors is built of: of length 1 under cosine, as they are under inner product, else shortened.
     pub points: Vec<f32>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Coder<'a> {
         Self { grid, dims: params.dims, transform: transform(params.metric), stored }
     }
 
-    /// The vector as the graph sees it: of length 1 under cosine.
+    /// The vector as it is coded: of length 1 under cosine, else shortened.
     pub fn point<E: Element>(&self, elements: &[E]) -> Vec<f32> {
         let mut point = Vec::new();
         self.transform.apply(&E::widened(elements, self.dims), &mut point);
@@ -49,10 +49,21 @@ impl<'a> Coder<'a> {
 
     /// One row.
     pub fn code<E: Element>(&self, elements: &[E]) -> CodedBatch {
-        let points = self.point(elements);
+        let point = self.point(elements);
         let mut codes = vec![0; self.grid.size()];
-        let factors = vec![self.grid.encode(&points, &mut codes)];
+        let factors = vec![self.grid.encode(&point, &mut codes)];
+        let points = self.points_of(elements, point);
         CodedBatch { codes, factors, points }
+    }
+
+    /// What a graph of vectors is built of: under inner product of vectors that are not shortened, for the longest are what is looked
+    /// for.
+    fn points_of<E: Element>(&self, elements: &[E], coded: Vec<f32>) -> Vec<f32> {
+        if self.grid.metric() != Metric::InnerProduct {
+            return coded;
+        }
+        let rows = elements.chunks_exact(E::count(self.dims).max(1));
+        rows.flat_map(|row| E::widened(row, self.dims)).collect()
     }
 
     /// Codes of vectors, on the pool it is called in.
@@ -76,6 +87,7 @@ impl<'a> Coder<'a> {
             codes.extend_from_slice(code);
             factors.push(bytemuck::pod_read_unaligned(behind));
         }
+        let points = self.points_of(elements, points);
         CodedBatch { codes, factors, points }
     }
 

@@ -2,6 +2,7 @@
 
 use ann::element::Float;
 use ann::hnsw::{Grid, VectorQuery, is_misplaced, is_too_much, looked_at, nearest_by_code};
+use ann::metric::Metric;
 use ann::parallel;
 use half::f16;
 use pages::Error;
@@ -85,9 +86,12 @@ impl Reader<'_> {
         })
     }
 
-    /// Of length 1 under cosine.
+    /// Of length 1 under cosine, as it is under inner product, else shortened.
     fn point(&mut self, node: u32) -> Result<Vec<f32>, Error> {
         let (vector, mut point) = (self.read(node)?, Vec::new());
+        if self.params.metric == Metric::InnerProduct {
+            return Ok(vector);
+        }
         coder::transform(self.params.metric).apply(&vector, &mut point);
         Ok(point)
     }

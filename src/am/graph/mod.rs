@@ -3,6 +3,7 @@
 //! An index of few rows is a list, as an untrained one of the other methods, and its callbacks go their way. Once it holds
 //! [`GRAPH_MIN`] rows the insert that notices makes a graph of it.
 
+pub mod adopted;
 mod build;
 mod coder;
 mod convert;

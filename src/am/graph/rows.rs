@@ -29,7 +29,8 @@ pub struct Rows {
     pub vectors: Vectors,
 }
 
-/// Which rows are nodes of the graph, and which are the twins of one: rows of which the same is stored.
+/// Which rows are nodes of the graph, and which are the twins of one: rows of which the same is stored. Where no vectors are
+/// stored that is the code and its factors: rows in one direction have one code, however long they are.
 pub struct Nodes {
     /// The row of each node, ascending.
     pub rows: Vec<u32>,
@@ -93,7 +94,8 @@ impl Rows {
         }
         let size = vectors.len() / tids.len().max(1);
         let stored = if size > 0 { (vectors, size) } else { (&coded.codes[..], self.code_bytes) };
-        self.hashes.extend(stored.0.chunks_exact(stored.1.max(1)).map(hash));
+        let hashed = stored.0.chunks_exact(stored.1.max(1)).zip(&coded.factors);
+        self.hashes.extend(hashed.map(|(stored, factors)| hash(stored, *factors)));
         self.vectors.push(vectors)
     }
 
@@ -141,7 +143,8 @@ impl Rows {
             for &row in twins {
                 self.vectors.read(row, &mut other)?;
                 // Two vectors with one hash would be two nodes.
-                if first == other && self.code(node) == self.code(row) {
+                let is_same_code = self.code(node) == self.code(row);
+                if first == other && is_same_code && self.factors(node) == self.factors(row) {
                     pairs.push((node, row));
                 }
             }
@@ -183,9 +186,10 @@ impl Rows {
     }
 }
 
-fn hash(bytes: &[u8]) -> u64 {
+fn hash(stored: &[u8], factors: Factors) -> u64 {
     let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
+    hasher.write(stored);
+    hasher.write(bytemuck::bytes_of(&factors));
     hasher.finish()
 }
 
@@ -226,6 +230,18 @@ mod tests {
         assert_eq!(rows.points, [1.0, 0.5, 2.0, 0.5, 1.0, 0.5]);
         assert_eq!(nodes.twins_of(0).collect::<Vec<_>>(), [2, 5]);
         assert_eq!(nodes.twins_of(2).count(), 0);
+    }
+
+    #[pg_test]
+    fn pgtest_rows_of_one_code_and_another_step_are_two_nodes() {
+        let mut rows = Rows::new(1, 2, false, Vectors::new(0, 0));
+        for (i, step) in [1.0, 2.0, 1.0].into_iter().enumerate() {
+            let factors = vec![Factors { bias: 1.0, step }];
+            let coded = CodedBatch { codes: vec![7], factors, points: vec![step; 2] };
+            assert!(rows.add(&[Tid::new(i as u32, 1)], &coded, &[], 3).is_ok());
+        }
+        let nodes = rows.nodes().unwrap_or_else(|_| Nodes { rows: Vec::new(), twins: Vec::new() });
+        assert_eq!((nodes.rows, nodes.twins), (vec![0, 1], vec![(0, 2)]));
     }
 
     #[pg_test]

@@ -9,6 +9,7 @@ use pages::hnsw::{MetaParams, build};
 use pages::store::BulkPages;
 use pages::tid::Tid;
 
+use super::adopted::Adopted;
 use super::build::no_workers;
 use super::loss;
 use super::rows::{Nodes, Rows};
@@ -16,16 +17,17 @@ use crate::am::interrupts::check_for_interrupts;
 use crate::am::pages::{PgAppend, PgBulk};
 use crate::am::progress::{self, Phase};
 
-/// Builds a graph and writes it into an index without pages. `points_max`: bytes of memory there are for the vectors, should
+/// Builds a graph and writes it into an index without pages, with links that are `given` as far as there are. `points_max`: bytes of memory there are for the vectors, should
 /// the codes of all rows lose more than those of a sample.
 pub fn write_new(
     params: &MetaParams,
     grid: &Grid,
     rows: Rows,
     (threads, points_max): (usize, usize),
+    given: Option<&Adopted>,
     sink: PgBulk,
 ) -> Result<(), Error> {
-    let (mut made, order) = Made::new(params, grid, rows, (threads, points_max))?;
+    let (mut made, order) = Made::new(params, grid, rows, (threads, points_max), given)?;
     progress::set_phase(Phase::WritingPages);
     build::build(sink, params, grid, &order, &mut made)?;
     Ok(())
@@ -39,7 +41,7 @@ pub fn write_behind(
     points_max: usize,
     mut sink: PgAppend,
 ) -> Result<(), Error> {
-    let (mut made, order) = Made::new(params, grid, rows, (1, points_max))?;
+    let (mut made, order) = Made::new(params, grid, rows, (1, points_max), None)?;
     let meta = build::append(&mut sink, params, grid, &order, &mut made)?;
     sink.replace(META_BLKNO, &meta.to_page())
 }
@@ -62,6 +64,7 @@ impl Made {
         grid: &Grid,
         mut rows: Rows,
         (threads, points_max): (usize, usize),
+        given: Option<&Adopted>,
     ) -> Result<(Self, Vec<u32>), Error> {
         let nodes = rows.nodes()?;
         let by_vectors =
@@ -70,6 +73,7 @@ impl Made {
             HnswParams { m: params.m, ef_construction: params.ef_construction, seed: params.seed };
         progress::set_phase(Phase::BuildingGraph);
         progress::set_tuples_total(nodes.rows.len() as u64);
+        let given = given.map(|given| given.of(&rows, &nodes));
         let of = rows.of(params.metric);
         let built = parallel::run(
             threads,
@@ -78,7 +82,10 @@ impl Made {
                 progress::set_tuples_done(job.step());
             },
             |job| {
-                let graph = hnsw::build(grid, of, &hnsw, job).ok()?;
+                let graph = match &given {
+                    Some(given) => hnsw::adopt(grid, of, &hnsw, given, job).ok()?,
+                    None => hnsw::build(grid, of, &hnsw, job).ok()?,
+                };
                 let order = hnsw::order(&graph);
                 Some((graph, order))
             },

@@ -1,10 +1,11 @@
 //! Trained models: rotation, centroids and code under a name, for any number of indexes.
 //!
 //! `store.rs` keeps them in the table `faiss.model_parameters`, `column.rs` and `rows.rs` read what they are trained on,
-//! `training.rs` makes them, `restore.rs` is for builds before their model is restored. A model's bytes are the
+//! `training.rs` makes them, `from_file.rs` takes them from FAISS's files and writes these, `restore.rs` is for builds before their model is restored. A model's bytes are the
 //! business of `pages::blob`. An index is complete without its model: it needs it only when it is built again.
 
 mod column;
+mod from_file;
 mod restore;
 mod rows;
 mod store;
@@ -18,6 +19,7 @@ use super::build::Frozen;
 use super::quantizers::Trained;
 use super::report::Report;
 
+pub use from_file::{export, import};
 pub use restore::warn as warn_untrained;
 pub use training::{Request, train};
 

@@ -22,15 +22,21 @@ pub struct Provenance<'a> {
     pub dims: i32,
     /// None where there are no lists.
     pub nlist: Option<i32>,
+    /// None for what came from a file.
+    pub source: Option<Source<'a>>,
+    pub trained_rows: i64,
+    pub seed: i64,
+    pub coarse_error: Option<f64>,
+    pub code_error: Option<f64>,
+}
+
+/// What a model was trained on.
+pub struct Source<'a> {
     /// The relation, its schema named, and its column.
     pub relation: &'a str,
     pub column: &'a str,
     pub element_type: &'a str,
     pub rows: i64,
-    pub trained_rows: i64,
-    pub seed: i64,
-    pub coarse_error: Option<f64>,
-    pub code_error: Option<f64>,
 }
 
 /// The owner and the bytes of a model, None if there is none.
@@ -90,7 +96,7 @@ pub fn insert(model: &Provenance<'_>, parameters: &[u8]) {
          total_rows, trained_rows, seed, coarse_error, code_error, parameters)
         VALUES ($1, $2::pg_catalog.name, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         ON CONFLICT (name) DO NOTHING";
-    let name = model.name.as_str();
+    let (name, source) = (model.name.as_str(), model.source.as_ref());
     let is_new = as_owner(|| {
         Spi::connect_mut(|client| {
             let bytes: DatumWithOid<'_> = parameters.into();
@@ -102,10 +108,10 @@ pub fn insert(model: &Provenance<'_>, parameters: &[u8]) {
                 model.metric.into(),
                 model.dims.into(),
                 model.nlist.into(),
-                model.relation.into(),
-                model.column.into(),
-                model.element_type.into(),
-                model.rows.into(),
+                source.map(|source| source.relation).into(),
+                source.map(|source| source.column).into(),
+                source.map(|source| source.element_type).into(),
+                source.map(|source| source.rows).into(),
                 model.trained_rows.into(),
                 model.seed.into(),
                 model.coarse_error.into(),

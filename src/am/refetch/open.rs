@@ -156,6 +156,17 @@ impl Open {
         (!isnull).then_some(value)
     }
 
+    /// A column of the row in the slot; None for NULL.
+    ///
+    /// # Safety
+    /// The slot must hold a row, and the table have the column.
+    pub(super) unsafe fn attribute(&self, column: pg_sys::AttrNumber) -> Option<pg_sys::Datum> {
+        let mut isnull = false;
+        // SAFETY: the caller's promise.
+        let value = unsafe { pg_sys::slot_getattr(self.slot, column.into(), &mut isnull) };
+        (!isnull).then_some(value)
+    }
+
     /// Frees what the last row took.
     ///
     /// # Safety

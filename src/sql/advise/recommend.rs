@@ -14,7 +14,7 @@ use super::create_index::{Search, create_index};
 use crate::am::graph::Memory;
 use crate::am::method::FAISSFLAT;
 use crate::am::opclass::ElementType;
-use crate::am::report::Report;
+use crate::am::report::{Report, argument_out_of_range};
 use crate::am::train;
 
 /// Above this recall twice as many candidates of a code as usual get real distances.
@@ -41,7 +41,7 @@ fn recommend(
         "target_recall",
         target_recall,
         target_recall > 0.0 && target_recall <= 1.0,
-        "above 0 and up to 1",
+        "above 0, at most 1",
     );
     let memory_mb = memory_mb.map(|mb| {
         check_range("memory_mb", mb, mb > 0, "1 or more");
@@ -60,11 +60,7 @@ fn recommend(
 /// Raises 22023 for an argument outside its range.
 fn check_range(name: &str, value: impl std::fmt::Display, is_valid: bool, valid: &str) {
     if !is_valid {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("argument \"{name}\" must be {valid}, not {value}"),
-        )
-        .error();
+        argument_out_of_range(name, value, valid);
     }
 }
 

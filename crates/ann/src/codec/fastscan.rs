@@ -149,7 +149,7 @@ impl Coding for PqFs {
 
     #[inline]
     fn estimates(&self, query: &PqFsQuery, sums: &Sums, factors: &[f32], out: &mut [f32; LANES]) {
-        query.0.estimates(query.0.linear, sums, factors, out);
+        query.0.estimates(query.0.linear(), sums, factors, out);
     }
 
     #[inline]
@@ -161,6 +161,6 @@ impl Coding for PqFs {
         limit: f32,
         out: &mut [f32; LANES],
     ) -> u32 {
-        query.0.block(query.0.linear, units, factors, limit, out)
+        query.0.block(query.0.linear(), units, factors, limit, out)
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! One step for all fails where one or two tables, of a component of another magnitude, or single entries, of vectors far
 //! away, are so large that the others round to nothing. Such a query's entries are added up as the floats they are:
-//! several times slower, and as good as any other's.
+//! several times slower, and as good as any other's. So are those of a query for a list that asks for smaller differences than the
+//! bytes tell ([`Lut::aim`]).
 
 use super::{LANES, Sums, UNIT};
 use crate::kernels::nibbles::{Estimate, Linear, NibbleKernel, Tables};
@@ -28,9 +29,13 @@ pub struct Lut<E: Estimate> {
     /// The entries as they are computed, 32 per unit.
     entries: Vec<f32>,
     tables: Vec<Tables>,
-    /// Of what the entries add up to, given the sum of their bytes (or the sum itself).
-    pub linear: Linear,
-    /// Whether bytes would say too little, and the entries are added up themselves.
+    /// Of what the entries add up to, given the sum of their bytes.
+    linear: Linear,
+    /// How far the sum of a plane's bytes is from that of its entries, as a standard deviation.
+    rounding: f32,
+    /// Whether bytes would say too little of any list, ...
+    is_lossy: bool,
+    /// ... or of the one that is scanned: then the entries are added up themselves.
     is_exact: bool,
     kernel: NibbleKernel<E>,
 }
@@ -43,6 +48,8 @@ impl<E: Estimate> Lut<E> {
             entries: vec![0.0; n_units * ENTRIES],
             tables: vec![Tables::ZERO; n_units.div_ceil(2)],
             linear: Linear::default(),
+            rounding: 0.0,
+            is_lossy: false,
             is_exact: false,
             kernel: NibbleKernel::detect(),
         }
@@ -55,6 +62,17 @@ impl<E: Estimate> Lut<E> {
             fill(no, entries);
         }
         self.quantize();
+        self.is_exact = self.is_lossy;
+    }
+
+    /// What sums are to be turned into values by.
+    pub fn linear(&self) -> Linear {
+        if self.is_exact { Linear { scale: 1.0, bias: 0.0 } } else { self.linear }
+    }
+
+    /// From here on sums may be so far from those of the entries: adds up the entries where bytes are farther, else the bytes.
+    pub fn aim(&mut self, tolerance: f32) {
+        self.is_exact = self.is_lossy || self.rounding > tolerance;
     }
 
     fn quantize(&mut self) {
@@ -75,9 +93,8 @@ impl<E: Estimate> Lut<E> {
         let per_distance = if usable { per_distance } else { 0.0 };
         // Or where the numbers are so small that what a step is a part of has no finite inverse.
         let is_tiny = !usable && all > 0.0 && all.is_finite();
-        self.is_exact = is_tiny || signal.is_lost(per_distance);
-        if self.is_exact {
-            self.linear = Linear { scale: 1.0, bias: 0.0 };
+        self.is_lossy = is_tiny || signal.is_lost(per_distance);
+        if self.is_lossy {
             return;
         }
         let bytes = self.tables.iter_mut().flat_map(|t| t.0.as_flattened_mut().as_chunks_mut().0);
@@ -89,6 +106,8 @@ impl<E: Estimate> Lut<E> {
             }
         }
         self.linear = Linear { scale: if usable { 1.0 / per_distance } else { 0.0 }, bias };
+        // Each entry is off by up to half a step, evenly.
+        self.rounding = self.linear.scale * (groups.len() as f32 / 12.0).sqrt();
     }
 
     /// The tables of a plane's units.

@@ -10,6 +10,9 @@
 //!
 //! L2: |q − c|² + f0 − f1·⟨q, w⟩ with f0 = |r|² + 2g⟨c, w⟩, f1 = 2g. Inner product (negative): −⟨q, c⟩ + f0 − f1·⟨q, w⟩
 //! with f0 = g⟨c, w⟩ − ⟨c, r⟩, f1 = g. Estimates are not clamped: a negative one is still in order.
+//!
+//! What an estimate is wrong by is in proportion to |q − c|, but what the table's bytes are wrong by to |q|. Where the lists lie much
+//! closer together than they are far from the origin, the second would be the larger: then the table's floats are added up.
 
 use super::levels;
 use super::lut::Lut;
@@ -17,8 +20,11 @@ use super::planes::Planes;
 use super::{CodeKind, Coding, LANES, RABITQ_NBITS, Space, Sums};
 use crate::extent;
 use crate::kernels::nibbles::{Factored, Linear};
-use crate::kernels::norm_sqr;
+use crate::kernels::{l2_sqr, norm_sqr};
 use crate::metric::Metric;
+
+/// Of codes with more bits than these, what a table's bytes lose may be as much as if they had no more.
+const TABLE_BITS: i32 = 5;
 
 /// A quantizer of residuals with 1 to 8 bits a component. It is only as good as its centroids: a single list, too, should have one, the mean
 /// of the data. Without any the signs are those of the vector itself.
@@ -38,13 +44,15 @@ pub struct RaBitQQuery {
     to_origin: f32,
     /// Its distance to the centroid of the list.
     base: f32,
+    /// The query itself.
+    point: Vec<f32>,
     /// 2^b − 1: what the planes count together.
     weight: f32,
 }
 
 impl RaBitQQuery {
     fn how(&self) -> Factored {
-        let Linear { scale, bias } = self.lut.linear;
+        let Linear { scale, bias } = self.lut.linear();
         Factored { linear: Linear { scale, bias: bias * self.weight }, base: self.base }
     }
 }
@@ -100,6 +108,17 @@ impl RaBitQ {
         });
         self.planes().write(eights, code);
         moments
+    }
+
+    /// How far the bytes of a query's table may be from its floats, as a standard deviation, so that an estimate for a list at this
+    /// squared distance is hardly worse: half of what the code is wrong by, or as much as half of what one of five bits is. That is
+    /// about .58 |q − c| in the odd integers w, whatever their number; and errors of planes add up by their weights.
+    fn tolerance(&self, squared: f32) -> f32 {
+        let code = 0.58 * squared.sqrt();
+        let bits = i32::from(self.nbits);
+        let allowed = 0.5 * code * 2f32.powi((bits - TABLE_BITS).max(0));
+        let planes = ((4f32.powi(bits) - 1.0) / 3.0).sqrt();
+        allowed / planes
     }
 
     fn centroid<'a>(&'a self, centroid: &'a [f32]) -> &'a [f32] {
@@ -236,10 +255,12 @@ impl Coding for RaBitQ {
     fn query(&self) -> RaBitQQuery {
         let weight = f32::from(u8::MAX >> (8 - self.nbits));
         let lut = Lut::new(self.planes().n_units);
-        RaBitQQuery { lut, to_origin: 0.0, base: 0.0, weight }
+        RaBitQQuery { lut, to_origin: 0.0, base: 0.0, point: Vec::new(), weight }
     }
 
     fn prepare(&self, query: &mut RaBitQQuery, q: &[f32]) {
+        query.point.clear();
+        query.point.extend_from_slice(q);
         query.lut.fill(|no, table| {
             let four = q.get(4 * no..).unwrap_or_default();
             let at = |j: usize| four.get(j).copied().unwrap_or(0.0);
@@ -251,6 +272,11 @@ impl Coding for RaBitQ {
 
     fn enter_list(&self, query: &mut RaBitQQuery, centroid: &[f32], coarse_distance: f32) {
         query.base = if centroid.is_empty() { query.to_origin } else { coarse_distance };
+        let squared = match self.space.metric {
+            Metric::L2 => query.base,
+            _ => l2_sqr(&query.point, self.centroid(centroid)),
+        };
+        query.lut.aim(self.tolerance(squared));
     }
 
     #[inline]

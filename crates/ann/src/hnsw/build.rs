@@ -132,7 +132,7 @@ pub fn build(
     if job.cancelled() { Err(Cancelled) } else { Ok(finish(params.m, site.links, entry)) }
 }
 
-fn finish(m: usize, links: Links, entry: u32) -> BuiltGraph {
+pub(super) fn finish(m: usize, links: Links, entry: u32) -> BuiltGraph {
     let (levels, ground, upper, upper_at) = links.finish();
     BuiltGraph { entry, levels, m, ground, upper, upper_at }
 }
@@ -151,7 +151,7 @@ fn above(site: &Site<'_>) -> usize {
 }
 
 /// A node to link, and where the search for its neighbours begins.
-struct Task {
+pub(super) struct Task {
     node: u32,
     from: Near,
     rank: u32,
@@ -159,17 +159,17 @@ struct Task {
 
 impl Task {
     /// One whose way down is still to be found.
-    fn new(node: u32, entry: u32) -> Task {
+    pub(super) fn new(node: u32, entry: u32) -> Task {
         Task { node, from: Near { key: f32::INFINITY, node: entry }, rank: 0 }
     }
 }
 
 /// An order of the nodes above level 0 that keeps neighbours together.
-struct Ranks(Vec<u32>);
+pub(super) struct Ranks(Vec<u32>);
 
 impl Ranks {
     /// Along the links of level 1, to the first that was not passed yet.
-    fn new(links: &Links, entry: u32) -> Ranks {
+    pub(super) fn new(links: &Links, entry: u32) -> Ranks {
         let mut ranks = vec![NONE; links.len()];
         let (mut open, mut next, mut near) = (vec![entry], 0, Vec::new());
         while let Some(node) = open.pop() {
@@ -193,7 +193,13 @@ impl Ranks {
 }
 
 /// Goes down to level 0 for each node, and puts them in the order of where they came to.
-fn approach(site: &Site<'_>, nodes: &[u32], entry: u32, ranks: &Ranks, job: &Job) -> Vec<Task> {
+pub(super) fn approach(
+    site: &Site<'_>,
+    nodes: &[u32],
+    entry: u32,
+    ranks: &Ranks,
+    job: &Job,
+) -> Vec<Task> {
     let mut tasks: Vec<Task> = nodes.iter().map(|node| Task::new(*node, entry)).collect();
     for_each_chunk(&mut tasks, SHARE, |_, tasks| {
         let mut worker = Worker::new(site);
@@ -211,7 +217,7 @@ fn approach(site: &Site<'_>, nodes: &[u32], entry: u32, ranks: &Ranks, job: &Job
 }
 
 /// Links nodes on the pool it is called in; `alone`: one after the other. `done`: how many were linked before.
-fn link(site: &Site<'_>, tasks: &mut [Task], alone: bool, (done, job): (usize, &Job)) {
+pub(super) fn link(site: &Site<'_>, tasks: &mut [Task], alone: bool, (done, job): (usize, &Job)) {
     let all = AtomicUsize::new(done);
     let some = |_: usize, tasks: &mut [Task]| {
         let mut worker = Worker::new(site);

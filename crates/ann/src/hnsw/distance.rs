@@ -8,6 +8,10 @@ use crate::metric::Metric;
 /// How many vectors ahead are asked for.
 const AHEAD: usize = 4;
 
+/// Inner products from here on are keys by their logarithm: so many of their octaves are one.
+const WIDE: f32 = (1u128 << 126) as f32;
+const OCTAVES: f64 = 80.0;
+
 /// Nodes where they lie in memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Points<'a> {
@@ -86,12 +90,27 @@ impl VectorQuery {
             // Bits are compared by their codes, which are exact.
             Metric::L2 | Metric::Hamming | Metric::Jaccard => l2_sqr(&self.point, row),
             Metric::L1 => l1(&self.point, row),
-            Metric::InnerProduct => -dot(&self.point, row),
+            Metric::InnerProduct => {
+                let key = -dot(&self.point, row);
+                if key.abs() < WIDE { key } else { self.wide_product(row) }
+            }
             Metric::Cosine => {
                 cosine_from(dot(&self.point, row), self.norm_sqr, norm_sqr(row)) as f32
             }
         };
         if key.is_finite() { key } else { finite(key) }
+    }
+
+    /// A negative inner product beyond [`WIDE`] or beyond what a float holds. Of rows so long one would else be as near as another,
+    /// and the longest, which are near to all others, would not be linked to each other.
+    #[cold]
+    fn wide_product<E: Float>(&self, row: &[E]) -> f32 {
+        let pairs = self.point.iter().zip(row);
+        let product: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(b.to_f32())).sum();
+        let beyond = (product.abs().log2() - f64::from(WIDE).log2()) / OCTAVES;
+        // Two octaves have room for all; and none is nearer than the last float.
+        let key = f64::from(WIDE) * beyond.max(0.0).exp2();
+        finite((-product.signum() * key) as f32)
     }
 
     fn key_of(&self, of: Vectors<'_>, node: u32) -> f32 {
@@ -194,6 +213,14 @@ mod tests {
                 }
             }
         }
+        // Inner products beyond what a float holds are in order as well.
+        let query = VectorQuery::new(Metric::InnerProduct, &[3e38, -3e38, 1e20]);
+        let rows =
+            (0..=76).rev().map(|e| [1e-38, 0.0, 0.0].map(|x: f32| x * 10f32.powi(e.min(75))));
+        let rows: Vec<[f32; 3]> = rows.chain([[0.0; 3], [-1e10, 1e5, 0.0]]).collect();
+        let keys: Vec<f32> = rows.iter().map(|row| query.key(row)).collect();
+        assert!(keys.iter().all(|key| key.is_finite()) && keys.is_sorted(), "{keys:?}");
+        assert!(keys[1..].is_sorted_by(|a, b| a < b), "{keys:?}");
         let query = VectorQuery::new(Metric::L2, &[1.0, 1.0]);
         assert_eq!(query.key(&[3.0f32, 1.0]), 4.0);
         assert_eq!(query.key(&[half::f16::from_f32(2.0), half::f16::ONE]), 1.0);

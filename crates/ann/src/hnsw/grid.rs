@@ -14,6 +14,7 @@ use crate::kernels::counts::PairCount;
 use crate::kernels::prefetch_near;
 use crate::kernels::steps::StepSum;
 use crate::metric::Metric;
+use crate::rng::spread;
 
 /// Components of a code at most, so that two codes fit a page; longer vectors are folded.
 pub const FOLD: usize = 4000;
@@ -24,7 +25,7 @@ const ZERO: u8 = 128;
 /// Components are in `-LIMIT..=LIMIT`.
 const LIMIT: f64 = 127.0;
 /// Rows of a sample that the centre is taken from.
-const CENTRE_ROWS: usize = 1024;
+const CENTRE_ROWS: u32 = 1024;
 /// How many codes ahead are asked for.
 const AHEAD: usize = 8;
 
@@ -85,6 +86,8 @@ pub struct GridQuery {
     kappa: f32,
     /// Of bits how many are set.
     constant: f32,
+    /// Seen from the origin, the biases of codes have no part in keys.
+    is_from_origin: bool,
     /// Keys are distances: what overflows is far.
     is_distance: bool,
 }
@@ -137,9 +140,11 @@ impl Grid {
             return Grid::new(metric, dims, vec![0.0]);
         }
         let (dims_or_one, width) = (dims.max(1), width(dims));
-        let every = (sample.len() / dims_or_one).div_ceil(CENTRE_ROWS).max(1);
-        let rows = sample.chunks_exact(dims_or_one).step_by(every);
-        let n = rows.len();
+        let rows = u32::try_from(sample.len() / dims_or_one).unwrap_or(u32::MAX);
+        let drawn: Vec<u32> = spread(rows, CENTRE_ROWS).collect();
+        let n = drawn.len();
+        let rows =
+            drawn.iter().filter_map(|row| sample.chunks_exact(dims_or_one).nth(*row as usize));
         let mut columns = vec![0.0; n * width];
         let mut folded = vec![0.0; width];
         for (row, vector) in rows.enumerate() {
@@ -239,6 +244,12 @@ impl Grid {
             query.point.iter_mut().zip(&point).for_each(|(to, x)| *to = *x as f32);
             return query;
         }
+        // What is shorter than the offset would be lost in it.
+        let from_origin = self.from_origin(vector);
+        query.is_from_origin = step_of(&from_origin) < step_of(&point);
+        if query.is_from_origin {
+            point = from_origin;
+        }
         let step = step_of(&point);
         let mut norm = 0.0;
         let mut at_offset = 0.0;
@@ -252,10 +263,21 @@ impl Grid {
         }
         query.kappa = self.kappa() * step;
         query.constant = match self.metric {
+            Metric::InnerProduct if query.is_from_origin => bounded(-at_offset),
             Metric::InnerProduct => bounded(-f64::from(self.origin) - at_offset),
             _ => bounded(norm),
         };
         query
+    }
+
+    /// A query by inner product folded, as it is; nothing under other metrics, which know differences only.
+    fn from_origin(&self, vector: &[f32]) -> Vec<f64> {
+        if self.metric != Metric::InnerProduct {
+            return vec![f64::INFINITY];
+        }
+        let mut folded = vec![0.0; self.offset.len()];
+        fold(vector, &mut folded);
+        folded.into_iter().map(|x| if x.is_finite() { f64::from(x) } else { 0.0 }).collect()
     }
 
     /// Keys from a node's own code and factors. The key between two nodes is the same from either side, up to rounding.
@@ -283,6 +305,7 @@ impl Grid {
             sum += i32::from(to.cast_signed());
         }
         query.shift = sum * i32::from(ZERO);
+        query.is_from_origin = false;
         query.kappa = self.kappa() * step;
         query.constant = match self.metric {
             Metric::InnerProduct => bias - self.origin,
@@ -301,7 +324,17 @@ impl Grid {
             Sum::Differences(_) => (Vec::new(), vec![0.0; size]),
         };
         let (metric, is_distance) = (self.metric, self.metric != Metric::InnerProduct);
-        GridQuery { metric, sum, code, point, shift: 0, kappa: 0.0, constant: 0.0, is_distance }
+        GridQuery {
+            metric,
+            sum,
+            code,
+            point,
+            shift: 0,
+            kappa: 0.0,
+            constant: 0.0,
+            is_from_origin: false,
+            is_distance,
+        }
     }
 }
 
@@ -319,7 +352,8 @@ impl GridQuery {
 
     #[inline(always)]
     fn finish(&self, sum: i32, Factors { bias, step }: Factors) -> f32 {
-        let key = self.constant + bias - self.kappa * step * (sum - self.shift) as f32;
+        let part = if self.is_from_origin && bias < f32::INFINITY { 0.0 } else { bias };
+        let key = self.constant + part - self.kappa * step * (sum - self.shift) as f32;
         if key.is_finite() || bias == f32::INFINITY {
             key
         } else if self.is_distance {

@@ -9,6 +9,7 @@ use super::distance::VectorQuery;
 use super::grid::{Codes, Factors, Grid};
 use super::walk::Near;
 use crate::metric::Metric;
+use crate::rng::spread;
 
 /// Nodes nearest by their codes whose vectors are looked at: what an insert finds with the default efConstruction.
 pub const COMPARED: usize = 64;
@@ -35,9 +36,9 @@ pub fn is_misplaced(keys: &[f32]) -> bool {
     first.filter(|key| **key <= *farthest).count() + ALLOWED < nearest
 }
 
-/// Which of `n` nodes are looked at to see what codes lose: evenly spread.
+/// Which of `n` nodes are looked at to see what codes lose.
 pub fn looked_at(n: u32) -> impl Iterator<Item = u32> {
-    (0..n).step_by(n.div_ceil(LOOKED_AT).max(1) as usize)
+    spread(n, LOOKED_AT)
 }
 
 /// Whether codes lose too much where this number of the nodes looked at is misplaced.
@@ -140,6 +141,15 @@ mod tests {
         let longer: Vec<f32> = sorted.iter().copied().chain([-1.0; 30]).collect();
         assert_eq!(longer.len(), COMPARED + 30);
         assert!(!is_misplaced(&longer));
+    }
+
+    /// Every tenth row is so small that 16 bits have nothing of it, and the sample takes every eighth row to look at.
+    #[test]
+    fn a_kind_of_rows_that_comes_again_and_again_is_seen() {
+        let mut rows = ellipsoid(1000, 7);
+        let small = rows.chunks_mut(32).skip(7).step_by(10).flatten();
+        small.for_each(|x| *x *= 1e-12);
+        assert!(halves_lose(Metric::InnerProduct, 32, &rows));
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! `walk.rs` what a search walks over and the way down · `beam.rs` the
 //! search of one level · `select.rs`, `judge.rs` which neighbours are worth a link ·
 //! `build.rs` a graph in memory, on all threads: `links.rs` its links, `worker.rs` one thread, `repair.rs` what makes
-//! every node reachable · `order.rs` nodes in an order that keeps neighbours together.
+//! every node reachable · `adopt.rs` a graph of links from elsewhere · `order.rs` nodes in an order that keeps neighbours together.
 //!
 //! Whoever searches by codes ranks the nodes found by their vectors.
 
+mod adopt;
 mod beam;
 mod build;
 mod distance;
@@ -24,7 +25,8 @@ mod select;
 mod walk;
 mod worker;
 
-pub use beam::Beam;
+pub use adopt::{Given, adopt};
+pub use beam::{Beam, descent_width};
 pub use build::{BuiltGraph, Cancelled, HnswParams, NO_NODE, build, build_bytes};
 pub use distance::{NodeQuery, Points, VectorQuery, Vectors};
 pub use grid::{Codes, FOLD, Factors, Grid, GridQuery};

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod check;
 pub mod entry;
+pub mod export;
 mod gather;
 pub mod info;
 pub mod insert;

@@ -4,7 +4,9 @@
 //! where the search stopped, for half as many nodes as were given before or more, so that all of them together cost little more than one for all rows would. When no link leads further,
 //! the nodes that none has led to are looked for in the order of their numbers: a row that is in the index is found.
 
-use ann::hnsw::{Beam, Graph, Near, NodeQuery, descend};
+use ann::extent;
+use ann::hnsw::{Beam, Graph, Near, NodeQuery, descent_width};
+use ann::metric::Metric;
 use ann::topk::Hit;
 
 use crate::error::Error;
@@ -211,10 +213,11 @@ impl HnswScan {
         }
         self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
         self.beam.fit(params.metric);
-        self.beam.begin(view.map.n_nodes() as usize);
+        let n_ids = view.map.n_nodes() as usize;
         self.without = self.without.filter(|node| *node < view.map.n_nodes());
-        if let Some(without) = self.without {
-            self.beam.mark(without);
+        begin_at(&mut self.beam, n_ids, self.without, &[]);
+        if params.metric == Metric::InnerProduct {
+            extent::rescale(&mut self.query);
         }
         let view = &view.now(pages)?;
         let query = self.coded.insert(view.query(&self.query));
@@ -229,10 +232,13 @@ impl HnswScan {
             }
             let mut walk =
                 Walk::new(pages, *view, query, &mut self.buffers).without(self.without)?;
-            let near = descend(&mut walk, entry.node, usize::from(entry.level), 0)?;
+            let (levels, width) = ((usize::from(entry.level), 0), descent_width(self.params.ef));
+            let mut near = std::mem::take(&mut self.near);
+            self.beam.descend_to(&mut walk, entry.node, levels, (n_ids, width), &mut near)?;
+            begin_at(&mut self.beam, n_ids, self.without, &near);
+            self.near = near;
             // Vacuum may have freed it since ENTRY was read: another one has taken its place then.
-            if near.key < f32::INFINITY {
-                self.beam.push_entry(near);
+            if !self.near.is_empty() {
                 return Ok(());
             }
         }
@@ -317,4 +323,13 @@ impl HnswScan {
         self.near.extend(found.map(|(node, key)| Near { key, node }));
         Ok(())
     }
+}
+
+/// The search will begin at these nodes, and will not come upon the node that it is without.
+fn begin_at(beam: &mut Beam, n_ids: usize, without: Option<u32>, entries: &[Near]) {
+    beam.begin(n_ids);
+    if let Some(without) = without {
+        beam.mark(without);
+    }
+    entries.iter().for_each(|entry| beam.push_entry(*entry));
 }

@@ -56,6 +56,25 @@ pub fn stats<P: Pages>(pages: &P, lists: &InvertedLists) -> Result<VacuumStats, 
     Ok(stats)
 }
 
+/// Calls `each` with the list and the tid of every row, list by list, with no lock held.
+pub fn for_each_tid<P: Pages>(
+    pages: &P,
+    lists: &InvertedLists,
+    mut each: impl FnMut(u32, Tid),
+) -> Result<(), Error> {
+    for list_no in 0..lists.nlist as u32 {
+        for_each_extent(pages, lists, list_no, |extent| {
+            let mut show = |tid| {
+                each(list_no, tid);
+                false
+            };
+            pass_over(pages, lists, extent, &mut show, |_| {}).map(drop)
+        })?;
+        pages.check_interrupts();
+    }
+    Ok(())
+}
+
 fn count(stats: &mut VacuumStats, block: &Tally) {
     stats.live += block.live;
     stats.free_slots += block.free;

@@ -16,6 +16,7 @@ mod sweep;
 mod systems;
 mod writes;
 
+use crate::build::target_dir;
 use crate::pg::PgConfig;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -86,9 +87,12 @@ pub struct Options {
     /// Every code path on tiny data, for tests
     #[arg(long)]
     smoke: bool,
-    /// Draw the report of an earlier run again
-    #[arg(long, value_name = "JSONL")]
+    /// Draw the report of an earlier run again [default: the last one]
+    #[arg(long, value_name = "JSONL", num_args = 0..=1, default_missing_value = "")]
     report: Option<PathBuf>,
+    /// With --report: also write the first chart of CPU time against recall, for a page of its own
+    #[arg(long, value_name = "SVG", requires = "report")]
+    picture: Option<PathBuf>,
     /// Where the results go [default: target/bench]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -96,12 +100,37 @@ pub struct Options {
 
 /// Runs the command.
 pub fn main(options: &Options) -> Result<()> {
-    if let Some(path) = &options.report {
-        let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-        let records = record::read(std::io::BufReader::new(file))?;
-        return report::write(&records, path);
+    let Some(path) = &options.report else { return run::run(options).map(|_| ()) };
+    let out = options.out.clone().unwrap_or_else(|| target_dir().join("bench"));
+    let path = if path.as_os_str().is_empty() { &last_run(&out)? } else { path };
+    if let Some(picture) = &options.picture {
+        let svg = report::picture(&read(path)?, &options.systems)?;
+        std::fs::write(picture, svg).with_context(|| picture.display().to_string())?;
     }
-    run::run(options).map(|_| ())
+    draw(path)
+}
+
+/// Writes the report of an earlier run beside its records.
+pub fn draw(path: &Path) -> Result<()> {
+    report::write(&read(path)?, path)
+}
+
+fn read(path: &Path) -> Result<Vec<record::Record>> {
+    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    record::read(std::io::BufReader::new(file))
+}
+
+/// The records that were written last.
+fn last_run(dir: &Path) -> Result<PathBuf> {
+    let mut runs = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|e| e == "jsonl") {
+            runs.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    let last = runs.into_iter().max().map(|(_, path)| path);
+    last.with_context(|| format!("no run of the bench is in {}", dir.display()))
 }
 
 /// Enters every path of the bench on tiny data in the given server; for tests. Returns the Markdown

@@ -1,6 +1,7 @@
 //! Searches of small graphs whose answers are known.
 
 use super::super::walk::{Graph, MAX_NODES, Near, descend};
+use super::descent_width;
 use super::{Beam, candidate, near};
 use crate::rng::Rng;
 
@@ -179,6 +180,18 @@ fn the_way_down_of_a_new_node_is_wider() {
     plane.stale[7] = true;
     beam.descend(&mut plane, 7, (3, 2), 400, &mut out).unwrap();
     assert_eq!(out, []);
+}
+
+#[test]
+fn the_way_down_of_a_query_is_as_wide_as_its_search_wants() {
+    let mut plane = Plane::new(400, 12);
+    let nearest = plane.all_in_order();
+    let (mut beam, mut out) = (Beam::new(), Vec::new());
+    for (ef, width) in [(1, 1), (10, 2), (40, 7), (200, 32), (4000, 32)] {
+        assert_eq!(descent_width(ef), width);
+        beam.descend_to(&mut plane, 7, (3, 2), (400, width), &mut out).unwrap();
+        assert_eq!(out.iter().map(|near| near.node).collect::<Vec<_>>(), nearest[..width]);
+    }
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Which charts a report has, and in what colours.
 
-use super::chart::{Axis, Bar, Series, bars, curves, log_axis};
 use super::tables::{bytes, significant};
 use super::view::{Cost, Group, System};
 use crate::bench::record::{Family, Record};
 use anyhow::Result;
-use plotters::style::RGBColor;
+use report::chart::{Axis, Bar, RGBColor, Series, bars, curves, log_axis};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A chart with what is said around it.
@@ -122,7 +121,7 @@ pub fn of_group(group: &Group, colors: &BTreeMap<String, RGBColor>) -> Result<Ve
     ] {
         if !all.is_empty() {
             let title = format!("{title} — {}", group.title());
-            figures.push(Figure { title, caption, svg: bars(&all)? });
+            figures.push(Figure { title, caption, svg: bars(&all, None)? });
         }
     }
     Ok(figures)

@@ -6,36 +6,13 @@ use super::tables::Table;
 use super::view::Group;
 use crate::bench::record::Record;
 use anyhow::Result;
+use report::html::{END, begin, escape, figure, list};
 use std::fmt::Write;
-
-const STYLE: &str = "
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, 'DejaVu Sans', sans-serif; color: #1f2937; background: #fff;
-  max-width: 1040px; margin: 2.5rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.9rem; margin: 0 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.4rem 0 .2rem; }
-p.note, ul.run { color: #4b5563; font-size: .92rem; margin: .1rem 0 .7rem; }
-ul.run { padding-left: 1.1rem; }
-figure { margin: 0; }
-svg { display: block; max-width: 100%; height: auto; }
-div.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .22rem .7rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
-th { color: #4b5563; font-weight: 600; border-bottom: 2px solid #d1d5db; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-td.no { color: #9ca3af; }
-details summary { cursor: pointer; font-size: 1.2rem; font-weight: 700; margin: 2.4rem 0 .2rem; }
-";
 
 pub fn page(records: &[Record], groups: &[Group], tables: &[Table]) -> Result<String> {
     let colors = figures::colors(groups);
-    let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-    let _ = write!(out, "<title>pgfaiss bench</title><style>{STYLE}</style></head><body>");
-    out.push_str("<h1>Vector search in PostgreSQL, measured</h1><ul class=\"run\">");
-    for line in preface(records) {
-        let _ = write!(out, "<li>{}</li>", escape(&line));
-    }
-    out.push_str("</ul>");
+    let mut out = begin("pgfaiss bench", "Vector search in PostgreSQL, measured");
+    list(&mut out, &preface(records));
     for figure in figures::growth(groups, &colors)? {
         show(&mut out, &figure);
     }
@@ -51,14 +28,12 @@ pub fn page(records: &[Record], groups: &[Group], tables: &[Table]) -> Result<St
     }
     let general = |t: &&Table| !groups.iter().any(|g| t.title.ends_with(&g.title()));
     tables.iter().filter(general).for_each(|t| table(&mut out, t));
-    out.push_str("</body></html>\n");
+    out.push_str(END);
     Ok(out)
 }
 
-fn show(out: &mut String, figure: &Figure) {
-    let (title, caption) = (escape(&figure.title), escape(figure.caption));
-    let _ = write!(out, "<h2>{title}</h2><p class=\"note\">{caption}</p>");
-    let _ = write!(out, "<figure>{}</figure>", figure.svg);
+fn show(out: &mut String, drawn: &Figure) {
+    figure(out, &drawn.title, drawn.caption, &drawn.svg);
 }
 
 /// Long tables are folded.
@@ -83,10 +58,6 @@ fn table(out: &mut String, t: &Table) {
     if long {
         out.push_str("</details>");
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! From records to something to read: a line for the terminal, Markdown tables, and one HTML page
 //! with curves.
 
-mod chart;
 mod figures;
 mod html;
 mod markdown;
@@ -26,6 +25,19 @@ pub fn write(records: &[Record], path: &Path) -> Result<()> {
         println!("{}", path.display());
     }
     Ok(())
+}
+
+/// The first chart of CPU time against recall, of systems whose names contain one of `systems`, or of all.
+pub fn picture(records: &[Record], systems: &[String]) -> Result<String> {
+    let mut groups = Group::all(records);
+    for group in &mut groups {
+        let is_wanted = |name: &str| systems.iter().any(|wanted| name.contains(wanted));
+        group.systems.retain(|system| systems.is_empty() || is_wanted(system.name));
+    }
+    let group = groups.first().context("the run measured nothing")?;
+    let figures = figures::of_group(group, &figures::colors(&groups))?;
+    let figure = figures.into_iter().find(|figure| figure.title.starts_with("CPU per query"));
+    Ok(figure.context("the run measured no queries")?.svg)
 }
 
 /// What the terminal shows of a record; kernels come in hundreds and stay silent.

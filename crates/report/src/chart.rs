@@ -1,10 +1,22 @@
 //! Curves and bars as SVG: own axes in pixels over the crate `plotters`, with a label beside every
 //! curve instead of a legend to look things up in.
 
-use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// A chart that could not be drawn, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("could not draw a chart: {0}")]
+pub struct Undrawable(String);
+
+type Result<T> = std::result::Result<T, Undrawable>;
+
+pub use plotters::style::RGBColor;
+
+pub const BLUE: RGBColor = RGBColor(11, 87, 208);
+pub const AMBER: RGBColor = RGBColor(217, 119, 6);
+pub const GREY: RGBColor = RGBColor(107, 114, 128);
 
 /// One direction of a chart.
 pub struct Axis {
@@ -38,10 +50,10 @@ const INK: RGBColor = RGBColor(31, 41, 55);
 const FAINT: RGBColor = RGBColor(107, 114, 128);
 const GRID: RGBColor = RGBColor(229, 231, 235);
 const FONT: &str = "sans-serif";
-const WIDTH: i32 = 980;
+const WIDTH: i32 = 1060;
 const HEIGHT: i32 = 480;
 /// The plot's own rectangle: left, top, right, bottom. Labels of curves stand right of it.
-const PLOT: (i32, i32, i32, i32) = (76, 22, 770, 420);
+const PLOT: (i32, i32, i32, i32) = (76, 28, 770, 426);
 const LABEL_HEIGHT: i32 = 18;
 
 impl Axis {
@@ -113,8 +125,8 @@ pub fn curves(x: &Axis, y: &Axis, series: &[Series]) -> Result<String> {
     Ok(scalable(&svg, WIDTH, HEIGHT))
 }
 
-fn draw<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
-    anyhow!("{error}")
+fn draw<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> Undrawable {
+    Undrawable(error.to_string())
 }
 
 fn across(share: f64) -> i32 {
@@ -149,7 +161,7 @@ fn frame(root: &Canvas, x: &Axis, y: &Axis) -> Result<()> {
     let middle = ((PLOT.0 + PLOT.2) / 2, PLOT.3 + 34);
     root.draw_text(x.label, &text(15, INK, HPos::Center, VPos::Top), middle).map_err(draw)?;
     let style = text(15, INK, HPos::Left, VPos::Top);
-    root.draw_text(y.label, &style, (PLOT.0 - 66, 0)).map_err(draw)
+    root.draw_text(y.label, &style, (PLOT.0 - 66, 4)).map_err(draw)
 }
 
 fn curve(root: &Canvas, s: &Series, at: &[(i32, i32)]) -> Result<()> {
@@ -230,13 +242,14 @@ fn spread(heights: &mut [i32], top: i32, bottom: i32) {
     }
 }
 
-/// Draws horizontal bars, longest scale common to all.
-pub fn bars(bars: &[Bar]) -> Result<String> {
+/// Draws horizontal bars on one scale, the longest or `most` at full length.
+pub fn bars(bars: &[Bar], most: Option<f64>) -> Result<String> {
     const ROW: i32 = 26;
     const NAMES: i32 = 210;
-    const LENGTH: i32 = 570;
+    const LENGTH: i32 = 590;
     let height = ROW * bars.len() as i32 + 8;
-    let most = bars.iter().map(|b| b.value).fold(f64::MIN_POSITIVE, f64::max);
+    let longest = || bars.iter().map(|b| b.value).fold(f64::MIN_POSITIVE, f64::max);
+    let most = most.unwrap_or_else(longest);
     let mut svg = String::new();
     {
         let root =
@@ -291,6 +304,6 @@ mod tests {
         let y = log_axis("y", std::iter::empty(), |v| v.to_string());
         let x = Axis { label: "x", lo: 0.0, hi: 1.0, log: false, show: |v| v.to_string() };
         assert!(curves(&x, &y, &[]).unwrap().starts_with("<svg"));
-        assert!(bars(&[]).unwrap().starts_with("<svg"));
+        assert!(bars(&[], None).unwrap().starts_with("<svg"));
     }
 }
