@@ -61,6 +61,7 @@ fn works(kind: &Kind) -> Vec<Work> {
         ),
         work("tune", "", format!("SELECT count(*) FROM faiss.tune('{name}_v')")),
         work("health", "", format!("SELECT count(*) FROM faiss.health('{name}_v')")),
+        work("export", "", format!("SELECT octet_length(faiss.export('{name}_v', 'id'))")),
         work("check", "", format!("SELECT count(*) FROM faiss.check('{name}_v')")),
         work(
             "vacuum",

@@ -410,7 +410,8 @@ def adoption(db):
         "not those of the table": [("m = 16", "l2", blob, "other")],
     }
     db.execute("ALTER TABLE t ADD COLUMN other bigint")
-    db.execute("UPDATE t SET other = (id + 7 - 10^10::bigint) % 42000 + 10^10::bigint")
+    # Each row gets the next one's key.
+    db.execute("UPDATE t SET other = (id + 7 - 10000000000) % 42000 + 10000000000")
     db.execute("VACUUM FULL t")
     for words, cases in wrong.items():
         for options, metric, file, key in cases:

@@ -87,7 +87,7 @@ ALTER TABLE t ENABLE ROW LEVEL SECURITY;
 CREATE POLICY few ON t USING (id < 10);
 SET ROLE "45_reader";
 SELECT * FROM refusal($$SELECT faiss.export('t_v', 'id')$$);
-SELECT * FROM refusal(format('SELECT * FROM faiss.read_file(%s::oid)', (SELECT max(oid) FROM pg_largeobject_metadata)));
+SELECT state FROM refusal(format('SELECT * FROM faiss.read_file(%s::oid)', (SELECT max(oid) FROM pg_largeobject_metadata)));
 SET ROLE "45_owner";
 ALTER TABLE t DISABLE ROW LEVEL SECURITY;
 -- What is no model, no key, no index, no file.

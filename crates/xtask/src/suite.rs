@@ -91,10 +91,8 @@ fn run_part(part: &str, pg: &PgConfig) -> Tally {
 
 /// The tests of the pure crates: no server, no bindings.
 pub fn unit() -> Tally {
-    tests(
-        &["--package", "ann", "--package", "pages", "--package", "grammar", "--package", "report"],
-        None,
-    )
+    let pure = ["ann", "pages", "grammar", "faissfile", "report"];
+    tests(&pure.map(|package| ["--package", package]).concat(), None)
 }
 
 /// Formatting, lints and spelling; each tool counts as one test.
@@ -104,7 +102,8 @@ fn lint(pg: &PgConfig) -> Tally {
     let mut tools = vec![("cargo fmt", Ok(format)), ("typos", typos()), ("workflows", workflows())];
     let mut pure = cargo();
     pure.args(["clippy", "--locked", "--all-targets", "--package", "ann", "--package", "pages"]);
-    pure.args(["--package", "grammar", "--package", "report", "--package", "xtask"]);
+    pure.args(["--package", "grammar", "--package", "faissfile", "--package", "report"]);
+    pure.args(["--package", "xtask"]);
     pure.args(["--package", "gauge"]);
     pure.args(["--package", "checks"]);
     pure.args(["--", "-D", "warnings"]);
