@@ -78,6 +78,43 @@ fn formula(codec: &RaBitQ, metric: Metric, q: &[f32], x: &[f32], c: &[f32]) -> (
     }
 }
 
+/// Lists much closer together than far from the origin: what rounding of a query's table adds to an estimate is less than
+/// what the code itself loses.
+#[test]
+fn far_from_the_origin_estimates_are_as_good_as_near_it() {
+    for (metric, nbits) in METRICS.into_iter().flat_map(|metric| [(metric, 1), (metric, 4)]) {
+        let space = Space { dims: 32, metric };
+        let codec = rabitq(nbits, space);
+        let errors = |far: f32| {
+            let (mut rows, mut queries) = (data(320, space, 3), data(10, space, 4));
+            rows.iter_mut().chain(&mut queries).for_each(|x| *x += far);
+            let centroid = rows[..32].to_vec();
+            let (blocks, mut query) = (blocks(&codec, &rows, 32, &centroid), codec.query());
+            let mut sum = 0.0;
+            for q in queries.chunks(32) {
+                codec.prepare(&mut query, q);
+                let exact = |x: &[f32]| -> f64 {
+                    let pairs = q.iter().zip(x).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+                    match metric {
+                        Metric::L2 => pairs.map(|(a, b)| (a - b) * (a - b)).sum(),
+                        _ => -pairs.map(|(a, b)| a * b).sum::<f64>(),
+                    }
+                };
+                codec.enter_list(&mut query, &centroid, exact(&centroid) as f32);
+                let estimates = scan(&codec, &query, &blocks);
+                let of_rows = rows.chunks(32).zip(estimates);
+                sum += of_rows.map(|(x, e)| (exact(x) - f64::from(e)).powi(2)).sum::<f64>();
+            }
+            sum.sqrt()
+        };
+        let (near, far) = (errors(0.0), errors(100.0));
+        assert!(
+            far < 1.5 * near,
+            "{metric:?}, {nbits} bits: {far} far away, {near} near the origin"
+        );
+    }
+}
+
 /// FAISS's two factors of the signs give the same estimate as ours.
 #[test]
 fn factors_are_faiss_s() {
