@@ -73,7 +73,7 @@ fn formula(codec: &RaBitQ, metric: Metric, q: &[f32], x: &[f32], c: &[f32]) -> (
     let gain = if length > 0.0 { length / dot(&w, &r) } else { 0.0 };
     let l2 = length + l2_sqr(q, c) - 2.0 * gain * dot(&from_centroid, &w);
     match metric {
-        Metric::L2 => (l2, 2.0 * gain),
+        Metric::L2 => (l2.max(0.0), 2.0 * gain),
         _ => (0.5 * (l2 - norm_sqr(q) - norm_sqr(x)), gain),
     }
 }
@@ -113,6 +113,23 @@ fn far_from_the_origin_estimates_are_as_good_as_near_it() {
             "{metric:?}, {nbits} bits: {far} far away, {near} near the origin"
         );
     }
+}
+
+/// Of few components one bit says little: a row far beyond the query, in its direction, is not nearer than the query's own neighbours.
+#[test]
+fn squared_distances_are_not_negative() {
+    let space = Space { dims: 3, metric: Metric::L2 };
+    let codec = rabitq(1, space);
+    let rows: Vec<f32> = (0..64).flat_map(|i| [i as f32 * 0.1, 0.01, 0.01]).collect();
+    let (blocks, mut query) = (blocks(&codec, &rows, 3, &[]), codec.query());
+    let q = [1.0, 0.9, 0.8];
+    codec.prepare(&mut query, &q);
+    codec.enter_list(&mut query, &[], 0.0);
+    let formula: Vec<f32> =
+        rows.chunks(3).map(|x| formula(&codec, Metric::L2, &q, x, &[0.0; 3]).0).collect();
+    let estimates = scan(&codec, &query, &blocks);
+    assert!(estimates.iter().all(|x| *x >= 0.0) && estimates.contains(&0.0), "{estimates:?}");
+    assert!(estimates.iter().zip(&formula).all(|(a, b)| (a - b).abs() < 0.2), "{estimates:?}");
 }
 
 /// FAISS's two factors of the signs give the same estimate as ours.
