@@ -9,7 +9,9 @@
 //! w = Σ 2^p·s_p, p from b − 1 to 0, s_p = ±1 by bit p of n. So the same table serves every plane.
 //!
 //! L2: |q − c|² + f0 − f1·⟨q, w⟩ with f0 = |r|² + 2g⟨c, w⟩, f1 = 2g. Inner product (negative): −⟨q, c⟩ + f0 − f1·⟨q, w⟩
-//! with f0 = g⟨c, w⟩ − ⟨c, r⟩, f1 = g. Estimates are not clamped: a negative one is still in order.
+//! with f0 = g⟨c, w⟩ − ⟨c, r⟩, f1 = g. A squared distance is not below 0: an estimate that is says only
+//! that the row is long and in the query's direction, and where components are few that is so of rows far beyond the query, which
+//! would all come first. As in FAISS it counts as 0.
 //!
 //! What an estimate is wrong by is in proportion to |q − c|, but what the table's bytes are wrong by to |q|. Where the lists lie much
 //! closer together than they are far from the origin, the second would be the larger: then the table's floats are added up.
@@ -108,6 +110,14 @@ impl RaBitQ {
         });
         self.planes().write(eights, code);
         moments
+    }
+
+    /// Squared distances are not below 0. What is no number stays so.
+    #[inline]
+    fn clamp(&self, estimates: &mut [f32; LANES]) {
+        if self.space.metric == Metric::L2 {
+            estimates.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x });
+        }
     }
 
     /// How far the bytes of a query's table may be from its floats, as a standard deviation, so that an estimate for a list at this
@@ -287,6 +297,7 @@ impl Coding for RaBitQ {
     #[inline]
     fn estimates(&self, query: &RaBitQQuery, sums: &Sums, factors: &[f32], out: &mut [f32; LANES]) {
         query.lut.estimates(query.how(), sums, factors, out);
+        self.clamp(out);
     }
 
     #[inline]
@@ -298,6 +309,9 @@ impl Coding for RaBitQ {
         limit: f32,
         out: &mut [f32; LANES],
     ) -> u32 {
-        query.lut.block(query.how(), units, factors, limit, out)
+        // The limit is one of clamped estimates: what is below it stays so.
+        let near = query.lut.block(query.how(), units, factors, limit, out);
+        self.clamp(out);
+        near
     }
 }

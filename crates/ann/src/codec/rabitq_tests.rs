@@ -73,9 +73,63 @@ fn formula(codec: &RaBitQ, metric: Metric, q: &[f32], x: &[f32], c: &[f32]) -> (
     let gain = if length > 0.0 { length / dot(&w, &r) } else { 0.0 };
     let l2 = length + l2_sqr(q, c) - 2.0 * gain * dot(&from_centroid, &w);
     match metric {
-        Metric::L2 => (l2, 2.0 * gain),
+        Metric::L2 => (l2.max(0.0), 2.0 * gain),
         _ => (0.5 * (l2 - norm_sqr(q) - norm_sqr(x)), gain),
     }
+}
+
+/// Lists much closer together than far from the origin: what rounding of a query's table adds to an estimate is less than
+/// what the code itself loses.
+#[test]
+fn far_from_the_origin_estimates_are_as_good_as_near_it() {
+    for (metric, nbits) in METRICS.into_iter().flat_map(|metric| [(metric, 1), (metric, 4)]) {
+        let space = Space { dims: 32, metric };
+        let codec = rabitq(nbits, space);
+        let errors = |far: f32| {
+            let (mut rows, mut queries) = (data(320, space, 3), data(10, space, 4));
+            rows.iter_mut().chain(&mut queries).for_each(|x| *x += far);
+            let centroid = rows[..32].to_vec();
+            let (blocks, mut query) = (blocks(&codec, &rows, 32, &centroid), codec.query());
+            let mut sum = 0.0;
+            for q in queries.chunks(32) {
+                codec.prepare(&mut query, q);
+                let exact = |x: &[f32]| -> f64 {
+                    let pairs = q.iter().zip(x).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+                    match metric {
+                        Metric::L2 => pairs.map(|(a, b)| (a - b) * (a - b)).sum(),
+                        _ => -pairs.map(|(a, b)| a * b).sum::<f64>(),
+                    }
+                };
+                codec.enter_list(&mut query, &centroid, exact(&centroid) as f32);
+                let estimates = scan(&codec, &query, &blocks);
+                let of_rows = rows.chunks(32).zip(estimates);
+                sum += of_rows.map(|(x, e)| (exact(x) - f64::from(e)).powi(2)).sum::<f64>();
+            }
+            sum.sqrt()
+        };
+        let (near, far) = (errors(0.0), errors(100.0));
+        assert!(
+            far < 1.5 * near,
+            "{metric:?}, {nbits} bits: {far} far away, {near} near the origin"
+        );
+    }
+}
+
+/// Of few components one bit says little: a row far beyond the query, in its direction, is not nearer than the query's own neighbours.
+#[test]
+fn squared_distances_are_not_negative() {
+    let space = Space { dims: 3, metric: Metric::L2 };
+    let codec = rabitq(1, space);
+    let rows: Vec<f32> = (0..64).flat_map(|i| [i as f32 * 0.1, 0.01, 0.01]).collect();
+    let (blocks, mut query) = (blocks(&codec, &rows, 3, &[]), codec.query());
+    let q = [1.0, 0.9, 0.8];
+    codec.prepare(&mut query, &q);
+    codec.enter_list(&mut query, &[], 0.0);
+    let formula: Vec<f32> =
+        rows.chunks(3).map(|x| formula(&codec, Metric::L2, &q, x, &[0.0; 3]).0).collect();
+    let estimates = scan(&codec, &query, &blocks);
+    assert!(estimates.iter().all(|x| *x >= 0.0) && estimates.contains(&0.0), "{estimates:?}");
+    assert!(estimates.iter().zip(&formula).all(|(a, b)| (a - b).abs() < 0.2), "{estimates:?}");
 }
 
 /// FAISS's two factors of the signs give the same estimate as ours.

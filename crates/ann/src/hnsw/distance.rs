@@ -215,8 +215,7 @@ mod tests {
         }
         // Inner products beyond what a float holds are in order as well.
         let query = VectorQuery::new(Metric::InnerProduct, &[3e38, -3e38, 1e20]);
-        let rows =
-            (0..=76).rev().map(|e| [1e-38, 0.0, 0.0].map(|x: f32| x * 10f32.powi(e.min(75))));
+        let rows = (-38..=38).rev().map(|e| [10f64.powi(e) as f32, 0.0, 0.0]);
         let rows: Vec<[f32; 3]> = rows.chain([[0.0; 3], [-1e10, 1e5, 0.0]]).collect();
         let keys: Vec<f32> = rows.iter().map(|row| query.key(row)).collect();
         assert!(keys.iter().all(|key| key.is_finite()) && keys.is_sorted(), "{keys:?}");

@@ -245,7 +245,7 @@ impl Grid {
             return query;
         }
         // What is shorter than the offset would be lost in it.
-        let from_origin = self.from_origin(vector);
+        let from_origin = self.seen_from_origin(vector);
         query.is_from_origin = step_of(&from_origin) < step_of(&point);
         if query.is_from_origin {
             point = from_origin;
@@ -271,7 +271,7 @@ impl Grid {
     }
 
     /// A query by inner product folded, as it is; nothing under other metrics, which know differences only.
-    fn from_origin(&self, vector: &[f32]) -> Vec<f64> {
+    fn seen_from_origin(&self, vector: &[f32]) -> Vec<f64> {
         if self.metric != Metric::InnerProduct {
             return vec![f64::INFINITY];
         }

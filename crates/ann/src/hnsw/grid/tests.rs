@@ -74,6 +74,33 @@ fn a_node_is_nearest_to_itself() {
     }
 }
 
+/// By inner product a query may be much shorter than the rows: the order is that of its direction.
+#[test]
+fn short_queries_keep_the_order() {
+    let dims = 24;
+    let (grid, base, codes, factors) = coded(Metric::InnerProduct, dims);
+    for q in rows(Metric::InnerProduct, 10, dims, 3).chunks(dims) {
+        let first = |scale: f32| -> Vec<usize> {
+            let scaled: Vec<f32> = q.iter().map(|x| x * scale).collect();
+            let query = grid.query(&scaled);
+            let code = |i: usize| &codes[i * grid.size()..][..grid.size()];
+            let keys: Vec<f32> = (0..300).map(|i| query.key(code(i), factors[i])).collect();
+            let mut order: Vec<usize> = (0..300).collect();
+            order.sort_by(|a, b| keys[*a].total_cmp(&keys[*b]));
+            order.truncate(30);
+            order
+        };
+        let mut exactly: Vec<usize> = (0..300).collect();
+        let key = |i: &usize| exact(Metric::InnerProduct, q, &base[i * dims..][..dims]);
+        exactly.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        for scale in [1.0, 1e-3, 1e-12] {
+            let first = first(scale);
+            let found = exactly[..10].iter().filter(|i| first.contains(i)).count();
+            assert!(found == 10, "{scale}: {found} of the ten nearest are among the first thirty");
+        }
+    }
+}
+
 #[test]
 fn what_overflows_is_far() {
     for metric in [Metric::L2, Metric::L1] {
