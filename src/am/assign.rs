@@ -1,12 +1,13 @@
 //! The second half of a build: every row to its list and coded, in batches on worker threads, sorted
 //! by list within maintenance_work_mem, then written once.
 
+use std::fmt::Display;
 use std::time::Instant;
 
 use ann::Metric;
-use ann::assign::Assigner;
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Coding, Stored, encode_batch};
+use ann::groups::BulkAssigner;
 use ann::parallel::{self, Job};
 use pages::lists::build::{Builder, Entry, Payload, TrainedParts};
 use pages::lists::sort::Sorter;
@@ -46,7 +47,7 @@ struct Loader<'a, E> {
     metric: Metric,
     dims: usize,
     /// None when untrained: all rows go to list 0.
-    assigner: Option<Assigner<'a>>,
+    assigner: Option<BulkAssigner<'a>>,
     /// None: vectors are stored as the column has them.
     coder: Option<Coder<'a>>,
     fit: FitMeter,
@@ -92,7 +93,8 @@ pub fn assign_and_write<E: Column>(
     let coder = Coder::new(frozen, payload, trained);
     let coded_bytes = coder.map_or(0, |_| payload.size() + frozen.dims * size_of::<f32>());
     let vector_bytes = E::count(frozen.dims) * size_of::<E>();
-    let row_bytes = vector_bytes + frozen.dims * size_of::<f32>() + coded_bytes;
+    // As the column has it, widened, and less the middle of the centroids.
+    let row_bytes = vector_bytes + 2 * frozen.dims * size_of::<f32>() + coded_bytes;
     let memory = memory_bytes_max();
     let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
     let sorted = (memory - rows_max * row_bytes).max(memory / 4);
@@ -102,7 +104,7 @@ pub fn assign_and_write<E: Column>(
         heap,
         metric: frozen.metric,
         dims: frozen.dims,
-        assigner: trained.is_trained().then(|| Assigner::new(trained.coarse(frozen))),
+        assigner: trained.is_trained().then(|| assigner(trained.coarse(frozen))),
         coder,
         fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
         sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
@@ -257,10 +259,32 @@ impl<E: Column> Loader<'_, E> {
     }
 }
 
+/// Packs the centroids, on worker threads.
+fn assigner(coarse: Coarse<'_>) -> BulkAssigner<'_> {
+    let done = parallel::run(
+        guc::build_threads(),
+        |_job| check_for_interrupts(),
+        |job| BulkAssigner::new(coarse, job),
+    );
+    match done {
+        Ok(Ok(assigner)) => assigner,
+        Ok(Err(e)) => not_assigned(&e),
+        Err(e) => not_assigned(&e),
+    }
+}
+
+fn not_assigned(why: &dyn Display) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        format!("could not assign rows to lists: {why}"),
+    )
+    .error()
+}
+
 /// Finds lists and coarse distances of the vectors, and with a coder their payloads, exact vectors left out; `fit` sees
 /// how well they fit.
 fn assign<E: Column>(
-    assigner: &Assigner<'_>,
+    assigner: &BulkAssigner<'_>,
     coder: Option<&Coder<'_>>,
     elements: &[E],
     (list_nos, distances): (&mut [u32], &mut [f32]),
@@ -286,11 +310,5 @@ fn assign<E: Column>(
             payloads
         },
     );
-    done.unwrap_or_else(|e| {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
-            format!("could not assign rows to lists: {e}"),
-        )
-        .error()
-    })
+    done.unwrap_or_else(|e| not_assigned(&e))
 }

@@ -11,6 +11,7 @@ use super::guc;
 use super::quantizers::Trained;
 use super::rel;
 use super::report::Report;
+use super::sample::{Sample, Store};
 use super::spill::TempRuns;
 
 /// `subject` is an index or a model, as messages begin.
@@ -26,10 +27,15 @@ fn said_of(index: pg_sys::Relation, what: &str, took: Duration) -> Report {
 }
 
 /// The first pass over the table.
-pub fn sampled(subject: &str, drawn: usize, rows: u64, took: Duration) {
+pub fn sampled(subject: &str, sample: &Sample, took: Duration) {
     let memory = memory_bytes_max() >> 20;
-    said(subject, &format!("drew {drawn} of {rows} rows to train on"), took)
-        .detail(format!("maintenance_work_mem is {memory} MB."))
+    let place = match sample.store {
+        Store::Memory(_) => "They are in memory.",
+        Store::Spilled(_) => "They are in a temporary file.",
+    };
+    let what = format!("drew {} of {} rows to train on", sample.n, sample.rows);
+    said(subject, &what, took)
+        .detail(format!("maintenance_work_mem is {memory} MB. {place}"))
         .debug();
 }
 

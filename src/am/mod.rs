@@ -32,6 +32,7 @@ pub mod relation;
 pub mod report;
 mod rerank;
 pub mod rights;
+mod sample;
 mod scan;
 mod search;
 mod spill;

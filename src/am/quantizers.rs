@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use ann::assign::Assigner;
 use ann::coarse::Coarse;
 use ann::codec::{self, CodeKind, Codec, Coding, Space, Stored, take_residuals};
 use ann::factory::{Refine, RotationKind};
-use ann::kmeans::{KMeansParams, TrainError, kmeans, normalize};
+use ann::groups::BulkAssigner;
+use ann::kmeans::{
+    KMeansParams, LevelParams, MemoryRows, Rows, TrainError, kmeans, kmeans_by_levels, normalize,
+};
 use ann::metric::Metric;
 use ann::middle::{FEW, FEW_LONGEST, without_outliers};
 use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::Rotation;
+use ann::rules::is_by_levels;
 use pages::blob::TrainedModel;
 use pages::lists::meta::Fit;
 use pages::lists::trained::parts;
@@ -134,63 +137,137 @@ impl Trained {
     }
 }
 
-/// Everything that is trained, on a worker thread: the rotation, the centroids from the first `n` points, the code. The
+/// How many rows train how many lists.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// Rows that the centroids are trained on, the first ones.
+    pub n: usize,
+    /// Centroids.
+    pub k: usize,
+    /// Rows that memory has room for beside the sample and the centroids.
+    pub room: usize,
+}
+
+/// Everything that is trained, on a worker thread: the rotation, the centroids from the first points, the code. The
 /// points are rotated in place, and some of them become residuals.
 pub fn quantizers(
     points: &mut [f32],
-    n: usize,
-    k: usize,
+    plan: &Plan,
     frozen: &Frozen,
     job: &Job,
 ) -> Result<Trained, TrainError> {
     let dims = frozen.dims;
-    let refine = frozen.code.map_or(Refine::Heap, |code| code.refine);
-    let stored = train_stored(refine, points, frozen)?;
-    if frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize) {
+    let stored = train_stored(points, frozen)?;
+    if normalizes(frozen) {
         normalize(points, dims);
     }
-    let mut took = Took::default();
-    let mut begin = Instant::now();
-    if frozen.code.is_some_and(|code| code.rotation != RotationKind::None) {
-        job.begin(Part::Rotation as u64);
-    }
+    let (mut took, mut begin) = (Took::default(), Instant::now());
     let rotation = rotation(points, frozen, job)?;
-    if let Some(rotation) = &rotation {
-        for block in points.chunks_mut(ROTATED_AT_ONCE * dims) {
-            let copy = block.to_vec();
-            rotation.apply_batch(&copy, block, job);
-        }
-    }
+    rotate(points, rotation.as_ref(), dims, job);
     took.rotation = lap(&mut begin);
     job.begin(Part::Lists as u64);
-    let rows = points.get(..n * dims).unwrap_or_default();
-    let centroids = if frozen.method.has_lists {
-        let spherical = frozen.metric.is_spherical();
-        let params = KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, dims, spherical) };
-        let mut centroids = kmeans(rows, &params, job)?;
-        if frozen.metric.is_of_bits() {
-            // As in FAISS a centroid of bits has those that most of its rows have.
-            centroids.iter_mut().for_each(|x| *x = f32::from(u8::from(*x > 0.5)));
-        }
-        centroids
-    } else {
+    let rows = points.get_mut(..plan.n * dims).unwrap_or_default();
+    let centroids = if !frozen.method.has_lists {
         only_centroid(rows, frozen)
+    } else if is_by_levels(plan.k) {
+        lists_by_levels(&mut MemoryRows { points: rows, dims }, plan, frozen, job)?
+    } else {
+        of_lists(kmeans(rows, &kmeans_params(plan.k, frozen), job)?, frozen)
     };
     took.lists = lap(&mut begin);
-    let coarse = Coarse { metric: frozen.metric, dims, centroids: &centroids };
-    let codec = match frozen.code {
-        Some(code) => {
-            job.begin(Part::Code as u64);
-            Some(train_code(points, &coarse, code.kind, frozen.seed, job)?)
-        }
-        None => None,
-    };
+    let codec = train_code(points, &centroids, frozen, job)?;
     took.code = lap(&mut begin);
-    Ok(Trained { rows: n as u64, centroids, codec, stored, rotation, fit: None, took })
+    Ok(Trained { rows: plan.n as u64, centroids, codec, stored, rotation, fit: None, took })
+}
+
+/// The same from rows in a file, a part of them at a time.
+pub fn quantizers_of_rows(
+    rows: &mut dyn Rows,
+    plan: &Plan,
+    frozen: &Frozen,
+    job: &Job,
+) -> Result<Trained, TrainError> {
+    let dims = frozen.dims;
+    let mut points = some_rows(rows, OPQ_ROWS.min(plan.room / 2), job)?;
+    let stored = train_stored(&points, frozen)?;
+    if normalizes(frozen) {
+        normalize(&mut points, dims);
+    }
+    let (mut took, mut begin) = (Took::default(), Instant::now());
+    let rotation = rotation(&points, frozen, job)?;
+    if normalizes(frozen) || rotation.is_some() {
+        let block = (plan.room / 3).clamp(1, ROTATED_AT_ONCE);
+        for first in (0..plan.n).step_by(block) {
+            let range = first..plan.n.min(first + block);
+            rows.read(std::slice::from_ref(&range), &mut points, job)?;
+            if normalizes(frozen) {
+                normalize(&mut points, dims);
+            }
+            rotate(&mut points, rotation.as_ref(), dims, job);
+            rows.write(first, &mut points, job)?;
+        }
+    }
+    drop(points);
+    took.rotation = lap(&mut begin);
+    job.begin(Part::Lists as u64);
+    let centroids = lists_by_levels(rows, plan, frozen, job)?;
+    took.lists = lap(&mut begin);
+    let wanted = frozen.code.map_or(0, |code| code.kind.training_rows());
+    let mut points = some_rows(rows, wanted.min(plan.room), job)?;
+    let codec = train_code(&mut points, &centroids, frozen, job)?;
+    took.code = lap(&mut begin);
+    Ok(Trained { rows: plan.n as u64, centroids, codec, stored, rotation, fit: None, took })
+}
+
+fn normalizes(frozen: &Frozen) -> bool {
+    frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize)
+}
+
+fn rotate(points: &mut [f32], rotation: Option<&Rotation>, dims: usize, job: &Job) {
+    let Some(rotation) = rotation else { return };
+    for block in points.chunks_mut(ROTATED_AT_ONCE * dims) {
+        let copy = block.to_vec();
+        rotation.apply_batch(&copy, block, job);
+    }
+}
+
+fn kmeans_params(k: usize, frozen: &Frozen) -> KMeansParams {
+    let spherical = frozen.metric.is_spherical();
+    KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, frozen.dims, spherical) }
+}
+
+fn lists_by_levels(
+    rows: &mut dyn Rows,
+    plan: &Plan,
+    frozen: &Frozen,
+    job: &Job,
+) -> Result<Vec<f32>, TrainError> {
+    let params = LevelParams { kmeans: kmeans_params(plan.k, frozen), room: plan.room };
+    Ok(of_lists(kmeans_by_levels(rows, &params, job)?, frozen))
+}
+
+/// As in FAISS a centroid of bits has those that most of its rows have.
+fn of_lists(mut centroids: Vec<f32>, frozen: &Frozen) -> Vec<f32> {
+    if frozen.metric.is_of_bits() {
+        centroids.iter_mut().for_each(|x| *x = f32::from(u8::from(*x > 0.5)));
+    }
+    centroids
+}
+
+/// About `n` rows at equal steps.
+fn some_rows(rows: &mut dyn Rows, n: usize, job: &Job) -> Result<Vec<f32>, TrainError> {
+    let every = rows.n().div_ceil(n.max(1)).max(1);
+    let ranges: Vec<_> = (0..rows.n()).step_by(every).map(|row| row..row + 1).collect();
+    let mut points = Vec::new();
+    if n > 0 {
+        rows.read(&ranges, &mut points, job)?;
+    }
+    Ok(points)
 }
 
 /// The ranges of stored vectors. As in a code, a few outliers would take the steps away from the others.
-fn train_stored(refine: Refine, points: &[f32], frozen: &Frozen) -> Result<Stored, TrainError> {
+fn train_stored(points: &[f32], frozen: &Frozen) -> Result<Stored, TrainError> {
+    let refine = frozen.code.map_or(Refine::Heap, |code| code.refine);
     let has_ranges = refine == Refine::Sq8;
     let few = if frozen.metric == Metric::InnerProduct { FEW_LONGEST } else { FEW };
     let inliers = has_ranges.then(|| without_outliers(points, frozen.dims, few)).flatten();
@@ -223,7 +300,11 @@ fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
 
 fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotation>, TrainError> {
     let dims = frozen.dims;
-    match frozen.code.map_or(RotationKind::None, |code| code.rotation) {
+    let kind = frozen.code.map_or(RotationKind::None, |code| code.rotation);
+    if kind != RotationKind::None {
+        job.begin(Part::Rotation as u64);
+    }
+    match kind {
         RotationKind::None => Ok(None),
         RotationKind::Random => Rotation::random(dims, frozen.seed, job).map(Some),
         RotationKind::Opq { m } => {
@@ -238,21 +319,24 @@ fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotatio
 /// Trains the code on the first points, less their centroids if it codes residuals.
 fn train_code(
     points: &mut [f32],
-    coarse: &Coarse<'_>,
-    kind: CodeKind,
-    seed: u64,
+    centroids: &[f32],
+    frozen: &Frozen,
     job: &Job,
-) -> Result<Codec, TrainError> {
-    let dims = coarse.dims;
+) -> Result<Option<Codec>, TrainError> {
+    let Some(code) = frozen.code else { return Ok(None) };
+    job.begin(Part::Code as u64);
+    let coarse = Coarse { metric: frozen.metric, dims: frozen.dims, centroids };
+    let (dims, kind) = (coarse.dims, code.kind);
     let n = (points.len() / dims).min(kind.training_rows());
     let points = points.get_mut(..n * dims).unwrap_or_default();
     if kind.by_residual() && n > 0 {
         let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
-        Assigner::new(*coarse).assign(points, &mut list_nos, &mut distances, job);
-        take_residuals(coarse, points, &list_nos);
+        BulkAssigner::new(coarse, job)?.assign(points, &mut list_nos, &mut distances, job);
+        take_residuals(&coarse, points, &list_nos);
     }
     if job.cancelled() {
         return Err(TrainError::Cancelled);
     }
-    codec::train(kind, Space { dims, metric: coarse.metric }, points, seed, job)
+    let space = Space { dims, metric: coarse.metric };
+    codec::train(kind, space, points, frozen.seed, job).map(Some)
 }

@@ -65,6 +65,12 @@ impl TempFile {
         Ok(())
     }
 
+    /// Overwrites what was written from `offset` on, which is the end at most, and goes on beyond it.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.seek(offset as i64)?;
+        self.append(bytes)
+    }
+
     fn seek(&self, offset: i64) -> Result<(), Error> {
         // SAFETY: an open file; the server finds the segment of an offset beyond the first.
         let failed = unsafe { pg_sys::BufFileSeek(self.0, 0, offset, libc::SEEK_SET) };

@@ -1,13 +1,13 @@
-//! The first half of a build, and all of `faiss.train`: the training sample, how many lists it can train, the training.
+//! The first half of a build, and all of `faiss.train`: how large a training sample is, how many lists it can train, the training.
 
 use std::time::Instant;
 
 use ann::codec::CodeKind;
-use ann::extent;
 use ann::factory::RotationKind;
-use ann::parallel;
-use ann::rng::{Reservoir, Rng};
-use ann::rules::{self, MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID};
+use ann::kmeans::{Rows, TrainError, served};
+use ann::parallel::{self, Job, WorkerError};
+use ann::rng::Rng;
+use ann::rules::{self, MIN_POINTS_PER_CENTROID};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::build::{Frozen, memory_bytes_max, nlist_for};
@@ -17,13 +17,15 @@ use super::heap_scan::Heap;
 use super::insert::Placed;
 use super::interrupts::check_for_interrupts;
 use super::progress;
-use super::quantizers::{OPQ_ROWS, Trained, phase_of, quantizers};
+use super::quantizers::{OPQ_ROWS, Plan, Trained, phase_of, quantizers, quantizers_of_rows};
 use super::rel;
 use super::report::Report;
+pub use super::sample::Sample;
+use super::sample::{Drawing, SampleFile, Store};
 use super::value::{Column, Value};
 
 /// Rows drawn where there are no lists to train: enough for a mean, for the ranges of stored vectors, and for a grid.
-const ROWS_WITHOUT_LISTS: usize = 16_384;
+pub const ROWS_WITHOUT_LISTS: usize = 16_384;
 
 /// Whose rows are trained on, and what for.
 pub trait Source {
@@ -70,48 +72,8 @@ pub enum Untrained {
     OneList,
 }
 
-/// Rows drawn at random over the whole table, in random order of arrival.
-pub struct Sample {
-    /// n × dims, as the column has them, none too long for arithmetic.
-    points: Vec<f32>,
-    /// Rows drawn.
-    n: usize,
-    /// Rows that can be indexed, seen by the pass.
-    pub rows: u64,
-    /// Whether memory, not the table, set the size of the sample.
-    cut_by_memory: bool,
-}
-
-impl Sample {
-    /// A sample drawn elsewhere, n × dims.
-    pub fn of(points: Vec<f32>, dims: usize) -> Self {
-        let n = points.len() / dims.max(1);
-        Self { points, n, rows: n as u64, cut_by_memory: false }
-    }
-
-    /// Rows drawn for the grid of a graph at most.
-    pub fn rows_max_of_graph(dims: usize) -> usize {
-        let vectors = memory_bytes_max() / (dims.max(1) * size_of::<f32>());
-        vectors.clamp(1, ROWS_WITHOUT_LISTS)
-    }
-
-    /// Rows drawn.
-    pub fn n(&self) -> usize {
-        self.n
-    }
-
-    /// Rows that can be indexed, seen by the pass.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// n × dims, as the column has them.
-    pub fn into_points(self) -> Vec<f32> {
-        self.points
-    }
-}
-
 /// How much training may take: what maintenance_work_mem has room for, in vectors of 32-bit floats.
+#[derive(Clone, Copy)]
 struct Room {
     vectors: usize,
 }
@@ -119,61 +81,63 @@ struct Room {
 impl Room {
     /// The centroids themselves, and once more in the order in which assignment reads them.
     const VECTORS_PER_LIST: usize = 2;
-    /// Fewer lists are better than an automatic number of which each was trained on less than this.
-    const POINTS_PER_AUTOMATIC_LIST: usize = 8;
+    /// Centroids that leave less than a quarter of the memory come on top of it, up to so many times the memory.
+    const CENTROIDS_MAX: usize = 8;
+    /// With fewer rows a list in memory, those that it has no room for go to a file.
+    const POINTS_PER_LIST: usize = 64;
 
-    fn of(frozen: &Frozen) -> Self {
-        Self { vectors: memory_bytes_max() / Self::vector_bytes(frozen) }
-    }
-
-    fn vector_bytes(frozen: &Frozen) -> usize {
-        frozen.dims * size_of::<f32>()
-    }
-
-    /// Vectors that a list needs: its centroid, and points to train it on.
-    fn vectors_per_list(frozen: &Frozen) -> usize {
-        let automatic = frozen.nlist_option == 0;
-        Self::VECTORS_PER_LIST + if automatic { Self::POINTS_PER_AUTOMATIC_LIST } else { 1 }
+    fn of(dims: usize) -> Self {
+        Self { vectors: memory_bytes_max() / (dims.max(1) * size_of::<f32>()) }
     }
 
     /// The most lists there is room for.
-    fn nlist_max(&self, frozen: &Frozen) -> u32 {
-        u32::try_from(self.vectors / Self::vectors_per_list(frozen)).unwrap_or(u32::MAX).max(1)
+    fn nlist_max(self) -> u32 {
+        let nlist = self.vectors * Self::CENTROIDS_MAX / Self::VECTORS_PER_LIST;
+        u32::try_from(nlist).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The rows of the sample that there is room for beside the centroids.
-    fn sample_rows(&self, nlist: u32) -> usize {
+    /// The rows that there is room for beside the centroids.
+    fn beside(self, nlist: u32) -> usize {
+        let centroids = nlist as usize * Self::VECTORS_PER_LIST;
+        self.vectors.saturating_sub(centroids).max(self.vectors / 4)
+    }
+
+    /// Of these, rows of a sample that is trained by levels in memory: the others are for working on parts of it.
+    fn sample_by_levels(self, nlist: u32) -> usize {
+        self.beside(nlist) / 8 * 7
+    }
+
+    /// Rows of a sample that is trained in one level.
+    fn sample(self, nlist: u32) -> usize {
         let centroids = nlist as usize * Self::VECTORS_PER_LIST;
         self.vectors.saturating_sub(centroids).max(nlist as usize)
     }
 }
 
 /// For vectors of so many dimensions: the lists that an index of `rows` rows gets by rule, as far as maintenance_work_mem
-/// has room to train them; and whether it has room for a rotation.
+/// has room for their centroids; and whether it has room for a rotation.
 pub fn affordable(dims: usize, rows: u64) -> (u32, bool) {
-    let vectors = memory_bytes_max() / (dims.max(1) * size_of::<f32>());
-    let room = vectors / (Room::VECTORS_PER_LIST + Room::POINTS_PER_AUTOMATIC_LIST);
-    let room = u32::try_from(room).unwrap_or(u32::MAX).max(1);
-    (rules::optimal_nlist(rows).min(room), 2 * dims <= vectors)
+    let room = Room::of(dims);
+    (rules::optimal_nlist(rows).min(room.nlist_max()), 2 * dims <= room.vectors)
 }
 
 /// Refuses a number of lists that the user asked for and there is no room for, unless the table is
 /// so small that it gets fewer lists anyway.
 fn require_room(frozen: &Frozen, rows_max: u64) {
-    let nlist_max = Room::of(frozen).nlist_max(frozen);
+    let nlist_max = Room::of(frozen.dims).nlist_max();
     if u64::from(frozen.nlist_option).min(rows_max) <= u64::from(nlist_max) {
         return;
     }
+    let (memory, times) = (memory_bytes_max() >> 20, Room::CENTROIDS_MAX);
     let bytes =
-        frozen.nlist_option as usize * Room::vectors_per_list(frozen) * Room::vector_bytes(frozen);
+        frozen.nlist_option as usize * Room::VECTORS_PER_LIST * frozen.dims * size_of::<f32>();
     Report::new(
         PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         format!("maintenance_work_mem is too small for {} lists", frozen.nlist_option),
     )
     .detail(format!(
-        "Training them takes at least {} MB; maintenance_work_mem is {} MB.",
+        "Training them takes {} MB for their centroids, which may be {times} times maintenance_work_mem, {memory} MB.",
         bytes.div_ceil(1 << 20),
-        memory_bytes_max() >> 20
     ))
     .hint(format!("Increase maintenance_work_mem, or set nlist to {nlist_max} or less."))
     .error();
@@ -182,7 +146,7 @@ fn require_room(frozen: &Frozen, rows_max: u64) {
 /// Refuses a rotation that memory has no room for: the matrix, and as much again while it is made.
 fn require_room_for_rotation(frozen: &Frozen) {
     let has_rotation = frozen.code.is_some_and(|code| code.rotation != RotationKind::None);
-    let bytes = 2 * frozen.dims * Room::vector_bytes(frozen);
+    let bytes = 2 * frozen.dims * frozen.dims * size_of::<f32>();
     if !has_rotation || bytes <= memory_bytes_max() {
         return;
     }
@@ -204,44 +168,35 @@ pub fn sample<E: Column>(source: &impl Source, frozen: &Frozen) -> Sample {
     let dims = frozen.dims;
     require_room(frozen, source.rows_max());
     require_room_for_rotation(frozen);
-    let room = Room::of(frozen);
-    let nlist = nlist_for(frozen, source.rows_max()).min(room.nlist_max(frozen));
-    let by_memory = room.sample_rows(nlist);
-    let wanted = (nlist as usize * MAX_POINTS_PER_CENTROID).max(code_rows(frozen));
-    let capacity = by_memory.min(wanted).min(source.sample_max()).max(1);
     let begin = Instant::now();
-    let mut reservoir = Reservoir::new(capacity, frozen.seed);
-    let mut points: Vec<f32> = Vec::new();
-    let mut n = 0;
+    let mut drawing = drawing(source, frozen);
     source.each(&mut |value| {
         // SAFETY: the operator class says that the column holds vectors of E.
         let vector = unsafe { Heap::vector::<E>(value, dims) };
-        let Some(row) = Placed::new(frozen.metric, vector.elements()) else { return };
-        let Some(slot) = reservoir.offer() else { return };
-        if slot == n {
-            if points.capacity() < (n + 1) * dims {
-                // A vector's own doubling could end at twice the memory there is room for.
-                let rows = (2 * n).clamp(64, capacity.max(64));
-                points.reserve_exact((rows - n) * dims);
-            }
-            n += 1;
-            points.resize(n * dims, 0.0);
-        }
-        if let Some(to) = points.get_mut(slot * dims..(slot + 1) * dims) {
-            E::widen(row.elements, to);
-            extent::shorten(to);
+        if let Some(row) = Placed::new(frozen.metric, vector.elements()) {
+            drawing.offer(|to| E::widen(row.elements, to));
         }
     });
-    build_log::sampled(&source.subject(), n, reservoir.seen(), begin.elapsed());
-    Sample { points, n, rows: reservoir.seen(), cut_by_memory: n == by_memory }
+    let sample = drawing.finish();
+    build_log::sampled(&source.subject(), &sample, begin.elapsed());
+    sample
 }
 
-impl Sample {
-    /// A copy of at most `n` rows from all over the sample.
-    pub fn some(&self, n: usize, dims: usize) -> Vec<f32> {
-        let every = self.n.div_ceil(n.max(1)).max(1);
-        self.points.chunks_exact(dims).step_by(every).flatten().copied().collect()
-    }
+/// How many rows to draw, and how many of them memory has room for.
+fn drawing(source: &impl Source, frozen: &Frozen) -> Drawing {
+    let (room, rows_max) = (Room::of(frozen.dims), source.rows_max());
+    let nlist = nlist_for(frozen, rows_max).min(room.nlist_max());
+    let wanted = rules::training_sample(nlist).max(code_rows(frozen)).min(source.sample_max());
+    let in_one_level = room.sample(nlist);
+    let enough = (nlist as usize).saturating_mul(Room::POINTS_PER_LIST).min(wanted);
+    let has_enough = enough as u64 <= in_one_level as u64 || rows_max <= in_one_level as u64;
+    let (capacity, in_memory) = match () {
+        () if !frozen.method.has_lists => (in_one_level.min(wanted), in_one_level),
+        () if rules::is_by_levels(nlist as usize) => (wanted, room.sample_by_levels(nlist)),
+        () if has_enough => (in_one_level.min(wanted), in_one_level),
+        () => (wanted, room.sample_by_levels(nlist)),
+    };
+    Drawing::new(frozen.dims, capacity.max(1), in_memory, frozen.seed)
 }
 
 /// Rows that training the code or its rotation would like to have.
@@ -274,22 +229,21 @@ pub fn train(heap: &Heap, sample: Sample, frozen: &Frozen) -> Trained {
 /// Trains `nlist` lists and the code on the sample, on worker threads.
 pub fn learn(source: &impl Source, mut sample: Sample, frozen: &Frozen, nlist: u32) -> Trained {
     let k = nlist as usize;
-    let wanted = k * MAX_POINTS_PER_CENTROID;
+    let wanted = rules::training_sample(nlist);
     let has_lists = frozen.method.has_lists;
     let n = sample.n.min(if has_lists { wanted } else { wanted.max(code_rows(frozen)) });
-    warn_if_few(source, &sample, n, k);
-    shuffle(&mut sample.points, n.max(code_rows(frozen)), frozen);
+    warn_if_few(source, n, k);
     let begin = Instant::now();
-    let result = parallel::run(
-        guc::build_threads(),
-        |job| {
-            check_for_interrupts();
-            if let Some(phase) = phase_of(job) {
-                progress::set_phase(phase);
-            }
-        },
-        |job| quantizers(&mut sample.points, n, k, frozen, job),
-    );
+    let room = Room::of(frozen.dims);
+    let result = match &mut sample.store {
+        Store::Memory(points) => {
+            shuffle(points, n.max(code_rows(frozen)), frozen);
+            let beside = room.beside(nlist).saturating_sub(points.len() / frozen.dims);
+            let plan = Plan { n, k, room: beside.max(room.vectors / 8) };
+            on_workers(|_| (), |job| quantizers(points, &plan, frozen, job))
+        }
+        Store::Spilled(file) => learn_from_file(file, room, n, frozen, nlist),
+    };
     match result {
         Ok(Ok(trained)) => {
             build_log::trained(&source.subject(), &trained, k, begin.elapsed());
@@ -298,6 +252,50 @@ pub fn learn(source: &impl Source, mut sample: Sample, frozen: &Frozen, nlist: u
         Ok(Err(e)) => failed(source, &e.to_string()),
         Err(e) => failed(source, &e.to_string()),
     }
+}
+
+type Outcome = Result<Result<Trained, TrainError>, WorkerError>;
+
+/// Runs a training; this thread answers interrupts, shows how far it is and calls `tick`.
+fn on_workers(
+    mut tick: impl FnMut(&Job),
+    work: impl FnOnce(&Job) -> Result<Trained, TrainError> + Send,
+) -> Outcome {
+    let tick = |job: &Job| {
+        check_for_interrupts();
+        if let Some(phase) = phase_of(job) {
+            progress::set_phase(phase);
+        }
+        tick(job);
+    };
+    parallel::run(guc::build_threads(), tick, work)
+}
+
+/// Trains on `n` rows of a file. The table may have turned out to be so small that they fit in memory.
+fn learn_from_file(
+    file: &mut SampleFile,
+    room: Room,
+    n: usize,
+    frozen: &Frozen,
+    nlist: u32,
+) -> Outcome {
+    let k = nlist as usize;
+    if let Err(e) = file.keep(n, frozen.seed) {
+        return Ok(Err(e));
+    }
+    if !rules::is_by_levels(k) && n <= room.sample(nlist) {
+        let mut points = Vec::new();
+        let read = file.read(std::slice::from_ref(&(0..n)), &mut points, &Job::default());
+        let plan = Plan { n, k, room: room.beside(nlist) };
+        return match read {
+            Ok(()) => on_workers(|_| (), |job| quantizers(&mut points, &plan, frozen, job)),
+            Err(e) => Ok(Err(e)),
+        };
+    }
+    let plan = Plan { n, k, room: room.beside(nlist) };
+    let (server, mut rows) = served(n);
+    let work = |job: &Job| quantizers_of_rows(&mut rows, &plan, frozen, job);
+    on_workers(|job| server.serve(file, job), work)
 }
 
 /// Brings a random part of `n` of the sampled rows to the front: the sample was drawn before the number of lists was
@@ -345,7 +343,7 @@ pub fn choose_nlist(
         return Err(Untrained::OneList);
     }
     let vectors = u32::try_from(sample.n).unwrap_or(u32::MAX);
-    let room = Room::of(frozen).nlist_max(frozen);
+    let room = Room::of(frozen.dims).nlist_max();
     let nlist = wanted.min(vectors).min(room);
     if nlist < wanted {
         let report = Report::new(
@@ -401,17 +399,14 @@ fn say_too_few(heap: &Heap, n: usize, kind: CodeKind, frozen: &Frozen) {
     .notice();
 }
 
-fn warn_if_few(source: &impl Source, sample: &Sample, n: usize, k: usize) {
+fn warn_if_few(source: &impl Source, n: usize, k: usize) {
     let wanted = k * MIN_POINTS_PER_CENTROID;
     // A single list is exact whatever its centroid.
     if n >= wanted || k == 1 {
         return;
     }
-    let remedy = if sample.cut_by_memory {
-        "Increase maintenance_work_mem, or choose fewer lists.".to_owned()
-    } else {
-        format!("Choose fewer lists, or {} once the table holds more rows.", source.again())
-    };
+    let remedy =
+        format!("Choose fewer lists, or {} once the table holds more rows.", source.again());
     Report::new(
         PgSqlErrorCode::ERRCODE_WARNING,
         format!("{} is trained on too few vectors: {n} for {k} lists", source.subject()),

@@ -12,6 +12,7 @@ mod codes;
 mod faiss;
 mod graphs;
 mod hostile;
+mod memory;
 mod pgvector;
 
 use std::path::PathBuf;

@@ -91,18 +91,20 @@ CREATE INDEX equal_v ON equal USING faissivf (v) WITH (nlist = 10);
 SELECT nlist, ntotal, imbalance_factor FROM faiss.index_info('equal_v');
 SELECT count(*) FROM (SELECT id FROM equal ORDER BY v <-> '[0,0,0]' LIMIT 1000) s;
 SELECT count(*) FROM faiss.check('equal_v');
--- Memory decides how many lists can be trained. A number that is asked for is refused if there is no room for it, an
--- automatic one is cut.
+-- A sample that memory has no room for is trained on from a file. A number of lists is refused if its centroids take many
+-- times the memory.
 CREATE TABLE wide (v vector(2000));
 INSERT INTO wide SELECT array_fill(i::real, ARRAY[2000])::vector FROM generate_series(1, 2000) i;
 SET maintenance_work_mem = '1MB';
-CREATE INDEX wide_v ON wide USING faissivf (v) WITH (nlist = 44);
-CREATE INDEX wide_v ON wide USING faissivf (v) WITH (nlist = 43);
+CREATE INDEX wide_v ON wide USING faissivf (v) WITH (nlist = 525);
+CREATE INDEX wide_v ON wide USING faissivf (v) WITH (nlist = 40);
 SELECT relname, nlist, trained_rows, ntotal FROM info WHERE relname = 'wide_v';
 DROP INDEX wide_v;
 CREATE INDEX wide_v ON wide USING faissivf (v);
 SELECT relname, nlist, trained_rows, ntotal FROM info WHERE relname = 'wide_v';
 SELECT count(*) FROM faiss.check('wide_v');
+-- So does a model, whose rows come from a query.
+SELECT trained_as, trained_rows FROM faiss.train('little memory', 'wide', 'v', 'IVF40,SQ8');
 RESET maintenance_work_mem;
 REINDEX INDEX wide_v;
 SELECT relname, nlist, trained_rows, ntotal FROM info WHERE relname = 'wide_v';

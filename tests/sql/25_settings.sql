@@ -6,7 +6,7 @@ SELECT name, setting, boot_val, min_val, max_val, enumvals, context, vartype FRO
 SELECT name, short_desc, extra_desc FROM pg_settings WHERE name LIKE 'faiss.%' ORDER BY name \gx
 -- Outside of the range.
 SET faiss.nprobe = 0;
-SET faiss.nprobe = 65537;
+SET faiss.nprobe = 4194305;
 SET faiss.nprobe = 'many';
 SET faiss.k_factor = -1;
 SET faiss.k_factor = 1025;

@@ -87,7 +87,7 @@ SELECT 'one dimension into vector(3)', state, message, detail, hint FROM refuse(
 -- Options of an index: unknown, outside of the range, not to be had together, a factory string that is not understood.
 SELECT r.* FROM unnest(ARRAY[
     'lists = 0', 'nlist = 10, lists = 10', 'efconstruction = 10', 'fillfactor = 90',
-    'nlist = -1', 'nlist = 65537', 'nlist = many', 'nprobe = 0', 'nprobe = 65537', 'seed = -1', 'seed = 2147483648',
+    'nlist = -1', 'nlist = 4194305', 'nlist = many', 'nprobe = 0', 'nprobe = 4194305', 'seed = -1', 'seed = 2147483648',
     'k_factor = 0', 'k_factor = 1025', 'm = 0', 'm = 4097', 'nbits = 0', 'nbits = 13',
     'code = bogus', 'code = ''''', 'opq = maybe', 'refine = table',
     'm = 8', 'code = sq8, m = 8', 'code = rabitq, m = 8', 'code = flat, nbits = 8', 'code = sq8, nbits = 8', 'code = pq, nbits = 3',
@@ -96,7 +96,7 @@ SELECT r.* FROM unnest(ARRAY[
     'factory = ''IVF100,Flat'', nlist = 100', 'factory = ''IVF100,Flat'', code = flat', 'factory = ''IVF100,Flat'', code = flat, nlist = 100',
     'factory = ''IVF100,PQ3'', m = 3, nbits = 8, opq = off, refine = heap',
     'factory = ''''', 'factory = ''Flat''', 'factory = ''HNSW32''', 'factory = ''IVF100''', 'factory = ''IVF100,PQ16''', 'factory = ''IVF100,Flat,RFlat''',
-    'factory = ''OPQ16,IVF100,Flat''', 'factory = ''IVF0,Flat''', 'factory = ''IVF65537,Flat''', 'factory = ''ivf100,Flat''', 'factory = ''IVF100, Flat''']) s, refuse('CREATE INDEX ON t USING faissivf (v) WITH (' || s || ')') r;
+    'factory = ''OPQ16,IVF100,Flat''', 'factory = ''IVF0,Flat''', 'factory = ''IVF4194305,Flat''', 'factory = ''ivf100,Flat''', 'factory = ''IVF100, Flat''']) s, refuse('CREATE INDEX ON t USING faissivf (v) WITH (' || s || ')') r;
 SELECT r.* FROM unnest(ARRAY[
     $$ALTER INDEX t_v SET (nprobe = 0)$$,
     $$ALTER INDEX t_v SET (probes = 1)$$,
@@ -106,7 +106,7 @@ SELECT r.* FROM unnest(ARRAY[
 -- Settings.
 SELECT r.* FROM unnest(ARRAY[
     $$SET faiss.nprobe = 0$$,
-    $$SET faiss.nprobe = 65537$$,
+    $$SET faiss.nprobe = 4194305$$,
     $$SET faiss.k_factor = -1$$,
     $$SET faiss.k_factor = 1025$$,
     $$SET faiss.iterative_scan = maybe$$,
@@ -127,9 +127,9 @@ CREATE TABLE wide (v vector(2000));
 INSERT INTO wide SELECT array_fill(i::real, ARRAY[2000])::vector FROM generate_series(1, 1000) i;
 SET maintenance_work_mem = '1MB';
 SELECT r.* FROM unnest(ARRAY[
-    $$CREATE INDEX ON wide USING faissivf (v) WITH (nlist = 44)$$,
+    $$CREATE INDEX ON wide USING faissivf (v) WITH (nlist = 525)$$,
     $$CREATE INDEX ON wide USING faissivf (v) WITH (nlist = 65536)$$,
-    $$CREATE INDEX ON wide USING faissivf (v) WITH (factory = 'IVF64,Flat')$$]) s, refuse(s) r;
+    $$CREATE INDEX ON wide USING faissivf (v) WITH (factory = 'IVF1024,Flat')$$]) s, refuse(s) r;
 RESET maintenance_work_mem;
 -- Looking inside.
 CREATE TABLE p (id int, v vector(3)) PARTITION BY LIST (id);

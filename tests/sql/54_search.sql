@@ -170,7 +170,7 @@ END $$;
 SELECT a AS arguments, r.* FROM unnest(ARRAY[
     $a$'t_v', ARRAY['[1,2]']::vector[], 3$a$, $a$'t_v', ARRAY[NULL]::vector[], 3$a$, $a$'t_v', (SELECT ARRAY[array_agg(v)] FROM question), 3$a$, $a$'t_v', '{}'::halfvec[], 3$a$,
     $a$'p_1_halfvec_idx', '{}'::vector[], 3$a$, $a$'t_v', '{}'::vector[], 0$a$, $a$'t_v', '{}'::vector[], -5$a$, $a$'t_v', '{}'::vector[], 65537$a$, $a$'t_v', '{}'::vector[], NULL$a$, $a$NULL, '{}'::vector[], 3$a$,
-    $a$'t_v', '{}'::vector[], 3, 0$a$, $a$'t_v', '{}'::vector[], 3, 65537$a$, $a$'t_v', '{}'::vector[], 3, k_factor => -1$a$, $a$'t_v', '{}'::vector[], 3, k_factor => 1025$a$, $a$'p_1_halfvec_idx', '{}'::halfvec[], 3, 5$a$,
+    $a$'t_v', '{}'::vector[], 3, 0$a$, $a$'t_v', '{}'::vector[], 3, 4194305$a$, $a$'t_v', '{}'::vector[], 3, k_factor => -1$a$, $a$'t_v', '{}'::vector[], 3, k_factor => 1025$a$, $a$'p_1_halfvec_idx', '{}'::halfvec[], 3, 5$a$,
     $a$'t_hnsw', '{}'::vector[], 3, nprobe => 5$a$, $a$'t_hnsw', '{}'::vector[], 3, k_factor => 5$a$, $a$'t_hnsw', '{}'::vector[], 3, efsearch => 0$a$, $a$'t_v', '{}'::vector[], 3, efsearch => 5$a$, $a$'t', '{}'::vector[], 3$a$, $a$'t_pkey', '{}'::vector[], 3$a$, $a$12345678, '{}'::vector[], 3$a$]) a, refusal(a) r;
 -- An index whose build failed, and one that is younger than what this transaction may see.
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_v'::regclass;

@@ -87,7 +87,7 @@ SELECT factory, create_index FROM faiss.recommend('wide', 'v', memory_mb => 3000
 ALTER TABLE wide ALTER v SET STORAGE PLAIN;
 VACUUM FULL wide;
 SELECT factory, create_index FROM faiss.recommend('wide', 'v', memory_mb => 3000, rows => 1000000);
-SET maintenance_work_mem = '4MB';
+SET maintenance_work_mem = '1MB';
 \x on
 SELECT factory, create_index, why FROM faiss.recommend('wide', 'v', memory_mb => 100, rows => 1000000);
 \x off

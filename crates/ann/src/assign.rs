@@ -19,6 +19,8 @@ const POLL_PRODUCTS: usize = 1 << 24;
 /// an error of a few in a hundred.
 const DOUBTFUL: f32 = 1.0 / (1 << 19) as f32;
 
+/// Dimensions of a row that are laid out at a time: what is written stays in the first-level cache.
+const TRANSPOSED: usize = 64;
 /// Squared distances from here on may be of a vector longer than [`NORM_MAX`].
 const TOO_FAR: f32 = NORM_MAX * NORM_MAX / 4.0;
 
@@ -102,7 +104,7 @@ impl<'a> Assigner<'a> {
         let one = |scratch: &mut Scratch, points: &[f32], out: &mut [u32], dist: &mut [f32]| {
             if self.nearest(points, scratch, job) {
                 out.copy_from_slice(&scratch.nearest[..out.len()]);
-                self.settle(points, out, dist, job);
+                settle(&self.coarse, &self.doubt, points, out, dist, job);
             }
         };
         let scratch = || Scratch { points: Vec::new(), best: Vec::new(), nearest: Vec::new() };
@@ -169,27 +171,31 @@ impl<'a> Assigner<'a> {
         packed.clear();
         packed.resize(n.next_multiple_of(width) * dims, 0.0);
         for (tile, rows) in packed.chunks_mut(width * dims).zip(points.chunks(width * dims)) {
-            transpose(rows, &self.middle, width, tile);
+            transpose(rows.chunks_exact(dims), &self.middle, width, tile);
         }
     }
+}
 
-    /// The distances, and another centroid where the products left it in doubt.
-    fn settle(&self, points: &[f32], nearest: &mut [u32], dist: &mut [f32], job: &Job) {
-        let dims = self.coarse.dims.max(1);
-        let rows = points.chunks_exact(dims).zip(nearest);
-        for ((row, nearest), dist) in rows.zip(dist) {
-            let centroid = self.coarse.centroid(*nearest);
-            let doubt = self.doubt.get(*nearest as usize).copied().unwrap_or_default();
-            *dist = if self.coarse.metric.is_spherical() {
-                -dot(row, centroid)
-            } else {
-                l2_sqr(row, centroid)
-            };
-            // No centroid is nearer than one at no distance; and vectors that are too long count as shorter ones.
-            let is_sure = *dist < TOO_FAR && (*dist >= doubt || *dist == 0.0);
-            if !is_sure && !job.cancelled() {
-                (*nearest, *dist) = self.coarse.assign(row);
-            }
+/// The distances, and another centroid where the products left it in doubt: `doubt` has the least distance to each centroid that
+/// leaves none.
+pub(crate) fn settle(
+    coarse: &Coarse,
+    doubt: &[f32],
+    points: &[f32],
+    nearest: &mut [u32],
+    dist: &mut [f32],
+    job: &Job,
+) {
+    let rows = points.chunks_exact(coarse.dims.max(1)).zip(nearest);
+    for ((row, nearest), dist) in rows.zip(dist) {
+        let centroid = coarse.centroid(*nearest);
+        let doubt = doubt.get(*nearest as usize).copied().unwrap_or_default();
+        *dist =
+            if coarse.metric.is_spherical() { -dot(row, centroid) } else { l2_sqr(row, centroid) };
+        // No centroid is nearer than one at no distance; and vectors that are too long count as shorter ones.
+        let is_sure = *dist < TOO_FAR && (*dist >= doubt || *dist == 0.0);
+        if !is_sure && !job.cancelled() {
+            (*nearest, *dist) = coarse.assign(row);
         }
     }
 }
@@ -201,7 +207,7 @@ fn pack_tile(coarse: &Coarse, middle: &[f32]) -> Packed {
     let mut bias = vec![[f32::INFINITY; PANEL]; n_panels];
     let places = panels.chunks_mut(PANEL * dims.max(1)).zip(&mut bias);
     for (rows, (panel, bias)) in coarse.centroids.chunks(PANEL * dims.max(1)).zip(places) {
-        transpose(rows, middle, PANEL, panel);
+        transpose(rows.chunks_exact(dims.max(1)), middle, PANEL, panel);
         for (bias, row) in bias.iter_mut().zip(rows.chunks_exact(dims.max(1))) {
             *bias = bias_of(coarse, row, middle);
         }
@@ -224,22 +230,29 @@ fn pack_short(coarse: &Coarse, middle: &[f32]) -> Packed {
     Packed::Short { short, centroids, bias }
 }
 
-fn bias_of(coarse: &Coarse, centroid: &[f32], middle: &[f32]) -> f32 {
+pub(crate) fn bias_of(coarse: &Coarse, centroid: &[f32], middle: &[f32]) -> f32 {
     if coarse.metric.is_spherical() { 0.0 } else { l2_sqr(centroid, middle) / 2.0 }
 }
 
 /// Lays at most `width` rows out dimension by dimension, less the middle; the places of missing rows stay.
-fn transpose(rows: &[f32], middle: &[f32], width: usize, out: &mut [f32]) {
-    let dims = middle.len();
-    for (i, (middle, slots)) in middle.iter().zip(out.chunks_exact_mut(width)).enumerate() {
-        for (slot, x) in slots.iter_mut().zip(rows.iter().skip(i).step_by(dims)) {
-            *slot = x - middle;
+pub(crate) fn transpose<'a>(
+    rows: impl Iterator<Item = &'a [f32]> + Clone,
+    middle: &[f32],
+    width: usize,
+    out: &mut [f32],
+) {
+    let blocks = middle.chunks(TRANSPOSED).zip(out.chunks_mut(TRANSPOSED * width));
+    for ((middle, out), first) in blocks.zip((0..).step_by(TRANSPOSED)) {
+        for (p, row) in rows.clone().take(width).enumerate() {
+            let row = row.get(first..first + middle.len()).unwrap_or_default();
+            let slots = out.iter_mut().skip(p).step_by(width);
+            slots.zip(row.iter().zip(middle)).for_each(|(slot, (x, middle))| *slot = x - middle);
         }
     }
 }
 
 /// What both sides are taken relative to.
-fn middle_of(coarse: &Coarse) -> Vec<f32> {
+pub(crate) fn middle_of(coarse: &Coarse) -> Vec<f32> {
     let dims = coarse.dims.max(1);
     if coarse.metric.is_spherical() {
         return vec![0.0; coarse.dims];
@@ -260,7 +273,7 @@ fn middle_of(coarse: &Coarse) -> Vec<f32> {
 /// The least squared distance to each centroid that rounding cannot have decided: products add up errors of half
 /// the last bit of the largest number, about as many times as the root of the dimensions says. Centroids of norm 1 leave
 /// no doubt.
-fn doubts(coarse: &Coarse, middle: &[f32]) -> Vec<f32> {
+pub(crate) fn doubts(coarse: &Coarse, middle: &[f32]) -> Vec<f32> {
     if coarse.metric.is_spherical() {
         return vec![f32::MIN; coarse.nlist()];
     }

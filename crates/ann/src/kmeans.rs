@@ -8,11 +8,19 @@
 use crate::assign::Assigner;
 use crate::coarse::Coarse;
 use crate::extent;
-use crate::kernels::prefetch;
 use crate::metric::Metric;
 use crate::parallel::Job;
 use crate::rng::Rng;
-use rayon::prelude::*;
+
+mod by_levels;
+mod members;
+mod rows;
+mod served;
+
+pub use by_levels::{LevelParams, kmeans_by_levels};
+use members::Members;
+pub use rows::{MemoryRows, Rows};
+pub use served::{ServedRows, Server, served};
 
 /// What the two halves of a split cluster differ by.
 const SPLIT: f32 = 1.0 / 1024.0;
@@ -22,8 +30,6 @@ const SPLIT_SEED: u64 = 1234;
 const DONOR_BLOCK: usize = 256;
 /// Elements, or points, between two looks at the job's cancel flag.
 const POLL_ELEMENTS: usize = 1 << 20;
-/// Members ahead of the one being summed that are asked for: they lie anywhere in memory.
-const AHEAD: usize = 4;
 
 /// What to train.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +74,9 @@ pub enum TrainError {
         /// The first such point, from 0.
         row: usize,
     },
+    /// The rows lie in a file that gives them back no more.
+    #[error("the training sample could not be read back")]
+    Unreadable,
     /// No centroids or no dimensions were asked for, or more than 2³² points given.
     #[error("{points} training points, {k} centroids, {dims} dimensions are not a clustering")]
     Shape {
@@ -128,7 +137,7 @@ pub fn kmeans_observed(
         }
         before.clone_from(&assigned);
         let members = Members::group(&assigned, k, job);
-        members.means(points, &mut centroids, dims, job);
+        members.means(points, &mut centroids, dims, &[], job);
         split_empty(members.sizes(), &mut centroids, dims, &mut rng);
         fit_in(&mut centroids, params);
         if job.cancelled() {
@@ -183,79 +192,6 @@ fn initial(points: &[f32], n: usize, params: &KMeansParams) -> Vec<f32> {
 fn fit_in(centroids: &mut [f32], params: &KMeansParams) {
     let fit = if params.spherical { extent::normalize } else { extent::shorten };
     centroids.chunks_exact_mut(params.dims).for_each(fit);
-}
-
-/// The points of each cluster, in their order.
-struct Members {
-    /// Cluster c owns `order[starts[c]..starts[c + 1]]`.
-    starts: Vec<u32>,
-    order: Vec<u32>,
-}
-
-impl Members {
-    /// Counting sort by cluster; left unfinished when the job is cancelled.
-    fn group(assigned: &[u32], k: usize, job: &Job) -> Self {
-        let wanted = |_: &&[u32]| !job.cancelled();
-        let mut starts = vec![0u32; k + 1];
-        for &cluster in assigned.chunks(POLL_ELEMENTS).take_while(wanted).flatten() {
-            starts[cluster as usize + 1] += 1;
-        }
-        for c in 0..k {
-            starts[c + 1] += starts[c];
-        }
-        let mut next = starts.clone();
-        let mut order = vec![0; assigned.len()];
-        for (point, &cluster) in
-            (0u32..).zip(assigned.chunks(POLL_ELEMENTS).take_while(wanted).flatten())
-        {
-            let slot = &mut next[cluster as usize];
-            order[*slot as usize] = point;
-            *slot += 1;
-        }
-        Members { starts, order }
-    }
-
-    fn sizes(&self) -> Vec<u32> {
-        self.starts.windows(2).map(|ends| ends[1] - ends[0]).collect()
-    }
-
-    /// Moves each centroid to the mean of its points; an empty cluster's stays.
-    fn means(&self, points: &[f32], centroids: &mut [f32], dims: usize, job: &Job) {
-        let one = |sums: &mut Vec<f64>, c: usize, centroid: &mut [f32]| {
-            let members = &self.order[self.starts[c] as usize..self.starts[c + 1] as usize];
-            sums.clear();
-            sums.resize(dims, 0.0);
-            for group in members.chunks(POLL_ELEMENTS.div_ceil(dims)) {
-                if job.cancelled() {
-                    return;
-                }
-                let rows = |point: &u32| &points[*point as usize * dims..][..dims];
-                for (i, row) in group.iter().map(rows).enumerate() {
-                    if let Some(soon) = group.get(i + AHEAD) {
-                        prefetch(bytemuck::cast_slice(rows(soon)));
-                    }
-                    for (sum, x) in sums.iter_mut().zip(row) {
-                        *sum += f64::from(*x);
-                    }
-                }
-            }
-            if !members.is_empty() {
-                for (x, sum) in centroid.iter_mut().zip(sums.iter()) {
-                    *x = (sum / members.len() as f64) as f32;
-                }
-            }
-        };
-        // As in Assigner::assign: never wake rayon's global pool.
-        if rayon::current_thread_index().is_none() {
-            let mut sums = Vec::new();
-            for (c, centroid) in centroids.chunks_mut(dims).enumerate() {
-                one(&mut sums, c, centroid);
-            }
-        } else {
-            let rows = centroids.par_chunks_mut(dims).enumerate();
-            rows.for_each_init(Vec::new, |sums, (c, centroid)| one(sums, c, centroid));
-        }
-    }
 }
 
 /// Gives every empty cluster half of a donor, drawn with probability proportional to its size − 1. Both halves

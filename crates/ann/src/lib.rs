@@ -11,6 +11,7 @@ pub mod extent;
 mod extremes;
 pub mod factory;
 pub mod feed;
+pub mod groups;
 pub mod hnsw;
 pub mod kernels;
 pub mod kmeans;

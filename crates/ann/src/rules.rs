@@ -1,11 +1,15 @@
 //! Rules of thumb that FAISS's practice has settled on.
 
 /// The most inverted lists an index can have.
-pub const MAX_NLIST: u32 = 65_536;
+pub const MAX_NLIST: u32 = 1 << 22;
+/// From so many lists on centroids are trained by levels and rows assigned by groups of centroids.
+pub const LEVELS_NLIST_MIN: usize = 4096;
 /// Below this many training points per centroid the clustering is poor: the caller warns.
 pub const MIN_POINTS_PER_CENTROID: usize = 39;
 /// More training points per centroid than this change nothing: the sample is cut here.
 pub const MAX_POINTS_PER_CENTROID: usize = 256;
+/// The same of centroids trained by levels.
+pub const MAX_POINTS_BY_LEVELS: usize = 128;
 
 /// The number of inverted lists for `n` rows: 4·√n to the nearest power of two, at most n / 39 (so that there are
 /// enough rows to train on), between 1 and `MAX_NLIST`. It balances the coarse step (nlist distances) against
@@ -20,7 +24,14 @@ pub fn optimal_nlist(n: u64) -> u32 {
 
 /// How many rows to draw for training `nlist` centroids.
 pub fn training_sample(nlist: u32) -> usize {
-    nlist as usize * MAX_POINTS_PER_CENTROID
+    let by_levels = is_by_levels(nlist as usize);
+    let points = if by_levels { MAX_POINTS_BY_LEVELS } else { MAX_POINTS_PER_CENTROID };
+    nlist as usize * points
+}
+
+/// Whether so many lists are trained by levels even if memory has room for one.
+pub fn is_by_levels(nlist: usize) -> bool {
+    nlist >= LEVELS_NLIST_MIN
 }
 
 #[cfg(test)]
@@ -41,7 +52,8 @@ mod tests {
             (200_000, 2048),
             (1_000_000, 4096),
             (100_000_000, 32_768),
-            (u64::MAX, 65_536),
+            (1_000_000_000, 131_072),
+            (u64::MAX, 4_194_304),
         ];
         for (n, nlist) in expected {
             assert_eq!(optimal_nlist(n), nlist, "n = {n}");

@@ -36,11 +36,11 @@ struct Loss {
 /// Decides by a sample of the rows. `params` has the code that was asked for.
 pub fn plan(index: pg_sys::Relation, params: &MetaParams, sample: Sample) -> Plan {
     let (metric, dims) = (params.metric, params.dims);
+    let stored = sample.into_points();
     let planned = parallel::run(
         1,
         |_job| check_for_interrupts(),
         |job| {
-            let stored = sample.into_points();
             let points = coder::transform(metric).apply_batch(&stored, dims, job);
             let grid = Grid::train(metric, dims, &points);
             let codes = codes_lose(&grid, &points);

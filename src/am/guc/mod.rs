@@ -5,7 +5,7 @@ pub mod aliases;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
-use grammar::options::Settings;
+use grammar::options::{NLIST_MAX, Settings};
 use pages::search::params::Iterative;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, GucValue, PostgresGucEnum};
 use pgrx::pg_sys;
@@ -13,7 +13,7 @@ use pgrx::pg_sys;
 use super::options::IvfOptions;
 
 /// Smallest and largest `nprobe`, as a setting and as an index option.
-pub const NPROBE_RANGE: (i32, i32) = (1, 65_536);
+pub const NPROBE_RANGE: (i32, i32) = (1, NLIST_MAX);
 const NPROBE_DEFAULT: i32 = 10;
 /// Smallest and largest `efSearch`, as a setting and as an index option.
 pub const EF_SEARCH_RANGE: (i32, i32) = (1, 65_536);
@@ -382,7 +382,7 @@ fn reserve_prefix(prefix: &'static CStr) {
 mod tests {
     use pgrx::pg_test;
 
-    use grammar::options::Settings;
+    use grammar::options::{NLIST_MAX, Settings};
     use pages::search::params::Iterative;
 
     use super::{

@@ -77,7 +77,7 @@ pub fn train(request: &Request) -> Made {
         ColumnRows::new(request.name, request.relation, &column.relation, name, request.sample_max);
     let started = Instant::now();
     progress::set_phase(Phase::SamplingRows);
-    let sample = match column.element {
+    let mut sample = match column.element {
         ElementType::F32 => train::sample::<f32>(&rows, &frozen),
         ElementType::F16 => train::sample::<f16>(&rows, &frozen),
         ElementType::Bit => train::sample::<Bits>(&rows, &frozen),

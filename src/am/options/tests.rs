@@ -186,10 +186,10 @@ mod tests {
     fn pgtest_options_outside_their_range_are_refused() {
         for bad in [
             "nlist = -1",
-            "nlist = 65537",
+            "nlist = 4194305",
             "seed = -1",
             "nprobe = 0",
-            "nprobe = 65537",
+            "nprobe = 4194305",
             "k_factor = 0",
             "k_factor = 1025",
             "code = pq, m = 0",

@@ -14,7 +14,7 @@ pub use parse::is_binary;
 
 /// What the grammar knows; for an error's hint.
 pub const SUPPORTED: &str = "HNSW[m][,Flat|,SQfp16|,SQ8], with m from 2 to 100, or [L2norm,][RR,|OPQm,][IVFn,]{Flat|SQfp16|SQ8|SQ4|PQm[xb][np]|PQmx4fs|RaBitQ[b]}[,RFlat|,Refine(SQfp16)|,Refine(SQ8)], \
-    with n from 1 to 65536 (a k after n multiplies by 1024), m from 1 to 4096, b from 4 to 12, of RaBitQ from 1 to 8; over bits BFlat, BIVFn and BHNSW[m]";
+    with n from 1 to 4194304 (a k after n multiplies by 1024), m from 1 to 4096, b from 4 to 12, of RaBitQ from 1 to 8; over bits BFlat, BIVFn and BHNSW[m]";
 
 /// Links of a node of a graph (`HNSWm`) on every level but the lowest, which has twice as many.
 pub const LINKS_RANGE: RangeInclusive<u16> = 2..=100;

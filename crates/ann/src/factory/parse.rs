@@ -4,7 +4,7 @@ use super::{Factory, FactoryError, LINKS_DEFAULT, LINKS_RANGE, Refine, RotationK
 use crate::codec::{CodeKind, M_RANGE, PQ_NBITS, RABITQ_NBITS};
 use crate::rules::MAX_NLIST;
 
-const NLIST_RANGE_SAYS: &str = "The number of inverted lists must be from 1 to 65536.";
+const NLIST_RANGE_SAYS: &str = "The number of inverted lists must be from 1 to 4194304.";
 const M_RANGE_SAYS: &str = "The number of sub-quantizers must be from 1 to 4096.";
 const NBITS_RANGE_SAYS: &str = "The bits of a sub-quantizer must be from 4 to 12.";
 const KEEPS_DIMENSION: &str = "A rotation that changes the dimension is not supported.";

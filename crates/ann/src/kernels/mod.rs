@@ -27,6 +27,7 @@ mod neon;
 pub(crate) mod nibbles;
 pub(crate) mod product;
 mod rows;
+pub(crate) mod scores;
 pub(crate) mod short;
 pub mod sparse;
 pub(crate) mod steps;

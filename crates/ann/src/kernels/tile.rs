@@ -38,9 +38,15 @@ impl Best {
         }
         best.1
     }
+
+    /// The smallest score of all; +∞ when nothing was below.
+    pub fn score(&self) -> f32 {
+        self.score.iter().fold(f32::INFINITY, |least, score| least.min(*score))
+    }
 }
 
 type Pass = unsafe fn(&[f32], usize, &[f32], &[[f32; PANEL]], u32, &mut [Best]);
+type PassRows = unsafe fn(&[&[f32]], usize, &[f32], &[[f32; PANEL]], u32, &mut [Best]);
 
 /// The tile of this CPU.
 #[derive(Clone, Copy)]
@@ -51,6 +57,7 @@ pub struct Tile {
     pub panels: usize,
     // Sound to call: picked for a set that this CPU has.
     pass: Pass,
+    pass_rows: PassRows,
 }
 
 impl Tile {
@@ -61,15 +68,16 @@ impl Tile {
 
     /// The tile for a set, which must be available.
     pub(super) fn on(isa: Isa) -> Self {
-        match isa {
-            Isa::Plain => Tile { points: 4, panels: 1, pass: pass_plain },
+        let (points, panels, pass, pass_rows): (_, _, Pass, PassRows) = match isa {
+            Isa::Plain => (4, 1, pass_plain, rows_plain),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Tile { points: 6, panels: 1, pass: pass_avx2 },
+            Isa::Avx2 => (6, 1, pass_avx2, rows_avx2),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Tile { points: 12, panels: 2, pass: pass_avx512 },
+            Isa::Avx512 => (12, 2, pass_avx512, rows_avx512),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Tile { points: 6, panels: 1, pass: pass_neon },
-        }
+            Isa::Neon => (6, 1, pass_neon, rows_neon),
+        };
+        Tile { points, panels, pass, pass_rows }
     }
 
     /// Scores every point against some panels and keeps the best.
@@ -90,6 +98,27 @@ impl Tile {
         // SAFETY: picked for a set that this CPU has.
         unsafe { (self.pass)(points, dims, panels, bias, first_panel, best) }
     }
+
+    /// The same of points that lie anywhere, a row of `dims` elements each: worth while where a point meets too few centroids to be
+    /// laid out for them.
+    pub fn pass_rows(
+        &self,
+        points: &[&[f32]],
+        dims: usize,
+        panels: &[f32],
+        bias: &[[f32; PANEL]],
+        first_panel: u32,
+        best: &mut [Best],
+    ) {
+        assert_rows(points, dims);
+        // SAFETY: picked for a set that this CPU has; every row has `dims` elements.
+        unsafe { (self.pass_rows)(points, dims, panels, bias, first_panel, best) }
+    }
+}
+
+/// The kernels read as many elements of every row.
+pub(super) fn assert_rows(points: &[&[f32]], dims: usize) {
+    assert!(points.iter().all(|row| row.len() >= dims), "a row is too short for a kernel");
 }
 
 /// # Safety
@@ -109,25 +138,71 @@ unsafe fn pass<S: Lanes16, const P: usize, const C: usize>(
     {
         let tiles = points.chunks_exact((P * dims).max(1));
         for (tile, best) in tiles.zip(best.as_chunks_mut::<P>().0) {
+            let tile = tile.as_ptr();
             // SAFETY: `tile` holds P·dims and `group` C·16·dims elements; the rest is Lanes16's contract.
             unsafe {
-                let products = products::<S, P, C>(tile.as_ptr(), dims, group.as_ptr());
-                for (best, row) in best.iter_mut().zip(products) {
-                    for ((product, bias), at) in row.into_iter().zip(bias).zip(first..) {
-                        let score = S::load(bias).sub(product);
-                        score.keep_less(at, &mut best.score, &mut best.panel);
-                    }
-                }
+                let products =
+                    products::<S, P, C>(|i, p| *tile.add(i * P + p), dims, group.as_ptr());
+                keep::<S, P, C>(products, bias, first, best);
             }
         }
     }
 }
 
 /// # Safety
-/// As for [`Lanes16`]; `tile` points to P·dims elements, `group` to C·16·dims.
+/// As for [`Lanes16`]; every row has `dims` elements.
 #[inline(always)]
-unsafe fn products<S: Lanes16, const P: usize, const C: usize>(
-    tile: *const f32,
+unsafe fn pass_rows<S: Lanes16, const P: usize, const C: usize>(
+    points: &[&[f32]],
+    dims: usize,
+    panels: &[f32],
+    bias: &[[f32; PANEL]],
+    first_panel: u32,
+    best: &mut [Best],
+) {
+    // A tile stays in the first or second cache while all panels pass.
+    for (tile, best) in points.as_chunks::<P>().0.iter().zip(best.as_chunks_mut::<P>().0) {
+        let tile = tile.map(|row| row.as_ptr());
+        let panel_groups = panels.chunks_exact((C * PANEL * dims).max(1));
+        for ((group, bias), first) in
+            panel_groups.zip(bias.as_chunks::<C>().0).zip((first_panel..).step_by(C))
+        {
+            // SAFETY: rows hold `dims` and `group` C·16·dims elements; the rest is Lanes16's contract.
+            unsafe {
+                let products = products::<S, P, C>(|i, p| *tile[p].add(i), dims, group.as_ptr());
+                keep::<S, P, C>(products, bias, first, best);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`Lanes16`].
+#[inline(always)]
+unsafe fn keep<S: Lanes16, const P: usize, const C: usize>(
+    products: [[S; C]; P],
+    bias: &[[f32; PANEL]; C],
+    first: u32,
+    best: &mut [Best; P],
+) {
+    for (best, row) in best.iter_mut().zip(products) {
+        for ((product, bias), at) in row.into_iter().zip(bias).zip(first..) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                let score = S::load(bias).sub(product);
+                score.keep_less(at, &mut best.score, &mut best.panel);
+            }
+        }
+    }
+}
+
+/// The inner products of P points and C panels; `point` gives the element of a dimension and a point.
+///
+/// # Safety
+/// As for [`Lanes16`]; `group` points to C·16·dims elements, and `point` may be asked for P points of `dims` elements.
+#[inline(always)]
+pub(super) unsafe fn products<S: Lanes16, const P: usize, const C: usize>(
+    point: impl Fn(usize, usize) -> f32,
     dims: usize,
     group: *const f32,
 ) -> [[S; C]; P] {
@@ -140,7 +215,7 @@ unsafe fn products<S: Lanes16, const P: usize, const C: usize>(
                 *lanes = S::load(&*group.add((c * dims + i) * PANEL).cast::<[f32; PANEL]>());
             }
             for (p, row) in sums.iter_mut().enumerate() {
-                let x = S::splat(*tile.add(i * P + p));
+                let x = S::splat(point(i, p));
                 for (sum, lanes) in row.iter_mut().zip(centroids) {
                     *sum = sum.fma(x, lanes);
                 }
@@ -205,4 +280,58 @@ unsafe fn pass_avx512(
 ) {
     // SAFETY: compiled for the set here; called only where it is available.
     unsafe { pass::<Avx512, 12, 2>(points, dims, panels, bias, first_panel, best) }
+}
+
+unsafe fn rows_plain(
+    points: &[&[f32]],
+    dims: usize,
+    panels: &[f32],
+    bias: &[[f32; PANEL]],
+    first_panel: u32,
+    best: &mut [Best],
+) {
+    // SAFETY: the plain loop needs nothing beyond the baseline; the rest is the caller's contract.
+    unsafe { pass_rows::<Plain, 4, 1>(points, dims, panels, bias, first_panel, best) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn rows_avx2(
+    points: &[&[f32]],
+    dims: usize,
+    panels: &[f32],
+    bias: &[[f32; PANEL]],
+    first_panel: u32,
+    best: &mut [Best],
+) {
+    // SAFETY: compiled for the set here; called only where it is available.
+    unsafe { pass_rows::<Avx2, 6, 1>(points, dims, panels, bias, first_panel, best) }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn rows_neon(
+    points: &[&[f32]],
+    dims: usize,
+    panels: &[f32],
+    bias: &[[f32; PANEL]],
+    first_panel: u32,
+    best: &mut [Best],
+) {
+    // SAFETY: NEON is in the baseline.
+    unsafe { pass_rows::<Neon, 6, 1>(points, dims, panels, bias, first_panel, best) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+unsafe fn rows_avx512(
+    points: &[&[f32]],
+    dims: usize,
+    panels: &[f32],
+    bias: &[[f32; PANEL]],
+    first_panel: u32,
+    best: &mut [Best],
+) {
+    // SAFETY: compiled for the set here; called only where it is available.
+    unsafe { pass_rows::<Avx512, 12, 2>(points, dims, panels, bias, first_panel, best) }
 }

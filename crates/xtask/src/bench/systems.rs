@@ -206,7 +206,7 @@ impl Shape {
     pub fn nlist(self) -> usize {
         let wanted = 4.0 * (self.rows as f64).sqrt();
         let power = 2f64.powf(wanted.log2().round()) as usize;
-        power.min(self.rows / 39).clamp(1, 65_536)
+        power.min(self.rows / 39).clamp(1, 1 << 22)
     }
 
     /// Two dimensions to a 4-bit sub-quantizer: half a byte for eight bytes of floats.
