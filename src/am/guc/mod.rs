@@ -382,7 +382,7 @@ fn reserve_prefix(prefix: &'static CStr) {
 mod tests {
     use pgrx::pg_test;
 
-    use grammar::options::{NLIST_MAX, Settings};
+    use grammar::options::Settings;
     use pages::search::params::Iterative;
 
     use super::{

@@ -18,7 +18,7 @@ fn pgtest_only_reusable_pages_are_recycled() {
         let pages = unsafe { PgPages::new(index) };
         let states: [fn(&mut pages::Page); 4] = [
             |page| page.init(PageKind::Free, 7),
-            |page| page.init(PageKind::List, 7),
+            |page| page.init(PageKind::Overflow, 7),
             // No header, and yet not new.
             |page| page.bytes_mut()[5000] = 1,
             |page| page.init(PageKind::Free, NO_OWNER),

@@ -181,7 +181,7 @@ fn says_what_is_missing_unsupported_or_out_of_range() {
         ("IVF16,PQ8,Refine(IVF4,Flat)", "no Refine(IVF4,Flat)"),
         ("IVF0,Flat", "range of IVF0"),
         ("IVF4194305,Flat", "range of IVF4194305"),
-        ("IVF1M,Flat", "range of IVF1M"),
+        ("IVF5M,Flat", "range of IVF5M"),
         ("IVF99999999999999999999999k,Flat", "range of IVF99999999999999999999999k"),
         ("IVF16,PQ0", "range of PQ0"),
         ("IVF16,PQ4097", "range of PQ4097"),

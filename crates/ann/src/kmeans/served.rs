@@ -108,7 +108,7 @@ mod tests {
             rows.read(&[1..2, 8..10], &mut out, job).unwrap();
             assert_eq!(out, [2.0, 3.0, 16.0, 17.0, 18.0, 19.0]);
             rows.write(4, &mut vec![1.0, 2.0], job).unwrap();
-            rows.read(&[3..11], &mut out, job)
+            rows.read(std::slice::from_ref(&(3..11)), &mut out, job)
         };
         let outcome = run(2, |job| server.serve(&mut file, job), work).unwrap();
         assert_eq!(outcome, Err(TrainError::Unreadable));
@@ -119,7 +119,8 @@ mod tests {
     fn a_calling_thread_that_leaves_cancels_who_waits() {
         let (_server, mut rows) = served(10);
         let mut seen = None;
-        let work = |job: &_| seen = Some(rows.read(&[0..1], &mut Vec::new(), job));
+        let work =
+            |job: &_| seen = Some(rows.read(std::slice::from_ref(&(0..1)), &mut Vec::new(), job));
         let tick = |_: &_| panic!("an error of the server");
         assert!(catch_unwind(AssertUnwindSafe(|| run(2, tick, work))).is_err());
         assert_eq!(seen, Some(Err(TrainError::Cancelled)));
