@@ -244,10 +244,13 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Se
             }
         }
     };
+    // Short lists share pages, but each is read by itself: its entries, and without a code its vectors.
+    let reads = if frozen.candidates > 0.0 { 1.0 } else { 2.0 };
+    let nlist = frozen.nlist.max(1.0);
     let shape = lists::Shape {
         tuples,
-        pages: (f64::from(index.pages) - frozen.fixed_pages).max(1.0),
-        nlist: frozen.nlist.max(1.0),
+        pages: (f64::from(index.pages) - frozen.fixed_pages).max(reads * nlist),
+        nlist,
         nprobe: frozen.nprobe,
         dims: frozen.dims,
         candidates: frozen.candidates,

@@ -451,7 +451,7 @@ mod tests {
         assert_eq!((build_threads(), iterative(Settings::Faiss)), (3, Iterative::Relaxed));
         for bad in [
             "nprobe = 0",
-            "nprobe = 65537",
+            "nprobe = 4194305",
             "k_factor = -1",
             "k_factor = 1025",
             "efSearch = 0",
