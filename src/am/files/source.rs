@@ -21,7 +21,7 @@ pub enum Given {
 pub enum Opened<'a> {
     Bytes(&'a [u8]),
     LargeObject(LargeObject),
-    File(ServerFile),
+    Path(ServerFile),
 }
 
 impl Opened<'_> {
@@ -41,7 +41,7 @@ impl Opened<'_> {
                 Self::Bytes(bytes)
             }
             Given::LargeObject(oid) => Self::LargeObject(LargeObject::open(*oid)),
-            Given::Path(path) => Self::File(ServerFile::open(path)),
+            Given::Path(path) => Self::Path(ServerFile::open(path)),
         }
     }
 }
@@ -51,7 +51,7 @@ impl Source for Opened<'_> {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::LargeObject(object) => object.size(),
-            Self::File(file) => file.size(),
+            Self::Path(file) => file.size(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Source for Opened<'_> {
         match self {
             Self::Bytes(bytes) => bytes.read_at(at, out),
             Self::LargeObject(object) => object.read_at(at, out),
-            Self::File(file) => file.read_at(at, out),
+            Self::Path(file) => file.read_at(at, out),
         }
     }
 }
