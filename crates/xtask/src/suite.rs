@@ -101,8 +101,7 @@ pub fn unit() -> Tally {
 fn lint(pg: &PgConfig) -> Tally {
     let mut format = cargo();
     format.args(["fmt", "--all", "--check"]);
-    let mut tools =
-        vec![("cargo fmt", Ok(format)), ("typos", typos()), ("workflows", workflows())];
+    let mut tools = vec![("cargo fmt", Ok(format)), ("typos", typos()), ("workflows", workflows())];
     let mut pure = cargo();
     pure.args(["clippy", "--locked", "--all-targets", "--package", "ann", "--package", "pages"]);
     pure.args(["--package", "grammar", "--package", "report", "--package", "xtask"]);
