@@ -70,7 +70,7 @@ fn stage(src: &Path) -> Result<()> {
                 bail!("{chapter}:{line} links to {path}, which {SUMMARY} does not list");
             }
         }
-        write(&src.join(served(chapter)), &relinked(&page, |link| served(link)))?;
+        write(&src.join(served(chapter)), &relinked(&page, served))?;
     }
     let from_the_root = |link: &str| match resolve(SUMMARY, link) {
         Some((path, _)) if !link.is_empty() => served(&path),
@@ -174,7 +174,7 @@ mod tests {
         let text =
             "[a](README.md) [b](../README.md#x)\n`](README.md)` [c](https://x.org/README.md)\n";
         let page = Page { path: "docs/p.md".into(), text: text.into() };
-        let changed = relinked(&page, |link| served(link));
+        let changed = relinked(&page, served);
         assert!(changed.starts_with("[a](index.md) [b](../index.md#x)\n"), "{changed}");
         assert!(changed.contains("https://x.org/README.md"), "{changed}");
     }
