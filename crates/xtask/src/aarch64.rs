@@ -27,8 +27,7 @@ pub fn main(packages: &[String], filter: &[String]) -> Result<()> {
     for package in if packages.is_empty() { &all[..] } else { packages } {
         test.args(["--package", package]);
     }
-    // An emulator is slow enough without checks.
-    test.args(["--config", "profile.dev.package.\"*\".opt-level=2", "--"]).args(filter);
+    test.arg("--").args(filter);
     test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER);
     let runner = format!("{EMULATOR} -L {LIBRARIES}");
     test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);

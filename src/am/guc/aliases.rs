@@ -1,7 +1,7 @@
 //! pgvector's settings, `hnsw.*` and `ivfflat.*`, for the indexes of our access methods `hnsw` and `ivfflat`.
 //!
-//! One that nobody set says nothing: the settings `faiss.*` hold then, whose defaults these show. Where both are set, that one
-//! counts which was set for less (for the session before for the role), and `faiss.*` if both were set for the same.
+//! One that is not set has no effect: the settings `faiss.*` apply then, whose defaults these show. If both are set, the
+//! narrower one applies (session before role, role before database), and `faiss.*` if both were set in the same place.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
@@ -146,7 +146,7 @@ fn require_undefined() {
 
 type Assign = unsafe extern "C-unwind" fn(c_int, *mut c_void);
 
-const UNSET: &CStr = c"While nobody has set it, the setting faiss.* holds. Where both are set, that one holds which was set for less, and faiss.* if both were set for the same.";
+const UNSET: &CStr = c"If it is not set, the setting faiss.* applies. If both are set, the narrower one applies: session before role, role before database, database before configuration file. If both were set in the same place, faiss.* applies.";
 
 fn define_integer(
     name: &'static CStr,
