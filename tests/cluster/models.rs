@@ -18,13 +18,15 @@ const MODELS: [(&str, &str, &str, &str, &str); 3] = [
     ("flat", "OPQ4,PQ4x4,RFlat", "inner_product", "<#>", "vector_ip_ops"),
 ];
 
-/// The bytes of an index's centroids and trained parameters (page kinds 2 and 9).
+/// The bytes of an index's trained parameters (MODEL pages, kind 9) and centroids: the DATA pages (kind 5) before the first
+/// CODES page of the coarse quantizer.
 const TRAINED_PAGES: &str = "
     SELECT md5(string_agg(substr(page, 25, 8152), NULL ORDER BY no))
-    FROM (SELECT no, substr(file, no * 8192 + 1, 8192) AS page
+    FROM (SELECT no, substr(file, no * 8192 + 1, 8192) AS page,
+                 get_byte(file, 24 + 156) + 256 * get_byte(file, 24 + 157) AS codes_first
           FROM pg_read_binary_file(pg_relation_filepath($1::text::regclass)) file,
                generate_series(0, length(file) / 8192 - 1) no) p
-    WHERE get_byte(page, 8176) IN (2, 9)";
+    WHERE get_byte(page, 8176) = 9 OR get_byte(page, 8176) = 5 AND no < codes_first";
 
 const STORED: &str = "
     SELECT format('%s %s', m, md5(parameters)) FROM faiss.models m

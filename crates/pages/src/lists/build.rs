@@ -126,8 +126,7 @@ impl<'a, W: BulkPages, R: Runs> Builder<'a, W, R> {
         if let Some(lists) = &mut meta.quantizer {
             *lists = quantizer::write(&mut sink, &mut spool, lists, trained)?;
         }
-        let area =
-            AreaWriter::new(&mut sink, &mut spool, &meta.lists, trained.codec, trained.model)?;
+        let area = AreaWriter::new(&mut sink, &meta.lists, trained.codec, trained.model)?;
         Ok(Self { sink, spool, meta, area })
     }
 

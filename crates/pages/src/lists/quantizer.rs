@@ -96,7 +96,7 @@ pub(super) fn write<W: BulkPages, R: Runs>(
 ) -> Result<InvertedLists, Error> {
     let codec = trained.quantizer;
     let model = codec.map_or(&[][..], Coding::params);
-    let mut area = AreaWriter::new(sink, spool, lists, codec, model)?;
+    let mut area = AreaWriter::new(sink, lists, codec, model)?;
     let mut payload = Vec::new();
     for (list_no, centroid) in (0..).zip(trained.centroids.chunks_exact(lists.params.dims)) {
         payload.clear();

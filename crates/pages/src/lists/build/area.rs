@@ -26,24 +26,19 @@ pub struct AreaWriter<'a> {
     lanes: usize,
     units: UnitWriter,
     vectors: Option<VectorWriter>,
-    /// The run of the spool that takes the blocks, if exact vectors are written before them.
-    run: Option<usize>,
+    /// Where the pages of blocks wait, if exact vectors are written before them.
+    waiting: Option<Waiting>,
 }
 
 impl<'a> AreaWriter<'a> {
     /// Starts the pages of `lists`; writes the trained parameters.
-    pub fn new<W: BulkPages, R: Runs>(
+    pub fn new<W: BulkPages>(
         sink: &mut W,
-        spool: &mut R,
         lists: &InvertedLists,
         codec: Option<&'a Codec>,
         model: &[f32],
     ) -> Result<Self, Error> {
         let lists = InvertedLists { model_first: model::write(sink, model)?, ..*lists };
-        let run = match lists.layout.vectors {
-            Some(_) => Some(spool.create()?),
-            None => None,
-        };
         Ok(Self {
             lists,
             codec,
@@ -54,7 +49,7 @@ impl<'a> AreaWriter<'a> {
             lanes: 0,
             units: UnitWriter::new(),
             vectors: lists.layout.vectors.map(VectorWriter::new),
-            run,
+            waiting: lists.layout.vectors.map(|_| Waiting::default()),
         })
     }
 
@@ -142,9 +137,9 @@ impl<'a> AreaWriter<'a> {
     ) -> Result<(), Error> {
         self.lists.n_slots += LANES as u64;
         self.lanes = 0;
-        let (first, run) = (&mut self.lists.codes_first, self.run);
-        self.units.push(&self.block, |page| match run {
-            Some(_) => spool.append(page.bytes()),
+        let (first, waiting) = (&mut self.lists.codes_first, &mut self.waiting);
+        self.units.push(&self.block, |page| match waiting {
+            Some(waiting) => waiting.push(spool, page),
             None => append(sink, page, first),
         })?;
         self.block.fill(0);
@@ -158,17 +153,53 @@ impl<'a> AreaWriter<'a> {
         spool: &mut R,
     ) -> Result<(), Error> {
         let first = &mut self.lists.codes_first;
-        let Some(run) = self.run else {
+        let Some(mut waiting) = self.waiting.take() else {
             return self.units.finish(|page| append(sink, page, first));
         };
-        self.units.finish(|page| spool.append(page.bytes()))?;
+        self.units.finish(|page| waiting.push(spool, page))?;
+        waiting.each(spool, |page| append(sink, page, first))
+    }
+}
+
+/// Pages that wait for others to be written before them: in memory, and from [`PAGES_HELD`] on in a temporary file.
+#[derive(Default)]
+struct Waiting {
+    pages: Vec<Page>,
+    run: Option<usize>,
+    n_spooled: u64,
+}
+
+/// Pages that wait in memory at most: half a megabyte.
+const PAGES_HELD: usize = 64;
+
+impl Waiting {
+    fn push<R: Runs>(&mut self, spool: &mut R, page: &Page) -> Result<(), Error> {
+        if self.pages.len() < PAGES_HELD {
+            self.pages.push(*page);
+            return Ok(());
+        }
+        if self.run.is_none() {
+            self.run = Some(spool.create()?);
+        }
+        self.n_spooled += 1;
+        spool.append(page.bytes())
+    }
+
+    /// Shows them in the order in which they came.
+    fn each<R: Runs>(
+        &self,
+        spool: &mut R,
+        mut each: impl FnMut(&Page) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.pages.iter().try_for_each(&mut each)?;
+        let Some(run) = self.run else { return Ok(()) };
         spool.rewind(run)?;
         let mut page = Page::new(PageKind::Codes, NO_OWNER);
-        for _ in 0..self.lists.layout.packed_pages(self.lists.n_slots) {
+        for _ in 0..self.n_spooled {
             if spool.read(run, page.bytes_mut())? != PAGE_SIZE {
                 return Err(Error::Spill("spooled codes end too early".into()));
             }
-            append(sink, &page, first)?;
+            each(&page)?;
         }
         Ok(())
     }
