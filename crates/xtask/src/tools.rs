@@ -32,8 +32,10 @@ impl Tool {
         }
         println!("installing {} {} from crates.io (some minutes)", self.package, self.version);
         let mut install = cargo();
-        install.args(["install", self.package, "--version", self.version, "--locked", "--root"]);
-        // What it is compiled in is not kept, and the profile of our builds is not meant for it.
+        install.args(["install", self.package, "--version", self.version, "--locked", "--debug"]);
+        install.arg("--root");
+        // Unoptimised it is there in half the time. What it is compiled in is not kept, and the profile of our builds is not
+        // meant for it.
         install.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
         for name in ["LTO", "CODEGEN_UNITS", "DEBUG", "INCREMENTAL"] {
             install.env_remove(format!("CARGO_PROFILE_RELEASE_{name}"));
