@@ -1,6 +1,6 @@
 # PostgreSQL with pgfaiss and its extension "vector", from the stock image:
 #     docker build --build-arg PG_MAJOR=15 -t pgfaiss .
-# tests/packages.rs runs the steps of this file outside of a container.
+# It is linted by tests/packages.rs, which also makes the packages that it makes, outside of a container.
 ARG PG_MAJOR=15
 ARG DEBIAN=bookworm
 
