@@ -34,15 +34,16 @@ impl Tool {
         let mut install = cargo();
         install.args(["install", self.package, "--version", self.version, "--locked", "--debug"]);
         install.arg("--root");
-        // Unoptimised it is there in half the time. What it is compiled in is not kept, and the profile of our builds is not
-        // meant for it.
-        install.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
+        // Unoptimised it is there in half the time. What it is compiled in is its own, as tools may be installed side by side,
+        // and is not kept; the profile of our builds is not meant for it.
+        let build = root.join(format!("build-{}", self.package));
+        install.arg(&root).env("CARGO_TARGET_DIR", &build);
         for name in ["LTO", "CODEGEN_UNITS", "DEBUG", "INCREMENTAL"] {
             install.env_remove(format!("CARGO_PROFILE_RELEASE_{name}"));
         }
         let status = install.status()?;
         // A half compiled tool is of no use.
-        std::fs::remove_dir_all(root.join("build")).ok();
+        std::fs::remove_dir_all(build).ok();
         if !status.success() {
             bail!("installing {} failed", self.package);
         }
