@@ -195,6 +195,15 @@ impl PgPages {
         }
     }
 
+    /// Makes a locked page `page`, with a full image in the log: a standby may not have the block yet.
+    fn put(&self, locked: &mut WritePage<'_>, page: &Page) -> Result<(), Error> {
+        locked.fresh = true;
+        self.edit(&mut [locked], |images| {
+            images.iter_mut().for_each(|image| image.copy_from(page));
+            Ok(())
+        })
+    }
+
     fn extend(&self) -> Result<WritePage<'_>, Error> {
         if self.n_blocks()? >= INVALID_BLKNO - 1 {
             return Err(Error::Full { n_blocks: INVALID_BLKNO - 1 });
@@ -388,6 +397,42 @@ impl Pages for PgPages {
     fn hint(&self, page: &ReadPage<'_>, places: &[usize]) {
         // SAFETY: the buffer is pinned and share-locked by the guard.
         unsafe { hint::set(page.0.buffer, places) };
+    }
+
+    fn extend_by(&self, n: Blkno) -> Result<Blkno, Error> {
+        let shared = rel::is_shared(self.rel);
+        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: the relation is open. Who holds the lock alone extends it, so that the pages follow each other; they stay
+        // zero, which nobody takes for anything else than unused.
+        unsafe {
+            if shared {
+                pg_sys::LockRelationForExtension(self.rel, mode);
+            }
+            let first = self.n_blocks()?;
+            if n >= INVALID_BLKNO - 1 - first {
+                return Err(Error::Full { n_blocks: INVALID_BLKNO - 1 });
+            }
+            for _ in 0..n {
+                pg_sys::ReleaseBuffer(self.look_up(INVALID_BLKNO));
+            }
+            if shared {
+                pg_sys::UnlockRelationForExtension(self.rel, mode);
+            }
+            Ok(first)
+        }
+    }
+
+    fn claim(&self, blkno: Blkno, page: &Page) -> Result<bool, Error> {
+        let mut locked = self.lock(blkno)?;
+        let is_free = locked.is_reusable();
+        if is_free {
+            self.put(&mut locked, page)?;
+        }
+        Ok(is_free)
+    }
+
+    fn overwrite(&self, blkno: Blkno, page: &Page) -> Result<(), Error> {
+        self.put(&mut self.lock(blkno)?, page)
     }
 
     fn release(&self, blkno: Blkno) {

@@ -37,12 +37,14 @@ pub(crate) struct Checker<'a, P: Pages> {
     seen: Vec<bool>,
     /// The tids met so far.
     pub(crate) tids: Vec<u64>,
+    /// The build whose pages are checked, where there may be pages of others, which VACUUM frees.
+    pub(crate) generation: Option<u32>,
 }
 
 impl<'a, P: Pages> Checker<'a, P> {
     /// About to start.
     pub(crate) fn new(pages: &'a P) -> Self {
-        Self { pages, problems: Vec::new(), seen: Vec::new(), tids: Vec::new() }
+        Self { pages, problems: Vec::new(), seen: Vec::new(), tids: Vec::new(), generation: None }
     }
 
     /// Starts: so many blocks there are, and META is met.
@@ -115,6 +117,7 @@ impl<'a, P: Pages> Checker<'a, P> {
             let what = match self.pages.read(blkno) {
                 Ok(page) if page.is(PageKind::Free, NO_OWNER) => continue,
                 Ok(page) if page.is_new() => "was never used".to_owned(),
+                Ok(page) if self.generation.is_some_and(|now| page.generation() != now) => continue,
                 Ok(page) => match page.kind() {
                     Some(kind) => format!("{} page that nothing refers to", kind.name()),
                     None => "page of no kind that nothing refers to".to_owned(),

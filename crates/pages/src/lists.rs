@@ -8,7 +8,7 @@
 //! keeps no copy of them.
 //!
 //! Reading order: [`layout`], [`extent`], [`overflow`], [`directory`], [`meta`], [`walk`]; then the verbs [`build`], [`insert`],
-//! [`scan`], [`vacuum`], [`marks`], [`check`], [`info`].
+//! [`scan`], [`vacuum`], [`rebuild`], [`marks`], [`check`], [`info`].
 
 pub mod build;
 pub mod candidates;
@@ -28,6 +28,7 @@ pub mod meta;
 pub mod open;
 mod overflow;
 pub mod quantizer;
+pub mod rebuild;
 pub mod rows;
 pub mod scan;
 pub mod scanner;
@@ -104,6 +105,8 @@ pub struct InvertedLists {
     pub vectors_first: Blkno,
     /// Slots of the packed area.
     pub n_slots: u64,
+    /// The build that its pages belong to: those that inserts add are marked with it.
+    pub generation: u32,
 }
 
 impl InvertedLists {
@@ -127,6 +130,7 @@ impl InvertedLists {
             codes_first: INVALID_BLKNO,
             vectors_first: INVALID_BLKNO,
             n_slots: 0,
+            generation: 0,
         })
     }
 

@@ -428,6 +428,35 @@ impl Pages for MemPages {
         self.point();
     }
 
+    fn extend_by(&self, n: Blkno) -> Result<Blkno, Error> {
+        let mut state = self.lock_state();
+        let first = state.pages.len() as Blkno;
+        let zero = Arc::new(Page::zeroed());
+        state.pages.extend((0..n).map(|_| zero.clone()));
+        state.locks.extend((0..n).map(|_| Lock::default()));
+        Ok(first)
+    }
+
+    fn claim(&self, blkno: Blkno, page: &Page) -> Result<bool, Error> {
+        let mut locked = self.lock(blkno)?;
+        let is_free = locked.is_reusable();
+        if is_free {
+            self.edit(&mut [&mut locked], |images| {
+                images.iter_mut().for_each(|image| image.copy_from(page));
+                Ok(())
+            })?;
+        }
+        Ok(is_free)
+    }
+
+    fn overwrite(&self, blkno: Blkno, page: &Page) -> Result<(), Error> {
+        let mut locked = self.lock(blkno)?;
+        self.edit(&mut [&mut locked], |images| {
+            images.iter_mut().for_each(|image| image.copy_from(page));
+            Ok(())
+        })
+    }
+
     fn release(&self, blkno: Blkno) {
         self.lock_state().free.push(blkno);
     }

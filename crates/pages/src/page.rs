@@ -33,6 +33,7 @@ const PAGESIZE_VERSION: u16 = 8192 | 4;
 
 const KIND: usize = BODY_END;
 const OWNER: usize = BODY_END + 4;
+const GENERATION: usize = BODY_END + 8;
 const VERSION: usize = BODY_END + 12;
 const PAGE_ID: usize = BODY_END + 14;
 /// Version of the opaque area.
@@ -168,6 +169,16 @@ impl Page {
     /// The list or the chunk of nodes that the page belongs to, else [`NO_OWNER`].
     pub fn owner(&self) -> u32 {
         self.u32_at(OWNER)
+    }
+
+    /// The build that the page belongs to, as META of inverted lists counts them; else 0.
+    pub fn generation(&self) -> u32 {
+        self.u32_at(GENERATION)
+    }
+
+    /// Says which build the page belongs to.
+    pub fn set_generation(&mut self, generation: u32) {
+        self.put_u32(GENERATION, generation);
     }
 
     /// Whether it is a page of this kind and owner.

@@ -64,7 +64,17 @@ pub trait Pages {
     /// lost, and is seen by others who hold a share lock meanwhile.
     fn hint(&self, page: &Self::Read<'_>, places: &[usize]);
 
-    /// Tells the free space map that a page (already of kind FREE, unlocked) may be reused.
+    /// Adds so many pages of zeros at the end, one after the other, which the free space map is not told of; returns the
+    /// number of the first. Nothing is logged: pages that are not overwritten are leaked by a crash.
+    fn extend_by(&self, n: Blkno) -> Result<Blkno, Error>;
+
+    /// Writes a page whole, as one WAL record, unless it is in use: false if it is neither all zero nor FREE.
+    fn claim(&self, blkno: Blkno, page: &Page) -> Result<bool, Error>;
+
+    /// Writes a page whole, as one WAL record: one that the caller has claimed or added.
+    fn overwrite(&self, blkno: Blkno, page: &Page) -> Result<(), Error>;
+
+    /// Tells the free space map that a page (already of kind FREE, or all zero; unlocked) may be reused.
     fn release(&self, blkno: Blkno);
 
     /// A hint that the page will be read soon. Must be cheap when it is in memory already.

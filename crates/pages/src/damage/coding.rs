@@ -16,8 +16,10 @@ use crate::lists::build::{Builder, Entry, TrainedParts};
 use crate::lists::insert::Row;
 use crate::lists::sort::Runs;
 use crate::lists::trained::TrainedCode;
-use crate::lists::{ListsParams, Meta, MetaParams, quantizer};
+use crate::lists::{ListsParams, Meta, MetaParams, quantizer, rebuild};
 use crate::mem::MemPages;
+use crate::page::Blkno;
+use crate::store::{BulkPages, Pages};
 use crate::tid::Tid;
 
 /// A row as an index takes it.
@@ -165,23 +167,67 @@ impl Trained {
         &self,
         rows: impl Iterator<Item = (Tid, &'v [E])>,
     ) -> Result<(MemPages, Meta), Error> {
-        let model = self.model();
-        let parts = TrainedParts {
+        let (rows, model) = (self.sorted(rows), self.model());
+        let parts = self.parts(&model);
+        let spool = Spool::default();
+        let mut builder = Builder::new(MemPages::default(), spool, &self.params, &parts)?;
+        add_all(&mut builder, &rows)?;
+        builder.finish()
+    }
+
+    /// Builds an index of these rows beside the one that is there, as build number `generation`; returns what META is to say.
+    pub fn build_in_place<'v, P: Pages, E: Element>(
+        &self,
+        pages: &P,
+        generation: u32,
+        rows: impl Iterator<Item = (Tid, &'v [E])>,
+    ) -> Result<Meta, Error> {
+        let (rows, model) = (self.sorted(rows), self.model());
+        let nlist = self.centroids.len() / self.params.lists.dims;
+        let mut sizes = vec![0; nlist.max(1)];
+        rows.iter().for_each(|(row, _)| sizes[row.list_no as usize] += 1);
+        let meta = Meta::new(&self.params, nlist).ok_or_else(|| Error::Internal("shape".into()))?;
+        let n = meta.built_pages(sizes.into_iter());
+        let sink = rebuild::reserve(pages, n as Blkno, generation)?;
+        let parts = self.parts(&model);
+        let mut builder =
+            Builder::without_meta(sink, Spool::default(), &self.params, &parts)?;
+        add_all(&mut builder, &rows)?;
+        let (sink, meta) = builder.finish_without_meta()?;
+        assert!(sink.is_full(), "more pages were counted than written");
+        Ok(meta)
+    }
+
+    /// Rows in the order in which a build takes them.
+    fn sorted<'v, E: Element>(
+        &self,
+        rows: impl Iterator<Item = (Tid, &'v [E])>,
+    ) -> Vec<(CodedRow, Tid)> {
+        let mut rows: Vec<_> = rows.map(|(tid, vector)| (self.row(tid, vector), tid)).collect();
+        rows.sort_by_key(|(row, tid)| (row.list_no, *tid));
+        rows
+    }
+
+    fn parts<'a>(&'a self, model: &'a [f32]) -> TrainedParts<'a> {
+        TrainedParts {
             centroids: &self.centroids,
             quantizer: self.quantizer.as_ref(),
             codec: self.code.as_ref().map(|code| &code.codec),
-            model: &model,
-        };
-        let mut rows: Vec<_> = rows.map(|(tid, vector)| (self.row(tid, vector), tid)).collect();
-        rows.sort_by_key(|(row, tid)| (row.list_no, *tid));
-        let spool = Spool::default();
-        let mut builder = Builder::new(MemPages::default(), spool, &self.params, &parts)?;
-        for (row, tid) in rows {
-            let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
-            builder.add(&Entry { list_no, tid, coarse_distance, payload: &row.payload() })?;
+            model,
         }
-        builder.finish()
     }
+}
+
+fn add_all<W: BulkPages>(
+    builder: &mut Builder<'_, W, Spool>,
+    rows: &[(CodedRow, Tid)],
+) -> Result<(), Error> {
+    for (row, tid) in rows {
+        let (list_no, coarse_distance) = (row.list_no, row.coarse_distance);
+        let payload = row.payload();
+        builder.add(&Entry { list_no, tid: *tid, coarse_distance, payload: &payload })?;
+    }
+    Ok(())
 }
 
 /// A row, assigned by centroids in memory.

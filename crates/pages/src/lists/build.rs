@@ -109,6 +109,20 @@ impl<'a, W: BulkPages, R: Runs> Builder<'a, W, R> {
     /// Starts an index: reserves META, writes the coarse quantizer. The sink must be empty.
     pub fn new(
         mut sink: W,
+        spool: R,
+        params: &MetaParams,
+        trained: &TrainedParts<'a>,
+    ) -> Result<Self, Error> {
+        // A reserved page is no META page until the end: whatever reads it before is refused.
+        if sink.append(&Page::new(PageKind::Free, NO_OWNER))? != META_BLKNO {
+            return Err(Error::corrupted(META_BLKNO, "is already in use"));
+        }
+        Self::without_meta(sink, spool, params, trained)
+    }
+
+    /// Starts all that an index has but META, somewhere in an index that is there already.
+    pub fn without_meta(
+        mut sink: W,
         mut spool: R,
         params: &MetaParams,
         trained: &TrainedParts<'a>,
@@ -119,10 +133,6 @@ impl<'a, W: BulkPages, R: Runs> Builder<'a, W, R> {
         let mut meta = Meta::new(params, nlist)
             .filter(|meta| nlist * dims == trained.centroids.len() && has_parts(meta, trained))
             .ok_or_else(unfit)?;
-        // A reserved page is no META page until the end: whatever reads it before is refused.
-        if sink.append(&Page::new(PageKind::Free, NO_OWNER))? != META_BLKNO {
-            return Err(Error::corrupted(META_BLKNO, "is already in use"));
-        }
         if let Some(lists) = &mut meta.quantizer {
             *lists = quantizer::write(&mut sink, &mut spool, lists, trained)?;
         }
@@ -137,9 +147,15 @@ impl<'a, W: BulkPages, R: Runs> Builder<'a, W, R> {
     }
 
     /// Writes what is pending, the directory and META; returns the sink and the metapage.
-    pub fn finish(mut self) -> Result<(W, Meta), Error> {
+    pub fn finish(self) -> Result<(W, Meta), Error> {
+        let (mut sink, meta) = self.finish_without_meta()?;
+        sink.replace(META_BLKNO, &meta.to_page())?;
+        Ok((sink, meta))
+    }
+
+    /// Writes what is pending and the directory; returns the sink and what META is to say.
+    pub fn finish_without_meta(mut self) -> Result<(W, Meta), Error> {
         self.meta.lists = self.area.finish(&mut self.sink, &mut self.spool)?;
-        self.sink.replace(META_BLKNO, &self.meta.to_page())?;
         Ok((self.sink, self.meta))
     }
 }

@@ -34,6 +34,7 @@ pub fn check<P: Pages>(pages: &P) -> Vec<Problem> {
     match (Meta::read(pages), pages.n_blocks()) {
         (Ok(meta), Ok(n_blocks)) => {
             checker.start(n_blocks);
+            checker.generation = Some(meta.builds.generation);
             let centroids = checker.quantizer(&meta);
             checker.lists(&meta.lists, &centroids);
             checker.end();

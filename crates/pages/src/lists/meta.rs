@@ -1,5 +1,5 @@
-//! META, block 0: what the index is. It is written last by the build and never changed afterwards, so that everybody may keep
-//! a copy for as long as the relation's file lives.
+//! META, block 0: what the index is. It is written last by the build. Another build in place replaces it (`renew`): so a copy
+//! is good for as long as META has the same generation.
 
 use ann::codec::{CodeKind, FLAT};
 use ann::factory::{Refine, RotationKind};
@@ -34,7 +34,10 @@ const CHECKSUM: usize = 56;
 const ROWS: usize = 64;
 const QUANTIZER: usize = ROWS + LISTS_SIZE;
 const MODEL_NAME: usize = QUANTIZER + LISTS_SIZE;
-const USED: usize = MODEL_NAME + ModelName::SIZE;
+const GENERATION: usize = MODEL_NAME + ModelName::SIZE;
+const LAST_BEGUN: usize = GENERATION + 4;
+const RETIRED_XID: usize = GENERATION + 8;
+const USED: usize = GENERATION + 32;
 
 /// Bytes that describe inverted lists, and where among them.
 const LISTS_SIZE: usize = 64;
@@ -127,6 +130,27 @@ pub struct Meta {
     pub fit: Fit,
     /// The model that the build took its centroids and parameters from; None: it trained its own.
     pub model: Option<ModelName>,
+    /// The builds that the index has had.
+    pub builds: Builds,
+}
+
+/// The builds of an index: that of CREATE INDEX or REINDEX, and those that have replaced it in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Builds {
+    /// The build whose lists these are.
+    pub generation: u32,
+    /// The last one that was begun. If it is another, it has not ended yet or has failed.
+    pub last_begun: u32,
+    /// The next transaction id when these lists replaced others, whose pages no later transaction can stand on; 0 once all
+    /// such pages are free.
+    pub retired_xid: u64,
+}
+
+impl Builds {
+    /// Whether pages of other builds may be in the file.
+    pub fn has_others(&self) -> bool {
+        self.retired_xid != 0 || self.last_begun != self.generation
+    }
 }
 
 impl Meta {
@@ -145,7 +169,16 @@ impl Meta {
             nlist_option: params.nlist_option,
             fit: params.fit,
             model: params.model,
+            builds: Builds::default(),
         })
+    }
+
+    /// The same as another build of the index.
+    pub fn of_build(mut self, generation: u32, retired_xid: u64) -> Self {
+        self.builds = Builds { generation, last_begun: generation, retired_xid };
+        self.lists.generation = generation;
+        self.quantizer.iter_mut().for_each(|lists| lists.generation = generation);
+        self
     }
 
     /// How nearness is measured.
@@ -179,6 +212,16 @@ impl Meta {
         1 + centroids + self.lists.fixed_pages()
     }
 
+    /// Pages that a build writes beside META for lists of these sizes.
+    pub fn built_pages(&self, sizes: impl Iterator<Item = u64>) -> u64 {
+        let slots_of = |lists: &InvertedLists, n: u64| lists.layout.next_start(n);
+        let n_slots = sizes.map(|n| slots_of(&self.lists, n)).sum();
+        let centroids = self
+            .quantizer
+            .map_or(0, |lists| lists.built_pages(slots_of(&lists, self.lists.nlist as u64)));
+        centroids + self.lists.built_pages(n_slots)
+    }
+
     /// Reads and validates block 0. [`Error::Version`] for a format of another release.
     pub fn read<P: Pages>(pages: &P) -> Result<Self, Error> {
         let n_blocks = pages.n_blocks()?;
@@ -207,9 +250,17 @@ impl Meta {
             0 => None,
             _ => Some(decode_lists(body, QUANTIZER, n_blocks)?),
         };
+        let builds = Builds {
+            generation: u32_at(body, GENERATION),
+            last_begun: u32_at(body, LAST_BEGUN),
+            retired_xid: u64_at(body, RETIRED_XID),
+        };
+        let generation = builds.generation;
+        let quantizer = quantizer.map(|lists| InvertedLists { generation, ..lists });
         let meta = Self {
-            lists,
+            lists: InvertedLists { generation, ..lists },
             quantizer,
+            builds,
             seed: u64_at(body, SEED),
             trained_rows: u64_at(body, TRAINED_ROWS),
             build_rows: u64_at(body, BUILD_ROWS),
@@ -240,6 +291,14 @@ impl Meta {
         if fits { Ok(()) } else { Err(bad("coarse quantizer")) }
     }
 
+    /// The build whose lists the metapage describes, without a look at anything else: None if it is no metapage of lists.
+    pub fn generation<P: Pages>(pages: &P) -> Result<Option<u32>, Error> {
+        let page = pages.read(META_BLKNO)?;
+        let body = page.body();
+        let is_meta = page.is(PageKind::Meta, NO_OWNER) && u32_at(body, MAGIC) == MAGIC_VALUE;
+        Ok(is_meta.then(|| u32_at(body, GENERATION)))
+    }
+
     /// The metapage.
     pub fn to_page(&self) -> Page {
         let mut page = Page::new(PageKind::Meta, NO_OWNER);
@@ -259,6 +318,9 @@ impl Meta {
         if let Some(name) = &self.model {
             put(body, MODEL_NAME, name.as_bytes());
         }
+        put_u32(body, GENERATION, self.builds.generation);
+        put_u32(body, LAST_BEGUN, self.builds.last_begun);
+        put(body, RETIRED_XID, &self.builds.retired_xid.to_le_bytes());
         page.set_used(USED);
         seal(&mut page);
         page

@@ -1,4 +1,4 @@
-//! The part of an index of lists that never changes, decoded once: what every verb needs.
+//! The part of an index of lists that stays as long as its build does, decoded once: what every verb needs.
 
 use crate::error::Error;
 use crate::lists::meta::Meta;
@@ -21,7 +21,11 @@ pub struct ListsIndex {
 impl ListsIndex {
     /// Reads the metapage and what was trained.
     pub fn open<P: Pages>(pages: &P) -> Result<Self, Error> {
-        let meta = Meta::read(pages)?;
+        Self::of(pages, Meta::read(pages)?)
+    }
+
+    /// Reads what was trained of lists that META describes, or is about to.
+    pub fn of<P: Pages>(pages: &P, meta: Meta) -> Result<Self, Error> {
         let quantizer = match &meta.quantizer {
             Some(lists) => Some(Quantizer::open(pages, lists, meta.nlist())?),
             None => None,

@@ -14,6 +14,7 @@ mod neighbours;
 mod planted;
 mod quantizer;
 mod random;
+mod rebuild;
 mod rerank;
 mod room;
 mod rows;

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::lists::directory::{self, Entry};
 use crate::lists::marks::settle_first;
 use crate::lists::overflow;
-use crate::page::{Blkno, INVALID_BLKNO, PageKind};
+use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::Pages;
 
 impl<P: Pages> Insertion<'_, P> {
@@ -22,7 +22,7 @@ impl<P: Pages> Insertion<'_, P> {
         let first = self.pages.blkno(&head);
         self.pages.edit(&mut [&mut page, &mut head], |images| {
             if let [page, head] = images {
-                overflow::init(head, self.row.list_no, self.layout(), &others);
+                self.init_head(head, &others);
                 let entry = Entry { overflow_first: first, insert_overflow: first, ..entry };
                 directory::put_entry(page, at, entry);
             }
@@ -43,12 +43,18 @@ impl<P: Pages> Insertion<'_, P> {
         let next = self.pages.blkno(&head);
         self.pages.edit(&mut [&mut tail, &mut head], |images| {
             if let [tail, head] = images {
-                overflow::init(head, self.row.list_no, self.layout(), &others);
+                self.init_head(head, &others);
                 settle_first(tail, self.lists, self.row.list_no);
                 overflow::put_next(tail, next);
             }
             Ok(())
         })
+    }
+
+    /// Makes `page` the empty first page of an overflow extent with these other pages.
+    fn init_head(&self, page: &mut Page, others: &[Blkno]) {
+        overflow::init(page, self.row.list_no, self.layout(), others);
+        page.set_generation(self.lists.generation);
     }
 
     /// The further pages of a new overflow extent, empty; nobody refers to them yet.
@@ -58,7 +64,10 @@ impl<P: Pages> Insertion<'_, P> {
             let mut page = self.pages.allocate()?;
             blknos.push(self.pages.blkno(&page));
             self.pages.edit(&mut [&mut page], |images| {
-                images.iter_mut().for_each(|page| overflow::init_codes(page, self.row.list_no));
+                for page in images {
+                    overflow::init_codes(page, self.row.list_no);
+                    page.set_generation(self.lists.generation);
+                }
                 Ok(())
             })?;
         }

@@ -102,6 +102,7 @@ impl<'a, P: Pages> Insertion<'a, P> {
     ) {
         if let Some(owner) = new_owner {
             image.init(PageKind::Data, owner);
+            image.set_generation(self.lists.generation);
         }
         if let Some(g) = self.layout().vectors {
             g.write_row(image, j, lane, self.row.vector);

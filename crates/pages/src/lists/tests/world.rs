@@ -85,7 +85,8 @@ impl<E: Element> World<E> {
     /// The same model over another store.
     pub fn on(&self, mem: MemPages, model: Model<E>) -> Self {
         let index = ListsIndex::open(&mem).unwrap();
-        let (centroids, next_tid) = (self.centroids.clone(), self.next_tid + 1000);
+        let read = index.quantizer.as_ref().map(|quantizer| quantizer.centroids(&mem).unwrap());
+        let (centroids, next_tid) = (read.unwrap_or_default().into(), self.next_tid + 1000);
         Self { mem, index, shape: self.shape, centroids, model, rng: Rng::new(1), next_tid }
     }
 
