@@ -22,3 +22,12 @@ AS 'MODULE_PATHNAME', 'health_wrapper';
 
 COMMENT ON FUNCTION faiss.health(regclass) IS
     'whether an index should be trained anew (retrain), why and how (advice), and the numbers that say so, from some of its lists and rows';
+
+-- Needs the ownership of the index.
+CREATE FUNCTION faiss.maintain(index regclass)
+RETURNS TABLE (rebuilt boolean, reason text, lists_before integer, lists integer, ntotal bigint, pages_freed bigint)
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE ROWS 1
+AS 'MODULE_PATHNAME', 'maintain_wrapper';
+
+COMMENT ON FUNCTION faiss.maintain(regclass) IS
+    'does at once what VACUUM does to the lists of an index: builds them anew if they no longer fit the table, and frees the pages of builds that no query reads any more';

@@ -11,7 +11,7 @@ use ann::groups::BulkAssigner;
 use ann::parallel::{self, Job};
 use pages::lists::build::{Builder, Entry, Payload, TrainedParts};
 use pages::lists::sort::Sorter;
-use pages::lists::{Fit, Meta, MetaParams, quantizer};
+use pages::lists::{Fit, Meta, MetaParams, quantizer, rebuild};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -22,7 +22,7 @@ use super::guc;
 use super::heap_scan::Heap;
 use super::insert::{Placed, member_distance};
 use super::interrupts::check_for_interrupts;
-use super::pages::PgBulk;
+use super::pages::{PgBulk, PgPages};
 use super::progress::{self, Phase};
 use super::quantizers::Trained;
 use super::report::{Report, checked};
@@ -42,8 +42,8 @@ struct Batch<E> {
 }
 
 /// Collects rows, assigns them, hands them to the sorter.
-struct Loader<'a, E> {
-    heap: &'a Heap,
+pub struct Loader<'a, E> {
+    index: pg_sys::Relation,
     metric: Metric,
     dims: usize,
     /// None when untrained: all rows go to list 0.
@@ -54,6 +54,12 @@ struct Loader<'a, E> {
     sorter: Sorter<TempRuns>,
     batch: Batch<E>,
     rows_max: usize,
+}
+
+/// Every row, assigned and coded.
+pub struct Loaded {
+    sorter: Sorter<TempRuns>,
+    fit: FitMeter,
 }
 
 /// What codes rows, and how their payloads are divided.
@@ -89,28 +95,7 @@ pub fn assign_and_write<E: Column>(
 ) -> (f64, u64) {
     progress::set_phase(Phase::AssigningRows);
     let (begin, table_blocks) = (Instant::now(), heap.n_blocks());
-    let payload = payload_of(params, trained);
-    let coder = Coder::new(frozen, payload, trained);
-    let coded_bytes = coder.map_or(0, |_| payload.size() + frozen.dims * size_of::<f32>());
-    let vector_bytes = E::count(frozen.dims) * size_of::<E>();
-    // As the column has it, widened, and less the middle of the centroids.
-    let row_bytes = vector_bytes + 2 * frozen.dims * size_of::<f32>() + coded_bytes;
-    let memory = memory_bytes_max();
-    let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
-    let sorted = (memory - rows_max * row_bytes).max(memory / 4);
-    let code = frozen.code.zip(trained.codec.as_ref());
-    let code = code.map(|(code, codec)| (code.kind, frozen.dims, codec));
-    let mut loader = Loader {
-        heap,
-        metric: frozen.metric,
-        dims: frozen.dims,
-        assigner: trained.is_trained().then(|| assigner(trained.coarse(frozen))),
-        coder,
-        fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
-        sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
-        batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::<E>::new() },
-        rows_max,
-    };
+    let mut loader = Loader::new(heap.index(), frozen, params, trained);
     let heap_tuples = heap.scan(
         |tid, value| {
             // SAFETY: the operator class says that the column holds vectors of E.
@@ -121,24 +106,47 @@ pub fn assign_and_write<E: Column>(
         },
         true,
     );
-    loader.flush();
-    let n = loader.sorter.len();
-    build_log::assigned(heap.index(), &loader.sorter, begin.elapsed());
+    let loaded = loader.finish();
+    let n = loaded.sorter.len();
+    build_log::assigned(heap.index(), &loaded.sorter, begin.elapsed());
     progress::set_phase(Phase::WritingPages);
     progress::set_tuples_total(n);
     let begin = Instant::now();
-    let mut fit = loader.fit.fit(table_blocks);
-    if let Some(at_training) = &trained.fit {
-        fit = Fit {
-            coarse_error: at_training.coarse_error,
-            code_error: at_training.code_error,
-            ..fit
-        };
-    }
-    let params = MetaParams { fit, ..*params };
-    write(heap.index(), &params, trained, loader.sorter, sink);
+    let params = MetaParams { fit: fit_of(&loaded.fit, trained, table_blocks), ..*params };
+    write(heap.index(), &params, trained, loaded.sorter, sink);
     build_log::written(heap.index(), begin.elapsed());
     (heap_tuples, n)
+}
+
+/// How well the rows fit; of a model, how well those did that it was trained on.
+fn fit_of(meter: &FitMeter, trained: &Trained, table_blocks: u32) -> Fit {
+    let fit = meter.fit(table_blocks);
+    let Some(at_training) = &trained.fit else { return fit };
+    let Fit { coarse_error, code_error, .. } = *at_training;
+    Fit { coarse_error, code_error, ..fit }
+}
+
+/// Writes the rows as another build of an index in use; returns what META is to say of it.
+pub fn write_in_place(
+    pages: &PgPages,
+    index: pg_sys::Relation,
+    params: &MetaParams,
+    trained: &Trained,
+    (loaded, table_blocks, generation): (Loaded, u32, u32),
+) -> Meta {
+    let params = MetaParams { fit: fit_of(&loaded.fit, trained, table_blocks), ..*params };
+    let sizes = loaded.fit.sizes();
+    let meta = Meta::new(&params, sizes.len());
+    let n_pages = meta.map_or(0, |meta| meta.built_pages(sizes.iter().copied()));
+    let n_pages = u32::try_from(n_pages).unwrap_or(u32::MAX);
+    let sink = checked(index, rebuild::reserve(pages, n_pages, generation));
+    let (model, quantizer) = (trained.model(), code_of_centroids(&params, trained));
+    let parts = parts_of(trained, quantizer.as_ref(), &model);
+    let builder = Builder::without_meta(sink, TempRuns::default(), &params, &parts);
+    let mut builder = checked(index, builder);
+    checked(index, loaded.sorter.finish(counted(|entry| builder.add(entry))));
+    let (_, meta) = checked(index, builder.finish_without_meta());
+    meta
 }
 
 /// Writes an index without rows.
@@ -155,15 +163,20 @@ fn write(
 ) {
     let (spool, model) = (TempRuns::default(), trained.model());
     let quantizer = code_of_centroids(params, trained);
-    let parts = TrainedParts {
-        centroids: &trained.centroids,
-        quantizer: quantizer.as_ref(),
-        codec: trained.codec.as_ref(),
-        model: &model,
-    };
+    let parts = parts_of(trained, quantizer.as_ref(), &model);
     let mut builder = checked(index, Builder::new(sink, spool, params, &parts));
     checked(index, sorter.finish(counted(|entry| builder.add(entry))));
     checked(index, builder.finish());
+}
+
+/// What a build writes of what was trained.
+fn parts_of<'a>(
+    trained: &'a Trained,
+    quantizer: Option<&'a Codec>,
+    model: &'a [f32],
+) -> TrainedParts<'a> {
+    let (centroids, codec) = (&trained.centroids[..], trained.codec.as_ref());
+    TrainedParts { centroids, quantizer, codec, model }
 }
 
 /// The code of the centroids, if there are so many that they have one.
@@ -206,8 +219,46 @@ fn counted(
     }
 }
 
-impl<E: Column> Loader<'_, E> {
-    fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
+impl<'a, E: Column> Loader<'a, E> {
+    /// Nothing yet, for a build within maintenance_work_mem.
+    pub fn new(
+        index: pg_sys::Relation,
+        frozen: &Frozen,
+        params: &MetaParams,
+        trained: &'a Trained,
+    ) -> Self {
+        let payload = payload_of(params, trained);
+        let coder = Coder::new(frozen, payload, trained);
+        let coded_bytes = coder.map_or(0, |_| payload.size() + frozen.dims * size_of::<f32>());
+        let vector_bytes = E::count(frozen.dims) * size_of::<E>();
+        // As the column has it, widened, and less the middle of the centroids.
+        let row_bytes = vector_bytes + 2 * frozen.dims * size_of::<f32>() + coded_bytes;
+        let memory = memory_bytes_max();
+        let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
+        let sorted = (memory - rows_max * row_bytes).max(memory / 4);
+        let code = frozen.code.zip(trained.codec.as_ref());
+        let code = code.map(|(code, codec)| (code.kind, frozen.dims, codec));
+        Self {
+            index,
+            metric: frozen.metric,
+            dims: frozen.dims,
+            assigner: trained.is_trained().then(|| assigner(trained.coarse(frozen))),
+            coder,
+            fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
+            sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
+            batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::new() },
+            rows_max,
+        }
+    }
+
+    /// All rows were added.
+    pub fn finish(mut self) -> Loaded {
+        self.flush();
+        Loaded { sorter: self.sorter, fit: self.fit }
+    }
+
+    /// Takes a row.
+    pub fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
         self.batch.tids.push(tid);
         self.batch.norms.push(row.norm_sqr);
         self.batch.elements.extend_from_slice(row.elements);
@@ -251,7 +302,7 @@ impl<E: Column> Loader<'_, E> {
                 &flat
             };
             let entry = Entry { list_no: list_nos[i], tid, coarse_distance, payload };
-            checked(self.heap.index(), self.sorter.add(&entry));
+            checked(self.index, self.sorter.add(&entry));
         }
         self.batch.tids.clear();
         self.batch.norms.clear();

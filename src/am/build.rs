@@ -42,6 +42,8 @@ pub struct Frozen {
     pub code: Option<CodeParams>,
     /// The model that all this comes from.
     pub model: Option<ModelName>,
+    /// The next transaction id before the rows are read.
+    pub built_xid: u64,
 }
 
 impl Frozen {
@@ -79,7 +81,8 @@ impl Frozen {
             normalize: options.normalize,
         });
         let (nlist_option, seed, model) = (options.nlist, options.seed, options.model);
-        Self { method, metric, dims, nlist_option, seed, code, model }
+        let built_xid = rel::next_xid();
+        Self { method, metric, dims, nlist_option, seed, code, model, built_xid }
     }
 
     /// Takes what the model says in place of the options, and what it was trained to. None without a model, untrained and
@@ -120,6 +123,7 @@ impl Frozen {
             trained_rows: trained.rows,
             fit: trained.fit.unwrap_or_default(),
             model: self.model,
+            built_xid: self.built_xid,
         }
     }
 }

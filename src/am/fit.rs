@@ -113,6 +113,11 @@ impl FitMeter {
         }
     }
 
+    /// Rows of each list.
+    pub fn sizes(&self) -> &[u64] {
+        &self.sizes
+    }
+
     /// What the metapage keeps.
     pub fn fit(&self, table_blocks: u32) -> Fit {
         let known = |mean: &Mean| mean.value().unwrap_or_default() as f32;
@@ -135,7 +140,7 @@ pub fn spread(n: usize, k: usize, rng: &mut Rng) -> impl Iterator<Item = usize> 
 }
 
 /// FAISS's measure of how uneven lists are; 0 without rows.
-fn imbalance_factor(sizes: &[u64]) -> f64 {
+pub fn imbalance_factor(sizes: &[u64]) -> f64 {
     let n: f64 = sizes.iter().map(|size| *size as f64).sum();
     let squares: f64 = sizes.iter().map(|size| (*size as f64).powi(2)).sum();
     if n > 0.0 { squares * sizes.len() as f64 / (n * n) } else { 0.0 }

@@ -13,9 +13,11 @@ use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
 use super::graph;
+use super::list_lock::ListLock;
 use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::pages::PgPages;
+use super::rebuild;
 use super::rel::tid_of;
 use super::relation::{Index, IvfIndex, frozen_index};
 use super::report::{checked, wrong_dimensions};
@@ -48,7 +50,7 @@ pub unsafe extern "C-unwind" fn aminsert(
     values: *mut pg_sys::Datum,
     isnull: *mut bool,
     heap_tid: pg_sys::ItemPointer,
-    _heap: pg_sys::Relation,
+    heap: pg_sys::Relation,
     _check_unique: pg_sys::IndexUniqueCheck::Type,
     _index_unchanged: bool,
     _info: *mut pg_sys::IndexInfo,
@@ -60,19 +62,27 @@ pub unsafe extern "C-unwind" fn aminsert(
         }
         let tid = tid_of(heap_tid);
         match opclass_of(index).element {
-            ElementType::F16 => insert::<f16>(index, tid, *values),
-            ElementType::F32 => insert::<f32>(index, tid, *values),
-            ElementType::Bit => insert::<Bits>(index, tid, *values),
+            ElementType::F16 => insert::<f16>(heap, index, tid, *values),
+            ElementType::F32 => insert::<f32>(heap, index, tid, *values),
+            ElementType::Bit => insert::<Bits>(heap, index, tid, *values),
         }
     }
     false
 }
 
 /// # Safety
-/// `index` must be open and `value` a vector of element type `E`.
-unsafe fn insert<E: Column>(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
+/// `index` must be open, as its table `heap`, and `value` a vector of element type `E`.
+unsafe fn insert<E: Column>(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    tid: Tid,
+    value: pg_sys::Datum,
+) {
     // SAFETY: the caller's promise.
     let (mut pages, vector) = unsafe { (PgPages::new(index), E::read(value)) };
+    let is_graph = method_of(index).is_some_and(|method| method.is_graph);
+    // Lists must not be replaced before the row is in them.
+    let lock = (!is_graph).then(|| ListLock::shared(index));
     let frozen = frozen_index(index, &pages);
     pages.remember(frozen.recent());
     let (metric, dims) = frozen.metric_and_dims();
@@ -82,10 +92,12 @@ unsafe fn insert<E: Column>(index: pg_sys::Relation, tid: Tid, value: pg_sys::Da
     let Some(row) = Placed::new(metric, vector.elements()) else { return };
     match frozen {
         Index::Graph(graph) => graph::insert(index, &pages, &graph, tid, &row),
-        Index::Lists(_) if method_of(index).is_some_and(|method| method.is_graph) => {
-            graph::insert_into_list(index, &pages, tid, &row);
+        Index::Lists(_) if is_graph => graph::insert_into_list(index, &pages, tid, &row),
+        Index::Lists(lists) => {
+            insert_into_lists(index, &pages, &lists, tid, &row);
+            drop(lock);
+            rebuild::train_if_due::<E>(heap, index, &pages, &lists);
         }
-        Index::Lists(lists) => insert_into_lists(index, &pages, &lists, tid, &row),
     }
 }
 

@@ -164,11 +164,18 @@ impl Drop for Shown {
     }
 }
 
-/// A store to this backend's slot in shared memory, with no lock; nothing when activity is not
-/// tracked.
+/// A store to this backend's slot in shared memory, with no lock; nothing when activity is not tracked, or when it is the
+/// progress of another command that is shown: a VACUUM or an INSERT that builds lists anew.
 fn update(index: u32, value: i64) {
-    // SAFETY: the index is one of the command's parameters; called by the server's thread only.
-    unsafe { pg_sys::pgstat_progress_update_param(index as i32, value) };
+    let create_index = pg_sys::ProgressCommandType::PROGRESS_COMMAND_CREATE_INDEX;
+    // SAFETY: the entry is this backend's own, if there is one, and the index is one of the command's parameters; called by
+    // the server's thread only.
+    unsafe {
+        let entry = pg_sys::MyBEEntry;
+        if !entry.is_null() && (*entry).st_progress_command == create_index {
+            pg_sys::pgstat_progress_update_param(index as i32, value);
+        }
+    }
 }
 
 #[cfg(feature = "pg_test")]

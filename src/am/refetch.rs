@@ -255,6 +255,12 @@ impl HeapRows {
         Some(look(value, open.row_memory))
     }
 
+    /// The transaction that made the version looked at last; None if none was.
+    pub fn xmin(&self) -> Option<pg_sys::TransactionId> {
+        // SAFETY: the slot is ours.
+        self.open.as_ref().and_then(|open| unsafe { open.xmin() })
+    }
+
     fn open(&mut self) -> &Open {
         // SAFETY: the promise of `new`.
         self.open.get_or_insert_with(|| unsafe { Open::new(self.scan, self.recent.clone()) })

@@ -132,6 +132,42 @@ pub fn count_scan(index: pg_sys::Relation) {
     }
 }
 
+/// The transaction id that is given out next, with its epoch.
+pub fn next_xid() -> u64 {
+    // SAFETY: reads a counter in shared memory.
+    unsafe { pg_sys::ReadNextFullTransactionId() }.value
+}
+
+/// A transaction id without its epoch.
+pub fn short_xid(xid: u64) -> pg_sys::TransactionId {
+    pg_sys::TransactionId::from_inner(xid as u32)
+}
+
+/// The table of an index, open until dropped.
+pub struct Table(pg_sys::Relation);
+
+impl Table {
+    /// The table of an open index, on which the caller has a lock.
+    pub fn of(index: pg_sys::Relation) -> Self {
+        let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        // SAFETY: an open index has its pg_index row at hand, and its table exists as long as it does.
+        Self(unsafe { pg_sys::table_open((*(*index).rd_index).indrelid, lock) })
+    }
+
+    pub fn rel(&self) -> pg_sys::Relation {
+        self.0
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened by the constructor.
+            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock as pg_sys::LOCKMODE) };
+        }
+    }
+}
+
 /// The tid of a heap pointer.
 ///
 /// # Safety

@@ -1,9 +1,9 @@
 //! What every callback needs of an index and must not decode each time: its metapage and its trained code,
 //! or its grid, kept once per backend and storage. Centroids are read where they lie.
 //!
-//! All are written at build and never change afterwards, so an entry is right as long as the
-//! relation keeps its file. The relcache callback drops entries of relations that changed; a
-//! running scan keeps its own reference. One thing can happen: a list of few rows becomes a graph.
+//! All are written at build, so an entry is right as long as the relation keeps its file and META speaks of the same build:
+//! lists may be built anew in place, and a list of few rows becomes a graph. The relcache callback drops entries of relations
+//! that changed; a running scan keeps its own reference.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -13,13 +13,13 @@ use ann::Metric;
 use pages::Error;
 use pages::META_BLKNO;
 use pages::hnsw;
-use pages::lists::ListsIndex;
+use pages::page::Blkno;
+use pages::lists::{ListsIndex, Meta};
 use pages::lists::quantizer::{CentroidQuery, Quantizer};
 use pages::store::Pages;
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::graph::HnswIndex;
-use super::method::method_of;
 use super::pages::PgPages;
 use super::recent::RecentBuffers;
 use super::rel;
@@ -30,7 +30,7 @@ use super::transform::Transform;
 const ENTRIES_MAX: usize = 32;
 const BYTES_MAX: usize = 256 << 20;
 
-/// The part of an index of lists that never changes, and what this backend has learnt of it.
+/// The part of an index of lists that stays as long as its build, and what this backend has learnt of it.
 pub struct IvfIndex {
     index: ListsIndex,
     /// What inserts find their list by; taken while one is on its way.
@@ -38,6 +38,8 @@ pub struct IvfIndex {
     /// Where its blocks were last found in shared buffers, and those of its table.
     pub recent: Rc<RecentBuffers>,
     pub recent_rows: Rc<RecentBuffers>,
+    /// The blocks of the index when an insert last looked whether it should be trained.
+    pub looked_at: Cell<Blkno>,
 }
 
 impl Deref for IvfIndex {
@@ -66,8 +68,14 @@ impl IvfIndex {
     }
 
     fn read(pages: &PgPages) -> Result<Self, Error> {
+        Self::of(pages, Meta::read(pages)?)
+    }
+
+    /// Lists that META describes, or is about to.
+    pub fn of(pages: &PgPages, meta: Meta) -> Result<Self, Error> {
         let (centroid_query, recent, recent_rows) = Default::default();
-        Ok(Self { index: ListsIndex::open(pages)?, centroid_query, recent, recent_rows })
+        let (index, looked_at) = (ListsIndex::of(pages, meta)?, Cell::new(0));
+        Ok(Self { index, centroid_query, recent, recent_rows, looked_at })
     }
 
     fn bytes(&self) -> usize {
@@ -155,7 +163,7 @@ pub fn frozen_index(rel: pg_sys::Relation, pages: &PgPages) -> Index {
         cache.swap(at, last);
         cache.last().map(|e| e.index.clone())
     });
-    if let Some(index) = hit.filter(|index| !has_become_graph(rel, pages, index)) {
+    if let Some(index) = hit.filter(|index| checked(rel, is_current(pages, index))) {
         return index;
     }
     register();
@@ -172,10 +180,12 @@ pub fn frozen_index(rel: pg_sys::Relation, pages: &PgPages) -> Index {
     index
 }
 
-/// Whether somebody made a graph of the list that this backend knows.
-fn has_become_graph(rel: pg_sys::Relation, pages: &PgPages, known: &Index) -> bool {
-    let is_list = matches!(known, Index::Lists(_));
-    is_list && method_of(rel).is_some_and(|m| m.is_graph) && checked(rel, is_graph(pages))
+/// Whether nobody has built the lists anew that this backend knows, or made a graph of them.
+fn is_current(pages: &PgPages, known: &Index) -> Result<bool, Error> {
+    Ok(match known {
+        Index::Graph(_) => true,
+        Index::Lists(lists) => Meta::generation(pages)? == Some(lists.meta.builds.generation),
+    })
 }
 
 fn register() {

@@ -41,6 +41,10 @@ pub trait Source {
     fn subject(&self) -> String;
     /// How to train it once more, as hints end.
     fn again(&self) -> &'static str;
+    /// Whether the user who waits asked for the training, and hears what could be better.
+    fn is_asked_for(&self) -> bool {
+        true
+    }
 }
 
 impl Source for Heap {
@@ -119,6 +123,25 @@ impl Room {
 pub fn affordable(dims: usize, rows: u64) -> (u32, bool) {
     let room = Room::of(dims);
     (rules::optimal_nlist(rows).min(room.nlist_max()), 2 * dims <= room.vectors)
+}
+
+/// Whether memory has room for what an index of `rows` rows is trained to: without that a training raises 54000.
+pub fn has_room(frozen: &Frozen, rows: u64) -> bool {
+    let room = Room::of(frozen.dims);
+    let has_rotation = frozen.code.is_some_and(|code| code.rotation != RotationKind::None);
+    u64::from(frozen.nlist_option).min(rows) <= u64::from(room.nlist_max())
+        && (!has_rotation || 2 * frozen.dims <= room.vectors)
+}
+
+/// The most lists of so many dimensions that memory has room for.
+pub fn nlist_max(dims: usize) -> u32 {
+    Room::of(dims).nlist_max()
+}
+
+/// The rows that a training for `rows` rows draws at most.
+pub fn rows_wanted(frozen: &Frozen, rows: u64) -> usize {
+    let nlist = nlist_for(frozen, rows).min(Room::of(frozen.dims).nlist_max());
+    rules::training_sample(nlist).max(code_rows(frozen))
 }
 
 /// Refuses a number of lists that the user asked for and there is no room for, unless the table is
@@ -226,8 +249,18 @@ pub fn train(heap: &Heap, sample: Sample, frozen: &Frozen) -> Trained {
     }
 }
 
-/// Trains `nlist` lists and the code on the sample, on worker threads.
-pub fn learn(source: &impl Source, mut sample: Sample, frozen: &Frozen, nlist: u32) -> Trained {
+/// Trains `nlist` lists and the code on the sample, on worker threads. Raises 53000 if that fails.
+pub fn learn(source: &impl Source, sample: Sample, frozen: &Frozen, nlist: u32) -> Trained {
+    try_learn(source, sample, frozen, nlist).unwrap_or_else(|what| failed(source, &what))
+}
+
+/// The same; or why it failed.
+pub fn try_learn(
+    source: &impl Source,
+    mut sample: Sample,
+    frozen: &Frozen,
+    nlist: u32,
+) -> Result<Trained, String> {
     let k = nlist as usize;
     let wanted = rules::training_sample(nlist);
     let has_lists = frozen.method.has_lists;
@@ -247,10 +280,10 @@ pub fn learn(source: &impl Source, mut sample: Sample, frozen: &Frozen, nlist: u
     match result {
         Ok(Ok(trained)) => {
             build_log::trained(&source.subject(), &trained, k, begin.elapsed());
-            trained
+            Ok(trained)
         }
-        Ok(Err(e)) => failed(source, &e.to_string()),
-        Err(e) => failed(source, &e.to_string()),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(e) => Err(e.to_string()),
     }
 }
 
@@ -402,7 +435,7 @@ fn say_too_few(heap: &Heap, n: usize, kind: CodeKind, frozen: &Frozen) {
 fn warn_if_few(source: &impl Source, n: usize, k: usize) {
     let wanted = k * MIN_POINTS_PER_CENTROID;
     // A single list is exact whatever its centroid.
-    if n >= wanted || k == 1 {
+    if n >= wanted || k == 1 || !source.is_asked_for() {
         return;
     }
     let remedy =

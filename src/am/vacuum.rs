@@ -1,14 +1,14 @@
-//! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the lists; an untouched index
-//! is not written.
+//! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the lists, and lists that no longer fit the table are
+//! built anew; an untouched index is not written.
 
 use pages::tid::Tid;
 use pages::{hnsw, lists};
 use pgrx::{PgBox, pg_guard, pg_sys};
 
-use super::graph::ListLock;
-use super::method::method_of;
+use super::list_lock::ListLock;
 use super::pages::PgPages;
-use super::rel::pointer_of;
+use super::rebuild::{free_old_builds, rebuild_if_due};
+use super::rel::{self, pointer_of};
 use super::relation::{Index, frozen_index};
 use super::report::checked;
 
@@ -32,7 +32,8 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
                 pg_sys::ffi::pg_guard_ffi_boundary(|| f(&raw mut pointer, callback_state))
             })
         };
-        let lock = list_lock(index);
+        // Lists must not be replaced, nor become a graph, before all their rows were asked about.
+        let lock = ListLock::shared(index);
         let done = match frozen_index(index, &pages) {
             Index::Graph(graph) => {
                 drop(lock);
@@ -79,14 +80,15 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
             let found = checked(index, found);
             (*stats).num_index_tuples = found.live as f64;
         }
+        let table = rel::Table::of(index);
+        let freed = free_old_builds(table.rel(), index, &pages);
+        let freed = u32::try_from(freed).unwrap_or(u32::MAX);
+        (*stats).pages_newly_deleted += freed;
+        (*stats).pages_deleted += freed;
+        rebuild_if_due(table.rel(), index);
         (*stats).num_pages = checked(index, pages::store::Pages::n_blocks(&pages));
         stats
     }
-}
-
-/// Keeps the list of a method of graphs a list.
-fn list_lock(index: pg_sys::Relation) -> Option<ListLock> {
-    method_of(index).filter(|method| method.is_graph).map(|_| ListLock::shared(index))
 }
 
 /// The statistics handed from call to call, allocated by the first.

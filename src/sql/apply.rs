@@ -11,10 +11,19 @@ use crate::am::report::Report;
 
 /// Raises 42501 if the caller may not alter `index`, 25006 where nothing may be written: before a long measurement.
 pub fn require_may_alter(index: pg_sys::Oid) {
-    // SAFETY: a static command name.
+    require_may(index, c"ALTER INDEX");
+}
+
+/// The same of who would build lists anew.
+pub fn require_may_maintain(index: pg_sys::Oid) {
+    require_may(index, c"faiss.maintain");
+}
+
+fn require_may(index: pg_sys::Oid, command: &CStr) {
+    // SAFETY: a NUL-terminated command name.
     unsafe {
-        pg_sys::PreventCommandIfReadOnly(c"ALTER INDEX".as_ptr());
-        pg_sys::PreventCommandDuringRecovery(c"ALTER INDEX".as_ptr());
+        pg_sys::PreventCommandIfReadOnly(command.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(command.as_ptr());
     }
     if !is_owner(index) {
         let name = relation_name(index).unwrap_or_default();

@@ -40,6 +40,7 @@ mod files;
 mod fmgr;
 mod functions;
 mod inspect;
+mod maintain;
 mod measure;
 mod models;
 mod open_index;

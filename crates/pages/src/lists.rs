@@ -15,6 +15,7 @@ pub mod candidates;
 pub mod check;
 pub mod coded;
 pub mod directory;
+pub mod due;
 pub mod extent;
 pub mod flat;
 mod heads;

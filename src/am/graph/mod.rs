@@ -9,7 +9,6 @@ mod coder;
 mod convert;
 mod index;
 mod insert;
-mod list_lock;
 mod loss;
 mod memory;
 mod plan;
@@ -21,7 +20,6 @@ mod write;
 pub use build::build;
 pub use index::HnswIndex;
 pub use insert::{insert, insert_into_list};
-pub use list_lock::ListLock;
 pub use memory::Memory;
 pub use scan::GraphSearch;
 

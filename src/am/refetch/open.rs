@@ -167,6 +167,24 @@ impl Open {
         (!isnull).then_some(value)
     }
 
+    /// The transaction that made the row in the slot; None if there is none.
+    ///
+    /// # Safety
+    /// The slot must not have been freed.
+    pub(super) unsafe fn xmin(&self) -> Option<pg_sys::TransactionId> {
+        // SAFETY: the table's own slot, which knows the row's header while it holds one.
+        unsafe {
+            if (*self.slot).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 != 0 {
+                return None;
+            }
+            let mut is_null = false;
+            let number = pg_sys::MinTransactionIdAttributeNumber as i32;
+            let get = (*(*self.slot).tts_ops).getsysattr?;
+            let xmin = get(self.slot, number, &mut is_null);
+            (!is_null).then(|| pg_sys::TransactionId::from_inner(xmin.value() as u32))
+        }
+    }
+
     /// Frees what the last row took.
     ///
     /// # Safety

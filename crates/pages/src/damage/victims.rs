@@ -237,6 +237,7 @@ impl Kind {
             trained_rows: 0,
             fit: Fit::default(),
             model: None,
+            built_xid: 0,
         })
     }
 

@@ -37,6 +37,7 @@ const MODEL_NAME: usize = QUANTIZER + LISTS_SIZE;
 const GENERATION: usize = MODEL_NAME + ModelName::SIZE;
 const LAST_BEGUN: usize = GENERATION + 4;
 const RETIRED_XID: usize = GENERATION + 8;
+const BUILT_XID: usize = GENERATION + 16;
 const USED: usize = GENERATION + 32;
 
 /// Bytes that describe inverted lists, and where among them.
@@ -74,6 +75,8 @@ pub struct MetaParams {
     pub fit: Fit,
     /// The model whose centroids and parameters these are; None: trained by the build.
     pub model: Option<ModelName>,
+    /// The next transaction id when the rows are read; 0 = not known.
+    pub built_xid: u64,
 }
 
 /// How well the rows of the build (errors with a model: the rows that it was trained on) fitted what was trained, to be
@@ -144,6 +147,8 @@ pub struct Builds {
     /// The next transaction id when these lists replaced others, whose pages no later transaction can stand on; 0 once all
     /// such pages are free.
     pub retired_xid: u64,
+    /// The next transaction id when these lists were built: rows of later transactions are younger. 0 = not known.
+    pub built_xid: u64,
 }
 
 impl Builds {
@@ -169,13 +174,13 @@ impl Meta {
             nlist_option: params.nlist_option,
             fit: params.fit,
             model: params.model,
-            builds: Builds::default(),
+            builds: Builds { built_xid: params.built_xid, ..Builds::default() },
         })
     }
 
     /// The same as another build of the index.
     pub fn of_build(mut self, generation: u32, retired_xid: u64) -> Self {
-        self.builds = Builds { generation, last_begun: generation, retired_xid };
+        self.builds = Builds { generation, last_begun: generation, retired_xid, ..self.builds };
         self.lists.generation = generation;
         self.quantizer.iter_mut().for_each(|lists| lists.generation = generation);
         self
@@ -254,6 +259,7 @@ impl Meta {
             generation: u32_at(body, GENERATION),
             last_begun: u32_at(body, LAST_BEGUN),
             retired_xid: u64_at(body, RETIRED_XID),
+            built_xid: u64_at(body, BUILT_XID),
         };
         let generation = builds.generation;
         let quantizer = quantizer.map(|lists| InvertedLists { generation, ..lists });
@@ -321,6 +327,7 @@ impl Meta {
         put_u32(body, GENERATION, self.builds.generation);
         put_u32(body, LAST_BEGUN, self.builds.last_begun);
         put(body, RETIRED_XID, &self.builds.retired_xid.to_le_bytes());
+        put(body, BUILT_XID, &self.builds.built_xid.to_le_bytes());
         page.set_used(USED);
         seal(&mut page);
         page

@@ -122,6 +122,7 @@ impl Shape {
                 imbalance_factor: 1.25,
             },
             model: ModelName::new("some model").filter(|_| nlist > 0),
+            built_xid: 0,
         }
     }
 }

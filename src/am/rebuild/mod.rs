@@ -1,0 +1,266 @@
+//! Lists that look after themselves: an index made before its rows is trained by the INSERT that brings enough of them, and
+//! VACUUM builds lists anew that no longer fit the table, beside scans and writers.
+//!
+//! What is done to the pages, and why scans lose nothing, stands in `pages::lists::rebuild`; when it is due, in
+//! `pages::lists::due`. Here are the rows of the table, the locks and the transaction ids.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use ann::codec::CodeKind;
+use ann::element::Bits;
+use half::f16;
+use pages::lists::due::{self, Due, TRAINING_ROWS};
+use pages::lists::rebuild::{TidSet, begin, missing, switch};
+use pages::lists::vacuum::stats;
+use pages::store::Pages;
+use pages::tid::Tid;
+use pgrx::pg_sys;
+
+use super::assign::{Loader, write_in_place};
+use super::build::Frozen;
+use super::build_log;
+use super::insert::{Placed, insert_into_lists};
+use super::interrupts::check_for_interrupts;
+use super::list_lock::ListLock;
+use super::method::method_of;
+use super::opclass::{ElementType, opclass_of};
+use super::options::options_of;
+use super::pages::PgPages;
+use super::rel;
+use super::relation::{Index, IvfIndex, frozen_index};
+use super::report::checked;
+use super::rights;
+use super::train;
+use super::value::Column;
+use rows::{TableRows, TrainingRows};
+use survey::Survey;
+
+mod free;
+mod rows;
+mod survey;
+
+pub use free::free_old_builds;
+
+/// Rounds in which rows that came meanwhile are added before inserts have to wait for the last of them.
+const ROUNDS: usize = 4;
+/// Rows that may be left for the time when inserts wait.
+const ROWS_AT_LAST: usize = 200;
+
+/// What was done to the lists of an index.
+pub struct Rebuilt {
+    pub due: Due,
+    pub nlist_before: usize,
+    pub nlist: usize,
+    pub rows: u64,
+}
+
+/// Whether anything of an index is trained that it may train anew: nothing is where a model says what the lists are.
+fn may_train(index: pg_sys::Relation, ivf: &IvfIndex) -> bool {
+    let Some(method) = method_of(index).filter(|method| !method.is_graph) else { return false };
+    let options = options_of(index);
+    let has_model = options.model.is_some() || ivf.meta.model.is_some();
+    !has_model && (method.has_lists || options.code.is_some() || ivf.meta.code().is_some())
+}
+
+/// Trains an index of lists that was made before its rows, once an insert has brought enough: unless somebody else is at
+/// work on the lists, then a later insert will. The caller holds no lock of the lists.
+pub fn train_if_due<E: Column>(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    ivf: &IvfIndex,
+) {
+    if ivf.meta.is_trained() || !may_train(index, ivf) {
+        return;
+    }
+    // Rows are counted when there are more pages than the last time.
+    let n_blocks = checked(index, pages.n_blocks());
+    if ivf.looked_at.replace(n_blocks) == n_blocks {
+        return;
+    }
+    if checked(index, stats(pages, &ivf.meta.lists)).live < TRAINING_ROWS {
+        return;
+    }
+    let Some(lock) = ListLock::alone(index) else { return };
+    // Somebody may have been faster.
+    let Index::Lists(ivf) = frozen_index(index, pages) else { return };
+    let rows = checked(index, stats(pages, &ivf.meta.lists)).live;
+    if !ivf.meta.is_trained() && rows >= TRAINING_ROWS {
+        with_rights(table, index, || {
+            // SAFETY: both are open for the insert.
+            let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
+            run::<E>(table, index, pages, &ivf, &mut rows, Some(lock));
+        });
+    }
+}
+
+/// Builds the lists of an index anew if that is due, beside inserts. The caller keeps VACUUM and others who would do the
+/// same off the table.
+pub fn rebuild_if_due(table: pg_sys::Relation, index: pg_sys::Relation) -> Option<Rebuilt> {
+    // SAFETY: an open index. Not as slowly as VACUUM's settings want it: in the end inserts wait.
+    let pages = unsafe { PgPages::new(index) };
+    let Index::Lists(ivf) = frozen_index(index, &pages) else { return None };
+    if !may_train(index, &ivf) {
+        return None;
+    }
+    with_rights(table, index, || match opclass_of(index).element {
+        ElementType::F32 => examine_and_run::<f32>(table, index, &pages, &ivf),
+        ElementType::F16 => examine_and_run::<f16>(table, index, &pages, &ivf),
+        ElementType::Bit => examine_and_run::<Bits>(table, index, &pages, &ivf),
+    })
+}
+
+fn examine_and_run<E: Column>(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    ivf: &Rc<IvfIndex>,
+) -> Option<Rebuilt> {
+    // SAFETY: the caller holds both open.
+    let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
+    let due = due_now::<E>(index, pages, ivf, &mut rows)?;
+    let nlist_before = ivf.meta.nlist();
+    let nlist = run::<E>(table, index, pages, ivf, &mut rows, None)?;
+    let now = lists_now(index, pages)?;
+    let rows = checked(index, stats(pages, &now.meta.lists)).live;
+    Some(Rebuilt { due, nlist_before, nlist, rows })
+}
+
+fn lists_now(index: pg_sys::Relation, pages: &PgPages) -> Option<Rc<IvfIndex>> {
+    match frozen_index(index, pages) {
+        Index::Lists(ivf) => Some(ivf),
+        Index::Graph(_) => None,
+    }
+}
+
+/// Why the lists should be built anew.
+fn due_now<E: Column>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    rows: &mut TableRows,
+) -> Option<Due> {
+    let has_lists = method_of(index).is_some_and(|method| method.has_lists);
+    let survey = checked(index, Survey::of(pages, ivf));
+    if let Some(due) = due::by_census(&ivf.meta, &survey.census, has_lists) {
+        return Some(due);
+    }
+    if survey.census.rows < TRAINING_ROWS {
+        return None;
+    }
+    let is_rabitq =
+        ivf.meta.code().is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
+    let errors = checked(index, survey.errors::<E>(pages, ivf, rows, has_lists || is_rabitq));
+    due::by_errors(&ivf.meta, &errors)
+}
+
+/// What an index computes from rows is computed as the table's owner.
+fn with_rights<R>(table: pg_sys::Relation, index: pg_sys::Relation, work: impl FnOnce() -> R) -> R {
+    if rel::is_computed(index) { rights::as_owner(table, work) } else { work() }
+}
+
+/// What the new build is to be: what was frozen at the first one, or of an untrained index what its options say.
+fn frozen_of(index: pg_sys::Relation, ivf: &IvfIndex) -> Frozen {
+    let frozen = Frozen::of(index, ivf.meta.metric());
+    if !ivf.meta.is_trained() {
+        return frozen;
+    }
+    let (code, seed, nlist_option) = (ivf.meta.code(), ivf.meta.seed, ivf.meta.nlist_option);
+    Frozen { code, seed, nlist_option, ..frozen }
+}
+
+/// Builds the lists anew. With `alone` no insert runs; else those that run are waited for at the end. Returns the number of
+/// lists; None if they stay as they are, for want of memory or of rows.
+fn run<E: Column>(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    ivf: &IvfIndex,
+    rows: &mut TableRows,
+    alone: Option<ListLock>,
+) -> Option<usize> {
+    let frozen = frozen_of(index, ivf);
+    // Keeps inserts from training the lists.
+    let shared = alone.is_none().then(|| ListLock::shared(index));
+    let mut known = checked(index, TidSet::of(pages, &ivf.meta.lists));
+    let n = known.len() as u64;
+    if !train::has_room(&frozen, n) {
+        return None;
+    }
+    let source = TrainingRows {
+        index,
+        rows: RefCell::new(&mut *rows),
+        tids: known.iter().collect(),
+        n: train::rows_wanted(&frozen, n),
+        seed: frozen.seed,
+    };
+    let sample = train::sample::<E>(&source, &frozen);
+    let nlist = due::nlist_wanted(frozen.nlist_option, n, frozen.method.has_lists);
+    let nlist = nlist.min(train::nlist_max(frozen.dims)).min(sample.n() as u32);
+    if frozen.code.is_some_and(|code| sample.n() < code.kind.rows_min()) || nlist == 0 {
+        return None;
+    }
+    let trained = train::try_learn(&source, sample, &frozen, nlist).ok()?;
+    let tids = source.tids;
+    let generation = checked(index, begin(pages));
+    let params = frozen.params::<E>(&trained);
+    let begun = Instant::now();
+    let mut loader = Loader::<E>::new(index, &frozen, &params, &trained);
+    let table_blocks = rel::n_blocks(table);
+    for tid in tids {
+        rows.fetch::<E>(tid, |elements| {
+            if let Some(row) = Placed::new(frozen.metric, elements) {
+                loader.add(tid, &row);
+            }
+        });
+        check_for_interrupts();
+    }
+    let meta = write_in_place(
+        pages,
+        index,
+        &params,
+        &trained,
+        (loader.finish(), table_blocks, generation),
+    );
+    drop(trained);
+    build_log::written(index, begun.elapsed());
+    let new = checked(index, IvfIndex::of(pages, meta.clone().of_build(generation, 0)));
+    let mut catch_up = || catch_up::<E>(index, pages, (ivf, &new), rows, &mut known);
+    if alone.is_none() {
+        for _ in 0..ROUNDS {
+            if catch_up() <= ROWS_AT_LAST {
+                break;
+            }
+        }
+    }
+    let _alone = alone.unwrap_or_else(|| ListLock::alone_at_last(index));
+    catch_up();
+    // From now on no scan begins on the old pages: who stands on them has a snapshot, or an id, below this.
+    let meta = meta.of_build(generation, rel::next_xid());
+    checked(index, switch(pages, &meta));
+    drop(shared);
+    Some(nlist as usize)
+}
+
+/// Adds the rows that came since the last look; returns how many.
+fn catch_up<E: Column>(
+    index: pg_sys::Relation,
+    pages: &PgPages,
+    (old, new): (&IvfIndex, &IvfIndex),
+    rows: &mut TableRows,
+    known: &mut TidSet,
+) -> usize {
+    let came: Vec<Tid> = checked(index, missing(pages, &old.meta.lists, known));
+    for tid in &came {
+        rows.fetch::<E>(*tid, |elements| {
+            if let Some(row) = Placed::new(new.meta.metric(), elements) {
+                insert_into_lists(index, pages, new, *tid, &row);
+            }
+        });
+    }
+    known.add(&came);
+    came.len()
+}
+

@@ -1,0 +1,140 @@
+//! The rows of an index as its table has them, whoever sees them: what lists are built anew from.
+
+use std::cell::RefCell;
+
+use ann::rng::Rng;
+use pages::tid::Tid;
+use pgrx::pg_sys;
+
+use crate::am::fit::spread;
+use crate::am::refetch::HeapRows;
+use crate::am::rel;
+use crate::am::train::Source;
+use crate::am::value::Column;
+
+/// Fetches rows by tid, until dropped.
+///
+/// A row is there unless it is dead to all: an entry for such a one may be left out of a new build. Who uses this keeps
+/// VACUUM off the index, so that no tid is given to another row meanwhile.
+pub struct TableRows {
+    scan: pg_sys::IndexScanDesc,
+    rows: HeapRows,
+    /// Sees what is committed, and what is not yet. A version that this sees is what the index has.
+    dirty: Box<pg_sys::SnapshotData>,
+    /// Sees what anybody may see still.
+    not_vacuumable: Box<pg_sys::SnapshotData>,
+    dims: usize,
+}
+
+impl TableRows {
+    /// # Safety
+    /// Both must be open, and outlive the result; `index` must be an index of ours on `table` of vectors with `dims`
+    /// components.
+    pub unsafe fn new(table: pg_sys::Relation, index: pg_sys::Relation, dims: usize) -> Self {
+        let mut dirty = Box::<pg_sys::SnapshotData>::default();
+        dirty.snapshot_type = pg_sys::SnapshotType::SNAPSHOT_DIRTY;
+        let mut not_vacuumable = Box::<pg_sys::SnapshotData>::default();
+        not_vacuumable.snapshot_type = pg_sys::SnapshotType::SNAPSHOT_NON_VACUUMABLE;
+        // SAFETY: the caller's promise; the snapshots live as long as the scan, in boxes that do not move.
+        let (scan, rows) = unsafe {
+            not_vacuumable.vistest = pg_sys::GlobalVisTestFor(table);
+            #[cfg(feature = "pg18")]
+            let scan =
+                pg_sys::index_beginscan(table, index, &raw mut *dirty, std::ptr::null_mut(), 0, 1);
+            #[cfg(not(feature = "pg18"))]
+            let scan = pg_sys::index_beginscan(table, index, &raw mut *dirty, 0, 1);
+            (scan, HeapRows::new(scan))
+        };
+        Self { scan, rows, dirty, not_vacuumable, dims }
+    }
+
+    /// Calls `look` with the vector of the row at `tid`, unless it is dead to all.
+    pub fn fetch<E: Column>(&mut self, tid: Tid, look: impl FnOnce(&[E])) {
+        let mut look = Some(look);
+        let dims = self.dims;
+        for snapshot in self.snapshots() {
+            // SAFETY: the scan is open, and both snapshots live as long.
+            unsafe { (*self.scan).xs_snapshot = snapshot };
+            let mut show = |elements: &[E]| {
+                if let Some(look) = look.take() {
+                    look(elements);
+                }
+            };
+            if self.rows.fetch(tid, dims, &mut show).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Calls `look` with the indexed value of the row at `tid`, unless it is dead to all.
+    pub fn value(&mut self, tid: Tid, look: &mut dyn FnMut(pg_sys::Datum)) {
+        for snapshot in self.snapshots() {
+            // SAFETY: as above.
+            unsafe { (*self.scan).xs_snapshot = snapshot };
+            if self.rows.value(tid, |value, _memory| look(value)).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the version that was fetched last is of a transaction from `xid` on; None where nothing was.
+    pub fn is_younger(&self, xid: u64) -> Option<bool> {
+        self.rows.xmin().map(|xmin| {
+            // SAFETY: compares two numbers.
+            unsafe { pg_sys::TransactionIdFollowsOrEquals(xmin, rel::short_xid(xid)) }
+        })
+    }
+
+    fn snapshots(&mut self) -> [pg_sys::Snapshot; 2] {
+        [&raw mut *self.dirty, &raw mut *self.not_vacuumable]
+    }
+}
+
+impl Drop for TableRows {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.rows.end();
+            // SAFETY: begun in the constructor.
+            unsafe { pg_sys::index_endscan(self.scan) };
+        }
+    }
+}
+
+/// Some of the rows, to train on.
+pub struct TrainingRows<'a> {
+    pub index: pg_sys::Relation,
+    pub rows: RefCell<&'a mut TableRows>,
+    /// All tids, in the order of the table.
+    pub tids: Vec<Tid>,
+    /// How many of them are looked at, drawn at random from equal parts of all.
+    pub n: usize,
+    pub seed: u64,
+}
+
+impl Source for TrainingRows<'_> {
+    fn rows_max(&self) -> u64 {
+        self.tids.len() as u64
+    }
+
+    fn each(&self, row: &mut dyn FnMut(pg_sys::Datum)) {
+        let mut rng = Rng::new(self.seed);
+        let mut rows = self.rows.borrow_mut();
+        for i in spread(self.tids.len(), self.n, &mut rng) {
+            if let Some(tid) = self.tids.get(i) {
+                rows.value(*tid, row);
+            }
+        }
+    }
+
+    fn subject(&self) -> String {
+        format!("index \"{}\"", rel::name(self.index))
+    }
+
+    fn again(&self) -> &'static str {
+        "VACUUM"
+    }
+
+    fn is_asked_for(&self) -> bool {
+        false
+    }
+}
