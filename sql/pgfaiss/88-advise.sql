@@ -16,12 +16,12 @@ RETURNS TABLE (
     imbalance_factor double precision, imbalance_at_build double precision,
     coarse_error double precision, coarse_error_at_build double precision,
     code_error double precision, code_error_at_build double precision,
-    sampled_rows bigint, sampled_new_rows boolean)
+    sampled_rows bigint, new_share double precision)
 LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 1
 AS 'MODULE_PATHNAME', 'health_wrapper';
 
 COMMENT ON FUNCTION faiss.health(regclass) IS
-    'whether an index should be trained anew (retrain), why and how (advice), and the numbers that say so, from some of its lists and rows';
+    'whether the lists of an index should be built anew (retrain), why and how (advice), and the numbers that say so, from some of its lists and rows';
 
 -- Needs the ownership of the index.
 CREATE FUNCTION faiss.maintain(index regclass)

@@ -13,9 +13,9 @@ use ann::Metric;
 use pages::Error;
 use pages::META_BLKNO;
 use pages::hnsw;
-use pages::page::Blkno;
-use pages::lists::{ListsIndex, Meta};
 use pages::lists::quantizer::{CentroidQuery, Quantizer};
+use pages::lists::{ListsIndex, Meta};
+use pages::page::Blkno;
 use pages::store::Pages;
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 

@@ -234,18 +234,11 @@ fn code_rows(frozen: &Frozen) -> usize {
     })
 }
 
-/// Trains an index on the sample; one that cannot be trained works all the same, and a notice says so.
+/// Trains an index on the sample; one that cannot be trained yet works all the same, and is trained as rows come.
 pub fn train(heap: &Heap, sample: Sample, frozen: &Frozen) -> Trained {
     match choose_nlist(heap, &sample, frozen) {
         Ok(nlist) => learn(heap, sample, frozen, nlist),
-        Err(why) => {
-            match why {
-                Untrained::NoRows => say_untrained(heap, frozen),
-                Untrained::TooFew(n, kind) => say_too_few(heap, n, kind, frozen),
-                Untrained::OneList => {}
-            }
-            Trained::untrained()
-        }
+        Err(Untrained::NoRows | Untrained::TooFew(..) | Untrained::OneList) => Trained::untrained(),
     }
 }
 
@@ -394,42 +387,6 @@ pub fn choose_nlist(
         }
     }
     Ok(nlist)
-}
-
-/// Said once for each index, not again whenever its table is truncated.
-fn say_untrained(heap: &Heap, frozen: &Frozen) {
-    if !rel::is_new(heap.index()) && heap.rows_max() == 0 {
-        return;
-    }
-    Report::new(
-        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-        format!("index \"{}\" is untrained: the table has no vectors yet", rel::name(heap.index())),
-    )
-    .detail(if frozen.method.has_lists {
-        "It works, exactly, as one inverted list."
-    } else {
-        "It keeps vectors as they are, and works exactly."
-    })
-    .hint("REINDEX it once the table holds the data.")
-    .notice();
-}
-
-fn say_too_few(heap: &Heap, n: usize, kind: CodeKind, frozen: &Frozen) {
-    let works = match frozen.method.has_lists {
-        true => "works, exactly, as one inverted list",
-        false => "works exactly",
-    };
-    let name = rel::name(heap.index());
-    Report::new(
-        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-        format!("index \"{name}\" is untrained: {n} vectors are too few to train {kind}"),
-    )
-    .detail(format!(
-        "It takes at least {}. Until then the index keeps vectors as they are and {works}.",
-        kind.rows_min()
-    ))
-    .hint("REINDEX it once the table holds more rows.")
-    .notice();
 }
 
 fn warn_if_few(source: &impl Source, n: usize, k: usize) {

@@ -193,6 +193,21 @@ impl OpenTable {
         }
         Self { rel }
     }
+
+    /// Opens the table of an open index, whose caller may read it.
+    pub fn of_index(index: &OpenIndex) -> Self {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        // SAFETY: the table of an open index exists.
+        Self { rel: unsafe { pg_sys::table_open((*(*index.rel).rd_index).indrelid, lock) } }
+    }
+}
+
+impl OpenTable {
+    /// Whether row-level security keeps rows from the caller.
+    pub fn has_policies(&self) -> bool {
+        // SAFETY: an open relation.
+        has_policies(unsafe { (*self.rel).rd_id })
+    }
 }
 
 impl Drop for OpenTable {
@@ -258,9 +273,7 @@ fn no_privilege(table: pg_sys::Oid) -> ! {
 
 /// Raises 42501 if row-level security of `table` applies to the caller, with a detail and a hint.
 fn require_every_row(table: pg_sys::Oid, (detail, hint): (&str, &str)) {
-    // SAFETY: looks up catalogs only; with no_error it does not raise one about row_security = off.
-    let applies = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
-    if applies != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
+    if !has_policies(table) {
         return;
     }
     let name = relation_name(table).unwrap_or_default();
@@ -271,6 +284,13 @@ fn require_every_row(table: pg_sys::Oid, (detail, hint): (&str, &str)) {
     .detail(detail)
     .hint(hint)
     .error()
+}
+
+/// Whether row-level security keeps rows of a table from the caller.
+fn has_policies(table: pg_sys::Oid) -> bool {
+    // SAFETY: looks up catalogs only; with no_error it does not raise one about row_security = off.
+    let applies = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
+    applies == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
 }
 
 pub fn relation_name(oid: pg_sys::Oid) -> Option<String> {

@@ -13,6 +13,7 @@ mod marks;
 mod messages;
 mod models;
 mod monitoring;
+mod rebuild;
 mod restore;
 mod room;
 mod standby;

@@ -58,7 +58,8 @@ pub fn run(turn: &Turn, account: &mut Account) {
 fn server(turn: &Turn) -> Cluster {
     // What a transaction has made itself is then not logged, but written when it commits.
     let is_minimal = turn.seed % 5 == 4;
-    let cluster = checks::cluster()
+    let cluster = turn
+        .forced(checks::cluster())
         .set("wal_level", if is_minimal { "minimal" } else { "replica" })
         .set("max_wal_senders", if is_minimal { "0" } else { "4" })
         .set("wal_consistency_checking", "generic")

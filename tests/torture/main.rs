@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
+use xtask::cluster::Builder;
 
 use account::Account;
 
@@ -35,6 +36,16 @@ impl Turn {
     /// A row of 5000 dimensions spans pages: an insert is several WAL records.
     fn dims(&self) -> usize {
         if self.seed % 8 == 7 { 5000 } else { 16 }
+    }
+}
+
+impl Turn {
+    /// Most servers train lists as early as they can, and build them anew in every VACUUM.
+    fn forced(&self, server: Builder) -> Builder {
+        if self.seed % 3 == 2 {
+            return server;
+        }
+        server.set("faiss.training_rows", "100").set("faiss.debug_rebuild", "on")
     }
 }
 

@@ -51,7 +51,8 @@ pub fn run(turn: &Turn, account: &mut Account) {
 }
 
 fn server(turn: &Turn) -> Cluster {
-    let cluster = checks::cluster()
+    let cluster = turn
+        .forced(checks::cluster())
         .set("wal_consistency_checking", "generic")
         .set("full_page_writes", "on")
         .set("archive_mode", "on")

@@ -73,7 +73,8 @@ pub fn run(turn: &Turn, account: &mut Account) {
 
 /// Waiting for a lock this long means that two wait for each other.
 fn server(turn: &Turn) -> Cluster {
-    let cluster = checks::cluster()
+    let cluster = turn
+        .forced(checks::cluster())
         .set("shared_buffers", "4MB")
         .set("lock_timeout", "180s")
         .set("statement_timeout", "400s")

@@ -54,7 +54,8 @@ pub fn run(turn: &Turn, account: &mut Account) {
 impl Pair {
     /// Queries on the standby are never cancelled for the sake of replay: replay waits.
     fn start(turn: &Turn, deal: Deal, random: &mut Random) -> (Self, Vec<Writer>) {
-        let primary = checks::with_images(checks::cluster())
+        let primary = turn
+            .forced(checks::with_images(checks::cluster()))
             .set("full_page_writes", "on")
             .set("max_standby_streaming_delay", "-1")
             .set("shared_buffers", "4MB")

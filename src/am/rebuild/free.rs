@@ -5,9 +5,10 @@ use pages::lists::rebuild::{free_others, used_blocks};
 use pages::page::Blkno;
 use pgrx::pg_sys;
 
-use super::super::pages::PgPages;
-use super::super::rel;
-use super::super::report::checked;
+use crate::am::method::method_of;
+use crate::am::pages::PgPages;
+use crate::am::rel;
+use crate::am::report::checked;
 
 /// Blocks at the end of the file that are worth to be cut off: as VACUUM has it for tables.
 const WORTH_BLOCKS: Blkno = 1000;
@@ -16,6 +17,9 @@ const WORTH_SHARE: Blkno = 16;
 /// Frees what is left of other builds of the lists, if no scan can stand on it any more; returns how many pages. The caller
 /// keeps VACUUM and others who would do the same off the table.
 pub fn free_old_builds(table: pg_sys::Relation, index: pg_sys::Relation, pages: &PgPages) -> u64 {
+    if method_of(index).is_none_or(|method| method.is_graph) {
+        return 0;
+    }
     let builds = checked(index, Meta::read(pages)).builds;
     if !builds.has_others() {
         return 0;
@@ -90,6 +94,11 @@ fn cut_off(index: pg_sys::Relation, pages: &PgPages) {
     let n_blocks = rel::n_blocks(index);
     let used = checked(index, used_blocks(pages));
     if n_blocks - used < WORTH_BLOCKS.min(n_blocks / WORTH_SHARE).max(1) {
+        return;
+    }
+    // The lock is logged with a transaction id, which a parallel VACUUM cannot get.
+    // SAFETY: looks at the transaction's state.
+    if unsafe { pg_sys::IsInParallelMode() } {
         return;
     }
     let lock = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;

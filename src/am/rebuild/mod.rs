@@ -8,10 +8,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use ann::codec::CodeKind;
 use ann::element::Bits;
 use half::f16;
-use pages::lists::due::{self, Due, TRAINING_ROWS};
+use pages::lists::due::{self, Due};
 use pages::lists::rebuild::{TidSet, begin, missing, switch};
 use pages::lists::vacuum::stats;
 use pages::store::Pages;
@@ -21,6 +20,7 @@ use pgrx::pg_sys;
 use super::assign::{Loader, write_in_place};
 use super::build::Frozen;
 use super::build_log;
+use super::guc;
 use super::insert::{Placed, insert_into_lists};
 use super::interrupts::check_for_interrupts;
 use super::list_lock::ListLock;
@@ -34,8 +34,9 @@ use super::report::checked;
 use super::rights;
 use super::train;
 use super::value::Column;
-use rows::{TableRows, TrainingRows};
-use survey::Survey;
+pub use rows::TableRows;
+use rows::TrainingRows;
+pub use survey::{Findings, Look, examine};
 
 mod free;
 mod rows;
@@ -80,14 +81,14 @@ pub fn train_if_due<E: Column>(
     if ivf.looked_at.replace(n_blocks) == n_blocks {
         return;
     }
-    if checked(index, stats(pages, &ivf.meta.lists)).live < TRAINING_ROWS {
+    if checked(index, stats(pages, &ivf.meta.lists)).live < guc::training_rows() {
         return;
     }
     let Some(lock) = ListLock::alone(index) else { return };
     // Somebody may have been faster.
     let Index::Lists(ivf) = frozen_index(index, pages) else { return };
     let rows = checked(index, stats(pages, &ivf.meta.lists)).live;
-    if !ivf.meta.is_trained() && rows >= TRAINING_ROWS {
+    if !ivf.meta.is_trained() && rows >= guc::training_rows() {
         with_rights(table, index, || {
             // SAFETY: both are open for the insert.
             let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
@@ -120,7 +121,10 @@ fn examine_and_run<E: Column>(
 ) -> Option<Rebuilt> {
     // SAFETY: the caller holds both open.
     let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
-    let due = due_now::<E>(index, pages, ivf, &mut rows)?;
+    let rows_now = checked(index, stats(pages, &ivf.meta.lists)).live;
+    let is_forced = guc::debug_rebuild() && rows_now >= guc::training_rows();
+    let forced = is_forced.then_some(Due::Untrained { rows: rows_now });
+    let due = examine::<E>(index, pages, ivf, &mut rows, Look::Decide).due.or(forced)?;
     let nlist_before = ivf.meta.nlist();
     let nlist = run::<E>(table, index, pages, ivf, &mut rows, None)?;
     let now = lists_now(index, pages)?;
@@ -135,29 +139,12 @@ fn lists_now(index: pg_sys::Relation, pages: &PgPages) -> Option<Rc<IvfIndex>> {
     }
 }
 
-/// Why the lists should be built anew.
-fn due_now<E: Column>(
-    index: pg_sys::Relation,
-    pages: &PgPages,
-    ivf: &IvfIndex,
-    rows: &mut TableRows,
-) -> Option<Due> {
-    let has_lists = method_of(index).is_some_and(|method| method.has_lists);
-    let survey = checked(index, Survey::of(pages, ivf));
-    if let Some(due) = due::by_census(&ivf.meta, &survey.census, has_lists) {
-        return Some(due);
-    }
-    if survey.census.rows < TRAINING_ROWS {
-        return None;
-    }
-    let is_rabitq =
-        ivf.meta.code().is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
-    let errors = checked(index, survey.errors::<E>(pages, ivf, rows, has_lists || is_rabitq));
-    due::by_errors(&ivf.meta, &errors)
-}
-
 /// What an index computes from rows is computed as the table's owner.
-fn with_rights<R>(table: pg_sys::Relation, index: pg_sys::Relation, work: impl FnOnce() -> R) -> R {
+pub fn with_rights<R>(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    work: impl FnOnce() -> R,
+) -> R {
     if rel::is_computed(index) { rights::as_owner(table, work) } else { work() }
 }
 
@@ -263,4 +250,3 @@ fn catch_up<E: Column>(
     known.add(&came);
     came.len()
 }
-

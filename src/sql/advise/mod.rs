@@ -8,8 +8,7 @@
 //! | `choice` | which index suits them; pure |
 //! | `create_index` | how is that said in SQL? |
 //! | `health` | the function: what an index and its table look like now |
-//! | `sample` | what do rows look like, younger ones above all? |
-//! | `verdict` | is that reason enough to train anew? pure |
+//! | `verdict` | to be built anew or not, why, and by what? pure |
 
 mod choice;
 mod column;
@@ -17,5 +16,4 @@ mod create_index;
 mod health;
 mod recommend;
 mod rows;
-mod sample;
 mod verdict;

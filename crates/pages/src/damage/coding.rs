@@ -190,8 +190,7 @@ impl Trained {
         let n = meta.built_pages(sizes.into_iter());
         let sink = rebuild::reserve(pages, n as Blkno, generation)?;
         let parts = self.parts(&model);
-        let mut builder =
-            Builder::without_meta(sink, Spool::default(), &self.params, &parts)?;
+        let mut builder = Builder::without_meta(sink, Spool::default(), &self.params, &parts)?;
         add_all(&mut builder, &rows)?;
         let (sink, meta) = builder.finish_without_meta()?;
         assert!(sink.is_full(), "more pages were counted than written");

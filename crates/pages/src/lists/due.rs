@@ -7,7 +7,8 @@ use ann::rules::{MIN_POINTS_PER_CENTROID, optimal_nlist};
 
 use crate::lists::meta::Meta;
 
-/// Rows from which on an index that was made before them is trained.
+/// Rows from which on, unless somebody says otherwise, an index that was made before them is trained. Lists of fewer are not
+/// built anew either.
 pub const TRAINING_ROWS: u64 = 4096;
 /// Rows per row of the build from which on the automatic number of lists is chosen anew.
 pub const GROWTH_MAX: f64 = 2.0;
@@ -122,10 +123,11 @@ pub fn nlist_wanted(nlist_option: u32, rows: u64, has_lists: bool) -> u32 {
     }
 }
 
-/// What the numbers of rows and entries say. `has_lists`: whether the access method has more than one.
-pub fn by_census(meta: &Meta, census: &Census, has_lists: bool) -> Option<Due> {
+/// What the numbers of rows and entries say. `has_lists`: whether the access method has more than one. An index is trained
+/// from `training_rows` rows on.
+pub fn by_census(meta: &Meta, census: &Census, has_lists: bool, training_rows: u64) -> Option<Due> {
     let Census { rows, free, imbalance_factor } = *census;
-    if rows < TRAINING_ROWS {
+    if rows < training_rows {
         return None;
     }
     if !meta.is_trained() {
@@ -161,9 +163,8 @@ pub fn by_errors(meta: &Meta, errors: &Errors) -> Option<Due> {
     if errors.young.is_some_and(|share| share < YOUNG_MIN) {
         return None;
     }
-    let ratio = |now: Option<f64>, then: f32| {
-        now.filter(|_| then > 0.0).map(|now| now / f64::from(then))
-    };
+    let ratio =
+        |now: Option<f64>, then: f32| now.filter(|_| then > 0.0).map(|now| now / f64::from(then));
     [
         ("centroid", ratio(errors.coarse, meta.fit.coarse_error)),
         ("code", ratio(errors.code, meta.fit.code_error)),
@@ -192,6 +193,10 @@ mod tests {
         meta
     }
 
+    fn now(meta: &Meta, census: &Census, has_lists: bool) -> Option<Due> {
+        by_census(meta, census, has_lists, TRAINING_ROWS)
+    }
+
     fn census(rows: u64) -> Census {
         Census { rows, free: 0, imbalance_factor: 1.2 }
     }
@@ -199,26 +204,26 @@ mod tests {
     #[test]
     fn an_untrained_index_waits_for_rows() {
         let meta = Meta::new(&Shape::flat(Metric::L2, 8, 0, 0).params(0, 1), 0).unwrap();
-        assert_eq!(by_census(&meta, &census(TRAINING_ROWS - 1), true), None);
+        assert_eq!(now(&meta, &census(TRAINING_ROWS - 1), true), None);
         let rows = TRAINING_ROWS;
-        assert_eq!(by_census(&meta, &census(rows), true), Some(Due::Untrained { rows }));
+        assert_eq!(now(&meta, &census(rows), true), Some(Due::Untrained { rows }));
     }
 
     #[test]
     fn lists_follow_the_size_of_the_table() {
         let meta = built(1024, 0, 100_000);
         for rows in [60_000, 100_000, 190_000] {
-            assert_eq!(by_census(&meta, &census(rows), true), None, "{rows} rows");
+            assert_eq!(now(&meta, &census(rows), true), None, "{rows} rows");
         }
-        let due = by_census(&meta, &census(200_000), true);
+        let due = now(&meta, &census(200_000), true);
         assert_eq!(due, Some(Due::Size { growth: 2.0, nlist: 2048 }));
-        assert!(matches!(by_census(&meta, &census(6_000), true), Some(Due::Size { .. })));
+        assert!(matches!(now(&meta, &census(6_000), true), Some(Due::Size { .. })));
         // As many as the user said, however many rows come.
         let fixed = built(1024, 1024, 100_000);
-        assert_eq!(by_census(&fixed, &census(5_000_000), true), None);
+        assert_eq!(now(&fixed, &census(5_000_000), true), None);
         // Without lists there is no number of them.
         let flat = built(1, 0, 10_000);
-        assert_eq!(by_census(&flat, &census(5_000_000), false), None);
+        assert_eq!(now(&flat, &census(5_000_000), false), None);
     }
 
     #[test]
@@ -228,18 +233,18 @@ mod tests {
         assert_eq!(nlist_wanted(100, 5000, true), 100);
         assert_eq!((nlist_wanted(0, 0, true), nlist_wanted(7, 5000, false)), (1, 1));
         let early = built(256, 1000, 5000);
-        assert_eq!(by_census(&early, &census(8_000), true), None);
-        let due = by_census(&early, &census(39_000), true);
+        assert_eq!(now(&early, &census(8_000), true), None);
+        let due = now(&early, &census(39_000), true);
         assert_eq!(due, Some(Due::TrainedOnFew { nlist: 1000 }));
         // Memory had no room for more at the build either.
-        assert_eq!(by_census(&built(500, 1000, 39_000), &census(40_000), true), None);
+        assert_eq!(now(&built(500, 1000, 39_000), &census(40_000), true), None);
     }
 
     #[test]
     fn dead_entries_and_uneven_lists_count_against_the_build() {
         let meta = built(1024, 0, 50_000);
         let with = |free, imbalance_factor| {
-            by_census(&meta, &Census { rows: 50_000, free, imbalance_factor }, true)
+            now(&meta, &Census { rows: 50_000, free, imbalance_factor }, true)
         };
         // 31 lanes of each list.
         assert_eq!(with(31 * 1024, 1.2), None);

@@ -8,6 +8,7 @@ use crate::lists::directory;
 use crate::lists::lanes::pass_over;
 use crate::lists::vacuum::for_each_extent;
 use crate::store::Pages;
+use crate::tid::Tid;
 
 /// One inverted list.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +54,20 @@ pub fn one_list<P: Pages>(
     lists: &InvertedLists,
     list_no: u32,
 ) -> Result<ListInfo, Error> {
+    one_list_with(pages, lists, list_no, |_| ())
+}
+
+/// The same; calls `each` with the tid of every row, with no lock held.
+pub fn one_list_with<P: Pages>(
+    pages: &P,
+    lists: &InvertedLists,
+    list_no: u32,
+    mut each: impl FnMut(Tid),
+) -> Result<ListInfo, Error> {
+    let mut show = |tid| {
+        each(tid);
+        false
+    };
     let radius = directory::read(pages, lists, list_no)?.radius;
     let radius = Some(radius).filter(|radius| radius.is_finite());
     let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, pages: 0, radius };
@@ -61,7 +76,7 @@ pub fn one_list<P: Pages>(
         // Free lanes since the last row.
         let mut free = 0;
         let mut end = extent.first;
-        pass_over(pages, lists, extent, &mut |_| false, |block| {
+        pass_over(pages, lists, extent, &mut show, |block| {
             if block.live > 0 {
                 info.ndead += free + block.holes;
                 free = 0;

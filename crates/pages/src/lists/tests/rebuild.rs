@@ -260,12 +260,7 @@ fn interleaved(shape: Shape, seed: u64) {
         let rebuilds = move || rebuild(mem, trained, |tid| all[&tid].clone(), lock, || ());
         mem.interleave(
             seed,
-            vec![
-                Box::new(inserts(a)),
-                Box::new(inserts(b)),
-                Box::new(rebuilds),
-                Box::new(scan),
-            ],
+            vec![Box::new(inserts(a)), Box::new(inserts(b)), Box::new(rebuilds), Box::new(scan)],
         );
     }
     world.model = all;
