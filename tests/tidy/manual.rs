@@ -143,7 +143,7 @@ const QUESTIONS: [(&str, &str, &str); 12] = [
     ("How do I search with a WHERE?", "docs/filters.md", "How it works today"),
     ("How do I find more of the right rows?", "docs/recall.md", "Tune"),
     ("How do I combine it with text search?", "docs/queries.md", "Hybrid search"),
-    ("When must I rebuild?", "docs/growing.md", "When to train anew"),
+    ("When must I rebuild?", "docs/growing.md", "What VACUUM does"),
     ("What happens in a crash?", "docs/reliability.md", "Crashes and copies"),
     ("What does XX002 mean?", "docs/reference/errors.md", "SQLSTATEs"),
 ];

@@ -1,17 +1,18 @@
 //! The settings `faiss.*`: what they mean, their ranges, and who wins over an index's own option.
 
 pub mod aliases;
+mod builds;
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
 use grammar::options::{NLIST_MAX, Settings};
-use pages::lists::due;
 use pages::search::params::Iterative;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, GucValue, PostgresGucEnum};
 use pgrx::pg_sys;
 
 use super::options::IvfOptions;
+pub use builds::{build_threads, debug_rebuild, training_rows};
 
 /// Smallest and largest `nprobe`, as a setting and as an index option.
 pub const NPROBE_RANGE: (i32, i32) = (1, NLIST_MAX);
@@ -21,9 +22,6 @@ pub const EF_SEARCH_RANGE: (i32, i32) = (1, 65_536);
 const EF_SEARCH_DEFAULT: i32 = 32;
 /// Largest `k_factor`, as a setting and as an index option.
 pub const K_FACTOR_MAX: i32 = 1024;
-/// Smallest and largest `faiss.training_rows`.
-const TRAINING_ROWS_RANGE: (i32, i32) = (100, 1_000_000_000);
-const TRAINING_ROWS_DEFAULT: i32 = due::TRAINING_ROWS as i32;
 /// `faiss.k_factor` when the codes decide.
 const K_FACTOR_AUTOMATIC: i32 = 0;
 
@@ -48,9 +46,6 @@ static K_FACTOR: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(K_FACTOR_AUT
 static ITERATIVE_SCAN: Sourced<IterativeScan> =
     Sourced::new(GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder));
 static MAX_SCAN_TUPLES: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(0));
-static BUILD_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
-static TRAINING_ROWS: GucSetting<i32> = GucSetting::<i32>::new(TRAINING_ROWS_DEFAULT);
-static DEBUG_REBUILD: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// A setting that knows where its value came from.
 struct Sourced<T: GucValue> {
@@ -206,27 +201,6 @@ pub fn work_mem() -> usize {
     usize::try_from(unsafe { pg_sys::work_mem }).unwrap_or(0) << 10
 }
 
-/// The worker threads of a build: `faiss.build_threads`, where 0 stands for
-/// `max_parallel_maintenance_workers` + 1, at most the cores.
-pub fn build_threads() -> usize {
-    let threads = BUILD_THREADS.get().unsigned_abs() as usize;
-    if threads > 0 {
-        return threads;
-    }
-    // SAFETY: a plain variable of the server, changed by this thread only.
-    threads_beside(unsafe { pg_sys::max_parallel_maintenance_workers })
-}
-
-/// The rows from which on an index that was made before them is trained.
-pub fn training_rows() -> u64 {
-    TRAINING_ROWS.get().unsigned_abs().into()
-}
-
-/// Whether VACUUM builds lists anew each time.
-pub fn debug_rebuild() -> bool {
-    DEBUG_REBUILD.get()
-}
-
 /// The worker threads of a batch of queries: as many processes as the server would give one query,
 /// `max_parallel_workers_per_gather` + 1, at most the cores.
 pub fn search_threads() -> usize {
@@ -338,34 +312,7 @@ pub fn register() {
         );
     }
     register_ends();
-    GucRegistry::define_int_guc(
-        c"faiss.training_rows",
-        c"Rows from which on an index that was made before them is trained.",
-        c"Fewer train it sooner, on a smaller sample, until VACUUM trains it anew; more leave it longer a single list that every query compares whole. VACUUM does not build lists of fewer rows anew.",
-        &TRAINING_ROWS,
-        TRAINING_ROWS_RANGE.0,
-        TRAINING_ROWS_RANGE.1,
-        GucContext::Userset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_bool_guc(
-        c"faiss.debug_rebuild",
-        c"Builds lists anew in every VACUUM, for tests.",
-        c"On shows what goes wrong beside rebuilds sooner and makes every VACUUM as expensive as a REINDEX.",
-        &DEBUG_REBUILD,
-        GucContext::Userset,
-        GucFlags::NO_SHOW_ALL,
-    );
-    GucRegistry::define_int_guc(
-        c"faiss.build_threads",
-        c"Threads that CREATE INDEX and REINDEX use for training and assignment.",
-        c"More threads build faster and take cores from other sessions. 0 means max_parallel_maintenance_workers + 1, at most the number of cores.",
-        &BUILD_THREADS,
-        0,
-        1024,
-        GucContext::Userset,
-        GucFlags::default(),
-    );
+    builds::register();
     reserve_prefix(c"faiss");
 }
 

@@ -178,7 +178,7 @@ impl Open {
                 return None;
             }
             let mut is_null = false;
-            let number = pg_sys::MinTransactionIdAttributeNumber as i32;
+            let number = pg_sys::MinTransactionIdAttributeNumber;
             let get = (*(*self.slot).tts_ops).getsysattr?;
             let xmin = get(self.slot, number, &mut is_null);
             (!is_null).then(|| pg_sys::TransactionId::from_inner(xmin.value() as u32))
