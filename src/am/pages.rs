@@ -409,17 +409,15 @@ impl Pages for PgPages {
             if shared {
                 pg_sys::LockRelationForExtension(self.rel, mode);
             }
-            let first = self.n_blocks()?;
-            if n >= INVALID_BLKNO - 1 - first {
-                return Err(Error::Full { n_blocks: INVALID_BLKNO - 1 });
-            }
-            for _ in 0..n {
+            let first = self.n_blocks();
+            let has_room = first.as_ref().is_ok_and(|first| n < INVALID_BLKNO - 1 - *first);
+            for _ in 0..n * Blkno::from(has_room) {
                 pg_sys::ReleaseBuffer(self.look_up(INVALID_BLKNO));
             }
             if shared {
                 pg_sys::UnlockRelationForExtension(self.rel, mode);
             }
-            Ok(first)
+            if has_room { first } else { Err(Error::Full { n_blocks: INVALID_BLKNO - 1 }) }
         }
     }
 

@@ -38,8 +38,8 @@ pub struct IvfIndex {
     /// Where its blocks were last found in shared buffers, and those of its table.
     pub recent: Rc<RecentBuffers>,
     pub recent_rows: Rc<RecentBuffers>,
-    /// The blocks of the index when an insert last looked whether it should be trained.
-    pub looked_at: Cell<Blkno>,
+    /// From how many blocks on an insert looks whether the lists should be trained.
+    pub look_from: Cell<Blkno>,
 }
 
 impl Deref for IvfIndex {
@@ -74,8 +74,8 @@ impl IvfIndex {
     /// Lists that META describes, or is about to.
     pub fn of(pages: &PgPages, meta: Meta) -> Result<Self, Error> {
         let (centroid_query, recent, recent_rows) = Default::default();
-        let (index, looked_at) = (ListsIndex::of(pages, meta)?, Cell::new(0));
-        Ok(Self { index, centroid_query, recent, recent_rows, looked_at })
+        let (index, look_from) = (ListsIndex::of(pages, meta)?, Cell::new(0));
+        Ok(Self { index, centroid_query, recent, recent_rows, look_from })
     }
 
     fn bytes(&self) -> usize {

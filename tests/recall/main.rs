@@ -11,6 +11,7 @@ mod cases;
 mod codes;
 mod faiss;
 mod graphs;
+mod growth;
 mod hostile;
 mod memory;
 mod pgvector;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use checks::Database;
 use checks::agreement::{Indexed, assert_sound};
 use gauge::truth::Truth;
-use gauge::vectors::{Dataset, Metric, Vectors};
+use gauge::vectors::{Dataset, Metric};
 use postgres::Client;
 use xtask::vector::Vector;
 
@@ -193,49 +194,4 @@ fn recall(client: &mut Client, set: &Dataset, truth: &Truth, nprobe: u32, n: usi
 fn run(client: &mut Client, statement: &str) {
     let done = client.batch_execute(statement);
     done.unwrap_or_else(|e| panic!("{statement}: {}", checks::describe(&e)));
-}
-
-/// An index built on few rows and filled afterwards keeps its few lists and its old centroids:
-/// index_info shows that, REINDEX is the remedy.
-#[test]
-fn built_early_and_filled_later() {
-    let large = Case { set: "minilm-100k", metric: Metric::Cosine, rows: 100_000, queries: 300 };
-    let set = if full() { load(&large) } else { Some(checks::dictionary().cut(30_000, 200)) };
-    let Some(set) = set else { return };
-    let truth = Truth::compute(&set, K, 2);
-    let db = Database::new("built_early_and_filled_later");
-    let mut client = db.connect();
-    let early = Vectors::new(set.base.dims(), set.base.first(2000).as_flat().to_vec()).unwrap();
-    checks::load(&mut client, "t", &early);
-    create_index(&mut client, set.metric);
-    checks::add(&mut client, "t", &set.base, 2000).unwrap();
-    run(&mut client, "VACUUM ANALYZE t");
-    let grown = shape(&mut client, &set, &truth, "built on 2000 rows, then filled");
-    exact_with_every_list(&mut client, &set, &truth, grown.nlist);
-    run(&mut client, "REINDEX INDEX t_v");
-    let anew = shape(&mut client, &set, &truth, "after REINDEX");
-    assert!(grown.imbalance >= 1.0 && anew.imbalance >= 1.0);
-    assert!(anew.nlist > grown.nlist, "{} lists, then {}", grown.nlist, anew.nlist);
-    assert_eq!((grown.ntotal, anew.ntotal), (set.base.len() as i64, set.base.len() as i64));
-}
-
-/// What index_info says of an index.
-struct Shape {
-    nlist: u32,
-    ntotal: i64,
-    imbalance: f64,
-}
-
-fn shape(client: &mut Client, set: &Dataset, truth: &Truth, when: &str) -> Shape {
-    let sql = "SELECT nlist, ntotal, imbalance_factor, trained_rows FROM faiss.index_info('t_v')";
-    let row = client.query_one(sql, &[]).unwrap();
-    let (nlist, ntotal, imbalance) = (row.get::<_, i32>(0) as u32, row.get(1), row.get(2));
-    let at = |client: &mut Client, nprobe| recall(client, set, truth, nprobe, set.queries.len());
-    let (one, ten) = (at(client, 1), at(client, 10));
-    eprintln!(
-        "{when}: {ntotal} rows, trained on {}, nlist {nlist}, imbalance_factor {imbalance:.3}, \
-         recall@10 {one:.4} at nprobe 1, {ten:.4} at nprobe 10",
-        row.get::<_, i64>(3)
-    );
-    Shape { nlist, ntotal, imbalance }
 }

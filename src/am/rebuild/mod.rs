@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use ann::element::Bits;
 use half::f16;
-use pages::lists::due::{self, Due};
+use pages::lists::due::{self, Census, Due};
 use pages::lists::rebuild::{TidSet, begin, missing, switch};
 use pages::lists::vacuum::stats;
 use pages::store::Pages;
@@ -38,6 +38,7 @@ pub use rows::TableRows;
 use rows::TrainingRows;
 pub use survey::{Findings, Look, examine};
 
+mod expressions;
 mod free;
 mod rows;
 mod survey;
@@ -73,27 +74,45 @@ pub fn train_if_due<E: Column>(
     pages: &PgPages,
     ivf: &IvfIndex,
 ) {
-    if ivf.meta.is_trained() || !may_train(index, ivf) {
+    // A table of so few rows when it was built says nothing of those that came.
+    let was_small = ivf.meta.build_rows < guc::training_rows() / 2;
+    if !was_small || !may_train(index, ivf) {
         return;
     }
     // Rows are counted when there are more pages than the last time.
     let n_blocks = checked(index, pages.n_blocks());
-    if ivf.looked_at.replace(n_blocks) == n_blocks {
-        return;
-    }
-    if checked(index, stats(pages, &ivf.meta.lists)).live < guc::training_rows() {
+    if n_blocks < ivf.look_from.replace(n_blocks + 1) || !is_due(index, pages, ivf) {
         return;
     }
     let Some(lock) = ListLock::alone(index) else { return };
     // Somebody may have been faster.
     let Index::Lists(ivf) = frozen_index(index, pages) else { return };
+    if !is_due(index, pages, &ivf) || !expressions::are_harmless(index) {
+        return;
+    }
+    let done = with_rights(table, index, || {
+        // SAFETY: both are open for the insert.
+        let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
+        run::<E>(table, index, pages, &ivf, &mut rows, Some(lock))
+    });
+    if done.is_none() {
+        // For want of memory, which the next insert has not either.
+        ivf.look_from.set(n_blocks.saturating_mul(2));
+    }
+}
+
+/// Whether there are rows enough to train an index that was built on few.
+fn is_due(index: pg_sys::Relation, pages: &PgPages, ivf: &IvfIndex) -> bool {
     let rows = checked(index, stats(pages, &ivf.meta.lists)).live;
-    if !ivf.meta.is_trained() && rows >= guc::training_rows() {
-        with_rights(table, index, || {
-            // SAFETY: both are open for the insert.
-            let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
-            run::<E>(table, index, pages, &ivf, &mut rows, Some(lock));
-        });
+    let has_lists = method_of(index).is_some_and(|method| method.has_lists);
+    let census = Census { rows, ..Census::default() };
+    due::by_census(&ivf.meta, &census, has_lists, guc::training_rows()).is_some()
+}
+
+/// What VACUUM does: builds the lists of an index anew if that is due, unless users' functions would have to be asked.
+pub fn rebuild_in_vacuum(table: pg_sys::Relation, index: pg_sys::Relation) {
+    if expressions::are_harmless(index) {
+        rebuild_if_due(table, index);
     }
 }
 
