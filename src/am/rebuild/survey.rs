@@ -83,7 +83,9 @@ pub fn examine<E: Column>(
         let is_rabitq = meta.code().is_some_and(|c| matches!(c.kind, CodeKind::RaBitQ { .. }));
         findings.errors.coarse = errors.coarse.value().filter(|_| has_lists || is_rabitq);
         findings.errors.code = errors.code.value();
-        due = due.or_else(|| due::by_errors(meta, &findings.errors).filter(|_| !is_small));
+        due = due.or_else(|| {
+            due::by_sample(meta, &findings.census, &findings.errors).filter(|_| !is_small)
+        });
     }
     findings.due = due;
     findings
@@ -112,6 +114,7 @@ fn count(pages: &PgPages, ivf: &IvfIndex) -> Result<(Census, Vec<Tid>), Error> {
     let census = Census {
         rows: scaled(totals.ntotal),
         free: scaled(totals.ndead),
+        slots: scaled(totals.slots),
         imbalance_factor: totals.imbalance_factor,
     };
     Ok((census, sample))

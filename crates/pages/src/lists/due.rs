@@ -13,15 +13,19 @@ pub const TRAINING_ROWS: u64 = 4096;
 /// Rows per row of the build from which on the automatic number of lists is chosen anew.
 pub const GROWTH_MAX: f64 = 2.0;
 /// How much more uneven than at the build lists may be.
-pub const IMBALANCE_MAX: f64 = 1.25;
+pub const IMBALANCE_MAX: f64 = 1.2;
 /// How much larger than at the build the mean error of rows may be.
-pub const DRIFT_MAX: f64 = 1.1;
+pub const DRIFT_MAX: f64 = 1.06;
 /// The share of rows that must be younger than the build before their errors count: what is left is chance.
 pub const YOUNG_MIN: f64 = 0.1;
 /// Rows per row of the build from which on it is tried again whether more lists can be trained.
 pub const GROWTH_MIN: f64 = 1.5;
 /// How many times the entries of a build there may be before the space of dead ones is given back.
 pub const DEAD_MAX: u64 = 2;
+
+/// From which share of young rows on slots without a row are too many, if there are so many times the slots of a build: scans
+/// read them all. A rebuild is paid for by the rows that came.
+const SPARSE: [(f64, f64); 2] = [(0.25, 1.5), (0.5, 1.3)];
 
 /// Why lists should be built anew.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +51,11 @@ pub enum Due {
     Dead {
         /// Their share.
         share: f64,
+    },
+    /// New rows lie far apart, on pages that are not full and beside dead entries.
+    Sparse {
+        /// Slots for each slot of a build.
+        ratio: f64,
     },
     /// Lists differ more in length than at the build.
     Uneven {
@@ -78,6 +87,12 @@ impl fmt::Display for Due {
                 "It has {growth:.2} times the rows of its build: {nlist} lists are right for them."
             ),
             Self::Dead { share } => write!(f, "{:.0} % of its entries are dead.", 100.0 * share),
+            Self::Sparse { ratio } => {
+                write!(
+                    f,
+                    "Its lists have {ratio:.1} times the entries of a build, most of them empty or dead."
+                )
+            }
             Self::Uneven { now, then } => write!(
                 f,
                 "The imbalance factor of its lists is {now:.2}, above {IMBALANCE_MAX} times the {then:.2} of its build."
@@ -95,8 +110,10 @@ impl fmt::Display for Due {
 pub struct Census {
     /// Rows.
     pub rows: u64,
-    /// Entries without a row.
+    /// Entries without a row before the last one with a row.
     pub free: u64,
+    /// Slots with and without a row.
+    pub slots: u64,
     /// How uneven lists are, as FAISS measures it.
     pub imbalance_factor: f64,
 }
@@ -126,7 +143,7 @@ pub fn nlist_wanted(nlist_option: u32, rows: u64, has_lists: bool) -> u32 {
 /// What the numbers of rows and entries say. `has_lists`: whether the access method has more than one. An index is trained
 /// from `training_rows` rows on.
 pub fn by_census(meta: &Meta, census: &Census, has_lists: bool, training_rows: u64) -> Option<Due> {
-    let Census { rows, free, imbalance_factor } = *census;
+    let Census { rows, free, imbalance_factor, .. } = *census;
     if rows < training_rows {
         return None;
     }
@@ -158,10 +175,17 @@ pub fn by_census(meta: &Meta, census: &Census, has_lists: bool, training_rows: u
     is_uneven.then_some(Due::Uneven { now: imbalance_factor, then })
 }
 
-/// What the errors of a sample say.
-pub fn by_errors(meta: &Meta, errors: &Errors) -> Option<Due> {
+/// What a sample of the rows says.
+pub fn by_sample(meta: &Meta, census: &Census, errors: &Errors) -> Option<Due> {
     if errors.young.is_some_and(|share| share < YOUNG_MIN) {
         return None;
+    }
+    // A build leaves half a block at the end of each list of codes.
+    let slack = if meta.lists.layout.has_code { LANES / 2 * meta.nlist() } else { 0 };
+    let ratio = census.slots as f64 / (census.rows + slack as u64).max(1) as f64;
+    let share = errors.young.unwrap_or(0.0);
+    if SPARSE.iter().any(|(young, most)| share >= *young && ratio > *most) {
+        return Some(Due::Sparse { ratio });
     }
     let ratio =
         |now: Option<f64>, then: f32| now.filter(|_| then > 0.0).map(|now| now / f64::from(then));
@@ -198,7 +222,7 @@ mod tests {
     }
 
     fn census(rows: u64) -> Census {
-        Census { rows, free: 0, imbalance_factor: 1.2 }
+        Census { rows, free: 0, slots: 0, imbalance_factor: 1.2 }
     }
 
     #[test]
@@ -228,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_number_of_lists_waits_for_rows_to_train_it() {
-        assert_eq!(nlist_wanted(1000, 5000, true), 256);
+        assert_eq!(nlist_wanted(1000, 5000, true), 128);
         assert_eq!(nlist_wanted(1000, 39_000, true), 1000);
         assert_eq!(nlist_wanted(100, 5000, true), 100);
         assert_eq!((nlist_wanted(0, 0, true), nlist_wanted(7, 5000, false)), (1, 1));
@@ -244,12 +268,12 @@ mod tests {
     fn dead_entries_and_uneven_lists_count_against_the_build() {
         let meta = built(1024, 0, 50_000);
         let with = |free, imbalance_factor| {
-            now(&meta, &Census { rows: 50_000, free, imbalance_factor }, true)
+            now(&meta, &Census { rows: 50_000, free, slots: 0, imbalance_factor }, true)
         };
         // 31 lanes of each list.
         assert_eq!(with(31 * 1024, 1.2), None);
         assert!(matches!(with(120_000, 1.2), Some(Due::Dead { .. })));
-        assert_eq!(with(0, 1.45), None);
+        assert_eq!(with(0, 1.43), None);
         assert_eq!(with(0, 1.75), Some(Due::Uneven { now: 1.75, then: f64::from(1.2_f32) }));
     }
 
@@ -257,11 +281,27 @@ mod tests {
     fn errors_count_if_there_are_new_rows() {
         let meta = built(1024, 0, 50_000);
         let with = |young, coarse| {
-            by_errors(&meta, &Errors { young, coarse: Some(coarse), code: Some(9.0) })
+            let errors = Errors { young, coarse: Some(coarse), code: Some(9.0) };
+            by_sample(&meta, &census(50_000), &errors)
         };
         assert_eq!(with(Some(0.05), 5.0), None);
-        assert_eq!(with(Some(0.5), 0.54), None);
+        assert_eq!(with(Some(0.5), 0.52), None);
         assert_eq!(with(Some(0.5), 0.6), Some(Due::Drift { what: "centroid", ratio: 0.6 / 0.5 }));
         assert!(with(None, 0.6).is_some());
+    }
+
+    #[test]
+    fn empty_slots_count_as_new_rows_come() {
+        let meta = built(1024, 0, 50_000);
+        let with = |young, slots| {
+            let errors = Errors { young: Some(young), ..Errors::default() };
+            by_sample(&meta, &Census { slots, ..census(50_000) }, &errors)
+        };
+        // Of the build: half a block a list.
+        let built = 50_000 + 16 * 1024;
+        assert_eq!((with(0.9, built), with(0.2, 5 * built)), (None, None));
+        assert_eq!((with(0.3, built * 7 / 5), with(0.6, built * 5 / 4)), (None, None));
+        assert!(matches!(with(0.3, built * 8 / 5), Some(Due::Sparse { .. })));
+        assert!(matches!(with(0.6, built * 7 / 5), Some(Due::Sparse { .. })));
     }
 }

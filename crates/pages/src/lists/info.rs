@@ -19,6 +19,8 @@ pub struct ListInfo {
     pub ntotal: u64,
     /// Slots without a row before the last one with a row.
     pub ndead: u64,
+    /// Slots of its extents, with and without a row.
+    pub slots: u64,
     /// Pages with its entries and vectors. Pages that several lists share count for each of them.
     pub pages: u64,
     /// The largest coarse distance of a member: squared under L2, else a negative inner product,
@@ -33,6 +35,8 @@ pub struct Totals {
     pub ntotal: u64,
     /// Free slots.
     pub ndead: u64,
+    /// Slots with and without a row.
+    pub slots: u64,
     /// Pages, those that several lists share counted for each of them.
     pub pages: u64,
     /// FAISS's measure of how uneven the lists are: Σn² · nlist / (Σn)²; 1 is even (and empty).
@@ -70,7 +74,7 @@ pub fn one_list_with<P: Pages>(
     };
     let radius = directory::read(pages, lists, list_no)?.radius;
     let radius = Some(radius).filter(|radius| radius.is_finite());
-    let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, pages: 0, radius };
+    let mut info = ListInfo { list_no, ntotal: 0, ndead: 0, slots: 0, pages: 0, radius };
     let vectors = lists.layout.vectors;
     for_each_extent(pages, lists, list_no, |extent| {
         // Free lanes since the last row.
@@ -83,6 +87,7 @@ pub fn one_list_with<P: Pages>(
                 end = ((block.number + 1) * LANES as u64).min(extent.end);
             }
             info.ntotal += block.live;
+            info.slots += block.live + block.free;
             free += block.free - block.holes;
         })?;
         info.pages += extent.page_range().len() as u64;
@@ -97,11 +102,12 @@ pub fn one_list_with<P: Pages>(
 
 /// Adds up the lists.
 pub fn totals(lists: &[ListInfo]) -> Totals {
-    let mut sum = Totals { ntotal: 0, ndead: 0, pages: 0, imbalance_factor: 1.0 };
+    let mut sum = Totals { ntotal: 0, ndead: 0, slots: 0, pages: 0, imbalance_factor: 1.0 };
     let mut squares = 0.0;
     for list in lists {
         sum.ntotal += list.ntotal;
         sum.ndead += list.ndead;
+        sum.slots += list.slots;
         sum.pages += list.pages;
         squares += (list.ntotal as f64).powi(2);
     }
