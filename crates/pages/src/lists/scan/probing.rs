@@ -71,10 +71,37 @@ impl<L: ListScanner> Scan<L> {
     ) -> Result<(), Error> {
         let end = self.n_first(view.lists);
         for at in 0..end {
-            self.visited += self.scan_list(pages, view, at, &Window::ALL)?.tuples;
+            let seen = self.scan_list(pages, view, at, &Window::ALL)?;
+            self.visited += seen.tuples;
+            self.examined += seen.examined;
         }
         self.n_probed = end;
+        if view.filter.is_some() { self.lists_for_filter(pages, view) } else { Ok(()) }
+    }
+
+    /// Visits more lists, which count as first ones, until enough rows passed the filter.
+    fn lists_for_filter<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
+        let first = self.examined;
+        let most = view.lists.nlist.min(self.params.max_probes);
+        while self.n_probed < most && !self.has_enough_passed(first) {
+            if self.continued >= self.params.max_scan_tuples {
+                break;
+            }
+            let seen = self.scan_list(pages, view, self.n_probed, &Window::ALL)?;
+            self.n_probed += 1;
+            self.visited += seen.tuples;
+            self.continued += seen.tuples;
+            self.examined += seen.examined;
+        }
         Ok(())
+    }
+
+    /// Whether as many rows passed the filter as are wanted, and as many as recall takes. The `first` rows of nprobe lists are
+    /// enough where all pass. Of n times fewer rows, the nearest are spread over more lists: an index of its own over them
+    /// would be searched for √n times fewer rows. If p of e rows have passed, n is e / p: p · √(e / p) rows must be `first`.
+    fn has_enough_passed(&self, first: u64) -> bool {
+        let passed = u128::from(self.visited) * u128::from(self.examined);
+        self.visited >= self.n_settled && passed >= u128::from(first) * u128::from(first)
     }
 
     /// Visits further lists: until they hold the first hits, later until there are enough visited tuples for about half as
@@ -95,6 +122,7 @@ impl<L: ListScanner> Scan<L> {
             let seen = self.scan_list(pages, view, at, &Window { after, until: None })?;
             self.n_probed += 1;
             self.visited += seen.tuples;
+            self.examined += seen.examined;
             self.continued += seen.tuples;
             self.n_late += seen.before;
             if let Some(until) = after.filter(|_| seen.before > 0) {
