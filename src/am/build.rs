@@ -15,6 +15,8 @@ use pages::lists::{Attributes, CodeParams, ListsParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
+use super::filter::Encoder;
+use super::filter::columns::require_columns;
 use super::graph;
 use super::heap_scan::Heap;
 use super::method::{Method, require_method};
@@ -42,11 +44,14 @@ pub struct Frozen {
     pub code: Option<CodeParams>,
     /// The model that all this comes from.
     pub model: Option<ModelName>,
+    /// What entries have beside their vectors.
+    pub attributes: Attributes,
 }
 
 impl Frozen {
     pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
         let (method, options) = (require_method(index), options_of(index));
+        require_columns(index);
         if !rel::has_type_of_opclass(index) {
             type_not_supported(method);
         }
@@ -58,7 +63,8 @@ impl Frozen {
             .hint("Declare the column or the index expression with a number of dimensions, as in vector(384).")
             .error();
         };
-        Self::new(method, &options, metric, dims)
+        let attributes = Encoder::new(index).attributes();
+        Self { attributes, ..Self::new(method, &options, metric, dims) }
     }
 
     /// What these options mean for vectors of `dims` elements. Raises 22023 if there is no such index.
@@ -79,7 +85,8 @@ impl Frozen {
             normalize: options.normalize,
         });
         let (nlist_option, seed, model) = (options.nlist, options.seed, options.model);
-        Self { method, metric, dims, nlist_option, seed, code, model }
+        let attributes = Attributes::default();
+        Self { method, metric, dims, nlist_option, seed, code, model, attributes }
     }
 
     /// Takes what the model says in place of the options, and what it was trained to. None without a model, untrained and
@@ -113,7 +120,7 @@ impl Frozen {
                 dims: self.dims,
                 // An index that could not be trained keeps vectors as they are.
                 code: self.code.filter(|_| trained.codec.is_some()),
-                attributes: Attributes::default(),
+                attributes: self.attributes,
             },
             nlist_option: self.nlist_option,
             seed: self.seed,

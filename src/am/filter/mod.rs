@@ -1,0 +1,10 @@
+//! Filter columns: which columns of an index are conditions' and not the vector, how their values become attributes of entries,
+//! and how the conditions of a scan become a filter of the lists.
+
+pub mod columns;
+mod encode;
+mod keys;
+pub mod kind;
+
+pub use encode::Encoder;
+pub use keys::Conditions;
