@@ -51,7 +51,6 @@ pub struct Frozen {
 impl Frozen {
     pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
         let (method, options) = (require_method(index), options_of(index));
-        require_columns(index);
         if !rel::has_type_of_opclass(index) {
             type_not_supported(method);
         }
@@ -216,6 +215,7 @@ pub unsafe extern "C-unwind" fn ambuild(
     index: pg_sys::Relation,
     info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
+    require_columns(index);
     let class = opclass_of(index);
     let mut frozen = Frozen::of(index, class.metric);
     let named = frozen.model;

@@ -21,6 +21,7 @@ END $$;
 UPDATE t SET f8 = 'NaN' WHERE id % 97 = 1;
 UPDATE t SET f8 = '-0' WHERE id % 97 = 2;
 UPDATE t SET f4 = 'Infinity', n = 'NaN' WHERE id % 97 = 3;
+-- One column in each index has to be first; the vector need not be.
 CREATE INDEX t_1 ON t USING faissivf (v, b, s, i, l, f4, f8, n) WITH (nlist = 12, seed = 1);
 CREATE INDEX t_2 ON t USING faissivf (o, d, v vector_l2_ops, ts, tz, tm, u, x) WITH (nlist = 12, seed = 1);
 CREATE INDEX t_3 ON t USING faissflat (vc, c, e, ip, a, w, v) WITH (seed = 1);
@@ -46,26 +47,34 @@ BEGIN
   RETURN QUERY SELECT coalesce(cardinality(found), 0)::bigint, found IS NOT DISTINCT FROM expected;
 END $$;
 SET faiss.nprobe = 12;
+BEGIN;
+DROP INDEX t_2, t_3;
 SELECT c, (asked(c)).* FROM unnest(ARRAY[
     's = 3', 's = 3::int8', 's < 100000', 's > 100000', 's <= -100000', 's = 100000', 's IN (1, 2, 3, 4)', 's = ANY (ARRAY[7, 100000]::int8[])',
-    'i = 12::int2', 'i > 9000000000', 'i < 9000000000', 'i BETWEEN -5 AND 5', 'i <> 3 AND i > 30', 'i = NULL::int', 'i IN (3, NULL)',
+    'i = 12::int2', 'i > 9000000000', 'i < 9000000000', 'i BETWEEN -5 AND 5', 'i <> 3 AND i > 30', 'i IN (3, NULL)',
     'l = 20000000000', 'l > 3::int2', 'l IS NULL', 'l IS NOT NULL AND i IS NULL', 'i >= 0 AND i < 10 AND i IN (8, 9, 10, 11)',
     'f4 = 0.5', 'f4 = 0.1::float8', 'f4 < 0.1::float8', 'f4 >= 1e300::float8', 'f4 = ''Infinity''', 'f8 = ''NaN''', 'f8 > 3', 'f8 = 0', 'f8 < 0.5::real',
     'n = 0.7', 'n < 0.7', 'n > 0.7', 'n <= 0.7', 'n >= 0.7', 'n = ''NaN''', 'n IN (0.1, 0.2)',
-    'i = ANY (ARRAY(SELECT k FROM generate_series(1, 30) k))', 'i < ANY (ARRAY[-30, -20])', 'i = ANY (NULL::int[])', 'i = ANY (ARRAY[]::int[])']) c;
+    'i = ANY (ARRAY(SELECT k FROM generate_series(1, 30) k))', 'i < ANY (ARRAY[-30, -20])', 'i = ANY (ARRAY[]::int[])']) c;
+-- Booleans are conditions by themselves.
+SELECT c, (asked(c)).* FROM unnest(ARRAY['b', 'NOT b', 'b IS TRUE', 'b IS FALSE', 'b IS NULL', 'b IS NOT TRUE AND s = 3', 'b >= true', 'b < true AND s = 3']) c;
+ROLLBACK;
+BEGIN;
+DROP INDEX t_1, t_3;
 SELECT c, (asked(c)).* FROM unnest(ARRAY[
     'o = 5', 'o > 10', 'd = ''2024-01-05''', 'd > ''2024-02-01''', 'd < ''infinity''', 'ts < ''2024-01-01 05:00''', 'tz >= ''2024-02-01''', 'tz >= now()',
     'tm = ''05:00''', 'tm BETWEEN ''05:00'' AND ''07:00''', 'u = md5(''3'')::uuid', 'u > ''80000000-0000-0000-0000-000000000000''', 'x = ''w5''', 'x = ANY (''{w5,w6,w7}'')', 'x IS NULL',
     'x = ''nothing has it''', 'o = 5 AND x = ''w5''', 'u IS NOT NULL AND x = ''w3'' AND d < ''2024-01-20''']) c;
+ROLLBACK;
+BEGIN;
+DROP INDEX t_1, t_2;
 SELECT c, (asked(c)).* FROM unnest(ARRAY[
     'vc = ''v3''', 'vc IN (''v1'', ''v2'')', 'c = ''c1''', 'c = ''c1    ''', 'e = ''calm''', 'e IN (''sad'', ''glad'')', 'ip = ''10.0.0.3''', 'ip IN (''10.0.0.3'', ''10.0.0.4'')',
     'a && ''{3}''', 'a && ''{3,11}''', 'a @> ''{3,11}''', 'a @> ''{}''', 'a && ''{}''', 'a @> ''{3,NULL}''', 'a && ''{3,NULL}''', 'w @> ''{t1}''', 'w && ''{t1,t2}'' AND vc = ''v3''']) c;
+ROLLBACK;
 SET faiss.nprobe = 1;
+-- Few pass, and the first list has hardly any of them: LIMIT is reached all the same.
 SELECT c, (asked(c, 'LIMIT 7')).n FROM unnest(ARRAY['s = 3', 'i = 12', 'x = ''w5'' AND o = 9', 'vc = ''v3'' AND e = ''calm''', 'l IS NULL', 'b IS NULL']) c;
--- Booleans are conditions by themselves, which the planner knows of other methods than B-trees from PostgreSQL 16 on only.
-SELECT count(*) FROM (SELECT id FROM t WHERE b IN (true) AND i > 0 ORDER BY v <-> '[1,0,0,0]') q;
-SELECT (asked('b >= true')).*;
-SELECT (asked('b < true AND s = 3')).*;
 -- Conditions that are known at run time: parameters, joins, row-level security.
 PREPARE p(int, text) AS SELECT id FROM t WHERE i = $1 AND v <-> '[1,0,0,0]' < 9 ORDER BY v <-> '[1,0,0,0]' LIMIT 3;
 SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_sort = off;
@@ -85,7 +94,7 @@ SELECT id, i FROM t ORDER BY v <-> '[1,0,0,0]' LIMIT 3;
 RESET ROLE;
 ALTER TABLE t DISABLE ROW LEVEL SECURITY;
 -- An index with filter columns is looked into as any other.
-SELECT column_name IS NOT NULL, ntotal FROM faiss.index_info('t_1');
+SELECT dims, ntotal FROM faiss.index_info('t_1');
 SELECT count(*), sum(ntotal) FROM faiss.list_info('t_2');
 SELECT * FROM faiss.check('t_1');
 SELECT * FROM faiss.check('t_3');

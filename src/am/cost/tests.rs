@@ -173,6 +173,7 @@ fn coded(rows: &Rows, dims: f64, candidates: f64) -> Index {
         dims,
         candidates,
         from_table: candidates,
+        filter: lists::Filter::NONE,
     })
 }
 
@@ -265,8 +266,10 @@ fn pgtest_one_list_costs_all_of_it_before_the_first_row() {
     let one = |pages, candidates| {
         let (nlist, nprobe, dims) = (1.0, 10.0, 384.0);
         let tuples = rows.tuples;
-        let from_table = candidates;
-        Index::Lists(lists::Shape { tuples, pages, nlist, nprobe, dims, candidates, from_table })
+        let (from_table, filter) = (candidates, lists::Filter::NONE);
+        let shape =
+            lists::Shape { tuples, pages, nlist, nprobe, dims, candidates, from_table, filter };
+        Index::Lists(shape)
     };
     let flat = rows.by_index(&one(20_000.0, 0.0), 1.0, 10.0);
     assert!(flat > 20_000.0, "{flat}");
@@ -288,6 +291,7 @@ fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
         dims: 1536.0,
         candidates: 0.0,
         from_table: 0.0,
+        filter: lists::Filter::NONE,
     });
     let cost = rows.by_index(&index, 1.0, 10.0);
     let sequential = rows.by_sequential_scan(1.0, 10.0);

@@ -17,6 +17,8 @@
 pub mod batch;
 mod probing;
 
+pub use probing::SPREAD;
+
 use ann::coarse::Probes;
 use ann::topk::{Hit, TopK};
 
