@@ -143,13 +143,14 @@ unsafe fn estimate(
 ) -> (f64, f64, f64, f64) {
     // SAFETY: the caller's promise.
     let (path, index) = unsafe { (&mut *path, &mut *(*path).indexinfo) };
-    if path.indexorderbys.is_null() {
+    // SAFETY: the planner's nodes.
+    if path.indexorderbys.is_null() || unsafe { wants_no_vector(path) } {
         // Here enable_seqscan = off counts before any cost.
         #[cfg(feature = "pg18")]
         {
             path.path.disabled_nodes += 2;
         }
-        // Without a query vector there is nothing to look for.
+        // Without a query vector there is nothing to look for, nor among rows without one.
         return (UNUSABLE, UNUSABLE, 1.0, f64::from(index.pages));
     }
     #[cfg(not(any(feature = "pg17", feature = "pg18")))]
@@ -209,6 +210,23 @@ unsafe fn estimate(
     // A bound of the user's own ends the scan, and with it the visits of rows that the server reckons with.
     let visited = (ask.bound / f64::max(1.0, index.tuples)).min(1.0);
     (startup, total, selectivity * visited, f64::from(index.pages))
+}
+
+/// Whether a path looks for rows whose vector is NULL: the index has none of them.
+///
+/// # Safety
+/// `path` is the planner's, and gives an order.
+unsafe fn wants_no_vector(path: &pg_sys::IndexPath) -> bool {
+    // SAFETY: the caller's promise; a clause has one condition at least, and the tag says what it is.
+    unsafe {
+        (0..pg_sys::list_length(path.indexclauses)).any(|i| {
+            let clause = &*pg_sys::list_nth(path.indexclauses, i).cast::<pg_sys::IndexClause>();
+            let condition = (*clause.rinfo).clause.cast::<pg_sys::NullTest>();
+            usize::try_from(clause.indexcol) == Ok(vector_of(path))
+                && (*condition).xpr.type_ == pg_sys::NodeTag::T_NullTest
+                && (*condition).nulltesttype == pg_sys::NullTestType::IS_NULL
+        })
+    }
 }
 
 /// Which of an index's columns a path orders by: the vector.
