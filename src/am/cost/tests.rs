@@ -338,7 +338,7 @@ fn pgtest_conditions_in_the_index_cost_little() {
 }
 
 #[pg_test]
-fn pgtest_the_planner_takes_the_index_with_the_columns_of_the_filter() {
+fn pgtest_the_planner_takes_the_index_with_the_filters_columns() {
     table(5000);
     run("ALTER TABLE t ADD k int, ADD x text; UPDATE t SET k = id % 100, x = 'x' || id % 20;
          CREATE INDEX with_k ON t USING faissivf (k, v); CREATE INDEX with_x ON t USING faissivf (v, k, x); ANALYZE t");

@@ -6,6 +6,7 @@ use pgrx::{PgSqlErrorCode, direct_function_call_as_datum, pg_sys};
 
 use super::columns::{Columns, FilterColumn};
 use super::kind::{EQUAL, GREATER, GREATER_EQUAL, Kind, LESS, LESS_EQUAL};
+use super::memory::Memory;
 use crate::am::report::Report;
 
 /// What makes the attributes of a row from the values of its columns.
@@ -13,25 +14,14 @@ pub struct Encoder {
     columns: Columns,
     /// Which are null, one bit each, then the values: as [`pages::lists::insert::Row`] has them.
     bytes: Vec<u8>,
-    /// For what computing a number takes; emptied after each row.
-    memory: pg_sys::MemoryContext,
+    /// For what computing a number takes.
+    memory: Memory,
 }
 
 impl Encoder {
     /// For the rows of an open index.
     pub fn new(index: pg_sys::Relation) -> Self {
-        let columns = Columns::of(index);
-        // SAFETY: the server's current memory context, below which this one is freed at the latest; the name is a constant.
-        let memory = unsafe {
-            pg_sys::AllocSetContextCreateInternal(
-                pg_sys::CurrentMemoryContext,
-                c"pgfaiss attributes".as_ptr(),
-                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
-                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
-                pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
-            )
-        };
-        Self { columns, bytes: Vec::new(), memory }
+        Self { columns: Columns::of(index), bytes: Vec::new(), memory: Memory::new() }
     }
 
     /// The widths of the attributes.
@@ -50,8 +40,7 @@ impl Encoder {
             return &self.bytes;
         }
         self.bytes.push(0);
-        // SAFETY: the context is ours.
-        let caller = unsafe { pg_sys::MemoryContextSwitchTo(self.memory) };
+        let caller = self.memory.enter();
         for (i, column) in filters.iter().enumerate() {
             let value = values
                 .get(column.number)
@@ -65,21 +54,8 @@ impl Encoder {
             let bytes = number.unwrap_or(0).to_le_bytes();
             self.bytes.extend_from_slice(bytes.get(..width).unwrap_or_default());
         }
-        // SAFETY: nothing in the context is in use.
-        unsafe {
-            pg_sys::MemoryContextSwitchTo(caller);
-            pg_sys::MemoryContextReset(self.memory);
-        }
+        self.memory.leave(caller);
         &self.bytes
-    }
-}
-
-impl Drop for Encoder {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: made in `new`, and gone only with an error, which unwinds.
-            unsafe { pg_sys::MemoryContextDelete(self.memory) };
-        }
     }
 }
 

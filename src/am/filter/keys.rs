@@ -7,6 +7,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::columns::{Columns, FilterColumn};
 use super::encode::{Comparand, Elements, hash};
 use super::kind::{CONTAINS, EQUAL, Kind, OVERLAPS};
+use super::memory::Memory;
 use crate::am::opclass::kind_of;
 use crate::am::rel;
 use crate::am::report::Report;
@@ -41,6 +42,9 @@ impl Conditions {
             changed(index);
         }
         let mut all = Vec::new();
+        // For arrays taken apart, and the like: a scan may be started over many times.
+        let memory = Memory::new();
+        let caller = memory.enter();
         for key in keys {
             let number = usize::try_from(key.sk_attno - 1).unwrap_or(0);
             let column = columns.filters.iter().position(|column| column.number == number);
@@ -60,6 +64,7 @@ impl Conditions {
                 }
             }
         }
+        memory.leave(caller);
         conditions.filter = Filter::new(attributes, all);
         conditions.is_never |= conditions.filter.as_ref().is_none_or(Filter::is_never);
         conditions

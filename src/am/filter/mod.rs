@@ -7,6 +7,7 @@ pub mod columns;
 mod encode;
 mod keys;
 pub mod kind;
+mod memory;
 
 pub use encode::Encoder;
 pub use keys::Conditions;

@@ -49,6 +49,7 @@ words!(u8, u16, u32, u64, u128);
 /// # Safety
 /// None; the signature is that of a kernel.
 #[inline(always)]
+#[expect(clippy::extra_unused_type_parameters, reason = "it says which set to compile for")]
 pub(super) unsafe fn within<Set, W: Word>(strip: &[u8], low: W, span: W) -> u32 {
     flags::<W>(strip, |word| word.is_within(low, span))
 }
@@ -58,6 +59,7 @@ pub(super) unsafe fn within<Set, W: Word>(strip: &[u8], low: W, span: W) -> u32 
 /// # Safety
 /// As for [`within`].
 #[inline(always)]
+#[expect(clippy::extra_unused_type_parameters, reason = "it says which set to compile for")]
 pub(super) unsafe fn any_of<Set>(strip: &[u8], bits: u64) -> u32 {
     flags::<u64>(strip, |word| word & bits != 0)
 }
@@ -67,6 +69,7 @@ pub(super) unsafe fn any_of<Set>(strip: &[u8], bits: u64) -> u32 {
 /// # Safety
 /// As for [`within`].
 #[inline(always)]
+#[expect(clippy::extra_unused_type_parameters, reason = "it says which set to compile for")]
 pub(super) unsafe fn all_of<Set>(strip: &[u8], bits: u64) -> u32 {
     flags::<u64>(strip, |word| word & bits == bits)
 }
