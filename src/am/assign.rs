@@ -17,6 +17,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::build::{Frozen, memory_bytes_max};
 use super::build_log;
+use super::filter::Encoder;
 use super::fit::FitMeter;
 use super::guc;
 use super::heap_scan::Heap;
@@ -39,6 +40,8 @@ struct Batch<E> {
     norms: Vec<f32>,
     /// n × dims, as stored.
     elements: Vec<E>,
+    /// What each has beside its vector, one after the other.
+    attributes: Vec<u8>,
 }
 
 /// Collects rows, assigns them, hands them to the sorter.
@@ -50,6 +53,8 @@ pub struct Loader<'a, E> {
     assigner: Option<BulkAssigner<'a>>,
     /// None: vectors are stored as the column has them.
     coder: Option<Coder<'a>>,
+    /// How the payload of a row is divided.
+    payload: Payload,
     fit: FitMeter,
     sorter: Sorter<TempRuns>,
     batch: Batch<E>,
@@ -96,12 +101,15 @@ pub fn assign_and_write<E: Column>(
     progress::set_phase(Phase::AssigningRows);
     let (begin, table_blocks) = (Instant::now(), heap.n_blocks());
     let mut loader = Loader::new(heap.index(), frozen, params, trained);
-    let heap_tuples = heap.scan(
-        |tid, value| {
+    let mut encoder = Encoder::new(heap.index());
+    let heap_tuples = heap.scan_columns(
+        |tid, value, (values, nulls)| {
             // SAFETY: the operator class says that the column holds vectors of E.
             let vector = unsafe { Heap::vector::<E>(value, frozen.dims) };
             if let Some(row) = Placed::new(frozen.metric, vector.elements()) {
-                loader.add(tid, &row);
+                // SAFETY: the values of the index's columns.
+                let attributes = unsafe { encoder.encode(values, nulls) };
+                loader.add(tid, &row, attributes);
             }
         },
         true,
@@ -232,7 +240,8 @@ impl<'a, E: Column> Loader<'a, E> {
         let coded_bytes = coder.map_or(0, |_| payload.size() + frozen.dims * size_of::<f32>());
         let vector_bytes = E::count(frozen.dims) * size_of::<E>();
         // As the column has it, widened, and less the middle of the centroids.
-        let row_bytes = vector_bytes + 2 * frozen.dims * size_of::<f32>() + coded_bytes;
+        let row_bytes =
+            vector_bytes + 2 * frozen.dims * size_of::<f32>() + coded_bytes + payload.attributes;
         let memory = memory_bytes_max();
         let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
         let sorted = (memory - rows_max * row_bytes).max(memory / 4);
@@ -244,9 +253,15 @@ impl<'a, E: Column> Loader<'a, E> {
             dims: frozen.dims,
             assigner: trained.is_trained().then(|| assigner(trained.coarse(frozen))),
             coder,
+            payload,
             fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
             sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
-            batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::new() },
+            batch: Batch {
+                tids: Vec::new(),
+                norms: Vec::new(),
+                elements: Vec::new(),
+                attributes: Vec::new(),
+            },
             rows_max,
         }
     }
@@ -258,10 +273,11 @@ impl<'a, E: Column> Loader<'a, E> {
     }
 
     /// Takes a row.
-    pub fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
+    pub fn add(&mut self, tid: Tid, row: &Placed<'_, E>, attributes: &[u8]) {
         self.batch.tids.push(tid);
         self.batch.norms.push(row.norm_sqr);
         self.batch.elements.extend_from_slice(row.elements);
+        self.batch.attributes.extend_from_slice(attributes);
         if self.batch.tids.len() == self.rows_max {
             self.flush();
         }
@@ -283,11 +299,20 @@ impl<'a, E: Column> Loader<'a, E> {
             else {
                 break;
             };
+            let own = i * self.payload.attributes..(i + 1) * self.payload.attributes;
+            let attributes = self.batch.attributes.get(own).unwrap_or_default();
             let coarse_distance;
             let payload = if let Some(coder) = &self.coder {
                 let size = coder.payload.size();
                 let Some(payload) = payloads.get_mut(i * size..(i + 1) * size) else { break };
-                let stored = payload.get_mut(size - coder.payload.vector..).unwrap_or_default();
+                let Some(rest) = payload.get_mut(coder.payload.code + coder.payload.factors..)
+                else {
+                    break;
+                };
+                let (to, stored) = rest.split_at_mut(coder.payload.attributes.min(rest.len()));
+                if to.len() == attributes.len() {
+                    to.copy_from_slice(attributes);
+                }
                 coder.stored.put(elements, stored);
                 // Coded vectors are divided by their norm before they are assigned.
                 coarse_distance = distances[i];
@@ -298,6 +323,7 @@ impl<'a, E: Column> Loader<'a, E> {
                 if self.metric.has_norms() {
                     flat.extend_from_slice(&norm_sqr.to_le_bytes());
                 }
+                flat.extend_from_slice(attributes);
                 flat.extend_from_slice(bytemuck::cast_slice(elements));
                 &flat
             };
@@ -307,6 +333,7 @@ impl<'a, E: Column> Loader<'a, E> {
         self.batch.tids.clear();
         self.batch.norms.clear();
         self.batch.elements.clear();
+        self.batch.attributes.clear();
     }
 }
 

@@ -15,6 +15,8 @@ use pages::lists::{Attributes, CodeParams, ListsParams, MetaParams};
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;
+use super::filter::Encoder;
+use super::filter::columns::require_columns;
 use super::graph;
 use super::heap_scan::Heap;
 use super::method::{Method, require_method};
@@ -44,6 +46,8 @@ pub struct Frozen {
     pub model: Option<ModelName>,
     /// The next transaction id before the rows are read.
     pub built_xid: u64,
+    /// What entries have beside their vectors.
+    pub attributes: Attributes,
 }
 
 impl Frozen {
@@ -60,7 +64,8 @@ impl Frozen {
             .hint("Declare the column or the index expression with a number of dimensions, as in vector(384).")
             .error();
         };
-        Self::new(method, &options, metric, dims)
+        let attributes = Encoder::new(index).attributes();
+        Self { attributes, ..Self::new(method, &options, metric, dims) }
     }
 
     /// What these options mean for vectors of `dims` elements. Raises 22023 if there is no such index.
@@ -81,8 +86,8 @@ impl Frozen {
             normalize: options.normalize,
         });
         let (nlist_option, seed, model) = (options.nlist, options.seed, options.model);
-        let built_xid = rel::next_xid();
-        Self { method, metric, dims, nlist_option, seed, code, model, built_xid }
+        let (built_xid, attributes) = (rel::next_xid(), Attributes::default());
+        Self { method, metric, dims, nlist_option, seed, code, model, built_xid, attributes }
     }
 
     /// Takes what the model says in place of the options, and what it was trained to. None without a model, untrained and
@@ -116,7 +121,7 @@ impl Frozen {
                 dims: self.dims,
                 // An index that could not be trained keeps vectors as they are.
                 code: self.code.filter(|_| trained.codec.is_some()),
-                attributes: Attributes::default(),
+                attributes: self.attributes,
             },
             nlist_option: self.nlist_option,
             seed: self.seed,
@@ -213,6 +218,7 @@ pub unsafe extern "C-unwind" fn ambuild(
     index: pg_sys::Relation,
     info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
+    require_columns(index);
     let class = opclass_of(index);
     let mut frozen = Frozen::of(index, class.metric);
     let named = frozen.model;

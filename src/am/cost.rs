@@ -18,6 +18,8 @@ use grammar::options::Settings;
 use pages::search::params::Iterative;
 use pgrx::{pg_guard, pg_sys};
 
+#[cfg(not(any(feature = "pg17", feature = "pg18")))]
+use super::filter::clauses;
 use super::guc;
 use super::method::method_by_oid;
 use super::options::{IvfOptions, options_of};
@@ -50,7 +52,7 @@ impl Shape {
     /// The rows that a scan finds which does not go on: those of the first lists, or as many as the walk is wide.
     fn first_rows(&self, ask: &Ask) -> f64 {
         match self {
-            Self::Lists(shape) => shape.tuples * shape.share(),
+            Self::Lists(shape) => shape.passing() * shape.share(),
             Self::Graph(shape) => shape.ef.max(ask.rows),
         }
     }
@@ -141,22 +143,33 @@ unsafe fn estimate(
 ) -> (f64, f64, f64, f64) {
     // SAFETY: the caller's promise.
     let (path, index) = unsafe { (&mut *path, &mut *(*path).indexinfo) };
-    if path.indexorderbys.is_null() {
+    // SAFETY: the planner's nodes.
+    if path.indexorderbys.is_null() || unsafe { wants_no_vector(path) } {
         // Here enable_seqscan = off counts before any cost.
         #[cfg(feature = "pg18")]
         {
             path.path.disabled_nodes += 2;
         }
-        // Without a query vector there is nothing to look for.
+        // Without a query vector there is nothing to look for, nor among rows without one.
         return (UNUSABLE, UNUSABLE, 1.0, f64::from(index.pages));
     }
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    if !index.indrestrictinfo.is_null() {
+        // SAFETY: the planner's nodes.
+        unsafe { clauses::complete(root, path) };
+    }
     // SAFETY: the planner's lists; the predicate counts as in every other access method.
-    let selectivity = unsafe {
-        let quals = pg_sys::get_quals_from_indexclauses(path.indexclauses);
-        let quals = pg_sys::add_predicate_to_index_quals(index, quals);
+    let (selectivity, in_index, filter) = unsafe {
         let relid = (*index.rel).relid as i32;
-        let no_join = pg_sys::JoinType::JOIN_INNER;
-        pg_sys::clauselist_selectivity(root, quals, relid, no_join, std::ptr::null_mut())
+        let part = |quals| {
+            let no_join = pg_sys::JoinType::JOIN_INNER;
+            pg_sys::clauselist_selectivity(root, quals, relid, no_join, std::ptr::null_mut())
+        };
+        let quals = pg_sys::get_quals_from_indexclauses(path.indexclauses);
+        let (passing, conditions) = (part(quals), f64::from(pg_sys::list_length(quals)));
+        let filter = lists::Filter { passing, conditions, bytes: 0.0 };
+        let in_index = part(pg_sys::add_predicate_to_index_quals(index, std::ptr::null_mut()));
+        (part(pg_sys::add_predicate_to_index_quals(index, quals)), in_index, filter)
     };
     let prices = Prices::of(index.reltablespace);
     // SAFETY: plain numbers and the planner's root.
@@ -169,14 +182,17 @@ unsafe fn estimate(
         }
     };
     // SAFETY: the planner's lock keeps the index open-able.
-    let (shape, settings) = unsafe { shape_of(index, selectivity) };
+    let (shape, settings) = unsafe { shape_of(index, in_index, filter) };
     let dims = match &shape {
         Shape::Lists(shape) => shape.dims,
         Shape::Graph(shape) => shape.dims,
     };
     // SAFETY: the planner's nodes.
     let (table, mut ask) = unsafe {
-        (Table::of(root, index, dims, &fetched), Ask::of(root, index, path.indexorderbys, settings))
+        (
+            Table::of(root, index, vector_of(path), dims, &fetched),
+            Ask::of(root, index, path.indexorderbys, settings),
+        )
     };
     // Only where rows are limited: a statement that wants all of them is not to be lured into a scan that has few.
     if guc::iterative(settings) == Iterative::Off && ask.fraction < 1.0 {
@@ -194,6 +210,33 @@ unsafe fn estimate(
     // A bound of the user's own ends the scan, and with it the visits of rows that the server reckons with.
     let visited = (ask.bound / f64::max(1.0, index.tuples)).min(1.0);
     (startup, total, selectivity * visited, f64::from(index.pages))
+}
+
+/// Whether a path looks for rows whose vector is NULL: the index has none of them.
+///
+/// # Safety
+/// `path` is the planner's, and gives an order.
+unsafe fn wants_no_vector(path: &pg_sys::IndexPath) -> bool {
+    // SAFETY: the caller's promise; a clause has one condition at least, and the tag says what it is.
+    unsafe {
+        (0..pg_sys::list_length(path.indexclauses)).any(|i| {
+            let clause = &*pg_sys::list_nth(path.indexclauses, i).cast::<pg_sys::IndexClause>();
+            let condition = (*clause.rinfo).clause.cast::<pg_sys::NullTest>();
+            usize::try_from(clause.indexcol) == Ok(vector_of(path))
+                && (*condition).xpr.type_ == pg_sys::NodeTag::T_NullTest
+                && (*condition).nulltesttype == pg_sys::NullTestType::IS_NULL
+        })
+    }
+}
+
+/// Which of an index's columns a path orders by: the vector.
+///
+/// # Safety
+/// `path` is the planner's.
+unsafe fn vector_of(path: &pg_sys::IndexPath) -> usize {
+    // SAFETY: the caller's promise; there is a column for each ORDER BY, which is one.
+    let column = unsafe { pg_sys::list_nth_int(path.indexorderbycols, 0) };
+    usize::try_from(column).unwrap_or(0)
 }
 
 /// The part of the `first` pages of each of `loop_count` scans that is not cached.
@@ -218,10 +261,14 @@ unsafe fn reread(
 
 /// # Safety
 /// The planner holds a lock on the index.
-unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Settings) {
+unsafe fn shape_of(
+    index: &pg_sys::IndexOptInfo,
+    in_index: f64,
+    filter: lists::Filter,
+) -> (Shape, Settings) {
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
-    let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * selectivity }.max(1.0);
+    let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * in_index }.max(1.0);
     let (frozen, settings) = if index.hypothetical {
         let method = method_by_oid(index.relam);
         let settings = method.map_or(Settings::Faiss, |method| method.settings);
@@ -255,6 +302,11 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Se
         dims: frozen.dims,
         candidates: frozen.candidates,
         from_table: frozen.from_table,
+        filter: lists::Filter {
+            passing: filter.passing.clamp(1.0 / tuples, 1.0),
+            bytes: frozen.attributes,
+            ..filter
+        },
     };
     (Shape::Lists(shape), settings)
 }
@@ -269,6 +321,8 @@ struct Frozen {
     from_table: f64,
     /// Pages that hold no rows.
     fixed_pages: f64,
+    /// Bytes of the attributes of an entry.
+    attributes: f64,
 }
 
 impl Frozen {
@@ -276,7 +330,15 @@ impl Frozen {
     fn guess(nlist: u32, nprobe: u32) -> Self {
         let (nlist, nprobe) = (nlist.into(), nprobe.into());
         let (candidates, from_table) = (0.0, 0.0);
-        Self { nlist, nprobe, dims: DIMS_UNKNOWN, candidates, from_table, fixed_pages: 0.0 }
+        Self {
+            nlist,
+            nprobe,
+            dims: DIMS_UNKNOWN,
+            candidates,
+            from_table,
+            fixed_pages: 0.0,
+            attributes: 0.0,
+        }
     }
 
     fn of(ivf: &IvfIndex, options: &IvfOptions) -> Self {
@@ -300,6 +362,7 @@ impl Frozen {
             candidates,
             from_table,
             fixed_pages: meta.fixed_pages() as f64,
+            attributes: meta.lists.params.attributes.entry_size() as f64,
         }
     }
 }

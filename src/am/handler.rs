@@ -59,7 +59,7 @@ fn routine(method: &Method) -> pg_sys::IndexAmRoutine {
         pg_sys::VACUUM_OPTION_PARALLEL_BULKDEL | pg_sys::VACUUM_OPTION_PARALLEL_COND_CLEANUP;
     pg_sys::IndexAmRoutine {
         type_: pg_sys::NodeTag::T_IndexAmRoutine,
-        amstrategies: opclass::ORDER_STRATEGY,
+        amstrategies: opclass::N_STRATEGIES,
         amsupport: opclass::N_SUPPORT_PROCS,
         amoptsprocnum: 0,
         // Rows come in the order of an operator, not of the column.
@@ -73,11 +73,12 @@ fn routine(method: &Method) -> pg_sys::IndexAmRoutine {
         amconsistentordering: false,
         amcanbackward: false,
         amcanunique: false,
-        amcanmulticol: false,
+        // Beside the vector there may be filter columns.
+        amcanmulticol: method.has_filters,
         // ORDER BY col <op> $1 has no WHERE clause on the column.
         amoptionalkey: true,
-        amsearcharray: false,
-        amsearchnulls: false,
+        amsearcharray: method.has_filters,
+        amsearchnulls: method.has_filters,
         amstorage: false,
         amclusterable: false,
         // Serializable transactions lock the whole index.

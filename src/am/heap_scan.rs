@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
+use super::opclass::{n_columns, vector_column};
 use super::rel::{self, tid_of};
 use super::report::wrong_dimensions;
 use super::value::{Column, Value};
@@ -20,9 +21,14 @@ pub struct Heap {
     info: *mut pg_sys::IndexInfo,
 }
 
+/// The values of all columns of a row, and which are null.
+pub type Columns<'a> = (&'a [pg_sys::Datum], &'a [bool]);
+
 /// What the server carries to each call of `visit`.
 struct Visitor<'a> {
-    row: &'a mut dyn FnMut(Tid, pg_sys::Datum),
+    vector: usize,
+    n_columns: usize,
+    row: &'a mut dyn FnMut(Tid, pg_sys::Datum, Columns<'_>),
 }
 
 impl Heap {
@@ -50,10 +56,20 @@ impl Heap {
         u64::from(self.n_blocks()) * HEAP_TUPLES_PER_PAGE_MAX
     }
 
-    /// Calls `row` with each non-null value that belongs into the index; returns the table's live
+    /// Calls `row` with each non-null vector that belongs into the index; returns the table's live
     /// rows as the server counts them. `row` must look at the datum during the call only.
     pub fn scan(&self, mut row: impl FnMut(Tid, pg_sys::Datum), report_progress: bool) -> f64 {
-        let mut visitor = Visitor { row: &mut row };
+        self.scan_columns(|tid, vector, _| row(tid, vector), report_progress)
+    }
+
+    /// The same with the values of all columns.
+    pub fn scan_columns(
+        &self,
+        mut row: impl FnMut(Tid, pg_sys::Datum, Columns<'_>),
+        report_progress: bool,
+    ) -> f64 {
+        let (vector, _) = vector_column(self.index);
+        let mut visitor = Visitor { vector, n_columns: n_columns(self.index), row: &mut row };
         // SAFETY: `visit` gets back the visitor, which outlives the scan.
         unsafe {
             pg_sys::table_index_build_scan(
@@ -95,8 +111,12 @@ unsafe extern "C-unwind" fn visit(
     // SAFETY: the server passes one value per column, a valid tid and our visitor. Rows that are
     // dead but still visible to someone are indexed like the others.
     unsafe {
-        if !*isnull {
-            ((*state.cast::<Visitor>()).row)(tid_of(pointer), *values);
+        let visitor = &mut *state.cast::<Visitor>();
+        if !*isnull.add(visitor.vector) {
+            let nulls = std::slice::from_raw_parts(isnull, visitor.n_columns);
+            let values = std::slice::from_raw_parts(values, visitor.n_columns);
+            let vector = values.get(visitor.vector).copied().unwrap_or(pg_sys::Datum::null());
+            (visitor.row)(tid_of(pointer), vector, (values, nulls));
         }
     }
 }

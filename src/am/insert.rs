@@ -12,10 +12,11 @@ use pages::lists::trained::TrainedCode;
 use pages::tid::Tid;
 use pgrx::{pg_guard, pg_sys};
 
+use super::filter::Encoder;
 use super::graph;
 use super::list_lock::ListLock;
 use super::method::method_of;
-use super::opclass::{ElementType, opclass_of};
+use super::opclass::{ElementType, n_columns, vector_column};
 use super::pages::PgPages;
 use super::rebuild;
 use super::rel::tid_of;
@@ -55,16 +56,22 @@ pub unsafe extern "C-unwind" fn aminsert(
     _index_unchanged: bool,
     _info: *mut pg_sys::IndexInfo,
 ) -> bool {
-    // SAFETY: the server's contract: one column, a valid tid, a relation open for the call.
+    let ((vector, class), n) = (vector_column(index), n_columns(index));
+    // SAFETY: the server's contract: a value for each column, a valid tid, a relation open for the call.
     unsafe {
-        if *isnull {
+        if *isnull.add(vector) {
             return false;
         }
         let tid = tid_of(heap_tid);
-        match opclass_of(index).element {
-            ElementType::F16 => insert::<f16>(heap, index, tid, *values),
-            ElementType::F32 => insert::<f32>(heap, index, tid, *values),
-            ElementType::Bit => insert::<Bits>(heap, index, tid, *values),
+        let (all, nulls) =
+            (std::slice::from_raw_parts(values, n), std::slice::from_raw_parts(isnull, n));
+        let mut encoder = (n > 1).then(|| Encoder::new(index));
+        let attributes = encoder.as_mut().map_or(&[][..], |encoder| encoder.encode(all, nulls));
+        let value = *values.add(vector);
+        match class.element {
+            ElementType::F16 => insert::<f16>(heap, index, tid, value, attributes),
+            ElementType::F32 => insert::<f32>(heap, index, tid, value, attributes),
+            ElementType::Bit => insert::<Bits>(heap, index, tid, value, attributes),
         }
     }
     false
@@ -77,6 +84,7 @@ unsafe fn insert<E: Column>(
     index: pg_sys::Relation,
     tid: Tid,
     value: pg_sys::Datum,
+    attributes: &[u8],
 ) {
     // SAFETY: the caller's promise.
     let (mut pages, vector) = unsafe { (PgPages::new(index), E::read(value)) };
@@ -94,7 +102,7 @@ unsafe fn insert<E: Column>(
         Index::Graph(graph) => graph::insert(index, &pages, &graph, tid, &row),
         Index::Lists(_) if is_graph => graph::insert_into_list(index, &pages, tid, &row),
         Index::Lists(lists) => {
-            insert_into_lists(index, &pages, &lists, tid, &row);
+            insert_into_lists(index, &pages, &lists, tid, &row, attributes);
             drop(lock);
             rebuild::train_if_due::<E>(heap, index, &pages, &lists);
         }
@@ -108,10 +116,11 @@ pub fn insert_into_lists<E: Column>(
     ivf: &IvfIndex,
     tid: Tid,
     row: &Placed<'_, E>,
+    attributes: &[u8],
 ) {
     let inserted = match &ivf.code {
-        Some(code) => insert_coded(pages, ivf, code, tid, row.elements),
-        None => insert_flat(pages, ivf, tid, row),
+        Some(code) => insert_coded(pages, ivf, code, tid, (row.elements, attributes)),
+        None => insert_flat(pages, ivf, tid, row, attributes),
     };
     checked(index, inserted);
 }
@@ -122,6 +131,7 @@ fn insert_flat<E: Column>(
     ivf: &IvfIndex,
     tid: Tid,
     row: &Placed<'_, E>,
+    attributes: &[u8],
 ) -> Result<(), Error> {
     let metric = ivf.meta.metric();
     let point = E::widened(row.elements, ivf.meta.dims());
@@ -133,7 +143,7 @@ fn insert_flat<E: Column>(
         coarse_distance: member_distance(metric, distance, row.norm_sqr),
         code: &[],
         factors: if metric.has_norms() { &norm } else { &[] },
-        attributes: &[],
+        attributes,
         vector: bytemuck::cast_slice(row.elements),
     };
     pages::lists::insert::insert(pages, &ivf.meta.lists, None, &row)
@@ -144,7 +154,7 @@ fn insert_coded<E: Column>(
     ivf: &IvfIndex,
     trained: &TrainedCode,
     tid: Tid,
-    elements: &[E],
+    (elements, attributes): (&[E], &[u8]),
 ) -> Result<(), Error> {
     let TrainedCode { codec, stored, .. } = trained;
     let mut point = Vec::new();
@@ -165,7 +175,7 @@ fn insert_coded<E: Column>(
         coarse_distance,
         code: &code,
         factors: &factors,
-        attributes: &[],
+        attributes,
         vector: &vector,
     };
     pages::lists::insert::insert(pages, &ivf.meta.lists, Some(codec), &row)

@@ -24,6 +24,8 @@ pub struct Method {
     /// Whether its indexes are graphs: only then there are `efConstruction` and `efSearch`, `m` means links, and fewer codes
     /// are to be had. A graph of few rows is a list that is scanned whole.
     pub is_graph: bool,
+    /// Whether its indexes may have filter columns beside the vector.
+    pub has_filters: bool,
     /// Which settings its scans heed besides `faiss.*`.
     pub settings: Settings,
     /// Its own callback, by which its indexes are known.
@@ -37,6 +39,7 @@ pub static FAISSIVF: Method = Method {
     name: "faissivf",
     has_lists: true,
     is_graph: false,
+    has_filters: true,
     settings: Settings::Faiss,
     options: faissivf_options,
     option_kind: AtomicU32::new(0),
@@ -47,6 +50,7 @@ pub static FAISSFLAT: Method = Method {
     name: "faissflat",
     has_lists: false,
     is_graph: false,
+    has_filters: true,
     settings: Settings::Faiss,
     options: faissflat_options,
     option_kind: AtomicU32::new(0),
@@ -57,6 +61,7 @@ pub static FAISSHNSW: Method = Method {
     name: "faisshnsw",
     has_lists: false,
     is_graph: true,
+    has_filters: false,
     settings: Settings::Faiss,
     options: faisshnsw_options,
     option_kind: AtomicU32::new(0),
@@ -70,6 +75,7 @@ pub static IVFFLAT: Method = Method {
     option_kind: AtomicU32::new(0),
     has_lists: true,
     is_graph: false,
+    has_filters: false,
 };
 
 /// A graph under pgvector's name, in our extension `vector`.
@@ -80,6 +86,7 @@ pub static HNSW: Method = Method {
     option_kind: AtomicU32::new(0),
     has_lists: false,
     is_graph: true,
+    has_filters: false,
 };
 
 /// Every access method.

@@ -7,6 +7,7 @@ mod build_log;
 mod cost;
 pub mod datum;
 pub mod files;
+mod filter;
 pub mod fit;
 pub mod graph;
 pub mod guc;

@@ -9,14 +9,17 @@ use ann::Metric;
 use pages::geometry::measures;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::filter::kind::{self, Kind};
 use super::report::Report;
 
 /// Support function number of the descriptor, the only one an operator class needs.
 pub const SUPPORT_PROC: u16 = 1;
 /// How many support functions an operator class can have.
 pub const N_SUPPORT_PROCS: u16 = 1;
-/// Strategy number of the ordering operator, the only strategy.
+/// Strategy number of the ordering operator, the only strategy of vectors.
 pub const ORDER_STRATEGY: u16 = 1;
+/// How many strategies there are: those of filter columns.
+pub const N_STRATEGIES: u16 = kind::CONTAINS;
 
 /// Type of the elements of an indexed vector, as stored in the column and in the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,18 +98,56 @@ impl Support {
     }
 }
 
-/// What the operator class of the only column of `index`, open and one of ours, says. Raises 42P17
+/// What a column of an index is for, as its operator class says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Described {
+    /// The vector.
+    Vector(OpclassInfo),
+    /// Conditions of queries.
+    Attribute(Kind),
+}
+
+/// How many columns an open index has.
+pub fn n_columns(index: pg_sys::Relation) -> usize {
+    // SAFETY: an open index has its pg_index row at hand.
+    usize::try_from(unsafe { (*(*index).rd_index).indnkeyatts }).unwrap_or(0)
+}
+
+/// What the operator class of a column of `index`, open and one of ours, says; columns count from 0. Raises 42P17
 /// if its support function answers with something that is not a descriptor of this version.
-pub fn opclass_of(index: pg_sys::Relation) -> OpclassInfo {
-    // SAFETY: the caller's relation is open; the function info lives in its relcache entry.
-    let procinfo = unsafe { pg_sys::index_getprocinfo(index, 1, SUPPORT_PROC) };
-    // SAFETY: amvalidate and the relcache agree that this function takes one `internal`; ours
-    // ignore the argument.
+pub fn described(index: pg_sys::Relation, column: usize) -> Described {
+    let number = pg_sys::AttrNumber::try_from(column + 1).unwrap_or(1);
+    // SAFETY: the caller's relation is open; the function info lives in its relcache entry. amvalidate and the relcache agree
+    // that this function takes one `internal`; ours ignore the argument.
     let answer = unsafe {
-        pg_sys::FunctionCall1Coll(procinfo, pg_sys::InvalidOid, pg_sys::Datum::from(0usize))
+        let function = pg_sys::index_getprocinfo(index, number, SUPPORT_PROC);
+        pg_sys::FunctionCall1Coll(function, pg_sys::InvalidOid, pg_sys::Datum::from(0usize))
     };
     // SAFETY: it is the answer of a support function.
-    unsafe { info_in(answer) }.unwrap_or_else(|| not_a_descriptor())
+    unsafe { described_by(answer) }.unwrap_or_else(|| not_a_descriptor())
+}
+
+/// The column of an open index that is the vector, counted from 0, with what its operator class says. Raises 42P17 if there
+/// is none, which a build refuses.
+pub fn vector_column(index: pg_sys::Relation) -> (usize, OpclassInfo) {
+    let vector = (0..n_columns(index)).find_map(|column| match described(index, column) {
+        Described::Vector(info) => Some((column, info)),
+        Described::Attribute(_) => None,
+    });
+    vector.unwrap_or_else(|| not_a_descriptor())
+}
+
+/// What the operator class of the vector of `index`, open and one of ours, says. Raises 42P17 as [`described`].
+pub fn opclass_of(index: pg_sys::Relation) -> OpclassInfo {
+    vector_column(index).1
+}
+
+/// The kind that an operator family of one of our methods gives to values of a type; None if it knows none.
+pub fn kind_of(family: pg_sys::Oid, of: pg_sys::Oid) -> Option<Kind> {
+    match answer_of(family, of)? {
+        Described::Attribute(kind) => Some(kind),
+        Described::Vector(_) => None,
+    }
 }
 
 /// The element type of a column of type `of`: what the default operator class of access method `method` says. None if
@@ -117,36 +158,57 @@ pub fn element_of(of: pg_sys::Oid, method: pg_sys::Oid) -> Option<ElementType> {
     if class == pg_sys::InvalidOid {
         return None;
     }
-    Some(said_by(class).unwrap_or_else(|| not_a_descriptor()).element)
+    match described_by_class(class).unwrap_or_else(|| not_a_descriptor()) {
+        Described::Vector(info) => Some(info.element),
+        Described::Attribute(_) => None,
+    }
+}
+
+/// What an operator class of one of our methods says of vectors; None if its support function 1 gives no such descriptor.
+pub fn said_by(class: pg_sys::Oid) -> Option<OpclassInfo> {
+    match described_by_class(class)? {
+        Described::Vector(info) => Some(info),
+        Described::Attribute(_) => None,
+    }
 }
 
 /// What an operator class of one of our methods says; None if its support function 1 gives no descriptor of this version.
-pub fn said_by(class: pg_sys::Oid) -> Option<OpclassInfo> {
+pub fn described_by_class(class: pg_sys::Oid) -> Option<Described> {
     // SAFETY: looks up catalogs; InvalidOid where there is nothing.
-    let function = unsafe {
-        let (family, input) =
-            (pg_sys::get_opclass_family(class), pg_sys::get_opclass_input_type(class));
-        pg_sys::get_opfamily_proc(family, input, input, SUPPORT_PROC as i16)
-    };
+    let (family, input) =
+        unsafe { (pg_sys::get_opclass_family(class), pg_sys::get_opclass_input_type(class)) };
+    answer_of(family, input)
+}
+
+/// What a family's support function 1 for a type says.
+fn answer_of(family: pg_sys::Oid, of: pg_sys::Oid) -> Option<Described> {
+    // SAFETY: looks up catalogs; InvalidOid where there is nothing.
+    let function = unsafe { pg_sys::get_opfamily_proc(family, of, of, SUPPORT_PROC as i16) };
     if function == pg_sys::InvalidOid {
         return None;
     }
     let (collation, argument) = (pg_sys::InvalidOid, pg_sys::Datum::from(0usize));
     // SAFETY: a support function takes one `internal`, which ours ignore, as for an index; its answer.
-    unsafe { info_in(pg_sys::OidFunctionCall1Coll(function, collation, argument)) }
+    unsafe { described_by(pg_sys::OidFunctionCall1Coll(function, collation, argument)) }
 }
 
 /// # Safety
 /// A support function must have answered this: with a pointer to a static descriptor, or null.
-unsafe fn info_in(answer: pg_sys::Datum) -> Option<OpclassInfo> {
-    // SAFETY: the caller's promise; as_ref refuses null.
-    unsafe { answer.cast_mut_ptr::<Support>().as_ref() }.and_then(Support::info)
+unsafe fn described_by(answer: pg_sys::Datum) -> Option<Described> {
+    // SAFETY: the caller's promise; as_ref refuses null. Every descriptor begins with its magic number and has the same size.
+    unsafe {
+        let magic = *answer.cast_mut_ptr::<u32>().as_ref()?;
+        if magic == kind::SUPPORT_MAGIC {
+            return (*answer.cast_mut_ptr::<kind::Support>()).kind().map(Described::Attribute);
+        }
+        (*answer.cast_mut_ptr::<Support>()).info().map(Described::Vector)
+    }
 }
 
 fn not_a_descriptor() -> ! {
     Report::new(
         PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-        "support function 1 of the index's operator class does not describe element type and metric",
+        "support function 1 of the index's operator class does not describe vectors or a filter column",
     )
     .hint("Use one of the functions faiss.*_support, or one that returns their descriptor.")
     .error()

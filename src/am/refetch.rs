@@ -261,6 +261,22 @@ impl HeapRows {
         self.open.as_ref().and_then(|open| unsafe { open.xmin() })
     }
 
+    /// Computes the values of all columns of the index from the row looked at last, which must still be looked at, and shows
+    /// them with which are null.
+    ///
+    /// # Safety
+    /// `info` and `estate` must be made for the index, and `estate` have a per-tuple context.
+    pub unsafe fn columns<R>(
+        &mut self,
+        info: *mut pg_sys::IndexInfo,
+        estate: *mut pg_sys::EState,
+        show: impl FnOnce(&[pg_sys::Datum], &[bool]) -> R,
+    ) -> R {
+        // SAFETY: the caller's promise.
+        let (values, nulls) = unsafe { self.open().columns(info, estate) };
+        show(&values, &nulls)
+    }
+
     fn open(&mut self) -> &Open {
         // SAFETY: the promise of `new`.
         self.open.get_or_insert_with(|| unsafe { Open::new(self.scan, self.recent.clone()) })

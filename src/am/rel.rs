@@ -7,10 +7,14 @@ use pages::tid::{OFFSET_MAX, Tid};
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::opclass::vector_column;
 use super::report::Report;
 
 /// InvalidSubTransactionId, a macro without a binding.
 pub const INVALID_SUBXID: pg_sys::SubTransactionId = 0;
+
+/// INDEX_MAX_KEYS: the most columns of an index.
+pub const COLUMNS_MAX: usize = pg_sys::INDEX_MAX_KEYS as usize;
 
 /// The relation's name, for messages.
 pub fn name(rel: pg_sys::Relation) -> String {
@@ -61,14 +65,15 @@ pub fn n_blocks(rel: pg_sys::Relation) -> u32 {
     unsafe { pg_sys::RelationGetNumberOfBlocksInFork(rel, pg_sys::ForkNumber::MAIN_FORKNUM) }
 }
 
-/// The typmod of the index's only column, or of the type below a domain: its number of dimensions, or None.
+/// The typmod of the index's vector column, or of the type below a domain: its number of dimensions, or None.
 pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
-    // SAFETY: an open index has a tuple descriptor with at least one attribute; pg_attribute's
+    let (column, _) = vector_column(index);
+    // SAFETY: an open index has a tuple descriptor with an attribute for each column; pg_attribute's
     // typmod is copied there also for expressions.
     let typmod = unsafe {
         let desc = pgrx::PgTupleDesc::from_pg_unchecked((*index).rd_att);
         let (kind, mut typmod) =
-            desc.get(0).map_or((pg_sys::InvalidOid, -1), |a| (a.atttypid, a.atttypmod));
+            desc.get(column).map_or((pg_sys::InvalidOid, -1), |a| (a.atttypid, a.atttypmod));
         // A column of a domain has no typmod of its own.
         if typmod < 0 && kind != pg_sys::InvalidOid {
             pg_sys::getBaseTypeAndTypmod(kind, &mut typmod);
@@ -78,26 +83,29 @@ pub fn declared_dims(index: pg_sys::Relation) -> Option<usize> {
     usize::try_from(typmod).ok().filter(|&n| n > 0)
 }
 
-/// Whether the index's only column has the type that its operator class is for, and not another that can be read as such.
+/// Whether the index's vector column has the type that its operator class is for, and not another that can be read as such.
 pub fn has_type_of_opclass(index: pg_sys::Relation) -> bool {
+    let (column, _) = vector_column(index);
     // SAFETY: an open index has a tuple descriptor, and the input type of its operator class at hand.
     unsafe {
         let desc = pgrx::PgTupleDesc::from_pg_unchecked((*index).rd_att);
-        desc.get(0).is_some_and(|a| pg_sys::getBaseType(a.atttypid) == *(*index).rd_opcintype)
+        let class = *(*index).rd_opcintype.add(column);
+        desc.get(column).is_some_and(|a| pg_sys::getBaseType(a.atttypid) == class)
     }
 }
 
-/// The table's column that is the index's only column, or None for an expression.
+/// The table's column that is the index's vector column, or None for an expression.
 pub fn key_column(index: pg_sys::Relation) -> Option<pg_sys::AttrNumber> {
-    // SAFETY: an open index has its pg_index row at hand, with one key at least.
-    let column = unsafe { *(*(*index).rd_index).indkey.values.as_ptr() };
+    let (number, _) = vector_column(index);
+    // SAFETY: an open index has its pg_index row at hand, with a key for each column.
+    let column = unsafe { *(*(*index).rd_index).indkey.values.as_ptr().add(number) };
     (column != 0).then_some(column)
 }
 
-/// Whether what goes into the index, or whether a row does, is the result of an expression.
-pub fn is_computed(index: pg_sys::Relation) -> bool {
-    // SAFETY: an open index; the list of its predicate is a copy, empty where there is none.
-    key_column(index).is_none() || !unsafe { pg_sys::RelationGetIndexPredicate(index) }.is_null()
+/// Whether any column of the index is an expression.
+pub fn has_expressions(index: pg_sys::Relation) -> bool {
+    // SAFETY: an open index; the list of its expressions is a copy, empty where there is none.
+    !unsafe { pg_sys::RelationGetIndexExpressions(index) }.is_null()
 }
 
 /// Whether another backend could read or extend the relation: false for temporary relations and for

@@ -9,6 +9,7 @@ use half::f16;
 use pages::Error;
 use pages::lists;
 use pages::lists::candidates::{CodedScan, RerankParams};
+use pages::lists::filter::Filter;
 use pages::lists::scanner::View;
 use pages::lists::trained::TrainedCode;
 use pages::search::exact::{ExactQuery, StoredRows};
@@ -81,11 +82,16 @@ impl CodedSearch {
         self.left_out = row;
     }
 
-    /// The next row, with the operator's distance.
-    pub fn next(&mut self, pages: &PgPages, ivf: &IvfIndex) -> Result<Option<Found>, Error> {
+    /// The next row that passes the filter, with the operator's distance.
+    pub fn next(
+        &mut self,
+        pages: &PgPages,
+        ivf: &IvfIndex,
+        filter: Option<&Filter>,
+    ) -> Result<Option<Found>, Error> {
         let found = match &self.query {
-            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, ivf)?,
-            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf)?,
+            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, ivf, filter)?,
+            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf, filter)?,
             // No code is of bits.
             Some((_, ElementType::Bit)) | None => None,
         };
@@ -99,12 +105,13 @@ impl CodedSearch {
         &mut self,
         pages: &PgPages,
         ivf: &IvfIndex,
+        filter: Option<&Filter>,
     ) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(code)) = (&self.query, &ivf.code) else { return Ok(None) };
         let (tids, dead) = (&mut self.tids, &mut self.dead);
         let mut table = TableRows::<E>::new(&mut self.rows, tids, dead, query, ivf.meta.dims());
         table.has_keys = matches!(code.stored, Stored::Flat);
-        let view = ivf.view().trusting(self.trusts_marks);
+        let view = ivf.view().trusting(self.trusts_marks).filtered(filter);
         let Some(left_out) = self.left_out else {
             return next_row::<E>(&mut self.scan, pages, &view, code, query, &mut table);
         };

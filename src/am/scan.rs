@@ -14,6 +14,7 @@ use pages::search::params::{Found, Iterative, SearchParams};
 use pages::search::rerank::Budget;
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
+use super::filter::Conditions;
 use super::graph::GraphSearch;
 use super::guc;
 use super::left_out;
@@ -65,6 +66,8 @@ struct ScanState {
     is_order_known: bool,
     /// How many rows the scan will be asked for, if that is known.
     wanted: Option<u64>,
+    /// What the rows' filter columns must be.
+    conditions: Conditions,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Index>,
     /// What the executor gave to the last rescan, by which it knows the scan.
@@ -79,9 +82,12 @@ struct ScanState {
 impl ScanState {
     /// The next row, in the order of our distances.
     fn find(&mut self, trusts_marks: bool) -> Result<Option<Found>, Error> {
+        let filter = self.conditions.filter.as_ref();
         match &self.running {
-            Some(index) => self.search.next(&self.pages, index, trusts_marks),
-            None => Ok(None),
+            Some(index) if !self.conditions.is_never => {
+                self.search.next(&self.pages, index, filter, trusts_marks)
+            }
+            _ => Ok(None),
         }
     }
 }
@@ -110,6 +116,7 @@ pub unsafe extern "C-unwind" fn ambeginscan(
             order,
             is_order_known,
             wanted: None,
+            conditions: Conditions::default(),
             running,
             orderbys,
             end,
@@ -127,12 +134,12 @@ pub unsafe extern "C-unwind" fn ambeginscan(
 #[pg_guard]
 pub unsafe extern "C-unwind" fn amrescan(
     scan: pg_sys::IndexScanDesc,
-    _keys: pg_sys::ScanKey,
-    _nkeys: i32,
+    keys: pg_sys::ScanKey,
+    nkeys: i32,
     orderbys: pg_sys::ScanKey,
     norderbys: i32,
 ) {
-    // SAFETY: orderByData has room for the numberOfOrderBys keys given to ambeginscan.
+    // SAFETY: keyData and orderByData have room for the numbers of keys given to ambeginscan.
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         mark_killed(scan, state);
@@ -142,6 +149,10 @@ pub unsafe extern "C-unwind" fn amrescan(
         }
         state.orderbys = orderbys;
         state.search.rest();
+        let n = nkeys.min((*scan).numberOfKeys).max(0) as usize;
+        if !keys.is_null() && n > 0 {
+            std::ptr::copy(keys, (*scan).keyData, n);
+        }
         let n = norderbys.min((*scan).numberOfOrderBys).max(0) as usize;
         if !orderbys.is_null() && n > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, n);
@@ -195,7 +206,7 @@ pub unsafe extern "C-unwind" fn amgettuple(
         };
         state.end.require(scan, found.tid);
         (*scan).xs_heaptid = rel::pointer_of(found.tid);
-        (*scan).xs_recheck = false;
+        (*scan).xs_recheck = state.conditions.has_recheck;
         (*scan).xs_recheckorderby = false;
         true
     }
@@ -231,7 +242,8 @@ unsafe fn order_by_operator(scan: pg_sys::IndexScanDesc, state: &mut ScanState) 
             let class = opclass_of((*scan).indexRelation);
             state.order = is_foreign(key.sk_func.fn_oid).then(|| OperatorOrder::new(scan, class));
         }
-        let wanted = state.wanted.filter(|_| is_all(state.orderbys));
+        let may_drop = state.conditions.has_recheck || !is_all(state.orderbys);
+        let wanted = state.wanted.filter(|_| !may_drop);
         let dims = state.running.as_ref().map_or(0, |frozen| frozen.metric_and_dims().1);
         if let Some(order) = &mut state.order
             && key.sk_flags & pg_sys::SK_ISNULL as i32 == 0
@@ -318,6 +330,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         }
         let frozen = frozen_index(index, &state.pages);
         state.pages.remember(frozen.recent());
+        state.conditions = conditions(scan, &frozen);
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = options_of(index);
@@ -360,6 +373,20 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         }
         state.search.begin(element, &query, params);
         frozen
+    }
+}
+
+/// What the keys of a scan say of its filter columns.
+///
+/// # Safety
+/// As [`amgettuple`].
+unsafe fn conditions(scan: pg_sys::IndexScanDesc, frozen: &Index) -> Conditions {
+    let Index::Lists(ivf) = frozen else { return Conditions::default() };
+    // SAFETY: the caller's scan; its keys were copied by amrescan.
+    unsafe {
+        let n = (*scan).numberOfKeys.max(0) as usize;
+        let keys = if n == 0 { &[] } else { std::slice::from_raw_parts((*scan).keyData, n) };
+        Conditions::of((*scan).indexRelation, &ivf.meta.lists.params.attributes, keys)
     }
 }
 

@@ -4,6 +4,7 @@ use ann::element::Bits;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
+use pages::lists::filter::Filter;
 use pages::lists::flat::FlatScanner;
 use pages::lists::scan::Scan;
 use pages::search::params::{Found, SearchParams};
@@ -51,24 +52,25 @@ impl Search {
         }
     }
 
-    /// The next row, in the order of our distances; marks of dead rows count if they are trusted.
+    /// The next row that passes the filter, in the order of our distances; marks of dead rows count if they are trusted.
     pub fn next(
         &mut self,
         pages: &PgPages,
         index: &Index,
+        filter: Option<&Filter>,
         trusts_marks: bool,
     ) -> Result<Option<Found>, Error> {
         match (index, self) {
             (Index::Lists(ivf), Self::F32(search)) => {
-                search.next(pages, &ivf.view().trusting(trusts_marks))
+                search.next(pages, &ivf.view().trusting(trusts_marks).filtered(filter))
             }
             (Index::Lists(ivf), Self::F16(search)) => {
-                search.next(pages, &ivf.view().trusting(trusts_marks))
+                search.next(pages, &ivf.view().trusting(trusts_marks).filtered(filter))
             }
             (Index::Lists(ivf), Self::Bit(search)) => {
-                search.next(pages, &ivf.view().trusting(trusts_marks))
+                search.next(pages, &ivf.view().trusting(trusts_marks).filtered(filter))
             }
-            (Index::Lists(ivf), Self::Coded(search)) => search.next(pages, ivf),
+            (Index::Lists(ivf), Self::Coded(search)) => search.next(pages, ivf, filter),
             (Index::Graph(graph), Self::Graph(search)) => search.next(pages, graph),
             _ => Ok(None),
         }

@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use pgrx::pg_sys::SysCacheIdentifier as Cache;
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 
-use super::opclass::{ORDER_STRATEGY, SUPPORT_PROC};
+use super::filter::kind::Kind;
+use super::opclass::{Described, ORDER_STRATEGY, SUPPORT_PROC, described_by_class};
 use super::report::Report;
 
 /// Checks the operator class and every member of its family; each problem is an INFO. True if there
@@ -16,9 +17,18 @@ use super::report::Report;
 #[pg_guard]
 pub unsafe extern "C-unwind" fn amvalidate(opclassoid: pg_sys::Oid) -> bool {
     let class = class_of(opclassoid);
-    let mut check = Check { family: family_name(class.opcfamily), ok: true };
+    let mut check = Check { family: family_name(class.opcfamily), kind: None, ok: true };
     let operators = members::<pg_sys::FormData_pg_amop>(Cache::AMOPSTRATEGY, class.opcfamily);
     let functions = members::<pg_sys::FormData_pg_amproc>(Cache::AMPROCNUM, class.opcfamily);
+    // Another function than such a one must not be called.
+    let is_own = |f: &&pg_sys::FormData_pg_amproc| f.amproclefttype == class.opcintype;
+    let function = functions.iter().find(is_own).map(|f| f.amproc);
+    if function.is_some_and(takes_and_returns_internal)
+        && let Some(Described::Attribute(kind)) = described_by_class(opclassoid)
+    {
+        check.kind = Some(kind);
+    }
+    let kind = check.kind;
     for operator in &operators {
         check.operator(operator);
     }
@@ -36,7 +46,10 @@ pub unsafe extern "C-unwind" fn amvalidate(opclassoid: pg_sys::Oid) -> bool {
             continue;
         }
         seen.push(input);
-        if !operators.iter().any(|o| o.amoplefttype == input && o.amoprighttype == input) {
+        let lacks = !operators.iter().any(|o| o.amoplefttype == input && o.amoprighttype == input);
+        if lacks && kind.is_some() {
+            check.problem(format!("lacks an operator for type {}", type_name(input)));
+        } else if lacks {
             check.problem(format!("lacks the ordering operator for type {}", type_name(input)));
         }
         if !functions.iter().any(|f| f.amproclefttype == input && f.amprocrighttype == input) {
@@ -50,6 +63,8 @@ pub unsafe extern "C-unwind" fn amvalidate(opclassoid: pg_sys::Oid) -> bool {
 struct Check {
     /// Access method and name of the operator family, as messages begin.
     family: String,
+    /// What a filter column has; None for vectors.
+    kind: Option<Kind>,
     ok: bool,
 }
 
@@ -63,6 +78,25 @@ impl Check {
     fn operator(&mut self, o: &pg_sys::FormData_pg_amop) {
         // SAFETY: catalog rows name existing operators; the result is a palloc'ed string.
         let name = unsafe { text(pg_sys::format_operator(o.amopopr)) };
+        match self.kind {
+            Some(kind) => self.filter_operator(o, kind, &name),
+            None => self.ordering_operator(o, &name),
+        }
+    }
+
+    /// An operator of conditions on a filter column.
+    fn filter_operator(&mut self, o: &pg_sys::FormData_pg_amop, kind: Kind, name: &str) {
+        let number = o.amopstrategy;
+        if !kind.has_strategy(number as u16) {
+            self.problem(format!("contains operator {name} with invalid strategy number {number}"));
+        }
+        if o.amoppurpose as u8 != pg_sys::AMOP_SEARCH {
+            self.problem(format!("contains operator {name} that is not FOR SEARCH"));
+        }
+        self.signature(o, pg_sys::BOOLOID, name);
+    }
+
+    fn ordering_operator(&mut self, o: &pg_sys::FormData_pg_amop, name: &str) {
         if o.amopstrategy as u16 != ORDER_STRATEGY {
             let number = o.amopstrategy;
             self.problem(format!("contains operator {name} with invalid strategy number {number}"));
@@ -77,13 +111,17 @@ impl Check {
                 "contains operator {name} with a sort family other than float_ops"
             ));
         }
+        self.signature(o, pg_sys::FLOAT8OID, name);
+    }
+
+    fn signature(&mut self, o: &pg_sys::FormData_pg_amop, returned: pg_sys::Oid, name: &str) {
         let (mut left, mut right) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
         // SAFETY: the operator exists (its row has a dependency on it); two out-parameters.
         let result = unsafe {
             pg_sys::op_input_types(o.amopopr, &mut left, &mut right);
             pg_sys::get_op_rettype(o.amopopr)
         };
-        if result != pg_sys::FLOAT8OID || left != o.amoplefttype || right != o.amoprighttype {
+        if result != returned || left != o.amoplefttype || right != o.amoprighttype {
             self.problem(format!("contains operator {name} with wrong signature"));
         }
     }
@@ -195,7 +233,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_the_operator_classes_are_valid() {
-        for (method, expected) in [("faissivf", 7), ("faissflat", 10), ("faisshnsw", 10)] {
+        for (method, expected) in [("faissivf", 25), ("faissflat", 28), ("faisshnsw", 10)] {
             let classes = format!(
                 "FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = '{method}'"
             );
@@ -213,6 +251,9 @@ mod tests {
             "OPERATOR 1 = (vector, vector), FUNCTION 1 faiss.vector_l2_support(internal)",
             "OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 vector_dims(vector)",
             "OPERATOR 1 <-> (vector, vector) FOR ORDER BY text_ops, FUNCTION 1 faiss.vector_l2_support(internal)",
+            "OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 faiss.int4_support(internal)",
+            "OPERATOR 3 = (vector, vector), FUNCTION 1 faiss.array_support(internal)",
+            "FUNCTION 1 faiss.hash_support(internal)",
         ] {
             for method in ["faissivf", "faissflat", "faisshnsw"] {
                 run(&format!(

@@ -14,6 +14,7 @@ CREATE INDEX casted ON t USING faissivf ((v::halfvec(8)) halfvec_l2_ops) WITH (c
 CREATE INDEX partial ON t USING faissivf (v) WHERE id % 2 = 0;
 CREATE INDEX computed ON t USING faissivf ((shift(v)::vector(8)));
 CREATE INDEX graph ON t USING faisshnsw (v);
+CREATE INDEX filtered ON t USING faissivf (id, v vector_ip_ops, (id % 7)) WITH (code = sq8);
 CREATE VIEW state AS SELECT c.relname AS index, i.is_trained, i.nlist, i.ntotal, (SELECT count(*) FROM faiss.check(c.oid)) AS problems
     FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid, faiss.index_info(c.oid) i WHERE x.indrelid = 't'::regclass ORDER BY 1;
 SELECT * FROM state;
@@ -36,13 +37,24 @@ DECLARE n bigint; BEGIN
     EXECUTE format('SELECT count(DISTINCT id) FROM (SELECT id FROM t ORDER BY %s %s %L) s', col, op, '[1,2,3,4,5,6,7,8]') INTO n;
     RETURN n;
 END $$;
+CREATE FUNCTION filtered() RETURNS TABLE (by_index boolean, ids bigint, sum bigint) LANGUAGE plpgsql AS $$
+DECLARE line text; BEGIN
+    by_index := false;
+    FOR line IN EXPLAIN SELECT id FROM t WHERE id % 7 = 3 AND id > 100 ORDER BY v <#> '[1,2,3,4,5,6,7,8]' LOOP
+        by_index := by_index OR line ~ 'Index Cond';
+    END LOOP;
+    SELECT count(*), sum(id) INTO ids, sum FROM (SELECT id FROM t WHERE id % 7 = 3 AND id > 100 ORDER BY v <#> '[1,2,3,4,5,6,7,8]') s;
+    RETURN NEXT;
+END $$;
 SET enable_seqscan = off; SET enable_sort = off;
 SELECT found('<->', 'v'), found('<=>', 'v'), found('<->', 'v::halfvec(8)'), found('<->', 'shift(v)::vector(8)');
+SELECT f.*, n, s FROM filtered() f, LATERAL (SELECT count(*) AS n, sum(id) AS s FROM t WHERE id % 7 = 3 AND id > 100 AND v IS NOT NULL) w;
 -- Half of the rows leave, others come, and lists shrink.
 DELETE FROM t WHERE id > 600;
 VACUUM (INDEX_CLEANUP on) t;
 SELECT * FROM state;
 SELECT found('<->', 'v'), found('<=>', 'v'), found('<->', 'v::halfvec(8)'), found('<->', 'shift(v)::vector(8)');
+SELECT f.*, n, s FROM filtered() f, LATERAL (SELECT count(*) AS n, sum(id) AS s FROM t WHERE id % 7 = 3 AND id > 100 AND v IS NOT NULL) w;
 -- Pages of replaced lists are free once nobody can read them any more.
 SELECT rebuilt, pages_freed >= 0 AS freed FROM faiss.maintain('flat');
 VACUUM t;

@@ -8,7 +8,7 @@
 //! keeps no copy of them.
 //!
 //! Reading order: [`layout`], [`extent`], [`overflow`], [`directory`], [`meta`], [`walk`]; then the verbs [`build`], [`insert`],
-//! [`scan`], [`vacuum`], [`rebuild`], [`marks`], [`check`], [`info`].
+//! [`scan`] with its [`filter`], [`vacuum`], [`rebuild`], [`marks`], [`check`], [`info`].
 
 pub mod build;
 pub mod candidates;
@@ -17,6 +17,7 @@ pub mod coded;
 pub mod directory;
 pub mod due;
 pub mod extent;
+pub mod filter;
 pub mod flat;
 mod heads;
 pub mod info;
@@ -49,6 +50,7 @@ use ann::metric::Metric;
 
 use crate::geometry::{Geometry, measures};
 use crate::page::{Blkno, INVALID_BLKNO};
+pub use filter::Filter;
 pub use layout::{Attributes, BlockLayout};
 pub use meta::{Fit, Meta, MetaParams};
 pub use open::ListsIndex;

@@ -26,16 +26,17 @@ pub struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// # Safety
-    /// `root` is the planner's, and `index` one of its indexes.
+    /// `root` is the planner's, and `index` one of its indexes, whose column `vector` is the vector.
     pub unsafe fn of(
         root: *mut pg_sys::PlannerInfo,
         index: &pg_sys::IndexOptInfo,
+        vector: usize,
         dims: f64,
         fetched: &'a dyn Fn(f64) -> f64,
     ) -> Self {
-        // SAFETY: the caller's promise; an index has a first key, which is 0 for an expression.
+        // SAFETY: the caller's promise; an index has a key for each column, 0 for an expression.
         let (rel, width) = unsafe {
-            let column = index.indexkeys.as_ref().map_or(0, |key| *key as pg_sys::AttrNumber);
+            let column = *index.indexkeys.add(vector) as pg_sys::AttrNumber;
             (&*index.rel, width_of(root, &*index.rel, column))
         };
         let (pages, tuples) = (f64::from(rel.pages).max(1.0), rel.tuples.max(1.0));

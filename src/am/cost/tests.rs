@@ -135,6 +135,16 @@ impl Rows {
         startup + (total - startup) * fraction
     }
 
+    /// The same where the filter is in the index: the server's visits are those of the rows that pass.
+    fn by_filtered_index(&self, index: &Index, passing: f64, limit: f64) -> f64 {
+        let all = self.by_index(index, passing, limit);
+        let visits = |tuples: f64| {
+            self.fetched(tuples) * PRICES.random_page + tuples * (PRICES.tuple + PRICES.operator)
+        };
+        let fraction = (limit / (self.tuples * passing)).min(1.0);
+        all - fraction * (visits(self.tuples) - visits(self.tuples * passing))
+    }
+
     /// Of all rows, and a sort.
     fn by_sequential_scan(&self, kept: f64, limit: f64) -> f64 {
         let tuples = self.tuples * (PRICES.tuple + 2.0 * PRICES.operator);
@@ -173,6 +183,7 @@ fn coded(rows: &Rows, dims: f64, candidates: f64) -> Index {
         dims,
         candidates,
         from_table: candidates,
+        filter: lists::Filter::NONE,
     })
 }
 
@@ -265,8 +276,10 @@ fn pgtest_one_list_costs_all_of_it_before_the_first_row() {
     let one = |pages, candidates| {
         let (nlist, nprobe, dims) = (1.0, 10.0, 384.0);
         let tuples = rows.tuples;
-        let from_table = candidates;
-        Index::Lists(lists::Shape { tuples, pages, nlist, nprobe, dims, candidates, from_table })
+        let (from_table, filter) = (candidates, lists::Filter::NONE);
+        let shape =
+            lists::Shape { tuples, pages, nlist, nprobe, dims, candidates, from_table, filter };
+        Index::Lists(shape)
     };
     let flat = rows.by_index(&one(20_000.0, 0.0), 1.0, 10.0);
     assert!(flat > 20_000.0, "{flat}");
@@ -288,8 +301,63 @@ fn pgtest_out_of_line_vectors_do_not_spoil_the_price() {
         dims: 1536.0,
         candidates: 0.0,
         from_table: 0.0,
+        filter: lists::Filter::NONE,
     });
     let cost = rows.by_index(&index, 1.0, 10.0);
     let sequential = rows.by_sequential_scan(1.0, 10.0);
     assert!(cost < sequential, "{cost} against {sequential}");
+}
+
+#[pg_test]
+fn pgtest_conditions_in_the_index_cost_little() {
+    let candidates = [0.0, 8.0];
+    for (candidates, passing) in
+        candidates.into_iter().flat_map(|c| [0.5, 0.1, 0.01].map(|p| (c, p)))
+    {
+        let of = |filter| {
+            let Index::Lists(shape) = coded(&EMBEDDINGS, 384.0, candidates) else { unreachable!() };
+            Index::Lists(lists::Shape { filter, ..shape })
+        };
+        let in_index = lists::Filter { passing, conditions: 1.0, bytes: 5.0 };
+        let cost = EMBEDDINGS.by_filtered_index(&of(in_index), passing, 10.0);
+        let without = EMBEDDINGS.by_index(&of(lists::Filter::NONE), 1.0, 10.0);
+        let afterwards = EMBEDDINGS.by_index(&of(lists::Filter::NONE), passing, 10.0);
+        assert!(cost < 20.0 * without, "{candidates} {passing}: {cost} {without}");
+        assert!(passing > 0.1 || cost < afterwards, "{candidates} {passing}: {cost} {afterwards}");
+        assert!(
+            cost < EMBEDDINGS.by_sequential_scan(passing, 10.0),
+            "{candidates} {passing}: {cost}"
+        );
+    }
+    // Of so few rows a sort costs less.
+    let filter = lists::Filter { passing: 0.0005, conditions: 1.0, bytes: 5.0 };
+    let Index::Lists(shape) = coded(&EMBEDDINGS, 384.0, 8.0) else { unreachable!() };
+    let cost =
+        EMBEDDINGS.by_filtered_index(&Index::Lists(lists::Shape { filter, ..shape }), 0.0005, 10.0);
+    assert!(cost > EMBEDDINGS.by_btree(0.0005, 10.0), "{cost}");
+}
+
+#[pg_test]
+fn pgtest_the_planner_takes_the_index_with_the_filters_columns() {
+    table(5000);
+    run("ALTER TABLE t ADD k int, ADD x text; UPDATE t SET k = id % 100, x = 'x' || id % 20;
+         CREATE INDEX with_k ON t USING faissivf (k, v); CREATE INDEX with_x ON t USING faissivf (v, k, x); ANALYZE t");
+    let q = "'[1,1,1,1,1,1,1,1]'";
+    let top = |filter: &str| {
+        plan(&format!("SELECT id FROM t WHERE {filter} ORDER BY v <-> {q} LIMIT 10"))
+    };
+    for (filter, index) in [
+        ("k = 5", "with_"),
+        ("k IN (5, 6)", "with_"),
+        ("x = 'x3'", "with_x"),
+        ("x IN ('x3', 'x4')", "with_x"),
+    ] {
+        let plan = top(filter);
+        assert!(plan.contains(index) && plan.contains("Index Cond"), "{filter}: {plan}");
+    }
+    run("SET enable_seqscan = off");
+    let none = plan("SELECT id FROM t WHERE k = 5");
+    assert!(none.contains("Seq Scan"), "{none}");
+    let null = top("v IS NULL AND k = 5");
+    assert!(null.contains("Seq Scan"), "{null}");
 }

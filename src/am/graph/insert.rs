@@ -43,7 +43,7 @@ pub fn insert_into_list<E: Column>(
             insert(index, pages, &graph, tid, row);
         }
         Index::Lists(list) => {
-            insert_into_lists(index, pages, &list, tid, row);
+            insert_into_lists(index, pages, &list, tid, row, &[]);
             drop(lock);
             make_graph::<E>(index, pages, &list);
         }

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 
 use crate::am::insert::Placed;
 use crate::am::interrupts::check_for_interrupts;
-use crate::am::opclass::opclass_of;
+use crate::am::opclass::{OpclassInfo, vector_column};
 use crate::am::rel;
 use crate::am::report::wrong_dimensions;
 use crate::am::value::{Column, Value};
@@ -17,6 +17,8 @@ pub struct IndexedRows {
     pub index: pg_sys::Relation,
     pub snapshot: pg_sys::Snapshot,
     metric: Metric,
+    /// The vector's number among the index's columns, from 0.
+    column: usize,
     pub dims: usize,
     slot: *mut pg_sys::TupleTableSlot,
     info: *mut pg_sys::IndexInfo,
@@ -36,7 +38,7 @@ impl IndexedRows {
         snapshot: pg_sys::Snapshot,
         dims: usize,
     ) -> Self {
-        let metric = opclass_of(index).metric;
+        let (column, OpclassInfo { metric, .. }) = vector_column(index);
         // SAFETY: the caller's promise; what is made here is freed on drop. The predicate's list lives in the
         // executor state's memory as long as its compiled form.
         unsafe {
@@ -48,7 +50,7 @@ impl IndexedRows {
             pg_sys::MemoryContextSwitchTo(caller);
             let slot = pg_sys::table_slot_create(heap, std::ptr::null_mut());
             (*row).ecxt_scantuple = slot;
-            Self { heap, index, snapshot, metric, dims, slot, info, estate, row, predicate }
+            Self { heap, index, snapshot, metric, column, dims, slot, info, estate, row, predicate }
         }
     }
 
@@ -101,7 +103,7 @@ impl IndexedRows {
     /// The slot must hold a row; the operator class must be over vectors of `E`.
     unsafe fn look<E: Column>(&mut self, each: &mut impl FnMut(Tid, &[E])) {
         // SAFETY: the row's memory is reset before its next use; values and flags have room for every column that an
-        // index of ours can have, which is one.
+        // index can have.
         unsafe {
             let memory = (*self.row).ecxt_per_tuple_memory;
             pg_sys::MemoryContextReset(memory);
@@ -109,10 +111,13 @@ impl IndexedRows {
                 return;
             }
             let caller = pg_sys::MemoryContextSwitchTo(memory);
-            let (mut value, mut is_null) = (pg_sys::Datum::null(), false);
-            pg_sys::FormIndexDatum(self.info, self.slot, self.estate, &mut value, &mut is_null);
-            if !is_null {
-                let vector = E::read(value);
+            let mut values = [pg_sys::Datum::null(); rel::COLUMNS_MAX];
+            let mut nulls = [true; rel::COLUMNS_MAX];
+            let (to, nulls_to) = (values.as_mut_ptr(), nulls.as_mut_ptr());
+            pg_sys::FormIndexDatum(self.info, self.slot, self.estate, to, nulls_to);
+            let value = values.get(self.column).zip(nulls.get(self.column));
+            if let Some((value, false)) = value {
+                let vector = E::read(*value);
                 if vector.dims() != self.dims {
                     wrong_dimensions(self.dims, vector.dims());
                 }

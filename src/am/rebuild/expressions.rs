@@ -5,11 +5,11 @@ use pgrx::{Spi, pg_sys};
 use crate::am::rel;
 use crate::am::rights::with_safe_search_path;
 
-/// Whether what goes into the index may be computed anew for every row in an INSERT or a VACUUM: from a column, or by the
+/// Whether what goes into the index may be computed anew for every row in an INSERT or a VACUUM: from columns, or by the
 /// server's and extensions' own functions, casts above all. A function in another language may have become one that fails
 /// for rows of the past, which must stop neither INSERT nor VACUUM.
 pub fn are_harmless(index: pg_sys::Relation) -> bool {
-    if rel::key_column(index).is_some() {
+    if !rel::has_expressions(index) {
         return true;
     }
     // SAFETY: a plain field of an open relation.

@@ -164,7 +164,7 @@ pub fn with_rights<R>(
     index: pg_sys::Relation,
     work: impl FnOnce() -> R,
 ) -> R {
-    if rel::is_computed(index) { rights::as_owner(table, work) } else { work() }
+    if rel::has_expressions(index) { rights::as_owner(table, work) } else { work() }
 }
 
 /// What the new build is to be: what was frozen at the first one, or of an untrained index what its options say.
@@ -216,9 +216,9 @@ fn run<E: Column>(
     let mut loader = Loader::<E>::new(index, &frozen, &params, &trained);
     let table_blocks = rel::n_blocks(table);
     for tid in tids {
-        rows.fetch::<E>(tid, |elements| {
+        rows.fetch::<E>(tid, |elements, attributes| {
             if let Some(row) = Placed::new(frozen.metric, elements) {
-                loader.add(tid, &row);
+                loader.add(tid, &row, attributes);
             }
         });
         check_for_interrupts();
@@ -260,9 +260,9 @@ fn catch_up<E: Column>(
 ) -> usize {
     let came: Vec<Tid> = checked(index, missing(pages, &old.meta.lists, known));
     for tid in &came {
-        rows.fetch::<E>(*tid, |elements| {
+        rows.fetch::<E>(*tid, |elements, attributes| {
             if let Some(row) = Placed::new(new.meta.metric(), elements) {
-                insert_into_lists(index, pages, new, *tid, &row);
+                insert_into_lists(index, pages, new, *tid, &row, attributes);
             }
         });
     }

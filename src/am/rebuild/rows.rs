@@ -6,7 +6,9 @@ use ann::rng::Rng;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
+use crate::am::filter::Encoder;
 use crate::am::fit::spread;
+use crate::am::opclass::n_columns;
 use crate::am::refetch::HeapRows;
 use crate::am::rel;
 use crate::am::train::Source;
@@ -24,6 +26,46 @@ pub struct TableRows {
     /// Sees what anybody may see still.
     not_vacuumable: Box<pg_sys::SnapshotData>,
     dims: usize,
+    /// None of an index of one column.
+    filters: Option<Filters>,
+}
+
+/// What computes the filter columns of a row, and makes attributes of them.
+struct Filters {
+    info: *mut pg_sys::IndexInfo,
+    estate: *mut pg_sys::EState,
+    /// What expressions take for one row.
+    memory: pg_sys::MemoryContext,
+    encoder: Encoder,
+}
+
+impl Filters {
+    /// # Safety
+    /// `index` must be open.
+    unsafe fn new(index: pg_sys::Relation) -> Self {
+        // SAFETY: the caller's promise; all is in the executor state's memory, which `drop` of the rows frees.
+        unsafe {
+            let estate = pg_sys::CreateExecutorState();
+            let caller = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+            let info = pg_sys::BuildIndexInfo(index);
+            let memory = (*pg_sys::MakePerTupleExprContext(estate)).ecxt_per_tuple_memory;
+            pg_sys::MemoryContextSwitchTo(caller);
+            Self { info, estate, memory, encoder: Encoder::new(index) }
+        }
+    }
+
+    /// The attributes of the row that `rows` looks at.
+    fn attributes(&mut self, rows: &mut HeapRows) -> &[u8] {
+        let (info, estate, encoder) = (self.info, self.estate, &mut self.encoder);
+        // SAFETY: both were made for the index; the memory is ours, and nobody looks at the row before any more.
+        unsafe {
+            pg_sys::MemoryContextReset(self.memory);
+            let caller = pg_sys::MemoryContextSwitchTo(self.memory);
+            let made = rows.columns(info, estate, |values, nulls| encoder.encode(values, nulls));
+            pg_sys::MemoryContextSwitchTo(caller);
+            made
+        }
+    }
 }
 
 impl TableRows {
@@ -45,23 +87,24 @@ impl TableRows {
             let scan = pg_sys::index_beginscan(table, index, &raw mut *dirty, 0, 1);
             (scan, HeapRows::new(scan))
         };
-        Self { scan, rows, dirty, not_vacuumable, dims }
+        // SAFETY: the caller's promise.
+        let filters = (n_columns(index) > 1).then(|| unsafe { Filters::new(index) });
+        Self { scan, rows, dirty, not_vacuumable, dims, filters }
     }
 
-    /// Calls `look` with the vector of the row at `tid`, unless it is dead to all.
-    pub fn fetch<E: Column>(&mut self, tid: Tid, look: impl FnOnce(&[E])) {
-        let mut look = Some(look);
+    /// Calls `look` with the vector and the attributes of the row at `tid`, unless it is dead to all.
+    pub fn fetch<E: Column>(&mut self, tid: Tid, look: impl FnOnce(&[E], &[u8])) {
         let dims = self.dims;
         for snapshot in self.snapshots() {
             // SAFETY: the scan is open, and both snapshots live as long.
             unsafe { (*self.scan).xs_snapshot = snapshot };
-            let mut show = |elements: &[E]| {
-                if let Some(look) = look.take() {
-                    look(elements);
-                }
-            };
-            if self.rows.fetch(tid, dims, &mut show).is_some() {
-                return;
+            let elements = self.rows.fetch(tid, dims, |elements: &[E]| elements.to_vec());
+            if let Some(elements) = elements {
+                let attributes = match &mut self.filters {
+                    Some(filters) => filters.attributes(&mut self.rows),
+                    None => &[],
+                };
+                return look(&elements, attributes);
             }
         }
     }
@@ -94,8 +137,13 @@ impl Drop for TableRows {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.rows.end();
-            // SAFETY: begun in the constructor.
-            unsafe { pg_sys::index_endscan(self.scan) };
+            // SAFETY: made in the constructor, and freed once.
+            unsafe {
+                pg_sys::index_endscan(self.scan);
+                if let Some(filters) = &self.filters {
+                    pg_sys::FreeExecutorState(filters.estate);
+                }
+            }
         }
     }
 }

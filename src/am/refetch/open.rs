@@ -6,6 +6,7 @@ use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::ROWS_AHEAD;
+use crate::am::opclass::vector_column;
 use crate::am::pages::ahead::PageHint;
 use crate::am::pages::heap_pins::HeapPins;
 use crate::am::recent::RecentBuffers;
@@ -39,7 +40,12 @@ pub(super) enum Version {
 /// Where the indexed value of a row comes from.
 enum Source {
     Column(pg_sys::AttrNumber),
-    Expression { info: *mut pg_sys::IndexInfo, estate: *mut pg_sys::EState },
+    /// Column `number` of the index, from 0.
+    Expression {
+        info: *mut pg_sys::IndexInfo,
+        estate: *mut pg_sys::EState,
+        number: usize,
+    },
 }
 
 impl Open {
@@ -145,15 +151,35 @@ impl Open {
             Source::Column(column) => unsafe {
                 value = pg_sys::slot_getattr(self.slot, column.into(), &mut isnull);
             },
-            // SAFETY: an index of this method has one column, so there is room for all values; the
-            // expression finds the row where Source::expression told it, and computes in
-            // `row_memory`, which is reset before its next use.
-            Source::Expression { info, estate } => unsafe {
-                (*(*estate).es_per_tuple_exprcontext).ecxt_scantuple = self.slot;
-                pg_sys::FormIndexDatum(info, self.slot, estate, &mut value, &mut isnull);
+            // SAFETY: both were made for the index; the expression computes in `row_memory`, which is reset before its
+            // next use.
+            Source::Expression { info, estate, number } => unsafe {
+                let (values, nulls) = self.columns(info, estate);
+                value = values.get(number).copied().unwrap_or(value);
+                isnull = nulls.get(number).copied().unwrap_or(true);
             },
         }
         (!isnull).then_some(value)
+    }
+
+    /// The values of all columns of the index, of the row in the slot, and which are null.
+    ///
+    /// # Safety
+    /// The slot must hold a row, and `info` and `estate` be made for the index.
+    pub(super) unsafe fn columns(
+        &self,
+        info: *mut pg_sys::IndexInfo,
+        estate: *mut pg_sys::EState,
+    ) -> ([pg_sys::Datum; rel::COLUMNS_MAX], [bool; rel::COLUMNS_MAX]) {
+        let mut values = [pg_sys::Datum::null(); rel::COLUMNS_MAX];
+        let mut nulls = [true; rel::COLUMNS_MAX];
+        // SAFETY: the caller's promise; there is room for the values of as many columns as an index can have.
+        unsafe {
+            (*(*estate).es_per_tuple_exprcontext).ecxt_scantuple = self.slot;
+            let (to, nulls_to) = (values.as_mut_ptr(), nulls.as_mut_ptr());
+            pg_sys::FormIndexDatum(info, self.slot, estate, to, nulls_to);
+        }
+        (values, nulls)
     }
 
     /// A column of the row in the slot; None for NULL.
@@ -234,7 +260,7 @@ impl Source {
     /// The index's expression, ready to be evaluated, and the memory it computes in.
     ///
     /// # Safety
-    /// `index` must be an open index on one expression.
+    /// `index` must be an open index whose vector is an expression.
     unsafe fn expression(index: pg_sys::Relation) -> (Self, pg_sys::MemoryContext) {
         // SAFETY: the executor state lives in the current memory context, and in its own memory
         // everything else.
@@ -244,7 +270,8 @@ impl Source {
             let info = pg_sys::BuildIndexInfo(index);
             let row = pg_sys::MakePerTupleExprContext(estate);
             pg_sys::MemoryContextSwitchTo(caller);
-            (Self::Expression { info, estate }, (*row).ecxt_per_tuple_memory)
+            let (number, _) = vector_column(index);
+            (Self::Expression { info, estate, number }, (*row).ecxt_per_tuple_memory)
         }
     }
 }

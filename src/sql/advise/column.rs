@@ -80,10 +80,11 @@ impl Column {
 
     /// The metric of an index of ours that the column already has, else Euclidean distance.
     pub fn metric(&self) -> Metric {
-        let sql = "SELECT i.indclass[0] FROM pg_catalog.pg_index i
+        let sql = "SELECT i.indclass[k] FROM pg_catalog.pg_index i
+            CROSS JOIN pg_catalog.generate_series(0, i.indnkeyatts - 1) k
             JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
             JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = ANY ($3)
-            WHERE i.indrelid = $1 AND i.indkey[0] = $2 ORDER BY i.indexrelid LIMIT 1";
+            WHERE i.indrelid = $1 AND i.indkey[k] = $2 ORDER BY i.indexrelid LIMIT 1";
         let methods: Vec<&str> = crate::am::method::FAISS_METHODS.iter().map(|m| m.name).collect();
         let arguments = [self.attribute.relid.into(), self.attribute.number.into(), methods.into()];
         let class =

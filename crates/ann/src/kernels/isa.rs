@@ -8,6 +8,7 @@ use super::lanes::{Load, Plain};
 use super::neon::Neon;
 use super::nibbles::{self, Estimate, Floats, Integers, Unit};
 use super::rows::Lanes;
+use super::strips::{self, Word};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 use std::sync::OnceLock;
@@ -128,3 +129,6 @@ per_isa!(columns::half_columns<T: Term>(
     offsets: &[f32], scales: &[f32], units: &[Unit], sums: &mut Row));
 per_isa!(books::book_table<O: Op>(x: &[f32], book: &[f32], out: &mut [f32]));
 per_isa!(books::book_nearest<>(x: &[f32], book: &[f32]) -> u32);
+per_isa!(strips::within<W: Word>(strip: &[u8], low: W, span: W) -> u32);
+per_isa!(strips::any_of<>(strip: &[u8], bits: u64) -> u32);
+per_isa!(strips::all_of<>(strip: &[u8], bits: u64) -> u32);

@@ -11,7 +11,7 @@
 //! 4-bit codes · `columns.rs`, `lookup.rs` scans of scalar and product codes · `bytes.rs` integer sums over the
 //! bytes of two codes · `bits.rs` counts over the bits of two strings, `counts.rs` of many against one · `steps.rs`
 //! differences of codes with a step each · `books.rs` codebooks · `product.rs` matrix products and `sparse.rs` vectors by
-//! their elements other than zero, which have no canonical order. This folder holds the only `unsafe` code of the package.
+//! their elements other than zero, which have no canonical order · `strips.rs` tests of attributes. This folder holds the only `unsafe` code of the package.
 
 mod bits;
 mod body;
@@ -31,6 +31,7 @@ pub(crate) mod scores;
 pub(crate) mod short;
 pub mod sparse;
 pub(crate) mod steps;
+mod strips;
 pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -43,6 +44,7 @@ pub use counts::jaccard_from;
 pub use lanes::Load;
 pub use nibbles::at_most;
 pub use rows::{Lanes, RowKernel, append_ahead, prefetch, prefetch_at, prefetch_near};
+pub use strips::{StripKernel, Word, has_all, has_any};
 
 use crate::element::Float;
 

@@ -178,7 +178,7 @@ impl<P: Pages> Checker<'_, P> {
     ) -> Result<(), Error> {
         let mut heads = Heads::default();
         for stretch in extent.stretches(STRETCH) {
-            heads.read(&mut Ahead::new(self.pages), &stretch, &lists.layout, false)?;
+            heads.read(&mut Ahead::new(self.pages), &stretch, &lists.layout, false, None)?;
             let mut rows = Vec::new();
             for slot in 0..heads.len() {
                 let Some(tid) = heads.tid(slot) else { continue };

@@ -9,7 +9,10 @@ use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::lists::BlockLayout;
 use crate::lists::extent::Extent;
-use crate::lists::lanes::{Rows, TID_BYTES};
+use crate::lists::filter::Filter;
+use crate::lists::heads::Unit;
+use crate::lists::lanes::Rows;
+use crate::lists::layout::TID_UNITS;
 use crate::lists::overflow::Overflow;
 use crate::lists::scanner::{ListScanner, Probed, Seen, View, Visitor, Window, offer};
 use crate::lists::walk::{Extents, Piece, pieces};
@@ -34,8 +37,11 @@ pub struct CodedScanner {
 
 /// The block being read.
 struct Block {
-    tids: [u8; TID_BYTES],
+    /// Its tids, and with a filter its attributes.
+    head: Vec<Unit>,
     factors: Vec<f32>,
+    /// Its rows that the filter lets pass, once the head is whole.
+    wanted: u32,
     sums: Sums,
     out: [f32; LANES],
 }
@@ -46,8 +52,9 @@ impl ListScanner for CodedScanner {
 
     fn new() -> Self {
         let block = Block {
-            tids: [0; TID_BYTES],
+            head: Vec::new(),
             factors: Vec::new(),
+            wanted: 0,
             sums: Sums::ZERO,
             out: [0.0; LANES],
         };
@@ -141,9 +148,10 @@ impl ListScanner for CodedScanner {
                 continue;
             };
             for (units, at) in part.iter(&view.lists.layout) {
-                list_scan.whole(units, at);
+                let wanted = view.filter.map_or(u32::MAX, |filter| filter.lanes(units));
+                list_scan.whole(units, at, wanted);
             }
-            **visited += part.live(&view.lists.layout, view.trusts_marks);
+            **visited += part.live(view);
         }
     }
 }
@@ -166,6 +174,7 @@ impl CodedScanner {
             codec,
             query,
             layout: &view.lists.layout,
+            filter: view.filter,
             has_direction: self.has_direction,
             trusts_marks: view.trusts_marks,
             block: &mut self.block,
@@ -181,6 +190,7 @@ struct ListScan<'a> {
     codec: &'a Codec,
     query: &'a CodecQuery,
     layout: &'a BlockLayout,
+    filter: Option<&'a Filter>,
     has_direction: bool,
     trusts_marks: bool,
     block: &'a mut Block,
@@ -199,11 +209,10 @@ impl ListScan<'_> {
         pieces(ahead, extent, |piece| {
             let at = extent.place(piece.block * LANES as u64);
             if piece.part.len == self.layout.block_units {
-                let n = Rows::of(piece.units, self.trusts_marks).count();
-                self.seen.tuples += n;
+                let wanted = self.wanted(piece.units);
                 // Versions that nobody sees any more fill whole blocks, until VACUUM.
-                if n > 0 {
-                    self.whole(piece.units, at);
+                if wanted != 0 {
+                    self.whole(piece.units, at, wanted);
                 }
             } else {
                 self.part(&piece, at);
@@ -212,8 +221,26 @@ impl ListScan<'_> {
         })
     }
 
-    /// A block that lies whole in one place, read there. Its live rows are not counted.
-    fn whole(&mut self, units: &[u8], at: u64) {
+    /// Which lanes of a block have a row that passes the filter; counts them, and all rows. `head`: the block as far as its
+    /// factors.
+    fn wanted(&mut self, head: &[u8]) -> u32 {
+        let rows = Rows::of(head, self.trusts_marks);
+        let Some(filter) = self.filter else {
+            let n = rows.count();
+            self.seen.tuples += n;
+            self.seen.examined += n;
+            // Those without a row are found out when they are near enough.
+            return if n > 0 { u32::MAX } else { 0 };
+        };
+        let live = rows.lanes();
+        let wanted = if live == 0 { 0 } else { live & filter.lanes(head) };
+        self.seen.examined += u64::from(live.count_ones());
+        self.seen.tuples += u64::from(wanted.count_ones());
+        wanted
+    }
+
+    /// The rows in the lanes `wanted` of a block that lies whole in one place, read there.
+    fn whole(&mut self, units: &[u8], at: u64, wanted: u32) {
         let first_code = self.layout.first_code_unit() * UNIT;
         let Some((head, codes)) = units.split_at_checked(first_code) else { return };
         let tids = head;
@@ -228,19 +255,35 @@ impl ListScan<'_> {
             at_most(&block.out, limit)
         };
         let rows = Rows::of(tids, self.trusts_marks);
-        collect(rows, &block.out, mask, at, &self.window, self.top, &mut self.seen);
+        collect(rows, &block.out, mask & wanted, at, &self.window, self.top, &mut self.seen);
+    }
+
+    /// Units that are looked at before the code of a block.
+    fn head_units(&self) -> usize {
+        if self.filter.is_some() { self.layout.factor_units().start } else { TID_UNITS }
     }
 
     /// A part of a block that goes over several pages: what is not summed at once is kept until its end.
     fn part(&mut self, piece: &Piece<'_>, at: u64) {
-        let block = &mut *self.block;
         let part = piece.part;
         if part.first_unit == 0 {
-            block.sums = Sums::ZERO;
+            self.block.sums = Sums::ZERO;
         }
-        let first_code = self.layout.first_code_unit();
+        let (end_of_head, first_code) = (self.head_units(), self.layout.first_code_unit());
         let end = part.first_unit + part.len;
-        piece.copy_to(&mut block.tids, 0);
+        if part.first_unit < end_of_head {
+            let mut head = std::mem::take(&mut self.block.head);
+            head.resize(end_of_head, Unit::default());
+            piece.copy_to(bytemuck::cast_slice_mut(&mut head), 0);
+            if end >= end_of_head {
+                self.block.wanted = self.wanted(bytemuck::cast_slice(&head));
+            }
+            self.block.head = head;
+        }
+        if end >= end_of_head && self.block.wanted == 0 {
+            return;
+        }
+        let block = &mut *self.block;
         let factors = bytemuck::cast_slice_mut(&mut block.factors);
         piece.copy_to(factors, self.layout.factor_units().start);
         if end > first_code && self.has_direction {
@@ -256,9 +299,8 @@ impl ListScan<'_> {
         } else {
             block.out.fill(0.0);
         }
-        let rows = Rows::of(&block.tids, self.trusts_marks);
-        self.seen.tuples += rows.count();
-        let mask = at_most(&block.out, limit(self.top));
+        let rows = Rows::of(bytemuck::cast_slice(&block.head), self.trusts_marks);
+        let mask = at_most(&block.out, limit(self.top)) & block.wanted;
         collect(rows, &block.out, mask, at, &self.window, self.top, &mut self.seen);
     }
 }

@@ -232,8 +232,9 @@ impl<E: Element> FlatScanner<E> {
             return Err(Error::corrupted(META_BLKNO, "index stores no vectors"));
         };
         let mut heads = std::mem::take(&mut self.heads);
-        heads.read(&mut Ahead::new(pages), stretch, layout, view.trusts_marks)?;
+        heads.read(&mut Ahead::new(pages), stretch, layout, view.trusts_marks, view.filter)?;
         seen.tuples += heads.live(0..heads.len());
+        seen.examined += heads.examined();
         if !self.has_direction {
             all_rows(&heads, window, top, seen);
             self.heads = heads;

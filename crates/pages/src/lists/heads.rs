@@ -7,6 +7,7 @@ use ann::codec::{LANES, UNIT};
 use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::lists::extent::Extent;
+use crate::lists::filter::Filter;
 use crate::lists::lanes::{Rows, tid_of};
 use crate::lists::layout::BlockLayout;
 use crate::lists::walk::pieces;
@@ -28,19 +29,22 @@ pub struct Heads {
     /// The lane of the first slot in its block.
     lead: usize,
     n: usize,
+    /// Slots with a row, whether it passes the filter or not.
+    examined: u64,
     /// The place of the first slot.
     place: u64,
 }
 
 impl Heads {
     /// Takes over the heads of `extent`, all of whose pages are read under share locks, one at a time. Marked entries count as
-    /// free if marks are trusted.
+    /// free if marks are trusted, and so do those that a filter stops.
     pub fn read<'p, P: Pages>(
         &mut self,
         ahead: &mut Ahead<'p, P>,
         extent: &Extent<'_>,
         layout: &BlockLayout,
         trusts_marks: bool,
+        filter: Option<&Filter>,
     ) -> Result<(), Error> {
         let blocks = extent.blocks();
         self.head_units = layout.first_code_unit();
@@ -63,8 +67,19 @@ impl Heads {
         self.live.clear();
         let heads = units.chunks_exact(size);
         let live = |(block, head)| Rows::of(head, trusts_marks).lanes() & extent.lanes(block);
-        self.live.extend(blocks.zip(heads).map(live));
+        self.live.extend(blocks.zip(heads.clone()).map(live));
+        self.examined = self.live.iter().map(|live| u64::from(live.count_ones())).sum();
+        if let Some(filter) = filter {
+            for (live, head) in self.live.iter_mut().zip(heads).filter(|(live, _)| **live != 0) {
+                *live &= filter.lanes(head);
+            }
+        }
         Ok(())
+    }
+
+    /// How many slots have a row, those that the filter stops among them.
+    pub fn examined(&self) -> u64 {
+        self.examined
     }
 
     /// How many slots.

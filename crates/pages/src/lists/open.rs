@@ -41,6 +41,7 @@ impl ListsIndex {
             quantizer: self.quantizer.as_ref(),
             codec: self.code.as_ref().map(|code| &code.codec),
             trusts_marks: false,
+            filter: None,
         }
     }
 

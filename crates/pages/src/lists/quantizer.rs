@@ -158,7 +158,7 @@ impl Quantizer {
 
     fn view(&self) -> View<'_> {
         let codec = self.code.as_ref().map(|code| &code.codec);
-        View { lists: &self.lists, quantizer: None, codec, trusts_marks: false }
+        View { lists: &self.lists, quantizer: None, codec, trusts_marks: false, filter: None }
     }
 
     /// Puts the `n` lists nearest to `q` into `out`, in order, ties by list number: a hit's id is the list's number and its key

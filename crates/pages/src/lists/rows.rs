@@ -31,7 +31,7 @@ pub fn for_each_row<P: Pages>(
     let mut extents = Extents::open(pages, lists, 0)?;
     while let Some(extent) = extents.next(&mut overflow)? {
         for stretch in extent.stretches(STRETCH) {
-            heads.read(&mut Ahead::new(pages), &stretch, &lists.layout, false)?;
+            heads.read(&mut Ahead::new(pages), &stretch, &lists.layout, false, None)?;
             let rows: Vec<(Tid, u64)> = (0..heads.len())
                 .filter_map(|slot| Some((heads.tid(slot)?, heads.place(slot))))
                 .collect();

@@ -6,12 +6,18 @@
 //! there are eight times as many visited rows as returned ones. Where memory does not hold all hits of the lists visited, the
 //! farthest are turned away, and the lists are gone over again once the others are returned.
 //!
+//! Under a filter, rows count that pass it. Those of the first lists would be too few, in two ways: there may not be as many
+//! as are wanted; and the nearest of a tenth of the rows are farther than the nearest of all, so that more lists have them. So
+//! further lists are among the first until both numbers fit ([`probing`]).
+//!
 //! In strict order, a row that turns up in a further list although it is nearer than one already returned is late. It is
 //! only counted at first. When all lists are used up, those that had late rows are gone over again, and these follow in
 //! their order: no row is lost.
 
 pub mod batch;
 mod probing;
+
+pub use probing::SPREAD;
 
 use ann::coarse::Probes;
 use ann::topk::{Hit, TopK};
@@ -80,6 +86,8 @@ pub struct Scan<L: ListScanner> {
     /// Hits handed out or ready.
     returned: u64,
     visited: u64,
+    /// Tuples whose attributes were looked at: those visited, and those that the filter stopped.
+    examined: u64,
     /// Of `visited`, those beyond the first nprobe lists.
     continued: u64,
     late: Vec<Late>,
@@ -135,6 +143,7 @@ impl<L: ListScanner> Scan<L> {
             last: None,
             returned: 0,
             visited: 0,
+            examined: 0,
             continued: 0,
             late: Vec::new(),
             n_late: 0,
@@ -182,6 +191,7 @@ impl<L: ListScanner> Scan<L> {
         self.n_probed = 0;
         self.last = None;
         (self.returned, self.visited, self.continued) = (0, 0, 0);
+        self.examined = 0;
         self.late.clear();
         self.n_late = 0;
         (self.is_late, self.is_cut_short) = (false, false);
@@ -232,9 +242,14 @@ impl<L: ListScanner> Scan<L> {
         self.n_late
     }
 
-    /// Tuples visited, each counted once however often its list was gone over.
+    /// Tuples visited that pass the filter, each counted once however often its list was gone over.
     pub fn visited(&self) -> u64 {
         self.visited
+    }
+
+    /// Tuples whose attributes were looked at: those visited, and those that the filter stopped. Each once.
+    pub fn examined(&self) -> u64 {
+        self.examined
     }
 
     /// Whether the scan has ended before the last list because it had visited `max_scan_tuples`.

@@ -5,6 +5,7 @@ use ann::topk::{Hit, TopK};
 
 use crate::error::Error;
 use crate::lists::InvertedLists;
+use crate::lists::filter::Filter;
 use crate::lists::quantizer::Quantizer;
 use crate::store::Pages;
 
@@ -19,12 +20,19 @@ pub struct View<'a> {
     pub codec: Option<&'a Codec>,
     /// Whether marked entries are no rows: what scans on a primary believe.
     pub trusts_marks: bool,
+    /// What the attributes of rows must be; None: anything.
+    pub filter: Option<&'a Filter>,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// The same for a scan that may believe marks, or may not.
     pub fn trusting(self, trusts_marks: bool) -> Self {
         Self { trusts_marks, ..self }
+    }
+
+    /// The same for a scan that wants some rows only.
+    pub fn filtered(self, filter: Option<&'a Filter>) -> Self {
+        Self { filter, ..self }
     }
 }
 
@@ -40,8 +48,10 @@ pub struct Probed {
 /// What scanning a list saw.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Seen {
-    /// Live tuples.
+    /// Live tuples that the filter lets pass.
     pub tuples: u64,
+    /// All live tuples.
+    pub examined: u64,
     /// Of these, hits up to the start of the window.
     pub before: u64,
 }

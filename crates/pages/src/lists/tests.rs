@@ -6,6 +6,7 @@ mod complete;
 mod crash;
 mod estimates;
 mod exact;
+mod filters;
 mod interleave;
 mod marks;
 mod meta;

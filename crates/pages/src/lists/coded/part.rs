@@ -8,6 +8,7 @@ use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::lists::BlockLayout;
 use crate::lists::extent::Extent;
+use crate::lists::filter::Filter;
 use crate::lists::heads::Unit;
 use crate::lists::lanes::Rows;
 use crate::lists::overflow::Overflow;
@@ -39,10 +40,14 @@ impl Blocks {
         &self.centroid
     }
 
-    /// Rows in them: whoever asks trusts marks, or nobody does.
-    pub fn live(&self, layout: &BlockLayout, trusts_marks: bool) -> u64 {
-        let count = |(units, _)| Rows::of(units, trusts_marks).count();
-        *self.live.get_or_init(|| self.iter(layout).map(count).sum())
+    /// Rows in them that pass the filter: whoever asks has the same view.
+    pub fn live(&self, view: &View<'_>) -> u64 {
+        let count = |(units, _)| {
+            let rows = Rows::of(units, view.trusts_marks);
+            let lanes = |filter: &Filter| rows.lanes() & filter.lanes(units);
+            view.filter.map_or_else(|| rows.count(), |filter| lanes(filter).count_ones().into())
+        };
+        *self.live.get_or_init(|| self.iter(&view.lists.layout).map(count).sum())
     }
 
     fn clear(&mut self) {

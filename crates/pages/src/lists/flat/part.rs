@@ -48,7 +48,8 @@ pub fn copy_list<P: Pages, E: Element>(
     while let Some(extent) = extents.next(&mut overflow)? {
         for stretch in extent.stretches(blocks) {
             let Rows { heads, rows, live } = &mut *part;
-            heads.read(&mut Ahead::new(pages), &stretch, layout, view.trusts_marks)?;
+            let ahead = &mut Ahead::new(pages);
+            heads.read(ahead, &stretch, layout, view.trusts_marks, view.filter)?;
             *live = heads.live(0..heads.len());
             pages.check_interrupts();
             if *live == 0 {

@@ -34,7 +34,7 @@ fn read(block: &[u8], widths: &[u8], lane: usize) -> Vec<Option<Vec<u8>>> {
 }
 
 /// The same as an insert was told them.
-fn told(tid: Tid, world: &World<impl Element>) -> Vec<Option<Vec<u8>>> {
+pub fn told(tid: Tid, world: &World<impl Element>) -> Vec<Option<Vec<u8>>> {
     let entry = attributes_of(tid, &world.lists().params.attributes);
     let mut at = 1;
     let one = |(i, width): (usize, &u8)| {
@@ -77,6 +77,7 @@ pub fn verify<E: Element>(world: &World<E>) {
         }
     }
     assert_eq!(missing, BTreeSet::new(), "{:?}", world.shape);
+    super::filters::verify(world);
 }
 
 /// None, one of every width, and as many as there may be; those of 8 × 16 bytes make a block of more units than tids take.

@@ -1,0 +1,194 @@
+//! Filters of a scan: what the attributes of a row must be for it to come back.
+//!
+//! Attributes are unsigned numbers, in whose order the values are that they stand for; so every comparison is a set of
+//! [`Intervals`]. A filter is made once for a scan, and tells of each block which of its 32 lanes pass, before anything else of
+//! the block is looked at.
+
+pub mod intervals;
+
+use std::ops::Range;
+
+use ann::codec::{LANES, UNIT};
+use ann::kernels::{StripKernel, Word, has_all, has_any};
+
+use crate::bytes::u32_at;
+use crate::lists::layout::{Attributes, TID_UNITS};
+pub use intervals::Intervals;
+
+/// More intervals than this are searched for each lane.
+const INTERVALS_AT_ONCE: usize = 8;
+
+/// What one attribute must be. A null passes no condition but [`Condition::Null`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It is null.
+    Null,
+    /// It is not null.
+    NotNull,
+    /// It lies in one of these.
+    Within(Intervals),
+    /// It has 64 bits, and one of these among them.
+    AnyOf(u64),
+    /// It has 64 bits, and all of these among them.
+    AllOf(u64),
+}
+
+/// What the attributes of a row must be: all of some tests.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    tests: Vec<Test>,
+    /// Whether no row can pass.
+    is_never: bool,
+}
+
+/// A condition, and where the attribute lies in a block.
+#[derive(Debug, Clone)]
+struct Test {
+    attribute: usize,
+    condition: Condition,
+    /// The byte of the block where its null bits begin, and those of its strip.
+    nulls: usize,
+    strip: Range<usize>,
+    width: Width,
+}
+
+/// How wide the values of a strip are, with the kernel for them.
+#[derive(Debug, Clone, Copy)]
+enum Width {
+    W1(StripKernel<u8>),
+    W2(StripKernel<u16>),
+    W4(StripKernel<u32>),
+    W8(StripKernel<u64>),
+    W16(StripKernel<u128>),
+}
+
+impl Width {
+    fn new(bytes: usize) -> Option<Self> {
+        Some(match bytes {
+            1 => Self::W1(StripKernel::detect()),
+            2 => Self::W2(StripKernel::detect()),
+            4 => Self::W4(StripKernel::detect()),
+            8 => Self::W8(StripKernel::detect()),
+            16 => Self::W16(StripKernel::detect()),
+            _ => return None,
+        })
+    }
+
+    /// Which values of a strip, of the lanes in `among`, lie in one of the intervals.
+    fn within(self, strip: &[u8], intervals: &Intervals, among: u32) -> u32 {
+        match self {
+            Self::W1(kernel) => lanes_within(kernel, strip, intervals, among),
+            Self::W2(kernel) => lanes_within(kernel, strip, intervals, among),
+            Self::W4(kernel) => lanes_within(kernel, strip, intervals, among),
+            Self::W8(kernel) => lanes_within(kernel, strip, intervals, among),
+            Self::W16(kernel) => lanes_within(kernel, strip, intervals, among),
+        }
+    }
+}
+
+fn lanes_within<W: Word + Into<u128>>(
+    kernel: StripKernel<W>,
+    strip: &[u8],
+    intervals: &Intervals,
+    among: u32,
+) -> u32 {
+    let all = intervals.bounds();
+    if all.len() <= INTERVALS_AT_ONCE {
+        let one = |(low, high): &(u128, u128)| {
+            kernel.within(strip, W::of(*low), W::of(high.wrapping_sub(*low)))
+        };
+        return among & all.iter().map(one).fold(0, |lanes, some| lanes | some);
+    }
+    let values = strip.chunks_exact(W::BYTES).zip(0..LANES as u32);
+    let passing = values.filter(|(value, lane)| {
+        among & 1 << lane != 0 && intervals.contains(W::read(value).into())
+    });
+    passing.fold(0, |lanes, (_, lane)| lanes | 1 << lane)
+}
+
+impl Filter {
+    /// All of some conditions, each with the number of its attribute; None if there is no such attribute, or one of bits has not 64
+    /// of them.
+    pub fn new(
+        attributes: &Attributes,
+        conditions: impl IntoIterator<Item = (usize, Condition)>,
+    ) -> Option<Self> {
+        let mut filter = Self { tests: Vec::new(), is_never: false };
+        for (attribute, condition) in conditions {
+            filter.add(Test::new(attributes, attribute, condition)?);
+        }
+        filter.is_never = filter.tests.iter().any(|test| match &test.condition {
+            Condition::Within(intervals) => intervals.bounds().is_empty(),
+            _ => false,
+        });
+        Some(filter)
+    }
+
+    /// Adds a test; bounds of one attribute become one.
+    fn add(&mut self, test: Test) {
+        if let Condition::Within(new) = &test.condition {
+            let same = self.tests.iter_mut().filter(|known| known.attribute == test.attribute);
+            for known in same {
+                if let Condition::Within(old) = &mut known.condition {
+                    *old = old.intersection(new);
+                    return;
+                }
+            }
+        }
+        self.tests.push(test);
+    }
+
+    /// Whether no row can pass.
+    pub fn is_never(&self) -> bool {
+        self.is_never
+    }
+
+    /// Which lanes of a block pass, the first in the lowest bit. `head`: the bytes of the block as far as its factors.
+    #[inline]
+    pub fn lanes(&self, head: &[u8]) -> u32 {
+        let mut lanes = u32::MAX;
+        for test in &self.tests {
+            lanes = test.lanes(head, lanes);
+            if lanes == 0 {
+                break;
+            }
+        }
+        lanes
+    }
+}
+
+impl Test {
+    fn new(attributes: &Attributes, attribute: usize, condition: Condition) -> Option<Self> {
+        let before: usize = attributes.widths().take(attribute).sum();
+        let bytes = attributes.widths().nth(attribute)?;
+        let is_of_bits = matches!(condition, Condition::AnyOf(_) | Condition::AllOf(_));
+        if is_of_bits && bytes != size_of::<u64>() {
+            return None;
+        }
+        let start = (TID_UNITS + 1 + before) * UNIT;
+        Some(Self {
+            attribute,
+            condition,
+            nulls: TID_UNITS * UNIT + attribute * LANES / 8,
+            strip: start..start + bytes * UNIT,
+            width: Width::new(bytes)?,
+        })
+    }
+
+    /// Which of the lanes in `among` pass.
+    #[inline]
+    fn lanes(&self, head: &[u8], among: u32) -> u32 {
+        let nulls = u32_at(head, self.nulls);
+        let among = match self.condition {
+            Condition::Null => return among & nulls,
+            _ => among & !nulls,
+        };
+        let strip = head.get(self.strip.clone()).unwrap_or_default();
+        match &self.condition {
+            Condition::Null | Condition::NotNull => among,
+            Condition::Within(intervals) => self.width.within(strip, intervals, among),
+            Condition::AnyOf(bits) => among & has_any(strip, *bits),
+            Condition::AllOf(bits) => among & has_all(strip, *bits),
+        }
+    }
+}
