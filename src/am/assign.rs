@@ -25,6 +25,7 @@ use super::interrupts::check_for_interrupts;
 use super::pages::PgBulk;
 use super::progress::{self, Phase};
 use super::quantizers::Trained;
+use super::recall_target::ListNeighbours;
 use super::report::{Report, checked};
 use super::spill::TempRuns;
 use super::transform::Transform;
@@ -42,7 +43,7 @@ struct Batch<E> {
 }
 
 /// Collects rows, assigns them, hands them to the sorter.
-struct Loader<'a, E> {
+struct Loader<'a, E: Column> {
     heap: &'a Heap,
     metric: Metric,
     dims: usize,
@@ -51,6 +52,8 @@ struct Loader<'a, E> {
     /// None: vectors are stored as the column has them.
     coder: Option<Coder<'a>>,
     fit: FitMeter,
+    /// What recall is measured by, if there is anything to choose.
+    neighbours: Option<ListNeighbours<E>>,
     sorter: Sorter<TempRuns>,
     batch: Batch<E>,
     rows_max: usize,
@@ -107,6 +110,7 @@ pub fn assign_and_write<E: Column>(
         assigner: trained.is_trained().then(|| assigner(trained.coarse(frozen))),
         coder,
         fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
+        neighbours: ListNeighbours::new(frozen, trained),
         sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
         batch: Batch { tids: Vec::new(), norms: Vec::new(), elements: Vec::<E>::new() },
         rows_max,
@@ -138,6 +142,12 @@ pub fn assign_and_write<E: Column>(
     let params = MetaParams { fit, ..*params };
     write(heap.index(), &params, trained, loader.sorter, sink);
     build_log::written(heap.index(), begin.elapsed());
+    if let Some(neighbours) = loader.neighbours {
+        progress::set_phase(Phase::MeasuringRecall);
+        let begin = Instant::now();
+        neighbours.measure(heap.index(), frozen, trained);
+        build_log::measured(heap.index(), begin.elapsed());
+    }
     (heap_tuples, n)
 }
 
@@ -225,6 +235,9 @@ impl<E: Column> Loader<'_, E> {
             let placed = (&mut list_nos[..], &mut distances[..]);
             let (coder, fit) = (self.coder.as_ref(), &mut self.fit);
             payloads = assign(assigner, coder, &self.batch.elements, placed, fit);
+        }
+        if let Some(neighbours) = &mut self.neighbours {
+            neighbours.see(&self.batch.tids, &list_nos, &self.batch.elements);
         }
         let vectors = self.batch.elements.chunks_exact(E::count(self.dims));
         for (i, elements) in vectors.enumerate() {

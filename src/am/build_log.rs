@@ -68,6 +68,11 @@ pub fn assigned(index: pg_sys::Relation, sorter: &Sorter<TempRuns>, took: Durati
         .debug();
 }
 
+/// What recall costs, but for the comparing of rows, which the second pass does.
+pub fn measured(index: pg_sys::Relation, took: Duration) {
+    said_of(index, "measured what recall costs", took).debug();
+}
+
 /// The pages.
 pub fn written(index: pg_sys::Relation, took: Duration) {
     let n_blocks = rel::n_blocks(index);

@@ -22,6 +22,7 @@ use super::guc;
 use super::method::method_by_oid;
 use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
+use super::recall_target;
 use super::relation::{Index, IvfIndex, frozen_index};
 use ask::Ask;
 use table::Table;
@@ -169,7 +170,7 @@ unsafe fn estimate(
         }
     };
     // SAFETY: the planner's lock keeps the index open-able.
-    let (shape, settings) = unsafe { shape_of(index, selectivity) };
+    let (shape, settings) = unsafe { shape_of(index, selectivity, rows_wanted(root)) };
     let dims = match &shape {
         Shape::Lists(shape) => shape.dims,
         Shape::Graph(shape) => shape.dims,
@@ -196,6 +197,16 @@ unsafe fn estimate(
     (startup, total, selectivity * visited, f64::from(index.pages))
 }
 
+/// The rows that a query's LIMIT wants, where it is a number that the planner knows.
+///
+/// # Safety
+/// `root` is the planner's.
+unsafe fn rows_wanted(root: *mut pg_sys::PlannerInfo) -> Option<u64> {
+    // SAFETY: the caller's promise.
+    let wanted = unsafe { (*root).limit_tuples };
+    (wanted >= 1.0).then_some(wanted as u64)
+}
+
 /// The part of the `first` pages of each of `loop_count` scans that is not cached.
 ///
 /// # Safety
@@ -218,7 +229,11 @@ unsafe fn reread(
 
 /// # Safety
 /// The planner holds a lock on the index.
-unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Settings) {
+unsafe fn shape_of(
+    index: &pg_sys::IndexOptInfo,
+    selectivity: f64,
+    rows: Option<u64>,
+) -> (Shape, Settings) {
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
     let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * selectivity }.max(1.0);
@@ -228,18 +243,22 @@ unsafe fn shape_of(index: &pg_sys::IndexOptInfo, selectivity: f64) -> (Shape, Se
         let options = IvfOptions { settings, ..IvfOptions::default() };
         if method.is_some_and(|method| method.is_graph) {
             let pages = f64::from(index.pages).max(1.0);
-            return (Shape::Graph(graph::Shape::guess(&options, tuples, pages)), settings);
+            let ef = recall_target::ef_search(&options, None, rows, tuples);
+            return (Shape::Graph(graph::Shape::guess(ef, tuples, pages)), settings);
         }
         let has_lists = method.is_none_or(|method| method.has_lists);
         let nlist = if has_lists { optimal_nlist(tuples as u64) } else { 1 };
-        (Frozen::guess(nlist, guc::nprobe_for(&options)), settings)
+        (Frozen::guess(nlist, recall_target::nprobe_unmeasured(&options, nlist)), settings)
     } else {
         // SAFETY: the planner's lock is enough, so none is taken.
         match unsafe { look_into(index.indexoid) } {
-            (Index::Lists(ivf), options) => (Frozen::of(&ivf, &options), options.settings),
+            (Index::Lists(ivf), options) => {
+                (Frozen::of(&ivf, &options, rows, tuples), options.settings)
+            }
             (Index::Graph(graph), options) => {
                 let pages = f64::from(index.pages).max(1.0);
-                let shape = graph::Shape::of(&graph.meta, &options, tuples, pages);
+                let ef = recall_target::ef_search(&options, Some(&graph.meta), rows, tuples);
+                let shape = graph::Shape::of(&graph.meta, ef, tuples, pages);
                 return (Shape::Graph(shape), options.settings);
             }
         }
@@ -279,14 +298,13 @@ impl Frozen {
         Self { nlist, nprobe, dims: DIMS_UNKNOWN, candidates, from_table, fixed_pages: 0.0 }
     }
 
-    fn of(ivf: &IvfIndex, options: &IvfOptions) -> Self {
+    fn of(ivf: &IvfIndex, options: &IvfOptions, rows: Option<u64>, tuples: f64) -> Self {
         let meta = &ivf.meta;
+        let choice = recall_target::of_lists(options, meta, rows, tuples);
         let (mut candidates, mut from_table) = (0.0, 0.0);
         let dims = meta.dims();
         if let Some(code) = meta.code() {
-            let automatic = code.kind.k_factor(dims) as u32;
-            let k_factor = guc::k_factor_for(options).unwrap_or(automatic);
-            candidates = f64::from(k_factor);
+            candidates = choice.budget.per_row as f64;
             from_table = match code.refine {
                 Refine::Heap => candidates,
                 Refine::Flat => 0.0,
@@ -295,7 +313,7 @@ impl Frozen {
         }
         Self {
             nlist: meta.nlist() as f64,
-            nprobe: guc::nprobe_for(options).into(),
+            nprobe: choice.nprobe.into(),
             dims: floats_of(dims, meta.lists.params.element),
             candidates,
             from_table,

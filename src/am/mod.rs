@@ -25,6 +25,7 @@ pub mod options;
 pub mod pages;
 pub mod progress;
 mod quantizers;
+mod recall_target;
 mod recent;
 mod refetch;
 pub mod rel;

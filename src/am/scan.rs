@@ -11,7 +11,6 @@ use half::f16;
 use pages::Error;
 use pages::lists::scan::Scan;
 use pages::search::params::{Found, Iterative, SearchParams};
-use pages::search::rerank::Budget;
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::graph::GraphSearch;
@@ -23,6 +22,7 @@ use super::opclass::{ElementType, opclass_of};
 use super::operator_order::{OperatorOrder, is_foreign};
 use super::options::options_of;
 use super::pages::PgPages;
+use super::recall_target;
 use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{Index, frozen_index};
@@ -322,7 +322,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = options_of(index);
         let params = SearchParams {
-            nprobe: guc::nprobe_for(&options) as usize,
+            nprobe: 1,
             iterative: guc::iterative(options.settings),
             max_scan_tuples: guc::max_scan_tuples(options.settings).0,
             max_probes: guc::max_probes(options.settings),
@@ -331,28 +331,29 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         };
         let element = opclass_of(index).element;
         let (_, dims) = frozen.metric_and_dims();
-        let (query, params) = match element {
+        let (query, mut params) = match element {
             ElementType::F32 => query_of::<f32>(dims, value, params),
             ElementType::F16 => query_of::<f16>(dims, value, params),
             ElementType::Bit => query_of::<Bits>(dims, value, params),
         };
         match &frozen {
             Index::Graph(graph) => {
-                let ef = guc::ef_search_for(&options) as usize;
+                let tuples = recall_target::tuples_of(index);
+                let ef =
+                    recall_target::ef_search(&options, Some(&graph.meta), state.wanted, tuples);
+                let ef = ef as usize;
                 let search = graph_search(scan, state);
                 search.begin(graph, element, &query, params, ef);
                 search.leave_out(left_out::row_of(index));
                 return frozen;
             }
             Index::Lists(ivf) => {
-                if let Some(code) = &ivf.code {
-                    let automatic = code.params.kind.k_factor(dims);
-                    let budget = match guc::k_factor_for(&options) {
-                        Some(k_factor) => Budget::fixed(k_factor as usize),
-                        None => Budget::automatic(automatic),
-                    };
+                let tuples = recall_target::tuples_of(index);
+                let choice = recall_target::of_lists(&options, &ivf.meta, state.wanted, tuples);
+                params.nprobe = choice.nprobe as usize;
+                if ivf.code.is_some() {
                     let search = coded_search(scan, state);
-                    search.begin(ivf, element, &query, params, budget);
+                    search.begin(ivf, element, &query, params, choice.budget);
                     search.leave_out(left_out::row_of(index));
                     return frozen;
                 }

@@ -33,6 +33,7 @@ mod bits;
 mod cast;
 mod check;
 mod comparison;
+mod curve;
 mod distance;
 mod element;
 mod error;

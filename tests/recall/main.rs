@@ -14,6 +14,7 @@ mod graphs;
 mod hostile;
 mod memory;
 mod pgvector;
+mod target;
 
 use std::path::PathBuf;
 

@@ -1,9 +1,10 @@
-//! META, block 0: what the index is. It is written last by the build and never changed afterwards, so that everybody may keep
+//! META, block 0: what the index is. It is written last by the build and never changed after it, so that everybody may keep
 //! a copy for as long as the relation's file lives.
 
 use ann::codec::{CodeKind, FLAT};
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
+use ann::tuning::Curve;
 
 use crate::bytes::{checksum, f32_at, put, put_u16, put_u32, u16_at, u32_at, u64_at};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::lists::{CodeParams, InvertedLists, ListsParams, directory, quantizer}
 use crate::model;
 use crate::model_name::ModelName;
 use crate::page::{Blkno, META_BLKNO, NO_OWNER, Page, PageKind};
+use crate::recall_curve;
 use crate::store::Pages;
 
 /// The format this build writes and reads.
@@ -34,7 +36,10 @@ const CHECKSUM: usize = 56;
 const ROWS: usize = 64;
 const QUANTIZER: usize = ROWS + LISTS_SIZE;
 const MODEL_NAME: usize = QUANTIZER + LISTS_SIZE;
-const USED: usize = MODEL_NAME + ModelName::SIZE;
+const CURVE: usize = 288;
+const USED: usize = 512;
+
+const _: () = assert!(MODEL_NAME + ModelName::SIZE <= CURVE && CURVE + recall_curve::SIZE <= USED);
 
 /// Bytes that describe inverted lists, and where among them.
 const LISTS_SIZE: usize = 64;
@@ -127,6 +132,8 @@ pub struct Meta {
     pub fit: Fit,
     /// The model that the build took its centroids and parameters from; None: it trained its own.
     pub model: Option<ModelName>,
+    /// What recall costs, measured when the rows were assigned to their lists; see [`Meta::put_curve`].
+    pub curve: Curve,
 }
 
 impl Meta {
@@ -145,6 +152,7 @@ impl Meta {
             nlist_option: params.nlist_option,
             fit: params.fit,
             model: params.model,
+            curve: Curve::default(),
         })
     }
 
@@ -216,6 +224,7 @@ impl Meta {
             nlist_option: u32_at(body, NLIST_OPTION),
             fit: Fit::decode(body),
             model: decode_model(body).ok_or_else(|| bad("name of a model"))?,
+            curve: recall_curve::decode(body, CURVE),
         };
         meta.require_sense()?;
         Ok(meta)
@@ -259,9 +268,22 @@ impl Meta {
         if let Some(name) = &self.model {
             put(body, MODEL_NAME, name.as_bytes());
         }
+        recall_curve::encode(body, CURVE, &self.curve);
         page.set_used(USED);
         seal(&mut page);
         page
+    }
+
+    /// Puts a curve into the metapage, at the end of a build: it is measured on the pages that were written.
+    pub fn put_curve<P: Pages>(pages: &P, curve: &Curve) -> Result<(), Error> {
+        let mut page = pages.lock(META_BLKNO)?;
+        page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
+        pages.edit(&mut [&mut page], |images| {
+            let Some(page) = images.first_mut() else { return Ok(()) };
+            recall_curve::encode(page.body_mut(), CURVE, curve);
+            seal(page);
+            Ok(())
+        })
     }
 }
 
