@@ -99,6 +99,11 @@ fn measure(name: &str, set: &Dataset) {
             .query_one("SELECT search FROM faiss.index_info('t_v')", &[])
             .unwrap_or_else(|e| panic!("{}", describe(&e)))
             .get(0);
+        let by_rows: f64 = client
+            .query_one("SELECT recall FROM faiss.recall('t_v', queries => 1000)", &[])
+            .unwrap_or_else(|e| panic!("{}", describe(&e)))
+            .get(0);
+        eprintln!("{what}: recall by rows {by_rows:.4}");
         for target in TARGETS {
             if target != TARGETS[0] {
                 run(&mut client, &format!("SET faiss.recall_target = {target}"));

@@ -40,7 +40,7 @@ const CANDIDATES: usize = 100 * K_FACTOR_MAX as usize;
 /// Of a hundred of the ten nearest neighbours, those in whose lists codes are looked at.
 const SEARCHED: (usize, usize) = (199, 200);
 /// All queries together look at the codes of so many times the rows at most.
-const CODES_LOOKED_AT: usize = 2;
+const CODES_LOOKED_AT: usize = 64;
 /// Bytes of copies of lists in memory.
 const COPIES: usize = 4 << 20;
 
