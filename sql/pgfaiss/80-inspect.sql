@@ -21,6 +21,15 @@ AS 'MODULE_PATHNAME', 'recall_curve_wrapper';
 COMMENT ON FUNCTION faiss.recall_curve(regclass) IS
     'what recall costs, as the build measured it on rows of the table: the search settings that reach each recall for k rows';
 
+CREATE FUNCTION faiss.last_scan()
+RETURNS TABLE (
+    index regclass, lists_probed bigint, lists bigint, pages bigint, scored bigint, reranked bigint, rows bigint, stopped text)
+LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 1
+AS 'MODULE_PATHNAME', 'last_scan_wrapper';
+
+COMMENT ON FUNCTION faiss.last_scan() IS
+    'what the last index scan of this session did, once it has ended: lists searched of how many, pages of the index read, vectors scored, candidates re-ranked, rows returned, why it stopped; no row before the first';
+
 CREATE FUNCTION faiss.list_info(index regclass)
 RETURNS TABLE (list_no int, ntotal bigint, ndead bigint, pages bigint, radius double precision)
 LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED

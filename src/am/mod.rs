@@ -14,6 +14,7 @@ mod handler;
 mod heap_scan;
 mod insert;
 pub mod interrupts;
+pub mod last_scan;
 mod left_out;
 pub mod limit;
 pub mod measure;

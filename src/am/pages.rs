@@ -9,6 +9,7 @@ pub mod ahead;
 mod append;
 pub mod heap_pins;
 mod hint;
+mod logged;
 #[cfg(feature = "pg_test")]
 mod tests;
 
@@ -26,9 +27,10 @@ use pgrx::pg_sys::ForkNumber::Type as Fork;
 
 use super::interrupts::check_for_interrupts;
 use super::recent::RecentBuffers;
-use super::rel::{self, INVALID_SUBXID};
+use super::rel;
 
 pub use append::PgAppend;
+use logged::needs_wal;
 
 const _: () = assert!(PAGE_SIZE == pg_sys::BLCKSZ as usize);
 const _: () = assert!(INVALID_BLKNO == pg_sys::InvalidBlockNumber);
@@ -54,6 +56,8 @@ pub struct PgPages {
     strategy: pg_sys::BufferAccessStrategy,
     /// The length when last asked: blocks below it exist.
     n_blocks: Cell<Blkno>,
+    /// Pages read since somebody began to count.
+    read: Cell<u64>,
     /// Counts down from WARM_AFTER after each buffer miss.
     cold: Cell<u32>,
     /// Where this backend last found the blocks.
@@ -80,10 +84,21 @@ impl PgPages {
             pace: Pace::Interactive,
             strategy: std::ptr::null_mut(),
             n_blocks: Cell::new(0),
+            read: Cell::new(0),
             cold: Cell::new(0),
             recent: None,
             written: RefCell::default(),
         }
+    }
+
+    /// Counts the pages read from now on.
+    pub fn begin_count(&self) {
+        self.read.set(0);
+    }
+
+    /// Pages read, each time one was.
+    pub fn count(&self) -> u64 {
+        self.read.get()
     }
 
     /// Looks for blocks where they were last.
@@ -128,6 +143,7 @@ impl PgPages {
 
     /// Pins `blkno`.
     fn pin_block(&self, blkno: Blkno) -> pg_sys::Buffer {
+        self.read.set(self.read.get() + 1);
         let Some(recent) = &self.recent else { return self.look_up(blkno) };
         if let Some(buffer) = recent.get(blkno) {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
@@ -474,23 +490,5 @@ impl BulkPages for PgBulk {
     fn replace(&mut self, blkno: Blkno, page: &Page) -> Result<(), Error> {
         self.put(blkno, page);
         Ok(())
-    }
-}
-
-/// RelationNeedsWAL: permanent, and not freshly made under wal_level = minimal.
-///
-/// # Safety
-/// `rel` must be open.
-unsafe fn needs_wal(rel: pg_sys::Relation) -> bool {
-    // SAFETY: plain fields of an open relation and a server setting.
-    unsafe {
-        let permanent = (*(*rel).rd_rel).relpersistence == pg_sys::RELPERSISTENCE_PERMANENT as i8;
-        let minimal = pg_sys::wal_level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32;
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
-        let first = (*rel).rd_firstRelfilenodeSubid;
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-        let first = (*rel).rd_firstRelfilelocatorSubid;
-        let new = (*rel).rd_createSubid != INVALID_SUBXID || first != INVALID_SUBXID;
-        permanent && !(minimal && new)
     }
 }

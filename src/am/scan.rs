@@ -15,6 +15,7 @@ use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::graph::GraphSearch;
 use super::guc;
+use super::last_scan::{self, LastScan, Stop};
 use super::left_out;
 use super::limit::{is_all, rows_wanted};
 use super::method::method_of;
@@ -74,6 +75,9 @@ struct ScanState {
     killed: Vec<Hit>,
     /// Whether the user was told that the scan ended at the user's bound.
     is_told: bool,
+    /// Rows returned, and whether no more will come.
+    rows: u64,
+    is_over: bool,
 }
 
 impl ScanState {
@@ -83,6 +87,27 @@ impl ScanState {
             Some(index) => self.search.next(&self.pages, index, trusts_marks),
             None => Ok(None),
         }
+    }
+
+    /// Tells `faiss.last_scan` what the scan did, if it was begun.
+    fn remember(&self, index: pg_sys::Relation) {
+        let Some(running) = &self.running else { return };
+        let work = self.search.work();
+        let lists = match running {
+            Index::Lists(ivf) => Some(ivf.meta.nlist() as u64),
+            Index::Graph(_) => None,
+        };
+        let is_off = || guc::iterative(options_of(index).settings) == Iterative::Off;
+        let stop = match (self.is_over, work.is_cut_short) {
+            (false, _) => Stop::Enough,
+            (true, true) => Stop::Bound,
+            (true, false) if is_off() => Stop::FirstOnly,
+            (true, false) => Stop::Exhausted,
+        };
+        // SAFETY: an open relation.
+        let index = unsafe { (*index).rd_id };
+        let (pages, rows) = (self.pages.count(), self.rows);
+        last_scan::remember(LastScan { index, work, lists, pages, rows, stop });
     }
 }
 
@@ -101,7 +126,7 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         // What the index stores is known when its first page is read.
         let search = Search::F32(Scan::new());
         let pages = PgPages::new(index);
-        let (end, is_told) = (TableEnd::default(), false);
+        let (end, is_told, rows, is_over) = (TableEnd::default(), false, 0, false);
         let (orderbys, killed, order) = (std::ptr::null_mut(), Vec::new(), None);
         let (running, is_order_known) = (None, false);
         let state = ScanState {
@@ -115,6 +140,8 @@ pub unsafe extern "C-unwind" fn ambeginscan(
             end,
             killed,
             is_told,
+            rows,
+            is_over,
         };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
@@ -136,6 +163,7 @@ pub unsafe extern "C-unwind" fn amrescan(
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         mark_killed(scan, state);
+        state.remember((*scan).indexRelation);
         state.running = None;
         if let Some(order) = &mut state.order {
             order.rest();
@@ -164,6 +192,8 @@ pub unsafe extern "C-unwind" fn amgettuple(
         if state.running.is_none() {
             require_mvcc(scan);
             state.wanted = ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys));
+            state.pages.begin_count();
+            (state.rows, state.is_over) = (0, false);
             state.running = Some(start(scan, state));
             order_by_operator(scan, state);
             rel::count_scan(index);
@@ -191,9 +221,11 @@ pub unsafe extern "C-unwind" fn amgettuple(
                 state.is_told = true;
                 tell_bound(index, visited);
             }
+            state.is_over = true;
             return false;
         };
         state.end.require(scan, found.tid);
+        state.rows += 1;
         (*scan).xs_heaptid = rel::pointer_of(found.tid);
         (*scan).xs_recheck = false;
         (*scan).xs_recheckorderby = false;
@@ -209,6 +241,7 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         mark_killed(scan, state);
+        state.remember((*scan).indexRelation);
         state.running = None;
         if let Some(mut order) = state.order.take() {
             order.end();

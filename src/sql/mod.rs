@@ -41,6 +41,7 @@ mod files;
 mod fmgr;
 mod functions;
 mod inspect;
+mod last_scan;
 mod measure;
 mod models;
 mod open_index;

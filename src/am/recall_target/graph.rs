@@ -8,7 +8,7 @@ use ann::metric::Metric;
 use ann::topk::Hit;
 use ann::tuning::Curve;
 use ann::tuning::curve::ROWS;
-use ann::tuning::reach::curve_of_graph;
+use ann::tuning::reach::{curve_of_graph, looked_at};
 use pages::Error;
 use pages::hnsw::scan::{GraphParams, HnswScan};
 use pages::hnsw::{Meta, node_of};
@@ -71,7 +71,7 @@ fn curve(pages: &PgPages, asked: &[Ranked]) -> Result<Curve, Error> {
             check_for_interrupts();
             let found = search(pages, &graph, &mut scan, (ranked, *own), width)?;
             for ((found_of, wanted), k) in counts.iter_mut().zip(ROWS) {
-                let near = ranked.nearest.get(..k as usize).unwrap_or(&ranked.nearest);
+                let near = ranked.nearest.get(..looked_at(k)).unwrap_or(&ranked.nearest);
                 *found_of += near.iter().filter(|hit| found.contains(&hit.id)).count();
                 *wanted += near.len();
             }

@@ -32,7 +32,7 @@ use crate::am::value::Column;
 /// Rows that ask: one in so many lists, so that the measurement takes a few hundredths of the training, ...
 const LISTS_PER_QUERY: usize = 5;
 /// ... but at least so many.
-const QUERIES_MIN: usize = 48;
+const QUERIES_MIN: usize = 64;
 /// Queries that are in memory together with their candidates.
 const TOGETHER: usize = 32;
 /// Candidates of a query that are looked at: those for a hundred rows by the largest k_factor.

@@ -9,6 +9,12 @@ const K_FACTORS: [u16; 14] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, K_FAC
 /// Fewer rows than this are searched for as if they were so many.
 const ROWS_LEAST: u64 = 10;
 
+/// The nearest neighbours by which a search for `k` rows is judged. Of one each there would be too few to tell a recall of .95:
+/// the next two are a little harder to find.
+pub fn looked_at(k: u64) -> usize {
+    k.max(3) as usize
+}
+
 /// Where a search comes upon one of the nearest rows of its query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -31,7 +37,7 @@ pub struct Price {
 /// many lists there are.
 pub fn curve_of_lists(queries: &[Vec<Place>], nlist: u32, price: Price) -> Curve {
     let rows = ROWS.map(|k| {
-        let near = || queries.iter().flat_map(|places| places.iter().take(k as usize));
+        let near = || queries.iter().flat_map(|places| places.iter().take(looked_at(k)));
         let tried = if price.candidate.is_some() { &K_FACTORS[..] } else { &K_FACTORS[..1] };
         // For each k_factor: the lists that the rows lie in which it finds.
         let found: Vec<(u16, Vec<u32>)> = tried
