@@ -144,9 +144,7 @@ pub fn assign_and_write<E: Column>(
     build_log::written(heap.index(), begin.elapsed());
     if let Some(neighbours) = loader.neighbours {
         progress::set_phase(Phase::MeasuringRecall);
-        let begin = Instant::now();
         neighbours.measure(heap.index(), frozen, trained);
-        build_log::measured(heap.index(), begin.elapsed());
     }
     (heap_tuples, n)
 }

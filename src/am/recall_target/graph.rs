@@ -18,8 +18,10 @@ use pages::tid::Tid;
 use pgrx::pg_sys;
 
 use super::neighbours::Neighbours;
+use crate::am::build_log;
 use crate::am::graph::HnswIndex;
 use crate::am::interrupts::check_for_interrupts;
+use crate::am::measure::clock;
 use crate::am::pages::PgPages;
 use crate::am::report::checked;
 use crate::am::value::Column;
@@ -49,9 +51,11 @@ impl<E: Column> GraphNeighbours<E> {
     pub fn measure(self, index: pg_sys::Relation) {
         // SAFETY: the index stays open as long as the build runs.
         let pages = unsafe { PgPages::new(index) };
+        let (compared, before) = (self.0.took, clock::of_process());
         let curve = curve(&pages, &self.0.finish());
         let put = curve.and_then(|curve| Meta::put_curve(&pages, &curve));
         checked(index, put);
+        build_log::measured(index, compared, clock::of_process() - before);
     }
 }
 

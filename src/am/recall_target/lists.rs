@@ -21,8 +21,10 @@ use pgrx::pg_sys;
 
 use super::neighbours::{Neighbours, QUERIES_MAX, on_workers};
 use crate::am::build::Frozen;
+use crate::am::build_log;
 use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
+use crate::am::measure::clock;
 use crate::am::pages::PgPages;
 use crate::am::quantizers::Trained;
 use crate::am::report::checked;
@@ -67,9 +69,11 @@ impl<E: Column> ListNeighbours<E> {
     pub fn measure(self, index: pg_sys::Relation, frozen: &Frozen, trained: &Trained) {
         // SAFETY: the index stays open as long as the build runs.
         let pages = unsafe { PgPages::new(index) };
+        let (compared, before) = (self.0.took, clock::of_process());
         let curve = curve(&pages, frozen, trained, self.0.finish());
         let put = curve.and_then(|curve| Meta::put_curve(&pages, &curve));
         checked(index, put);
+        build_log::measured(index, compared, clock::of_process() - before);
     }
 }
 

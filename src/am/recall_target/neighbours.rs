@@ -9,6 +9,7 @@ use pgrx::PgSqlErrorCode;
 use crate::am::build::memory_bytes_max;
 use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
+use crate::am::measure::clock::{self, Clock};
 use crate::am::report::Report;
 use crate::am::value::Column;
 
@@ -29,6 +30,8 @@ pub struct Neighbours<E: Column> {
     n: usize,
     /// None until there are rows to choose from.
     search: Option<ExactSearch<E>>,
+    /// CPU time that comparing has taken.
+    pub took: Clock,
 }
 
 impl<E: Column> Neighbours<E> {
@@ -36,7 +39,7 @@ impl<E: Column> Neighbours<E> {
     pub fn new(metric: Metric, dims: usize, n: usize, candidates: &[f32]) -> Self {
         let bytes = ExactSearch::<E>::bytes_per_query(dims, NEIGHBOURS).max(1);
         let n = n.min(QUERIES_MAX).min(memory_bytes_max() / MEMORY_SHARE / bytes).max(1);
-        let mut neighbours = Self { metric, dims, n, search: None };
+        let mut neighbours = Self { metric, dims, n, search: None, took: Clock::default() };
         if !candidates.is_empty() {
             neighbours.choose(candidates.chunks_exact(dims), <[f32]>::to_vec);
         }
@@ -68,7 +71,9 @@ impl<E: Column> Neighbours<E> {
         if ids.len() < ALONE {
             return search.add_at(&ids, ats, elements, &Job::default());
         }
+        let before = clock::of_process();
         on_workers(|job| search.add_at(&ids, ats, elements, job));
+        self.took += clock::of_process() - before;
     }
 
     /// The questions and their answers.
