@@ -132,7 +132,8 @@ mod tests {
         let curve = curve_of_lists(&vec![places(100); 20], 512, FLAT);
         assert_eq!(curve.queries, 20);
         let [one, ten, hundred] = curve.rows;
-        assert_eq!(one.efforts[9], Effort { width: 1, k_factor: 1 });
+        // One row is judged by three.
+        assert_eq!(one.efforts[9], Effort { width: 3, k_factor: 1 });
         assert_eq!((ten.efforts[0].width, ten.efforts[3].width, ten.efforts[4].width), (5, 9, 10));
         assert_eq!((hundred.efforts[4].width, hundred.efforts[9].width), (95, 100));
         assert!(curve.rows.iter().all(|rows| usize::from(rows.reached) == RECALLS.len()));
