@@ -11,7 +11,7 @@ use ann::groups::BulkAssigner;
 use ann::parallel::{self, Job};
 use pages::lists::build::{Builder, Entry, Payload, TrainedParts};
 use pages::lists::sort::Sorter;
-use pages::lists::{Fit, Meta, MetaParams, quantizer, rebuild};
+use pages::lists::{Fit, ListsIndex, Meta, MetaParams, quantizer, rebuild};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -26,6 +26,7 @@ use super::interrupts::check_for_interrupts;
 use super::pages::{PgBulk, PgPages};
 use super::progress::{self, Phase};
 use super::quantizers::Trained;
+use super::recall_target::ListNeighbours;
 use super::report::{Report, checked};
 use super::spill::TempRuns;
 use super::transform::Transform;
@@ -45,7 +46,7 @@ struct Batch<E> {
 }
 
 /// Collects rows, assigns them, hands them to the sorter.
-pub struct Loader<'a, E> {
+pub struct Loader<'a, E: Column> {
     index: pg_sys::Relation,
     metric: Metric,
     dims: usize,
@@ -56,15 +57,18 @@ pub struct Loader<'a, E> {
     /// How the payload of a row is divided.
     payload: Payload,
     fit: FitMeter,
+    /// What recall is measured by, if there is anything to choose.
+    neighbours: Option<ListNeighbours<E>>,
     sorter: Sorter<TempRuns>,
     batch: Batch<E>,
     rows_max: usize,
 }
 
 /// Every row, assigned and coded.
-pub struct Loaded {
+pub struct Loaded<E: Column> {
     sorter: Sorter<TempRuns>,
     fit: FitMeter,
+    neighbours: Option<ListNeighbours<E>>,
 }
 
 /// What codes rows, and how their payloads are divided.
@@ -123,6 +127,10 @@ pub fn assign_and_write<E: Column>(
     let params = MetaParams { fit: fit_of(&loaded.fit, trained, table_blocks), ..*params };
     write(heap.index(), &params, trained, loaded.sorter, sink);
     build_log::written(heap.index(), begin.elapsed());
+    if let Some(neighbours) = loaded.neighbours {
+        progress::set_phase(Phase::MeasuringRecall);
+        neighbours.measure(heap.index(), frozen, trained);
+    }
     (heap_tuples, n)
 }
 
@@ -135,12 +143,13 @@ fn fit_of(meter: &FitMeter, trained: &Trained, table_blocks: u32) -> Fit {
 }
 
 /// Writes the rows as another build of an index in use; returns what META is to say of it.
-pub fn write_in_place(
+pub fn write_in_place<E: Column>(
     pages: &PgPages,
     index: pg_sys::Relation,
+    frozen: &Frozen,
     params: &MetaParams,
     trained: &Trained,
-    (loaded, table_blocks, generation): (Loaded, u32, u32),
+    (loaded, table_blocks, generation): (Loaded<E>, u32, u32),
 ) -> Meta {
     let params = MetaParams { fit: fit_of(&loaded.fit, trained, table_blocks), ..*params };
     let sizes = loaded.fit.sizes();
@@ -153,7 +162,11 @@ pub fn write_in_place(
     let builder = Builder::without_meta(sink, TempRuns::default(), &params, &parts);
     let mut builder = checked(index, builder);
     checked(index, loaded.sorter.finish(counted(|entry| builder.add(entry))));
-    let (_, meta) = checked(index, builder.finish_without_meta());
+    let (_, mut meta) = checked(index, builder.finish_without_meta());
+    if let Some(neighbours) = loaded.neighbours {
+        let lists = checked(index, ListsIndex::of(pages, meta.clone()));
+        meta.curve = neighbours.curve(index, (pages, &lists), frozen, trained);
+    }
     meta
 }
 
@@ -255,6 +268,7 @@ impl<'a, E: Column> Loader<'a, E> {
             coder,
             payload,
             fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
+            neighbours: ListNeighbours::new(frozen, trained),
             sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
             batch: Batch {
                 tids: Vec::new(),
@@ -267,9 +281,10 @@ impl<'a, E: Column> Loader<'a, E> {
     }
 
     /// All rows were added.
-    pub fn finish(mut self) -> Loaded {
+    pub fn finish(mut self) -> Loaded<E> {
         self.flush();
-        Loaded { sorter: self.sorter, fit: self.fit }
+        let Self { sorter, fit, neighbours, .. } = self;
+        Loaded { sorter, fit, neighbours }
     }
 
     /// Takes a row.
@@ -292,6 +307,9 @@ impl<'a, E: Column> Loader<'a, E> {
             let placed = (&mut list_nos[..], &mut distances[..]);
             let (coder, fit) = (self.coder.as_ref(), &mut self.fit);
             payloads = assign(assigner, coder, &self.batch.elements, placed, fit);
+        }
+        if let Some(neighbours) = &mut self.neighbours {
+            neighbours.see(&self.batch.tids, &list_nos, &self.batch.elements);
         }
         let vectors = self.batch.elements.chunks_exact(E::count(self.dims));
         for (i, elements) in vectors.enumerate() {

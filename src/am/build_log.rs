@@ -68,6 +68,17 @@ pub fn assigned(index: pg_sys::Relation, sorter: &Sorter<TempRuns>, took: Durati
         .debug();
 }
 
+/// What recall costs: CPU time, unlike the others, of what the second pass did for it and of what came after.
+pub fn measured(index: pg_sys::Relation, compared: Duration, took: Duration) {
+    said_of(index, "measured what recall costs", compared + took)
+        .detail(format!(
+            "{:.3} s of CPU for exact answers, {:.3} s for those of the index.",
+            compared.as_secs_f64(),
+            took.as_secs_f64()
+        ))
+        .debug();
+}
+
 /// The pages.
 pub fn written(index: pg_sys::Relation, took: Duration) {
     let n_blocks = rel::n_blocks(index);

@@ -24,6 +24,7 @@ use super::guc;
 use super::method::method_by_oid;
 use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
+use super::recall_target;
 use super::relation::{Index, IvfIndex, frozen_index};
 use ask::Ask;
 use table::Table;
@@ -182,7 +183,7 @@ unsafe fn estimate(
         }
     };
     // SAFETY: the planner's lock keeps the index open-able.
-    let (shape, settings) = unsafe { shape_of(index, in_index, filter) };
+    let (shape, settings) = unsafe { shape_of(index, in_index, filter, rows_wanted(root)) };
     let dims = match &shape {
         Shape::Lists(shape) => shape.dims,
         Shape::Graph(shape) => shape.dims,
@@ -239,6 +240,16 @@ unsafe fn vector_of(path: &pg_sys::IndexPath) -> usize {
     usize::try_from(column).unwrap_or(0)
 }
 
+/// The rows that a query's LIMIT wants, where it is a number that the planner knows.
+///
+/// # Safety
+/// `root` is the planner's.
+unsafe fn rows_wanted(root: *mut pg_sys::PlannerInfo) -> Option<u64> {
+    // SAFETY: the caller's promise.
+    let wanted = unsafe { (*root).limit_tuples };
+    (wanted >= 1.0).then_some(wanted as u64)
+}
+
 /// The part of the `first` pages of each of `loop_count` scans that is not cached.
 ///
 /// # Safety
@@ -265,6 +276,7 @@ unsafe fn shape_of(
     index: &pg_sys::IndexOptInfo,
     in_index: f64,
     filter: lists::Filter,
+    rows: Option<u64>,
 ) -> (Shape, Settings) {
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
@@ -275,18 +287,22 @@ unsafe fn shape_of(
         let options = IvfOptions { settings, ..IvfOptions::default() };
         if method.is_some_and(|method| method.is_graph) {
             let pages = f64::from(index.pages).max(1.0);
-            return (Shape::Graph(graph::Shape::guess(&options, tuples, pages)), settings);
+            let ef = recall_target::ef_search(&options, None, rows, tuples);
+            return (Shape::Graph(graph::Shape::guess(ef, tuples, pages)), settings);
         }
         let has_lists = method.is_none_or(|method| method.has_lists);
         let nlist = if has_lists { optimal_nlist(tuples as u64) } else { 1 };
-        (Frozen::guess(nlist, guc::nprobe_for(&options)), settings)
+        (Frozen::guess(nlist, recall_target::nprobe_unmeasured(&options, nlist)), settings)
     } else {
         // SAFETY: the planner's lock is enough, so none is taken.
         match unsafe { look_into(index.indexoid) } {
-            (Index::Lists(ivf), options) => (Frozen::of(&ivf, &options), options.settings),
+            (Index::Lists(ivf), options) => {
+                (Frozen::of(&ivf, &options, rows, tuples), options.settings)
+            }
             (Index::Graph(graph), options) => {
                 let pages = f64::from(index.pages).max(1.0);
-                let shape = graph::Shape::of(&graph.meta, &options, tuples, pages);
+                let ef = recall_target::ef_search(&options, Some(&graph.meta), rows, tuples);
+                let shape = graph::Shape::of(&graph.meta, ef, tuples, pages);
                 return (Shape::Graph(shape), options.settings);
             }
         }
@@ -341,14 +357,13 @@ impl Frozen {
         }
     }
 
-    fn of(ivf: &IvfIndex, options: &IvfOptions) -> Self {
+    fn of(ivf: &IvfIndex, options: &IvfOptions, rows: Option<u64>, tuples: f64) -> Self {
         let meta = &ivf.meta;
+        let choice = recall_target::of_lists(options, meta, rows, tuples);
         let (mut candidates, mut from_table) = (0.0, 0.0);
         let dims = meta.dims();
         if let Some(code) = meta.code() {
-            let automatic = code.kind.k_factor(dims) as u32;
-            let k_factor = guc::k_factor_for(options).unwrap_or(automatic);
-            candidates = f64::from(k_factor);
+            candidates = choice.budget.per_row as f64;
             from_table = match code.refine {
                 Refine::Heap => candidates,
                 Refine::Flat => 0.0,
@@ -357,7 +372,7 @@ impl Frozen {
         }
         Self {
             nlist: meta.nlist() as f64,
-            nprobe: guc::nprobe_for(options).into(),
+            nprobe: choice.nprobe.into(),
             dims: floats_of(dims, meta.lists.params.element),
             candidates,
             from_table,

@@ -10,6 +10,7 @@ mod append;
 mod bulk;
 pub mod heap_pins;
 mod hint;
+mod logged;
 #[cfg(feature = "pg_test")]
 mod tests;
 
@@ -55,6 +56,8 @@ pub struct PgPages {
     strategy: pg_sys::BufferAccessStrategy,
     /// The length when last asked: blocks below it exist.
     n_blocks: Cell<Blkno>,
+    /// Pages read since somebody began to count.
+    read: Cell<u64>,
     /// Counts down from WARM_AFTER after each buffer miss.
     cold: Cell<u32>,
     /// Where this backend last found the blocks.
@@ -81,10 +84,21 @@ impl PgPages {
             pace: Pace::Interactive,
             strategy: std::ptr::null_mut(),
             n_blocks: Cell::new(0),
+            read: Cell::new(0),
             cold: Cell::new(0),
             recent: None,
             written: RefCell::default(),
         }
+    }
+
+    /// Counts the pages read from now on.
+    pub fn begin_count(&self) {
+        self.read.set(0);
+    }
+
+    /// Pages read, each time one was.
+    pub fn count(&self) -> u64 {
+        self.read.get()
     }
 
     /// Looks for blocks where they were last.
@@ -129,6 +143,7 @@ impl PgPages {
 
     /// Pins `blkno`.
     fn pin_block(&self, blkno: Blkno) -> pg_sys::Buffer {
+        self.read.set(self.read.get() + 1);
         let Some(recent) = &self.recent else { return self.look_up(blkno) };
         if let Some(buffer) = recent.get(blkno) {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;

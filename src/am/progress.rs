@@ -34,6 +34,8 @@ pub enum Phase {
     ComparingRows,
     /// Asking the index these queries, with one setting after the other; the counts are those of the running one.
     MeasuringSettings,
+    /// Finding out what recall costs on an index that has just been written.
+    MeasuringRecall,
     /// Reading the rows of an index, or of a file, that becomes the other.
     ReadingRows,
     /// Reading the links of a graph.
@@ -66,6 +68,7 @@ impl Phase {
             Self::ReadingRows => 12,
             Self::ReadingLinks => 13,
             Self::WritingFile => 14,
+            Self::MeasuringRecall => 15,
             Self::KMeans { iteration, n_iter } => {
                 KMEANS + i64::from(n_iter) * KMEANS_STEP + i64::from(iteration).min(KMEANS_STEP - 1)
             }
@@ -89,6 +92,7 @@ impl Phase {
             12 => "reading rows",
             13 => "reading links",
             14 => "writing file",
+            15 => "measuring recall",
             KMEANS.. => {
                 let (n_iter, i) =
                     ((number - KMEANS) / KMEANS_STEP, (number - KMEANS) % KMEANS_STEP);

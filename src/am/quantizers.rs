@@ -72,6 +72,8 @@ pub struct Trained {
     pub stored: Stored,
     /// What happens to vectors before they are assigned and coded.
     pub rotation: Option<Rotation>,
+    /// Rows that may ask for their neighbours when recall is measured, n × dims, as the column has them; none of a model.
+    pub queries: Vec<f32>,
     /// Of a model: how well the rows that it was trained on fit; none of its other numbers is known.
     pub fit: Option<Fit>,
     pub took: Took,
@@ -81,8 +83,8 @@ impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
         let (stored, took) = (Stored::None, Took::default());
-        let (codec, rotation, fit) = (None, None, None);
-        Self { rows: 0, centroids: Vec::new(), codec, stored, rotation, fit, took }
+        let (codec, rotation, fit, queries) = (None, None, None, Vec::new());
+        Self { rows: 0, centroids: Vec::new(), codec, stored, rotation, queries, fit, took }
     }
 
     /// What a model was trained to; None if its parameters make no code.
@@ -177,7 +179,8 @@ pub fn quantizers(
     took.lists = lap(&mut begin);
     let codec = train_code(points, &centroids, frozen, job)?;
     took.code = lap(&mut begin);
-    Ok(Trained { rows: plan.n as u64, centroids, codec, stored, rotation, fit: None, took })
+    let (rows, untrained) = (plan.n as u64, Trained::untrained());
+    Ok(Trained { rows, centroids, codec, stored, rotation, took, ..untrained })
 }
 
 /// The same from rows in a file, a part of them at a time.
@@ -216,7 +219,8 @@ pub fn quantizers_of_rows(
     let mut points = some_rows(rows, wanted.min(plan.room), job)?;
     let codec = train_code(&mut points, &centroids, frozen, job)?;
     took.code = lap(&mut begin);
-    Ok(Trained { rows: plan.n as u64, centroids, codec, stored, rotation, fit: None, took })
+    let (rows, untrained) = (plan.n as u64, Trained::untrained());
+    Ok(Trained { rows, centroids, codec, stored, rotation, took, ..untrained })
 }
 
 fn normalizes(frozen: &Frozen) -> bool {

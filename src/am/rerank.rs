@@ -18,6 +18,7 @@ use pages::search::rerank::{Budget, Exact};
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
+use super::last_scan::Work;
 use super::opclass::ElementType;
 use super::pages::PgPages;
 use super::refetch::HeapRows;
@@ -119,9 +120,14 @@ impl CodedSearch {
         next_row::<E>(&mut self.scan, pages, &view, code, query, &mut others)
     }
 
-    /// Whether the search ended at `max_scan_tuples`, and the vectors that it visited.
-    pub fn end_of_search(&self) -> (bool, u64) {
-        (self.scan.is_cut_short(), self.scan.visited())
+    /// What it has done so far.
+    pub fn work(&self) -> Work {
+        Work {
+            lists_probed: self.scan.lists_probed(),
+            scored: self.scan.visited(),
+            reranked: self.scan.reranked(),
+            is_cut_short: self.scan.is_cut_short(),
+        }
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.

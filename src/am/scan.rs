@@ -11,12 +11,12 @@ use half::f16;
 use pages::Error;
 use pages::lists::scan::Scan;
 use pages::search::params::{Found, Iterative, SearchParams};
-use pages::search::rerank::Budget;
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::filter::Conditions;
 use super::graph::GraphSearch;
 use super::guc;
+use super::last_scan::{self, LastScan, Stop};
 use super::left_out;
 use super::limit::{is_all, rows_wanted};
 use super::method::method_of;
@@ -24,6 +24,7 @@ use super::opclass::{ElementType, opclass_of};
 use super::operator_order::{OperatorOrder, is_foreign};
 use super::options::options_of;
 use super::pages::PgPages;
+use super::recall_target;
 use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{Index, frozen_index};
@@ -77,6 +78,9 @@ struct ScanState {
     killed: Vec<Hit>,
     /// Whether the user was told that the scan ended at the user's bound.
     is_told: bool,
+    /// Rows returned, and whether no more will come.
+    rows: u64,
+    is_over: bool,
 }
 
 impl ScanState {
@@ -89,6 +93,27 @@ impl ScanState {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Tells `faiss.last_scan` what the scan did, if it was begun.
+    fn remember(&self, index: pg_sys::Relation) {
+        let Some(running) = &self.running else { return };
+        let work = self.search.work();
+        let lists = match running {
+            Index::Lists(ivf) => Some(ivf.meta.nlist() as u64),
+            Index::Graph(_) => None,
+        };
+        let is_off = || guc::iterative(options_of(index).settings) == Iterative::Off;
+        let stop = match (self.is_over, work.is_cut_short) {
+            (false, _) => Stop::Enough,
+            (true, true) => Stop::Bound,
+            (true, false) if is_off() => Stop::FirstOnly,
+            (true, false) => Stop::Exhausted,
+        };
+        // SAFETY: an open relation.
+        let index = unsafe { (*index).rd_id };
+        let (pages, rows) = (self.pages.count(), self.rows);
+        last_scan::remember(LastScan { index, work, lists, pages, rows, stop });
     }
 }
 
@@ -107,7 +132,7 @@ pub unsafe extern "C-unwind" fn ambeginscan(
         // What the index stores is known when its first page is read.
         let search = Search::F32(Scan::new());
         let pages = PgPages::new(index);
-        let (end, is_told) = (TableEnd::default(), false);
+        let (end, is_told, rows, is_over) = (TableEnd::default(), false, 0, false);
         let (orderbys, killed, order) = (std::ptr::null_mut(), Vec::new(), None);
         let (running, is_order_known) = (None, false);
         let state = ScanState {
@@ -122,6 +147,8 @@ pub unsafe extern "C-unwind" fn ambeginscan(
             end,
             killed,
             is_told,
+            rows,
+            is_over,
         };
         (*scan).opaque =
             PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
@@ -143,6 +170,7 @@ pub unsafe extern "C-unwind" fn amrescan(
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         mark_killed(scan, state);
+        state.remember((*scan).indexRelation);
         state.running = None;
         if let Some(order) = &mut state.order {
             order.rest();
@@ -175,6 +203,8 @@ pub unsafe extern "C-unwind" fn amgettuple(
         if state.running.is_none() {
             require_mvcc(scan);
             state.wanted = ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys));
+            state.pages.begin_count();
+            (state.rows, state.is_over) = (0, false);
             state.running = Some(start(scan, state));
             order_by_operator(scan, state);
             rel::count_scan(index);
@@ -202,9 +232,11 @@ pub unsafe extern "C-unwind" fn amgettuple(
                 state.is_told = true;
                 tell_bound(index, visited);
             }
+            state.is_over = true;
             return false;
         };
         state.end.require(scan, found.tid);
+        state.rows += 1;
         (*scan).xs_heaptid = rel::pointer_of(found.tid);
         (*scan).xs_recheck = state.conditions.has_recheck;
         (*scan).xs_recheckorderby = false;
@@ -220,6 +252,7 @@ pub unsafe extern "C-unwind" fn amendscan(scan: pg_sys::IndexScanDesc) {
     unsafe {
         let state = &mut *(*scan).opaque.cast::<ScanState>();
         mark_killed(scan, state);
+        state.remember((*scan).indexRelation);
         state.running = None;
         if let Some(mut order) = state.order.take() {
             order.end();
@@ -335,7 +368,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = options_of(index);
         let params = SearchParams {
-            nprobe: guc::nprobe_for(&options) as usize,
+            nprobe: 1,
             iterative: guc::iterative(options.settings),
             max_scan_tuples: guc::max_scan_tuples(options.settings).0,
             max_probes: guc::max_probes(options.settings),
@@ -344,28 +377,29 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         };
         let element = opclass_of(index).element;
         let (_, dims) = frozen.metric_and_dims();
-        let (query, params) = match element {
+        let (query, mut params) = match element {
             ElementType::F32 => query_of::<f32>(dims, value, params),
             ElementType::F16 => query_of::<f16>(dims, value, params),
             ElementType::Bit => query_of::<Bits>(dims, value, params),
         };
         match &frozen {
             Index::Graph(graph) => {
-                let ef = guc::ef_search_for(&options) as usize;
+                let tuples = recall_target::tuples_of(index);
+                let ef =
+                    recall_target::ef_search(&options, Some(&graph.meta), state.wanted, tuples);
+                let ef = ef as usize;
                 let search = graph_search(scan, state);
                 search.begin(graph, element, &query, params, ef);
                 search.leave_out(left_out::row_of(index));
                 return frozen;
             }
             Index::Lists(ivf) => {
-                if let Some(code) = &ivf.code {
-                    let automatic = code.params.kind.k_factor(dims);
-                    let budget = match guc::k_factor_for(&options) {
-                        Some(k_factor) => Budget::fixed(k_factor as usize),
-                        None => Budget::automatic(automatic),
-                    };
+                let tuples = recall_target::tuples_of(index);
+                let choice = recall_target::of_lists(&options, &ivf.meta, state.wanted, tuples);
+                params.nprobe = choice.nprobe as usize;
+                if ivf.code.is_some() {
                     let search = coded_search(scan, state);
-                    search.begin(ivf, element, &query, params, budget);
+                    search.begin(ivf, element, &query, params, choice.budget);
                     search.leave_out(left_out::row_of(index));
                     return frozen;
                 }

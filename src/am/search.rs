@@ -7,9 +7,11 @@ use pages::Error;
 use pages::lists::filter::Filter;
 use pages::lists::flat::FlatScanner;
 use pages::lists::scan::Scan;
+use pages::lists::scanner::ListScanner;
 use pages::search::params::{Found, SearchParams};
 
 use super::graph::GraphSearch;
+use super::last_scan::Work;
 use super::opclass::ElementType;
 use super::pages::PgPages;
 use super::relation::Index;
@@ -78,14 +80,19 @@ impl Search {
 
     /// How many vectors it visited before it ended at the user's bound, if it did.
     pub fn visited_in_vain(&self) -> Option<u64> {
-        let (is_cut_short, visited) = match self {
-            Self::F32(search) => (search.is_cut_short(), search.visited()),
-            Self::F16(search) => (search.is_cut_short(), search.visited()),
-            Self::Bit(search) => (search.is_cut_short(), search.visited()),
-            Self::Coded(search) => search.end_of_search(),
-            Self::Graph(search) => search.end_of_search(),
-        };
-        is_cut_short.then_some(visited)
+        let work = self.work();
+        work.is_cut_short.then_some(work.scored)
+    }
+
+    /// What it has done so far.
+    pub fn work(&self) -> Work {
+        match self {
+            Self::F32(search) => work_of(search),
+            Self::F16(search) => work_of(search),
+            Self::Bit(search) => work_of(search),
+            Self::Coded(search) => search.work(),
+            Self::Graph(search) => search.work(),
+        }
     }
 
     /// Where the row is that it returned last, if the executor has to say whether it is dead to all.
@@ -105,5 +112,15 @@ impl Search {
             Self::Coded(search) => search.end(),
             Self::Graph(search) => search.end(),
         }
+    }
+}
+
+/// What a scan of vectors as they are has done so far: each distance is the real one.
+fn work_of<L: ListScanner>(search: &Scan<L>) -> Work {
+    Work {
+        lists_probed: Some(search.lists_probed()),
+        scored: search.visited(),
+        reranked: 0,
+        is_cut_short: search.is_cut_short(),
     }
 }

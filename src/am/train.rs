@@ -18,6 +18,7 @@ use super::insert::Placed;
 use super::interrupts::check_for_interrupts;
 use super::progress;
 use super::quantizers::{OPQ_ROWS, Plan, Trained, phase_of, quantizers, quantizers_of_rows};
+use super::recall_target::QUERIES_MAX;
 use super::rel;
 use super::report::Report;
 pub use super::sample::Sample;
@@ -235,9 +236,12 @@ fn code_rows(frozen: &Frozen) -> usize {
 }
 
 /// Trains an index on the sample; one that cannot be trained yet works all the same, and is trained as rows come.
-pub fn train(heap: &Heap, sample: Sample, frozen: &Frozen) -> Trained {
+pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
     match choose_nlist(heap, &sample, frozen) {
-        Ok(nlist) => learn(heap, sample, frozen, nlist),
+        Ok(nlist) => {
+            let queries = sample.some(QUERIES_MAX, frozen.dims);
+            Trained { queries, ..learn(heap, sample, frozen, nlist) }
+        }
         Err(Untrained::NoRows | Untrained::TooFew(..) | Untrained::OneList) => Trained::untrained(),
     }
 }

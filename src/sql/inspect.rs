@@ -13,8 +13,10 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{name, pg_sys};
 
+use super::curve;
 use super::open_index::OpenIndex;
 use crate::am::graph::HnswIndex;
+use crate::am::guc;
 use crate::am::opclass::opclass_of;
 use crate::am::options::options_of;
 use crate::am::pages::PgPages;
@@ -47,6 +49,8 @@ fn index_info(
         name!(seed, i64),
         name!(format_version, Option<i32>),
         name!(is_valid, bool),
+        name!(recall_target, f64),
+        name!(search, Option<String>),
     ),
 > {
     let Some(open) = OpenIndex::look(index, pg_sys::AccessShareLock) else {
@@ -79,6 +83,8 @@ fn index_info(
         info.seed as i64,
         info.format_version.map(i32::from),
         open.is_valid(),
+        guc::recall_target_for(&options_of(open.rel)),
+        open.is_built().then(|| curve::settings_now(&open)).flatten(),
     ))
 }
 

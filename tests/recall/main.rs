@@ -15,6 +15,7 @@ mod growth;
 mod hostile;
 mod memory;
 mod pgvector;
+mod target;
 
 use std::path::PathBuf;
 

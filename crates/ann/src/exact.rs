@@ -54,7 +54,25 @@ struct Asked {
     norm_sqr: f32,
     /// The row that is the query itself, not to be counted.
     own: Option<u64>,
+    /// What the kernel says of rows that equal the query, and their norm, if they do not count.
+    equal: Option<(f32, f32)>,
+    /// Those that were met, the first few.
+    equals: Vec<u64>,
     nearest: TopK,
+}
+
+/// Rows equal to a query that are remembered.
+const EQUALS_MAX: usize = 256;
+
+/// The nearest rows of a query, in their order, and the rows that equal it.
+#[derive(Debug, Default)]
+pub struct Ranked {
+    /// The query.
+    pub point: Vec<f32>,
+    /// Nearest first; `at` is what came with the row.
+    pub nearest: Vec<Hit>,
+    /// Rows that equal the query, the first few; they are not among the nearest.
+    pub equals: Vec<u64>,
 }
 
 /// What the exact answer to a query is judged by.
@@ -91,10 +109,27 @@ impl<E: Element> ExactSearch<E> {
             number,
             norm_sqr: kernels::norm_sqr(point),
             own: own.get(number).copied(),
+            equal: None,
+            equals: Vec::new(),
             nearest: TopK::new(k),
         };
         let queries = points.chunks_exact(dims).enumerate().map(query).collect();
         Self { keys: RowKeys::new(metric), dims, operands: E::operands(points, dims), queries }
+    }
+
+    /// For queries that are rows, nobody knows which: rows equal to a query do not count.
+    pub fn of_rows(metric: Metric, dims: usize, points: Vec<f32>, k: usize) -> Self {
+        let rows: Vec<E> = points.chunks_exact(dims.max(1)).flat_map(E::pack).collect();
+        let mut search = Self::new(metric, dims, points, &[], k);
+        let (n, keys) = (E::count(search.dims), search.keys);
+        for (query, row) in search.queries.iter_mut().zip(rows.chunks_exact(n)) {
+            let at = query.number * n;
+            let operand = search.operands.get(at..at + n).unwrap_or_default();
+            let mut raw = [0.0];
+            keys.kernel.distances(operand, row, &mut raw);
+            query.equal = Some((raw[0], E::norm_sqr(row)));
+        }
+        search
     }
 
     /// Bytes that the answers to come will take for each query.
@@ -104,6 +139,11 @@ impl<E: Element> ExactSearch<E> {
 
     /// Looks at rows: `ids` names them, `rows` has their elements, row-major. Runs on the pool it is called in.
     pub fn add(&mut self, ids: &[u64], rows: &[E], job: &Job) {
+        self.add_at(ids, &[], rows, job);
+    }
+
+    /// The same with a number beside each row, which its hit says again.
+    pub fn add_at(&mut self, ids: &[u64], ats: &[u32], rows: &[E], job: &Job) {
         let (n, keys, operands) = (E::count(self.dims), self.keys, &self.operands);
         let norms: Vec<f32> = match keys.metric.has_norms() {
             true => rows.chunks_exact(n).map(E::norm_sqr).collect(),
@@ -118,12 +158,13 @@ impl<E: Element> ExactSearch<E> {
                     return;
                 }
                 let norms = norms.get(number * block..).unwrap_or_default();
+                let ats = ats.get(number * block..).unwrap_or_default();
                 for query in &mut *queries {
                     let at = query.number * n;
                     let operand = operands.get(at..at + n).unwrap_or_default();
                     let Some(raw) = raw.get_mut(..ids.len()) else { continue };
                     keys.kernel.distances(operand, rows, raw);
-                    query.offer(&keys, ids, raw, norms);
+                    query.offer(&keys, ids, ats, (raw, norms));
                 }
             }
         });
@@ -140,21 +181,53 @@ impl<E: Element> ExactSearch<E> {
         };
         (E::points(self.operands, self.dims), self.queries.into_iter().map(nearest).collect())
     }
+
+    /// The queries again, each with its nearest rows in order.
+    pub fn finish_ranked(self) -> Vec<Ranked> {
+        let points = E::points(self.operands, self.dims);
+        let ranked = |(query, point): (Asked, &[f32])| Ranked {
+            point: point.to_vec(),
+            nearest: query.nearest.into_sorted(),
+            equals: query.equals,
+        };
+        self.queries.into_iter().zip(points.chunks_exact(self.dims)).map(ranked).collect()
+    }
 }
 
 impl Asked {
-    fn offer<E: Element>(&mut self, keys: &RowKeys<E>, ids: &[u64], raw: &[f32], norms: &[f32]) {
-        let mut norms = norms.iter();
+    fn offer<E: Element>(
+        &mut self,
+        keys: &RowKeys<E>,
+        ids: &[u64],
+        ats: &[u32],
+        (raw, norms): (&[f32], &[f32]),
+    ) {
+        let (mut norms, mut ats) = (norms.iter(), ats.iter());
         for (&id, &raw) in ids.iter().zip(raw) {
             let norm = norms.next().copied().unwrap_or_default();
+            let at = ats.next().map_or(id, |at| u64::from(*at));
             let key = keys.of_raw(raw, (self.norm_sqr, norm));
             // Without direction, or beyond what a float holds: nothing that can be found.
             if key > self.nearest.threshold() || key.is_nan() || self.own == Some(id) {
                 continue;
             }
-            self.nearest.push(Hit { key, id, at: id });
+            let is_equal = |(equal, of_norm): (f32, f32)| {
+                equal.to_bits() == raw.to_bits() && (norms_are_unknown(keys) || of_norm == norm)
+            };
+            if self.equal.is_some_and(is_equal) {
+                if self.equals.len() < EQUALS_MAX {
+                    self.equals.push(id);
+                }
+                continue;
+            }
+            self.nearest.push(Hit { key, id, at });
         }
     }
+}
+
+/// Whether rows come without their norms: then what the kernel says of a pair tells enough.
+fn norms_are_unknown<E: Element>(keys: &RowKeys<E>) -> bool {
+    !keys.metric.has_norms()
 }
 
 #[cfg(test)]
@@ -244,6 +317,27 @@ mod tests {
                 assert_eq!((found.limit, found.ids.len()), (farthest, 59), "{metric:?}");
                 assert!(!found.has(number as u64 + 10));
             }
+        }
+    }
+
+    #[test]
+    fn rows_equal_to_a_query_are_named_apart() {
+        const DIMS: usize = 6;
+        let mut rows = points(50 * DIMS, 9);
+        let twin = rows[4 * DIMS..5 * DIMS].to_vec();
+        rows[30 * DIMS..31 * DIMS].copy_from_slice(&twin);
+        for metric in METRICS {
+            let mut search =
+                ExactSearch::<f32>::of_rows(metric, DIMS, rows[4 * DIMS..6 * DIMS].to_vec(), 100);
+            let (ids, ats): (Vec<u64>, Vec<u32>) = (0..50).map(|i| (i, 7 * i as u32)).unzip();
+            search.add_at(&ids, &ats, &rows, &parallel::Job::default());
+            let ranked = search.finish_ranked();
+            assert_eq!((ranked.len(), &ranked[0].point), (2, &twin), "{metric:?}");
+            assert_eq!((&ranked[0].equals[..], &ranked[1].equals[..]), (&[4, 30][..], &[5][..]));
+            assert_eq!((ranked[0].nearest.len(), ranked[1].nearest.len()), (48, 49));
+            let near = &ranked[0].nearest;
+            assert!(near.is_sorted_by(|a, b| a.key <= b.key));
+            assert!(near.iter().all(|hit| hit.at == 7 * hit.id && ![4, 30].contains(&hit.id)));
         }
     }
 

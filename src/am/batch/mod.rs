@@ -19,8 +19,9 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::guc::{self, EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
 use super::method::method_of;
-use super::options::options_of;
+use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
+use super::recall_target::{self, ListsChoice, Wishes};
 use super::refetch::HeapRows;
 use super::rel;
 use super::relation::{IvfIndex, ivf_index};
@@ -135,13 +136,7 @@ impl Batch {
         pages.remember(Rc::clone(&ivf.recent));
         rows.remember(&ivf.recent_rows);
         let options = options_of(index);
-        let nprobe = wanted.nprobe.map_or(guc::nprobe_for(&options), i32::unsigned_abs);
-        let k_factor = match wanted.k_factor {
-            Some(k_factor) => (k_factor > 0).then_some(k_factor.unsigned_abs()),
-            None => guc::k_factor_for(&options),
-        };
-        let automatic =
-            ivf.code.as_ref().map_or(1, |code| code.params.kind.k_factor(ivf.meta.dims()));
+        let choice = choice(&options, &ivf, &wanted, recall_target::tuples_of(index));
         let memory = guc::work_mem() / COPIES_SHARE;
         Self {
             index,
@@ -149,17 +144,14 @@ impl Batch {
             rows,
             k: wanted.k,
             params: SearchParams {
-                nprobe: nprobe as usize,
+                nprobe: choice.nprobe as usize,
                 iterative: guc::iterative(options.settings),
                 max_scan_tuples: guc::max_scan_tuples(options.settings).0,
                 max_probes: guc::max_probes(options.settings),
                 rows_wanted: Some(wanted.k as u64),
                 memory: guc::work_mem(),
             },
-            budget: match k_factor {
-                Some(k_factor) => Budget::fixed(k_factor as usize),
-                None => Budget::automatic(automatic),
-            },
+            budget: choice.budget,
             workers: BatchParams { threads: guc::search_threads(), memory },
             dead: Vec::new(),
             trusts_marks,
@@ -210,6 +202,19 @@ impl Batch {
             tell_bound(self.index, visited);
         }
     }
+}
+
+/// What the queries search and re-rank of an index with about `tuples` rows.
+fn choice(options: &IvfOptions, ivf: &IvfIndex, wanted: &Wanted, tuples: f64) -> ListsChoice {
+    let said = Wishes::of(options);
+    let wishes = Wishes {
+        nprobe: wanted.nprobe.map(i32::unsigned_abs).or(said.nprobe),
+        k_factor: match wanted.k_factor {
+            Some(k_factor) => (k_factor > 0).then_some(k_factor.unsigned_abs()),
+            None => said.k_factor,
+        },
+    };
+    recall_target::of_wishes(wishes, options, &ivf.meta, (Some(wanted.k as u64), tuples))
 }
 
 /// The components of a query. 22000 if they are not `dims`.

@@ -5,8 +5,6 @@ use pages::hnsw::{Code, Meta};
 use super::ask::Ask;
 use super::table::Table;
 use super::{CODE_SHARE, DIMS_UNKNOWN, NARROWING, Prices, exact_distance, floats_of, in_order};
-use crate::am::guc;
-use crate::am::options::IvfOptions;
 
 /// Of the neighbours of a node, the part that a walk has not met before.
 const NEW_NEIGHBOURS: f64 = 0.3;
@@ -33,7 +31,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn of(meta: &Meta, options: &IvfOptions, tuples: f64, pages: f64) -> Self {
+    pub fn of(meta: &Meta, ef: u32, tuples: f64, pages: f64) -> Self {
         let dims = floats_of(meta.params.dims, meta.params.element);
         let m = meta.params.m as f64;
         let from_table = match meta.params.code {
@@ -41,13 +39,13 @@ impl Shape {
             Code::SqFp16 => 1.0 / NARROWING,
             Code::Sq8 => 1.0,
         };
-        Self { tuples, pages, dims, m, ef: guc::ef_search_for(options).into(), from_table }
+        Self { tuples, pages, dims, m, ef: ef.into(), from_table }
     }
 
     /// For an index that an advisor only imagines.
-    pub fn guess(options: &IvfOptions, tuples: f64, pages: f64) -> Self {
-        let ef = guc::ef_search_for(options).into();
-        Self { tuples, pages, dims: DIMS_UNKNOWN, m: LINKS_UNKNOWN, ef, from_table: 0.0 }
+    pub fn guess(ef: u32, tuples: f64, pages: f64) -> Self {
+        let (m, ef) = (LINKS_UNKNOWN, ef.into());
+        Self { tuples, pages, dims: DIMS_UNKNOWN, m, ef, from_table: 0.0 }
     }
 
     /// Pages read before the first row comes out.

@@ -18,10 +18,10 @@ use super::export::{Exporting, as_faiss_has_them};
 use super::rows::RowReader;
 use super::vectors::Vectors;
 use crate::am::graph::HnswIndex;
-use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::options::options_of;
 use crate::am::progress::{Phase, set_phase, set_tuples_done, set_tuples_total};
+use crate::am::recall_target;
 use crate::am::report::checked;
 use crate::am::value::Column;
 
@@ -50,7 +50,9 @@ pub fn file<E: Column>(exporting: &Exporting<'_>, graph: &HnswIndex) -> Assembly
         }
     }
     let entry = entry_of(&groups.levels);
-    let ef_search = guc::ef_search_for(&options_of(exporting.index));
+    let (options, tuples) =
+        (options_of(exporting.index), recall_target::tuples_of(exporting.index));
+    let ef_search = recall_target::ef_search(&options, Some(&graph.meta), None, tuples);
     let mut end = Writer::new();
     let level =
         entry.and_then(|entry| groups.levels.get(entry)).map_or(-1, |level| i32::from(*level));

@@ -17,6 +17,7 @@ use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::method::method_of;
 use crate::am::options::options_of;
+use crate::am::recall_target;
 use crate::am::relation::IvfIndex;
 use crate::am::report::checked;
 use crate::am::value::Column;
@@ -62,7 +63,8 @@ impl<'a> Out<'a> {
         let (index, meta) = (exporting.index, &ivf.meta);
         let code = ivf.code.as_ref();
         let has_lists = meta.is_trained() && method_of(index).is_some_and(|m| m.has_lists);
-        let options = options_of(index);
+        let tuples = recall_target::tuples_of(index);
+        let choice = recall_target::of_lists(&options_of(index), meta, None, tuples);
         let plan = Plan {
             metric: meta.metric(),
             dims: meta.dims(),
@@ -73,14 +75,12 @@ impl<'a> Out<'a> {
                 let is_random = code.params.rotation == RotationKind::Random;
                 code.rotation.as_ref().map(|rotation| (is_random, rotation.matrix()))
             }),
-            nprobe: guc::nprobe_for(&options).into(),
+            nprobe: choice.nprobe.into(),
             centroids,
             params: code.map_or(&[], |code| code.codec.params()),
         };
         let refines = code.is_some_and(|code| code.params.refine != Refine::Heap);
         let has_refine = code.is_some() && wanted.refine.unwrap_or(refines);
-        let k_factor = guc::k_factor_for(&options)
-            .unwrap_or_else(|| plan.code.map_or(1, |kind| kind.k_factor(meta.dims()) as u32));
         let new = || Spool::new(index);
         Self {
             ivf,
@@ -90,7 +90,7 @@ impl<'a> Out<'a> {
             vectors: has_refine.then(new),
             ids: (has_refine || !has_lists).then(new),
             n: 0,
-            k_factor: k_factor as f32,
+            k_factor: choice.budget.per_row as f32,
         }
     }
 

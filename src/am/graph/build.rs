@@ -32,6 +32,7 @@ use crate::am::options::GraphOptions;
 use crate::am::pages::{PgBulk, PgPages};
 use crate::am::progress::{self, Phase};
 use crate::am::quantizers::Trained;
+use crate::am::recall_target::{GraphNeighbours, QUERIES_MAX};
 use crate::am::rel;
 use crate::am::report::{Report, checked};
 use crate::am::train;
@@ -40,7 +41,7 @@ use crate::am::value::{Column, Value};
 /// Builds a graph, or a list of what is too little for one; returns live heap rows and indexed rows.
 pub fn build<E: Column>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
     progress::set_phase(Phase::SamplingRows);
-    let sample = train::sample::<E>(heap, frozen);
+    let mut sample = train::sample::<E>(heap, frozen);
     if sample.rows() < GRAPH_MIN {
         let untrained = Trained::untrained();
         // SAFETY: the index is new, empty and locked by this command.
@@ -50,9 +51,11 @@ pub fn build<E: Column>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) ->
     }
     let rows = sample.rows();
     let params = graph_params::<E>(frozen, options, sample.n());
+    let asking = sample.some(QUERIES_MAX, frozen.dims);
+    let neighbours = GraphNeighbours::new(frozen.metric, frozen.dims, &asking);
     let plan = plan(heap.index(), &params, sample);
     progress::set_phase(Phase::CodingRows);
-    let mut loader = Loader::<E>::new(heap, &plan, rows);
+    let mut loader = Loader::<E>::new(heap, &plan, rows, neighbours);
     let heap_tuples = heap.scan(
         |tid, value| {
             // SAFETY: the operator class says that the column holds vectors of E.
@@ -95,7 +98,7 @@ pub fn no_workers(error: &parallel::WorkerError) -> ! {
 }
 
 /// Collects rows and codes them; once memory is full it writes the graph, and inserts.
-struct Loader<'a, E> {
+struct Loader<'a, E: Column> {
     heap: &'a Heap,
     params: MetaParams,
     grid: &'a Grid,
@@ -104,6 +107,8 @@ struct Loader<'a, E> {
     /// Rows of the table that can be indexed, as the first pass counted them.
     expected: u64,
     batch: Batch<E>,
+    /// What recall is measured by.
+    neighbours: GraphNeighbours<E>,
     rows: Rows,
     /// Once the graph is written.
     written: Option<Written>,
@@ -124,7 +129,7 @@ struct Written {
 }
 
 impl<'a, E: Column> Loader<'a, E> {
-    fn new(heap: &'a Heap, plan: &'a Plan, expected: u64) -> Self {
+    fn new(heap: &'a Heap, plan: &'a Plan, expected: u64, neighbours: GraphNeighbours<E>) -> Self {
         let Plan { params, grid, by_vectors } = plan;
         let coder = Coder::new(params, grid);
         let code_bytes = grid.size();
@@ -133,13 +138,15 @@ impl<'a, E: Column> Loader<'a, E> {
         let rows = Rows::new(code_bytes, params.dims, *by_vectors, vectors);
         let batch = Batch { tids: Vec::new(), elements: Vec::new() };
         let params = *params;
-        Self { heap, params, grid, coder, memory, expected, batch, rows, written: None, n: 0 }
+        let (written, n) = (None, 0);
+        Self { heap, params, grid, coder, memory, expected, batch, neighbours, rows, written, n }
     }
 
     fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
         self.n += 1;
         if let Some(Written { pages, graph }) = &self.written {
             check_for_interrupts();
+            self.neighbours.see(&[tid], row.elements);
             insert::insert(self.heap.index(), pages, graph, tid, row);
             return;
         }
@@ -167,6 +174,7 @@ impl<'a, E: Column> Loader<'a, E> {
             |job| self.coder.code_batch(elements, job),
         );
         let coded = coded.unwrap_or_else(|e| no_workers(&e));
+        self.neighbours.see(&self.batch.tids, elements);
         let mut stored = Vec::new();
         self.coder.store(elements, &mut stored);
         let rows_max = self.memory.rows_max;
@@ -207,6 +215,8 @@ impl<'a, E: Column> Loader<'a, E> {
             self.batch.elements.shrink_to_fit();
             self.write();
         }
+        progress::set_phase(Phase::MeasuringRecall);
+        self.neighbours.measure(self.heap.index());
         self.n
     }
 }

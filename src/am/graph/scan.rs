@@ -16,6 +16,7 @@ use pages::tid::Tid;
 use pgrx::pg_sys;
 
 use super::index::HnswIndex;
+use crate::am::last_scan::Work;
 use crate::am::left_out;
 use crate::am::opclass::ElementType;
 use crate::am::pages::PgPages;
@@ -129,9 +130,14 @@ impl GraphSearch {
         }
     }
 
-    /// Whether the search ended at `max_scan_tuples`, and the vectors that it visited.
-    pub fn end_of_search(&self) -> (bool, u64) {
-        (self.scan.is_cut_short(), self.scan.visited())
+    /// What it has done so far.
+    pub fn work(&self) -> Work {
+        Work {
+            lists_probed: self.scan.lists_probed(),
+            scored: self.scan.visited(),
+            reranked: self.scan.reranked(),
+            is_cut_short: self.scan.is_cut_short(),
+        }
     }
 
     /// Lets go of what must not be held while the scan waits to be started over.

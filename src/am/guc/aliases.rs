@@ -1,6 +1,6 @@
 //! pgvector's settings, `hnsw.*` and `ivfflat.*`, for the indexes of our access methods `hnsw` and `ivfflat`.
 //!
-//! One that is not set has no effect: the settings `faiss.*` apply then, whose defaults these show. If both are set, the
+//! One that is not set has no effect: the settings `faiss.*` apply then, and what pgvector would do by default is all that these show. If both are set, the
 //! narrower one applies (session before role, role before database), and `faiss.*` if both were set in the same place.
 
 use std::cell::Cell;
@@ -9,9 +9,7 @@ use std::ffi::{CStr, c_int, c_void};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::{
-    EF_SEARCH_DEFAULT, IterativeScan, NPROBE_DEFAULT, Sourced, assign, keep_source, reserve_prefix,
-};
+use super::{IterativeScan, Sourced, assign, keep_source, reserve_prefix};
 use crate::am::report::Report;
 
 /// How scans of `hnsw` go on.
@@ -35,8 +33,8 @@ impl From<PgvectorScan> for IterativeScan {
     }
 }
 
-pub(super) static EF_SEARCH: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(EF_SEARCH_DEFAULT));
-pub(super) static PROBES: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(NPROBE_DEFAULT));
+pub(super) static EF_SEARCH: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(40));
+pub(super) static PROBES: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(1));
 pub(super) static HNSW_SCAN: Sourced<PgvectorScan> =
     Sourced::new(GucSetting::<PgvectorScan>::new(PgvectorScan::StrictOrder));
 pub(super) static IVFFLAT_SCAN: Sourced<PgvectorScan> =

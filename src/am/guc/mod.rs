@@ -2,10 +2,13 @@
 
 pub mod aliases;
 mod builds;
+#[cfg(feature = "pg_test")]
+mod tests;
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
+use ann::tuning::curve::{TARGET_DEFAULT, TARGET_RANGE};
 use grammar::options::{NLIST_MAX, Settings};
 use pages::search::params::Iterative;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, GucValue, PostgresGucEnum};
@@ -16,14 +19,12 @@ pub use builds::{build_threads, debug_rebuild, training_rows};
 
 /// Smallest and largest `nprobe`, as a setting and as an index option.
 pub const NPROBE_RANGE: (i32, i32) = (1, NLIST_MAX);
-const NPROBE_DEFAULT: i32 = 10;
 /// Smallest and largest `efSearch`, as a setting and as an index option.
 pub const EF_SEARCH_RANGE: (i32, i32) = (1, 65_536);
-const EF_SEARCH_DEFAULT: i32 = 32;
 /// Largest `k_factor`, as a setting and as an index option.
 pub const K_FACTOR_MAX: i32 = 1024;
-/// `faiss.k_factor` when the codes decide.
-const K_FACTOR_AUTOMATIC: i32 = 0;
+/// `faiss.nprobe`, `faiss.efSearch` and `faiss.k_factor` where the recall target decides.
+const AUTOMATIC: i32 = 0;
 
 /// How a scan goes on when the executor asks for more rows than the first `nprobe` lists gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PostgresGucEnum)]
@@ -40,9 +41,10 @@ pub enum IterativeScan {
     Off,
 }
 
-static NPROBE: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(NPROBE_DEFAULT));
-static EF_SEARCH: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(EF_SEARCH_DEFAULT));
-static K_FACTOR: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(K_FACTOR_AUTOMATIC));
+static RECALL_TARGET: Sourced<f64> = Sourced::new(GucSetting::<f64>::new(TARGET_DEFAULT));
+static NPROBE: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(AUTOMATIC));
+static EF_SEARCH: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(AUTOMATIC));
+static K_FACTOR: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(AUTOMATIC));
 static ITERATIVE_SCAN: Sourced<IterativeScan> =
     Sourced::new(GucSetting::<IterativeScan>::new(IterativeScan::StrictOrder));
 static MAX_SCAN_TUPLES: Sourced<i32> = Sourced::new(GucSetting::<i32>::new(0));
@@ -84,11 +86,12 @@ impl<T: GucValue> Sourced<T> {
 
 /// What the setting or its alias says if that was set for this database, role, connection, session or transaction, else the
 /// index's own option, else what the configuration file or the default says. Of setting and alias that one counts which
-/// was set for less: for the session before for the role, and so on; else the setting.
-fn resolved(own: &Sourced<i32>, alias: Option<&Sourced<i32>>, option: Option<u32>) -> u32 {
+/// was set for less: for the session before for the role, and so on; else the setting. None: automatic.
+fn resolved(own: &Sourced<i32>, alias: Option<&Sourced<i32>>, option: Option<u32>) -> Option<u32> {
     let setting = alias_instead(own, alias).unwrap_or(own);
     let value = setting.value.get().unsigned_abs();
-    if setting.is_explicit() { value } else { option.unwrap_or(value) }
+    let value = if setting.is_explicit() { value } else { option.unwrap_or(value) };
+    (value != AUTOMATIC.unsigned_abs()).then_some(value)
 }
 
 /// The alias that an index heeds in place of `own`, if it was set for less.
@@ -120,28 +123,26 @@ fn ef_search_alias(settings: Settings) -> Option<&'static Sourced<i32>> {
     (settings == Settings::Hnsw).then_some(&aliases::EF_SEARCH)
 }
 
-/// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option. Where nobody says a number,
-/// no more than the bound for a scan that goes on.
-pub fn nprobe_for(options: &IvfOptions) -> u32 {
-    let (settings, alias) = (options.settings, nprobe_alias(options.settings));
-    let nprobe = resolved(&NPROBE, alias, options.nprobe);
-    let is_said = options.nprobe.is_some() || NPROBE.is_set() || alias.is_some_and(Sourced::is_set);
-    if is_said || iterative(settings) == Iterative::Off {
-        return nprobe;
-    }
-    nprobe.min(u32::try_from(max_probes(settings)).unwrap_or(u32::MAX))
+/// The recall that a scan aims at: `faiss.recall_target` where it wins over the index's option.
+pub fn recall_target_for(options: &IvfOptions) -> f64 {
+    let value = RECALL_TARGET.value.get();
+    if RECALL_TARGET.is_explicit() { value } else { options.recall_target.unwrap_or(value) }
 }
 
-/// The nodes that a search of a graph keeps in sight: `faiss.efSearch` where it wins over the index's option.
-pub fn ef_search_for(options: &IvfOptions) -> u32 {
+/// The number of lists a scan probes first: `faiss.nprobe` where it wins over the index's option; `None` = automatic.
+pub fn nprobe_for(options: &IvfOptions) -> Option<u32> {
+    resolved(&NPROBE, nprobe_alias(options.settings), options.nprobe)
+}
+
+/// The nodes that a search of a graph keeps in sight: `faiss.efSearch` where it wins over the index's option; `None` = automatic.
+pub fn ef_search_for(options: &IvfOptions) -> Option<u32> {
     resolved(&EF_SEARCH, ef_search_alias(options.settings), options.ef_search)
 }
 
 /// How many candidates of a lossy code a scan re-ranks per row asked for: `faiss.k_factor` where it
 /// wins over the index's option; `None` = automatic.
 pub fn k_factor_for(options: &IvfOptions) -> Option<u32> {
-    let k_factor = resolved(&K_FACTOR, None, options.k_factor);
-    (k_factor != K_FACTOR_AUTOMATIC.unsigned_abs()).then_some(k_factor)
+    resolved(&K_FACTOR, None, options.k_factor)
 }
 
 /// The setting that wins over an index's own `nprobe` now, if one does.
@@ -222,6 +223,24 @@ unsafe extern "C-unwind" fn keep_source(
     extra: *mut *mut c_void,
     source: pg_sys::GucSource::Type,
 ) -> bool {
+    // SAFETY: the server's own arguments.
+    unsafe { put_source(extra, source) }
+}
+
+/// The same for a setting that is a floating-point number.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn keep_source_of_float(
+    _newval: *mut f64,
+    extra: *mut *mut c_void,
+    source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: as above.
+    unsafe { put_source(extra, source) }
+}
+
+/// # Safety
+/// `extra` is the server's place for what a check hook keeps.
+unsafe fn put_source(extra: *mut *mut c_void, source: pg_sys::GucSource::Type) -> bool {
     // SAFETY: the server frees `extra` with the allocator that `alloc_extra` uses.
     let kept = unsafe { alloc_extra(size_of::<pg_sys::GucSource::Type>()) };
     if kept.is_null() {
@@ -238,8 +257,11 @@ unsafe extern "C-unwind" fn keep_source(
 /// The assign hook of a setting.
 macro_rules! assign {
     ($name:ident => $setting:expr) => {
+        assign!($name: c_int => $setting);
+    };
+    ($name:ident: $value:ty => $setting:expr) => {
         #[pgrx::pg_guard]
-        unsafe extern "C-unwind" fn $name(_newval: c_int, extra: *mut c_void) {
+        unsafe extern "C-unwind" fn $name(_newval: $value, extra: *mut c_void) {
             // SAFETY: the setting's check hook is keep_source.
             unsafe { $setting.assign(extra) }
         }
@@ -247,6 +269,7 @@ macro_rules! assign {
 }
 use assign;
 
+assign!(assign_recall_target: f64 => RECALL_TARGET);
 assign!(assign_nprobe => NPROBE);
 assign!(assign_ef_search => EF_SEARCH);
 assign!(assign_k_factor => K_FACTOR);
@@ -274,9 +297,9 @@ pub fn register() {
         GucRegistry::define_int_guc_with_hooks(
             c"faiss.nprobe",
             c"Inverted lists that a faissivf scan searches first.",
-            c"More lists find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own nprobe option; as many as the index has lists gives exact results with code flat.",
+            c"More lists find more of the true nearest rows and take proportionally more time. 0 means automatic, as many as faiss.recall_target takes. An explicit SET wins over an index's own nprobe option; as many as the index has lists gives exact results with code flat.",
             &NPROBE.value,
-            NPROBE_RANGE.0,
+            AUTOMATIC,
             NPROBE_RANGE.1,
             GucContext::Userset,
             GucFlags::EXPLAIN,
@@ -287,9 +310,9 @@ pub fn register() {
         GucRegistry::define_int_guc_with_hooks(
             c"faiss.efSearch",
             c"Nodes that a faisshnsw scan keeps in sight, and candidates that it puts in order first.",
-            c"More nodes find more of the true nearest rows and take proportionally more time. An explicit SET wins over an index's own efSearch option.",
+            c"More nodes find more of the true nearest rows and take proportionally more time. 0 means automatic, as many as faiss.recall_target takes. An explicit SET wins over an index's own efSearch option.",
             &EF_SEARCH.value,
-            EF_SEARCH_RANGE.0,
+            AUTOMATIC,
             EF_SEARCH_RANGE.1,
             GucContext::Userset,
             GucFlags::EXPLAIN,
@@ -300,9 +323,9 @@ pub fn register() {
         GucRegistry::define_int_guc_with_hooks(
             c"faiss.k_factor",
             c"Candidates of a lossy code that a scan re-ranks by real distances, per row asked for.",
-            c"More candidates find more of the near rows that the codes misjudge and compute more real distances. 0 means automatic, by the code. An explicit SET wins over an index's own k_factor option; code flat has nothing to re-rank.",
+            c"More candidates find more of the near rows that the codes misjudge and compute more real distances. 0 means automatic, as many as faiss.recall_target takes. An explicit SET wins over an index's own k_factor option; code flat has nothing to re-rank.",
             &K_FACTOR.value,
-            K_FACTOR_AUTOMATIC,
+            AUTOMATIC,
             K_FACTOR_MAX,
             GucContext::Userset,
             GucFlags::EXPLAIN,
@@ -311,9 +334,27 @@ pub fn register() {
             None,
         );
     }
+    register_target();
     register_ends();
     builds::register();
     reserve_prefix(c"faiss");
+}
+
+/// Defines the setting by which the others are automatic.
+fn register_target() {
+    GucRegistry::define_float_guc_with_hooks(
+            c"faiss.recall_target",
+            c"The part of the true nearest rows that a scan is to find, on average.",
+            c"A scan goes as far as this took when the index was built: it chooses nprobe, k_factor or efSearch where these are not set. An explicit SET wins over an index's own recall_target option.",
+            &RECALL_TARGET.value,
+            TARGET_RANGE.0,
+            TARGET_RANGE.1,
+            GucContext::Userset,
+            GucFlags::EXPLAIN,
+            Some(keep_source_of_float),
+            Some(assign_recall_target),
+            None,
+        );
 }
 
 /// Defines the settings that say how a scan goes on and where it ends.
@@ -355,95 +396,5 @@ fn reserve_prefix(prefix: &'static CStr) {
         pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
         #[cfg(not(feature = "pg14"))]
         pg_sys::MarkGUCPrefixReserved(prefix.as_ptr());
-    }
-}
-
-#[cfg(feature = "pg_test")]
-#[pgrx::pg_schema]
-mod tests {
-    use pgrx::pg_test;
-
-    use grammar::options::Settings;
-    use pages::search::params::Iterative;
-
-    use super::{
-        build_threads, ef_search_for, iterative, k_factor_for, max_scan_tuples, nprobe_for,
-    };
-    use crate::am::options::IvfOptions;
-    use crate::am::testing::{refusal, run};
-
-    fn index_option(nprobe: Option<u32>) -> u32 {
-        nprobe_for(&IvfOptions { nprobe, ..IvfOptions::default() })
-    }
-
-    #[pg_test]
-    fn pgtest_only_an_explicit_nprobe_wins_over_the_index() {
-        assert_eq!((index_option(None), index_option(Some(7))), (10, 7));
-        run("SET faiss.nprobe = 20");
-        assert_eq!((index_option(None), index_option(Some(7))), (20, 20));
-        run("RESET faiss.nprobe");
-        assert_eq!((index_option(None), index_option(Some(7))), (10, 7));
-        run("SET LOCAL faiss.nprobe = 10");
-        assert_eq!(index_option(Some(7)), 10, "explicit, although it is the default's value");
-        run("SET faiss.nprobe TO DEFAULT");
-        assert_eq!(index_option(Some(7)), 7);
-    }
-
-    #[pg_test]
-    fn pgtest_only_an_explicit_k_factor_wins_over_the_index() {
-        let of = |k_factor| k_factor_for(&IvfOptions { k_factor, ..IvfOptions::default() });
-        assert_eq!((of(None), of(Some(7))), (None, Some(7)));
-        run("SET faiss.k_factor = 20; SET faiss.nprobe = 3");
-        assert_eq!((of(None), of(Some(7))), (Some(20), Some(20)));
-        run("SET faiss.k_factor = 0");
-        assert_eq!((of(None), of(Some(7))), (None, None), "automatic, explicitly");
-        run("RESET faiss.k_factor");
-        assert_eq!((of(None), of(Some(7))), (None, Some(7)));
-        assert_eq!(index_option(Some(7)), 3, "each setting knows its own source");
-    }
-
-    #[pg_test]
-    fn pgtest_only_an_explicit_ef_search_wins_over_the_index() {
-        let of = |ef_search| ef_search_for(&IvfOptions { ef_search, ..IvfOptions::default() });
-        assert_eq!((of(None), of(Some(7))), (32, 7));
-        run("SET faiss.efSearch = 50");
-        assert_eq!((of(None), of(Some(7))), (50, 50));
-        run("RESET faiss.efsearch");
-        assert_eq!((of(None), of(Some(7))), (32, 7));
-    }
-
-    #[pg_test]
-    fn pgtest_nprobe_forgets_what_was_rolled_back() {
-        let raised = refusal("DO $$ BEGIN SET LOCAL faiss.nprobe = 33; RAISE 'undo'; END $$");
-        assert!(raised.contains("undo"), "{raised}");
-        assert_eq!(index_option(Some(7)), 7);
-        run("SET faiss.nprobe = 20");
-        let raised = refusal("DO $$ BEGIN RESET faiss.nprobe; RAISE 'undo'; END $$");
-        assert!(raised.contains("undo"), "{raised}");
-        assert_eq!(index_option(Some(7)), 20);
-    }
-
-    #[pg_test]
-    fn pgtest_settings_have_defaults_and_ranges() {
-        assert_eq!(iterative(Settings::Faiss), Iterative::Strict);
-        assert_eq!(max_scan_tuples(Settings::Faiss).0, u64::MAX);
-        assert!(build_threads() >= 1);
-        run("SET faiss.build_threads = 3; SET faiss.iterative_scan = relaxed_order");
-        assert_eq!((build_threads(), iterative(Settings::Faiss)), (3, Iterative::Relaxed));
-        for bad in [
-            "nprobe = 0",
-            "nprobe = 4194305",
-            "k_factor = -1",
-            "k_factor = 1025",
-            "efSearch = 0",
-            "efSearch = 65537",
-            "iterative_scan = maybe",
-            "max_scan_tuples = -1",
-        ] {
-            let refused = refusal(&format!("SET faiss.{bad}"));
-            assert!(refused.starts_with("22023\n"), "{bad}: {refused}");
-        }
-        #[cfg(not(feature = "pg14"))]
-        assert!(refusal("SET faiss.nprobes = 1").contains("faiss.nprobes"));
     }
 }

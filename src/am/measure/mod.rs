@@ -8,7 +8,7 @@
 //! any will do. A sampled row that asks for its neighbours is not among them, neither in the exact answer nor in the index's.
 
 mod answer;
-mod clock;
+pub mod clock;
 mod judge;
 mod rows;
 mod settings;
@@ -80,7 +80,7 @@ pub unsafe fn recall(
     index: pg_sys::Relation,
     request: Request,
 ) -> (Measured, f64) {
-    let settings = settings_of(index);
+    let settings = settings_of(index, request.k);
     let now: Vec<u32> = settings.iter().map(|setting| setting.now).collect();
     let of_all = |measure: &mut dyn FnMut(&[u32], Option<f64>) -> Point, exact_ms: f64| {
         (measured(&settings, &measure(&now, None)), exact_ms)
@@ -101,7 +101,7 @@ pub unsafe fn tune(
     target: f64,
     request: Request,
 ) -> Tuned {
-    let settings = settings_of(index);
+    let settings = settings_of(index, request.k);
     let axes: Vec<Axis> = settings.iter().map(|setting| setting.axis.clone()).collect();
     let search = |measure: &mut dyn FnMut(&[u32], Option<f64>) -> Point, _exact_ms: f64| {
         let mut points = tuning::explore(&axes, target, |values| measure(values, Some(target)));
@@ -114,6 +114,12 @@ pub unsafe fn tune(
     };
     // SAFETY: the caller's promise.
     unsafe { with_measure(heap, index, &settings, request, search) }
+}
+
+/// The settings that a scan of `index` for `k` rows would use now, as `nprobe=16,k_factor=4`; empty if there is nothing to set.
+pub fn settings_now(index: pg_sys::Relation, k: usize) -> String {
+    let settings = settings_of(index, k);
+    settings::text(settings.iter().map(|setting| (setting, setting.now)))
 }
 
 fn measured(settings: &[IndexSetting], point: &Point) -> Measured {

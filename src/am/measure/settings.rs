@@ -10,7 +10,8 @@ use crate::am::guc;
 use crate::am::method::method_of;
 use crate::am::options::options_of;
 use crate::am::pages::PgPages;
-use crate::am::relation::ivf_index;
+use crate::am::recall_target;
+use crate::am::relation::{Index, frozen_index};
 use crate::am::rights::set_for_level;
 
 /// The largest `k_factor` tried, above which reading candidates from the table takes longer than any scan of codes.
@@ -75,32 +76,39 @@ pub struct IndexSetting {
     pub now: u32,
 }
 
-/// The settings of `index`, an open index of ours, what is searched first. None where there is nothing to choose: every row
+/// The settings of `index`, an open index of ours, as a scan for `k` rows has them, what is searched first. None where there is nothing to choose: every row
 /// is compared exactly.
-pub fn settings_of(index: pg_sys::Relation) -> Vec<IndexSetting> {
-    let options = options_of(index);
-    let method = method_of(index);
-    if method.is_some_and(|method| method.is_graph) {
-        let axis = Axis { ladder: EF_SEARCH_TRIED.to_vec(), start: 0 };
-        let now = guc::ef_search_for(&options);
-        return vec![IndexSetting { setting: SearchSetting::EfSearch, axis, now }];
-    }
+pub fn settings_of(index: pg_sys::Relation, k: usize) -> Vec<IndexSetting> {
+    let (options, tuples) = (options_of(index), recall_target::tuples_of(index));
+    let (method, rows) = (method_of(index), Some(k as u64));
     // SAFETY: the index stays open during the call.
     let pages = unsafe { PgPages::new(index) };
-    let ivf = ivf_index(index, &pages);
+    let frozen = frozen_index(index, &pages);
+    if method.is_some_and(|method| method.is_graph) {
+        let axis = Axis { ladder: EF_SEARCH_TRIED.to_vec(), start: 0 };
+        let meta = match &frozen {
+            Index::Graph(graph) => Some(&graph.meta),
+            // Too few rows to be a graph yet.
+            Index::Lists(_) => None,
+        };
+        let now = recall_target::ef_search(&options, meta, rows, tuples);
+        return vec![IndexSetting { setting: SearchSetting::EfSearch, axis, now }];
+    }
+    let Index::Lists(ivf) = frozen else { return Vec::new() };
+    let choice = recall_target::of_lists(&options, &ivf.meta, rows, tuples);
     let has_lists = method.is_some_and(|method| method.has_lists);
     let nlist = ivf.meta.nlist() as u32;
     let lists = (has_lists && ivf.meta.is_trained()).then(|| IndexSetting {
         setting: SearchSetting::Nprobe,
         axis: doubling(nlist, 1),
-        now: guc::nprobe_for(&options).min(nlist),
+        now: choice.nprobe.min(nlist),
     });
     let code = ivf.code.as_ref().map(|code| {
         let automatic = code.params.kind.k_factor(ivf.meta.dims()) as u32;
         IndexSetting {
             setting: SearchSetting::KFactor,
             axis: doubling(K_FACTOR_TRIED, automatic),
-            now: guc::k_factor_for(&options).unwrap_or(automatic),
+            now: choice.budget.per_row as u32,
         }
     });
     lists.into_iter().chain(code).collect()

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use ann::codec::{M_RANGE, PQ_NBITS};
 use ann::factory::LINKS_RANGE;
+use ann::tuning::curve::TARGET_RANGE;
 use grammar::options::{
     CODE_WORDS, EF_CONSTRUCTION_RANGE, GRAPH_CODE_WORDS, Given, NLIST_MAX, ON_OFF_WORDS,
     REFINE_WORDS, SEED_DEFAULT, unknown,
@@ -43,6 +44,7 @@ struct RawOptions {
     efconstruction: c_int,
     ef_construction: c_int,
     ef_search: c_int,
+    recall_target: f64,
 }
 
 impl RawOptions {
@@ -71,6 +73,7 @@ impl RawOptions {
             seed: u64::try_from(self.seed).ok(),
             factory: text(self.factory),
             model: text(self.model),
+            recall_target: Some(self.recall_target).filter(|target| *target > 0.0),
             nprobe: of(Of::Lists, self.nprobe),
             k_factor: of(Of::Codes, self.k_factor),
             efconstruction: of(Of::Graphs, self.efconstruction),
@@ -88,6 +91,8 @@ const PGVECTOR_EF_RANGE: (c_int, c_int) = (4, 1000);
 enum Values {
     /// An integer: default, smallest, largest.
     Integer(c_int, c_int, c_int),
+    /// A number: default, smallest, largest.
+    Real(f64, f64, f64),
     /// One of these words.
     Word(&'static [(&'static CStr, c_int)], &'static CStr),
     /// A string.
@@ -142,7 +147,7 @@ const STRUCTURAL: Entry = Entry {
     of: Of::Every,
 };
 
-static ENTRIES: [Entry; 17] = [
+static ENTRIES: [Entry; 18] = [
     Entry {
         name: c"nlist",
         spelling: "nlist",
@@ -238,6 +243,15 @@ static ENTRIES: [Entry; 17] = [
         ..STRUCTURAL
     },
     Entry {
+        name: c"recall_target",
+        spelling: "recall_target",
+        about: c"Part of the true nearest rows that a scan of this index is to find",
+        values: Values::Real(UNSET as f64, TARGET_RANGE.0, TARGET_RANGE.1),
+        offset: offset_of!(RawOptions, recall_target),
+        is_search: true,
+        of: Of::Every,
+    },
+    Entry {
         name: c"nprobe",
         spelling: "nprobe",
         about: c"Inverted lists that a scan of this index searches first",
@@ -320,6 +334,9 @@ impl Entry {
                 Values::Integer(default, min, max) => {
                     pg_sys::add_int_reloption(kind, name, about, default, min, max, lock);
                 }
+                Values::Real(default, min, max) => {
+                    pg_sys::add_real_reloption(kind, name, about, default, min, max, lock);
+                }
                 Values::Word(words, valid) => {
                     let words = leak_words(words);
                     let valid = valid.as_ptr();
@@ -337,6 +354,7 @@ impl Entry {
             optname: self.name.as_ptr(),
             opttype: match self.values {
                 Values::Integer(..) => pg_sys::relopt_type::RELOPT_TYPE_INT,
+                Values::Real(..) => pg_sys::relopt_type::RELOPT_TYPE_REAL,
                 Values::Word(..) => pg_sys::relopt_type::RELOPT_TYPE_ENUM,
                 Values::Text => pg_sys::relopt_type::RELOPT_TYPE_STRING,
             },

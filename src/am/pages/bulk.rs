@@ -8,9 +8,9 @@ use pages::store::BulkPages;
 use pgrx::pg_sys;
 use pgrx::pg_sys::ForkNumber::Type as Fork;
 
+use super::logged::needs_wal;
 use super::{LockBuffer, UnlockReleaseBuffer};
 use crate::am::interrupts::check_for_interrupts;
-use crate::am::rel::INVALID_SUBXID;
 
 /// Pages of an index that nobody else can see yet (CREATE INDEX, REINDEX, init fork): appended
 /// once, each logged whole as it is written.
@@ -66,23 +66,5 @@ impl BulkPages for PgBulk {
     fn replace(&mut self, blkno: Blkno, page: &Page) -> Result<(), Error> {
         self.put(blkno, page);
         Ok(())
-    }
-}
-
-/// RelationNeedsWAL: permanent, and not freshly made under wal_level = minimal.
-///
-/// # Safety
-/// `rel` must be open.
-unsafe fn needs_wal(rel: pg_sys::Relation) -> bool {
-    // SAFETY: plain fields of an open relation and a server setting.
-    unsafe {
-        let permanent = (*(*rel).rd_rel).relpersistence == pg_sys::RELPERSISTENCE_PERMANENT as i8;
-        let minimal = pg_sys::wal_level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32;
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
-        let first = (*rel).rd_firstRelfilenodeSubid;
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-        let first = (*rel).rd_firstRelfilelocatorSubid;
-        let new = (*rel).rd_createSubid != INVALID_SUBXID || first != INVALID_SUBXID;
-        permanent && !(minimal && new)
     }
 }

@@ -28,6 +28,8 @@ use super::method::method_of;
 use super::opclass::{ElementType, opclass_of};
 use super::options::options_of;
 use super::pages::PgPages;
+use super::quantizers::Trained;
+use super::recall_target::QUERIES_MAX;
 use super::rel;
 use super::relation::{Index, IvfIndex, frozen_index};
 use super::report::checked;
@@ -202,13 +204,15 @@ fn run<E: Column>(
         n: train::rows_wanted(&frozen, n),
         seed: frozen.seed,
     };
-    let sample = train::sample::<E>(&source, &frozen);
+    let mut sample = train::sample::<E>(&source, &frozen);
     let nlist = due::nlist_wanted(frozen.nlist_option, n, frozen.method.has_lists);
     let nlist = nlist.min(train::nlist_max(frozen.dims)).min(sample.n() as u32);
     if frozen.code.is_some_and(|code| sample.n() < code.kind.rows_min()) || nlist == 0 {
         return None;
     }
+    let queries = sample.some(QUERIES_MAX, frozen.dims);
     let trained = train::try_learn(&source, sample, &frozen, nlist).ok()?;
+    let trained = Trained { queries, ..trained };
     let tids = source.tids;
     let generation = checked(index, begin(pages));
     let params = frozen.params::<E>(&trained);
@@ -226,6 +230,7 @@ fn run<E: Column>(
     let meta = write_in_place(
         pages,
         index,
+        &frozen,
         &params,
         &trained,
         (loader.finish(), table_blocks, generation),

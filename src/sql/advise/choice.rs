@@ -245,31 +245,13 @@ fn divisor(dims: usize, most: usize) -> Option<u16> {
     u16::try_from(found).ok()
 }
 
-/// The lists to begin with. On the data sets of the tests ten lists out of 512 or 1024 miss a fifth of the rows; what is
-/// missed halves with about twice as many lists. With the automatic number of lists this does not depend on the rows.
-pub fn nprobe(target_recall: f64, nlist: u32) -> u32 {
-    const MISSED_BY_TEN: f64 = 0.22;
-    // Beyond that the data sets differ too much for a rule.
-    let missed = (1.0 - target_recall).max(0.01);
-    let nprobe = 10.0 * (MISSED_BY_TEN / missed).powf(1.2);
-    (nprobe.round() as u32).clamp(1, nlist.max(1))
-}
-
-/// The nodes to keep in sight to begin with: on the data sets of the tests about twice as many halve what is missed, and
-/// 64 miss a twentieth of the hardest.
-pub fn ef_search(target_recall: f64) -> u32 {
-    const MISSED_TIMES_EF: f64 = 3.2;
-    let missed = (1.0 - target_recall).max(0.001);
-    ((MISSED_TIMES_EF / missed).round() as u32).clamp(16, 1000)
-}
-
 #[cfg(feature = "pg_test")]
 #[pgrx::pg_schema]
 mod tests {
     use ann::Metric;
     use pgrx::pg_test;
 
-    use super::{Wish, choose, nprobe};
+    use super::{Wish, choose};
     use crate::am::opclass::ElementType;
 
     const MB: u64 = 1 << 20;
@@ -354,12 +336,5 @@ mod tests {
                 assert!(again.bytes < choice.bytes || !again.fits, "{dims} {rows}");
             }
         }
-    }
-
-    #[pg_test]
-    fn pgtest_more_recall_takes_more_lists() {
-        let lists = [0.5, 0.8, 0.9, 0.95, 0.99].map(|recall| nprobe(recall, 4096));
-        assert!(lists.windows(2).all(|w| w[0] < w[1]), "{lists:?}");
-        assert_eq!(nprobe(0.99, 100), 100);
     }
 }

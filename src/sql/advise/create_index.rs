@@ -8,25 +8,15 @@ use ann::factory::{Factory, Refine, RotationKind};
 use super::choice::Candidate;
 use super::column::Column;
 
-/// Search defaults of the new index.
-#[derive(Clone, Copy, Default)]
-pub struct Search {
-    pub nprobe: Option<u32>,
-    pub k_factor: Option<u32>,
-    pub ef_search: Option<u32>,
-}
-
-/// The statement, its names quoted and found whatever the search path.
+/// The statement, its names quoted and found whatever the search path. `recall_target`: the index's own, if it has one.
 pub fn create_index(
     column: &Column,
     opclass: &str,
     candidate: &Candidate,
-    search: Search,
+    recall_target: Option<f64>,
 ) -> String {
     let mut options = structure(&candidate.factory);
-    options.extend(search.nprobe.map(|n| format!("nprobe = {n}")));
-    options.extend(search.k_factor.map(|k| format!("k_factor = {k}")));
-    options.extend(search.ef_search.map(|ef| format!("efSearch = {ef}")));
+    options.extend(recall_target.map(|target| format!("recall_target = {target}")));
     let mut sql = format!(
         "CREATE INDEX ON {} USING {} ({} {opclass})",
         column.relation, candidate.method.name, column.key

@@ -2,23 +2,19 @@
 
 use ann::Metric;
 use ann::codec::CodeKind;
+use ann::tuning::curve::{TARGET_DEFAULT, TARGET_RANGE};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, name, pg_sys};
 
-use super::choice::{
-    Choice, FLAT_ROWS, Merit, PARTITION_ROWS, Wish, choose, ef_search, graph_params, nprobe,
-};
+use super::choice::{Choice, FLAT_ROWS, Merit, PARTITION_ROWS, Wish, choose, graph_params};
 use super::column::{Column, c_name, element_bytes};
-use super::create_index::{Search, create_index};
+use super::create_index::create_index;
 use crate::am::graph::Memory;
 use crate::am::method::FAISSFLAT;
 use crate::am::opclass::ElementType;
 use crate::am::report::{Report, argument_out_of_range};
 use crate::am::train;
-
-/// Above this recall twice as many candidates of a code as usual get real distances.
-const MANY_CANDIDATES_RECALL: f64 = 0.98;
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]
@@ -36,7 +32,7 @@ fn recommend(
     let (Some(relation), Some(column)) = (relation, column) else {
         return TableIterator::new(std::iter::empty());
     };
-    let target_recall = target_recall.unwrap_or(0.95);
+    let target_recall = target_recall.unwrap_or(TARGET_DEFAULT);
     check_range(
         "target_recall",
         target_recall,
@@ -106,9 +102,9 @@ fn advise(
     let choice = choose(&wish);
     let method = choice.candidate.method;
     let Some((opclass, _)) = column.opclass(method, metric) else { no_opclass(metric) };
-    let search = search_defaults(&choice, &wish);
-    let statement = create_index(column, &opclass, &choice.candidate, search);
-    let why = why(column, &wish, &choice, search, memory_mb.is_some());
+    let target = own_target(&choice, target_recall);
+    let statement = create_index(column, &opclass, &choice.candidate, target);
+    let why = why(column, &wish, &choice, memory_mb.is_some());
     let bytes = i64::try_from(choice.bytes).unwrap_or(i64::MAX);
     (choice.candidate.factory.to_string(), statement, bytes, why)
 }
@@ -124,27 +120,31 @@ fn no_opclass(metric: Metric) -> ! {
     .error()
 }
 
-fn search_defaults(choice: &Choice, wish: &Wish) -> Search {
+/// Whether recall depends on how an index made of this is searched.
+fn is_searched_in_part(choice: &Choice) -> bool {
     let candidate = &choice.candidate;
-    let nprobe = candidate.method.has_lists.then(|| nprobe(wish.target_recall, wish.nlist));
-    let k_factor = candidate.factory.code.map(|code| 2 * code.k_factor(wish.dims) as u32);
-    let ef_search = candidate.method.is_graph.then(|| ef_search(wish.target_recall));
-    let k_factor = k_factor.filter(|_| wish.target_recall > MANY_CANDIDATES_RECALL);
-    Search { nprobe, k_factor, ef_search }
+    candidate.method.has_lists || candidate.method.is_graph || candidate.factory.code.is_some()
+}
+
+/// The index's own target, where it differs from the default.
+fn own_target(choice: &Choice, target_recall: f64) -> Option<f64> {
+    let (least, most) = TARGET_RANGE;
+    let target = target_recall.clamp(least, most);
+    (is_searched_in_part(choice) && target != TARGET_DEFAULT).then_some(target)
 }
 
 /// The reasons, as sentences.
-fn why(column: &Column, wish: &Wish, choice: &Choice, search: Search, is_given: bool) -> String {
+fn why(column: &Column, wish: &Wish, choice: &Choice, is_given: bool) -> String {
     let mut why = vec![rule(wish, choice), merit(wish, choice)];
     why.push(memory(wish, choice, is_given));
     if let Some((smaller, bytes)) = &choice.smaller {
         why.push(format!("With less memory: {}, {}.", smaller.factory, size(*bytes)));
     }
-    let nprobe = search.nprobe.map(|n| format!("nprobe = {n}"));
-    if let Some(start) = nprobe.or_else(|| search.ef_search.map(|n| format!("efSearch = {n}"))) {
+    if is_searched_in_part(choice) {
+        let (least, most) = TARGET_RANGE;
         why.push(format!(
-            "{start} is a start for a recall of {}; faiss.tune measures what these data take.",
-            wish.target_recall
+            "The build measures which search settings reach a recall of {} on these data.",
+            wish.target_recall.clamp(least, most)
         ));
     }
     if let Some(params) = graph_params(wish).filter(|_| choice.candidate.method.is_graph) {

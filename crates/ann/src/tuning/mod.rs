@@ -1,11 +1,15 @@
 //! Finding the cheapest search setting that reaches a recall, as FAISS's AutoTune does: measured operating points, and
 //! bounds between them that spare most of the others.
 //!
-//! `tally.rs` a measured recall and how sure it is · `explore.rs` which settings are worth measuring.
+//! `tally.rs` a measured recall and how sure it is · `explore.rs` which settings are worth measuring · `curve.rs` what recall
+//! costs on one index, as it keeps it · `reach.rs` how such a curve is measured.
 
+pub mod curve;
 mod explore;
+pub mod reach;
 mod tally;
 
+pub use curve::{Curve, Effort};
 pub use explore::{Axis, explore};
 pub use tally::{SIGMAS_95, Tally};
 

@@ -46,7 +46,7 @@ pub enum Settings {
 }
 
 /// The options of one index with the defaults filled in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct IvfOptions {
     /// Inverted lists asked for; 0 = from the row count.
     pub nlist: u32,
@@ -62,6 +62,8 @@ pub struct IvfOptions {
     pub model: Option<ModelName>,
     /// Seed of all randomness of the build.
     pub seed: u64,
+    /// This index's own search default: the recall that a scan aims at.
+    pub recall_target: Option<f64>,
     /// This index's own search default.
     pub nprobe: Option<u32>,
     /// This index's own search default: candidates re-ranked per row asked for.
@@ -86,6 +88,7 @@ impl Default for IvfOptions {
             refine: Refine::Heap,
             model: None,
             seed: SEED_DEFAULT as u64,
+            recall_target: None,
             nprobe: None,
             k_factor: None,
             graph: None,

@@ -67,6 +67,7 @@ pub struct Given {
     pub seed: Option<u64>,
     pub factory: Option<String>,
     pub model: Option<String>,
+    pub recall_target: Option<f64>,
     pub nprobe: Option<u32>,
     pub k_factor: Option<u32>,
     /// `efConstruction`.
@@ -105,6 +106,7 @@ impl Given {
             refine: structure.refine,
             model: self.model.as_deref().map(model_name).transpose()?,
             seed: self.seed.unwrap_or(SEED_DEFAULT as u64),
+            recall_target: self.recall_target,
             nprobe: self.nprobe,
             k_factor: self.k_factor,
             graph: self.graph_options()?,

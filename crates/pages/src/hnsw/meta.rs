@@ -1,8 +1,9 @@
-//! META of a graph, block 0: written last by the build and never changed afterwards.
+//! META of a graph, block 0: written last by the build and never changed after it.
 
 use ann::element::{Bits, Element};
 use ann::hnsw::Grid;
 use ann::metric::Metric;
+use ann::tuning::Curve;
 
 use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at, u64_at};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::hnsw::shape::Shape;
 use crate::model;
 use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
+use crate::recall_curve;
 use crate::store::Pages;
 
 /// The format of graphs this build writes and reads.
@@ -39,7 +41,8 @@ const BUILD_ROWS: usize = 40;
 const MODEL_FIRST: usize = 48;
 const MAP_FIRST: usize = 52;
 const ENTRY: usize = 56;
-const USED: usize = 64;
+const CURVE: usize = 64;
+const USED: usize = CURVE + recall_curve::SIZE;
 
 /// How a graph stores the vectors that decide the order of what it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +107,8 @@ pub struct Meta {
     pub map_first: Blkno,
     /// The ENTRY page.
     pub entry_blkno: Blkno,
+    /// What recall costs, measured when the graph was written; see [`Meta::put_curve`].
+    pub curve: Curve,
 }
 
 impl Meta {
@@ -131,6 +136,7 @@ impl Meta {
             model_first: INVALID_BLKNO,
             map_first: INVALID_BLKNO,
             entry_blkno: INVALID_BLKNO,
+            curve: Curve::default(),
         })
     }
 
@@ -179,6 +185,7 @@ impl Meta {
         meta.model_first = u32_at(body, MODEL_FIRST);
         meta.map_first = u32_at(body, MAP_FIRST);
         meta.entry_blkno = u32_at(body, ENTRY);
+        meta.curve = recall_curve::decode(body, CURVE);
         let runs = [
             (meta.model_first, model::n_pages(Grid::params_len(params.metric, params.dims))),
             (meta.map_first, 1),
@@ -218,7 +225,19 @@ impl Meta {
         put_u32(body, MODEL_FIRST, self.model_first);
         put_u32(body, MAP_FIRST, self.map_first);
         put_u32(body, ENTRY, self.entry_blkno);
+        recall_curve::encode(body, CURVE, &self.curve);
         page.set_used(USED);
+    }
+
+    /// Puts a curve into the metapage, at the end of a build: it is measured on the pages that were written.
+    pub fn put_curve<P: Pages>(pages: &P, curve: &Curve) -> Result<(), Error> {
+        let mut page = pages.lock(META_BLKNO)?;
+        page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
+        pages.edit(&mut [&mut page], |images| {
+            let Some(page) = images.first_mut() else { return Ok(()) };
+            recall_curve::encode(page.body_mut(), CURVE, curve);
+            Ok(())
+        })
     }
 
     /// This metapage.

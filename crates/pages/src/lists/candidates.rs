@@ -68,6 +68,10 @@ impl Candidates for Scan<CodedScanner> {
     fn is_cut_short(&self) -> bool {
         Scan::is_cut_short(self)
     }
+
+    fn lists_probed(&self) -> Option<u64> {
+        Some(Scan::lists_probed(self))
+    }
 }
 
 /// How to search lists and re-rank.

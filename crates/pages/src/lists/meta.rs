@@ -1,9 +1,10 @@
-//! META, block 0: what the index is. It is written last by the build. Another build in place replaces it (`renew`): so a copy
+//! META, block 0: what the index is. It is written last by the build. Another build in place replaces it (`rebuild`): so a copy
 //! is good for as long as META has the same generation.
 
 use ann::codec::{CodeKind, FLAT};
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
+use ann::tuning::Curve;
 
 use crate::bytes::{checksum, f32_at, put, put_u16, put_u32, u16_at, u32_at, u64_at};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::lists::{CodeParams, InvertedLists, ListsParams, directory, quantizer}
 use crate::model;
 use crate::model_name::ModelName;
 use crate::page::{Blkno, META_BLKNO, NO_OWNER, Page, PageKind};
+use crate::recall_curve;
 use crate::store::Pages;
 
 /// The format this build writes and reads.
@@ -38,7 +40,10 @@ const GENERATION: usize = MODEL_NAME + ModelName::SIZE;
 const LAST_BEGUN: usize = GENERATION + 4;
 const RETIRED_XID: usize = GENERATION + 8;
 const BUILT_XID: usize = GENERATION + 16;
-const USED: usize = GENERATION + 32;
+const CURVE: usize = 288;
+const USED: usize = 512;
+
+const _: () = assert!(GENERATION + 32 <= CURVE && CURVE + recall_curve::SIZE <= USED);
 
 /// Bytes that describe inverted lists, and where among them.
 const LISTS_SIZE: usize = 64;
@@ -133,6 +138,8 @@ pub struct Meta {
     pub fit: Fit,
     /// The model that the build took its centroids and parameters from; None: it trained its own.
     pub model: Option<ModelName>,
+    /// What recall costs, measured when the rows were assigned to their lists; see [`Meta::put_curve`].
+    pub curve: Curve,
     /// The builds that the index has had.
     pub builds: Builds,
 }
@@ -175,6 +182,7 @@ impl Meta {
             fit: params.fit,
             model: params.model,
             builds: Builds { built_xid: params.built_xid, ..Builds::default() },
+            curve: Curve::default(),
         })
     }
 
@@ -273,6 +281,7 @@ impl Meta {
             nlist_option: u32_at(body, NLIST_OPTION),
             fit: Fit::decode(body),
             model: decode_model(body).ok_or_else(|| bad("name of a model"))?,
+            curve: recall_curve::decode(body, CURVE),
         };
         meta.require_sense()?;
         Ok(meta)
@@ -328,9 +337,22 @@ impl Meta {
         put_u32(body, LAST_BEGUN, self.builds.last_begun);
         put(body, RETIRED_XID, &self.builds.retired_xid.to_le_bytes());
         put(body, BUILT_XID, &self.builds.built_xid.to_le_bytes());
+        recall_curve::encode(body, CURVE, &self.curve);
         page.set_used(USED);
         seal(&mut page);
         page
+    }
+
+    /// Puts a curve into the metapage, at the end of a build: it is measured on the pages that were written.
+    pub fn put_curve<P: Pages>(pages: &P, curve: &Curve) -> Result<(), Error> {
+        let mut page = pages.lock(META_BLKNO)?;
+        page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
+        pages.edit(&mut [&mut page], |images| {
+            let Some(page) = images.first_mut() else { return Ok(()) };
+            recall_curve::encode(page.body_mut(), CURVE, curve);
+            seal(page);
+            Ok(())
+        })
     }
 }
 

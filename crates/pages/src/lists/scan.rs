@@ -252,6 +252,11 @@ impl<L: ListScanner> Scan<L> {
         self.examined
     }
 
+    /// Lists visited.
+    pub fn lists_probed(&self) -> u64 {
+        self.n_probed as u64
+    }
+
     /// Whether the scan has ended before the last list because it had visited `max_scan_tuples`.
     pub fn is_cut_short(&self) -> bool {
         self.is_cut_short

@@ -188,6 +188,16 @@ impl<C: Candidates> RerankScan<C> {
         self.scan.visited()
     }
 
+    /// Lists searched; None where there are no lists.
+    pub fn lists_probed(&self) -> Option<u64> {
+        self.scan.lists_probed()
+    }
+
+    /// Candidates that were put in order by better distances than those of their codes.
+    pub fn reranked(&self) -> u64 {
+        self.candidates
+    }
+
     /// Whether the scan has ended early because it had visited `max_scan_tuples`.
     pub fn is_cut_short(&self) -> bool {
         self.is_exhausted && self.scan.is_cut_short()

@@ -7,7 +7,7 @@ pub mod input;
 pub mod load;
 mod memory;
 pub mod peers;
-mod procfs;
+pub mod procfs;
 mod record;
 mod report;
 mod run;

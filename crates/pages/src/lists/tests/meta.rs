@@ -18,6 +18,7 @@ const METRIC_OF_ROWS: usize = 64 + 1;
 const METRIC_OF_CENTROIDS: usize = 128 + 1;
 const NAME: usize = 192;
 const END: usize = 256;
+const USED: usize = 512;
 
 fn world(metric: Metric, nlist: usize) -> World<f32> {
     World::new(Shape::flat(metric, 4, nlist, 10), 1)
@@ -119,7 +120,7 @@ fn no_number_of_meta_leads_astray() {
             (2, &[1, 0x0100, 0xFFFF, 0x8000]),
             (4, &[1, 2, u32::MAX, 1 << 31, 0x0001_0000]),
         ] {
-            for at in (0..END).step_by(size) {
+            for at in (0..USED).step_by(size) {
                 for number in numbers {
                     let pages = world.mem.fork();
                     pages.damage(META_BLKNO, |page| flip(page, at, size, *number));

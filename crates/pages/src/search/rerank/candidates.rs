@@ -77,6 +77,11 @@ pub trait Candidates {
     /// Tuples visited, each counted once.
     fn visited(&self) -> u64;
 
+    /// Lists searched; None where there are no lists.
+    fn lists_probed(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether the end came early because `max_scan_tuples` were visited.
     fn is_cut_short(&self) -> bool;
 }

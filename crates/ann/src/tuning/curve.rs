@@ -1,0 +1,156 @@
+//! What recall costs on one index: the search setting that reaches each of ten recalls, for 1, 10 and 100 rows.
+
+/// The recalls of a curve.
+pub const RECALLS: [f64; 10] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
+/// The rows asked for.
+pub const ROWS: [u64; 3] = [1, 10, 100];
+/// The recall that a search aims at where nobody says another.
+pub const TARGET_DEFAULT: f64 = 0.95;
+/// Smallest and largest target.
+pub const TARGET_RANGE: (f64, f64) = (0.5, 0.999);
+
+/// Of what a search may miss, the part that a setting chosen by a curve misses on rows of the table. Rows that ask for their
+/// neighbours lie where rows are dense, and trained what they are asked by; queries do not. Measured in `tests/recall/target.rs`.
+const MISSED_SHARE: f64 = 0.9;
+/// How much more effort a doubling of the rows since the measurement gets.
+const GROWTH: f64 = 0.15;
+
+/// How far a search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// Lists searched, or nodes of a graph kept in sight; at least 1.
+    pub width: u32,
+    /// Candidates of a lossy code re-ranked for each row; 1 where there is none.
+    pub k_factor: u16,
+}
+
+/// The efforts measured for one number of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Efforts {
+    /// For each of [`RECALLS`]; those beyond `reached` are the most that was tried.
+    pub efforts: [Effort; RECALLS.len()],
+    /// How many of the recalls were reached.
+    pub reached: u8,
+}
+
+/// A curve, as it is kept in an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Curve {
+    /// Queries that it was measured by; 0: none was measured.
+    pub queries: u32,
+    /// For each of [`ROWS`].
+    pub rows: [Efforts; ROWS.len()],
+}
+
+impl Curve {
+    /// Whether there is anything measured.
+    pub fn is_measured(&self) -> bool {
+        self.queries > 0
+    }
+
+    /// What a search for so many rows needs to reach a target. `growth`: how many times as many rows there are as when it was
+    /// measured. None if nothing was measured.
+    pub fn effort(&self, target: f64, rows: u64, growth: f64) -> Option<Effort> {
+        if !self.is_measured() {
+            return None;
+        }
+        let (low, high) = TARGET_RANGE;
+        let asked = 1.0 - (1.0 - target.clamp(low, high)) * MISSED_SHARE;
+        let [one, ten, hundred] = self.rows.map(|efforts| efforts.at(asked));
+        let decades = (rows.max(1) as f64).log10();
+        let (width, k_factor) = if decades <= 1.0 {
+            between(one, ten, decades)
+        } else {
+            // Beyond a hundred rows the line goes on.
+            let (width, k_factor) = between(ten, hundred, decades - 1.0);
+            (width, if decades > 2.0 { hundred.1 } else { k_factor })
+        };
+        let grown = 1.0 + GROWTH * growth.max(1.0).log2();
+        Some(Effort {
+            width: whole(width * grown).min(f64::from(u32::MAX)) as u32,
+            k_factor: whole(k_factor * grown).min(f64::from(u16::MAX)) as u16,
+        })
+    }
+}
+
+impl Efforts {
+    /// Width and k_factor for a recall, on the line between the two measured recalls around it: of the logarithm of the width
+    /// over the logarithm of what is missed.
+    fn at(&self, recall: f64) -> (f64, f64) {
+        let after = RECALLS.iter().position(|known| *known >= recall).unwrap_or(RECALLS.len() - 1);
+        let before = after.saturating_sub(1);
+        let of = |at: usize| {
+            let effort = self.efforts.get(at).copied().unwrap_or_default();
+            (f64::from(effort.width.max(1)), f64::from(effort.k_factor.max(1)))
+        };
+        let missed = |at: usize| -(1.0 - RECALLS.get(at).copied().unwrap_or_default()).ln();
+        let span = missed(after) - missed(before);
+        if span <= 0.0 {
+            return of(after);
+        }
+        between(of(before), of(after), (-(1.0 - recall).ln() - missed(before)) / span)
+    }
+}
+
+/// On the line from `a` (at 0) to `b` (at 1), of logarithms.
+fn between(a: (f64, f64), b: (f64, f64), at: f64) -> (f64, f64) {
+    let line = |a: f64, b: f64| (a.ln() + (b.ln() - a.ln()) * at.max(0.0)).exp();
+    (line(a.0, b.0), line(a.1, b.1))
+}
+
+/// The next whole number, but for what arithmetic adds to one.
+fn whole(x: f64) -> f64 {
+    (x - 1e-6).ceil().max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Curve, Effort, Efforts, RECALLS, ROWS};
+
+    /// Widths that double from recall to recall, four times as many for ten times the rows.
+    fn curve() -> Curve {
+        let efforts = |times: u32| Efforts {
+            efforts: std::array::from_fn(|i| Effort { width: times << i, k_factor: 1 + i as u16 }),
+            reached: RECALLS.len() as u8,
+        };
+        Curve { queries: 100, rows: [efforts(1), efforts(4), efforts(16)] }
+    }
+
+    /// The target at which exactly that recall is asked for.
+    fn target(recall: f64) -> f64 {
+        1.0 - (1.0 - recall) / super::MISSED_SHARE
+    }
+
+    #[test]
+    fn what_was_measured_is_what_is_asked_for() {
+        for (rows, times) in ROWS.into_iter().zip([1u32, 4, 16]) {
+            for (i, recall) in RECALLS.into_iter().enumerate().skip(1).take(8) {
+                let effort = curve().effort(target(recall), rows, 1.0).unwrap();
+                let expected = Effort { width: times << i, k_factor: 1 + i as u16 };
+                assert_eq!(effort, expected, "{recall} {rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_recall_more_rows_and_growth_take_more() {
+        let at = |target, rows, growth| curve().effort(target, rows, growth).unwrap().width;
+        let targets = [0.5, 0.6, 0.75, 0.9, 0.93, 0.95, 0.96, 0.99, 0.999];
+        assert!(targets.is_sorted_by(|a, b| at(*a, 10, 1.0) <= at(*b, 10, 1.0)));
+        let rows = [0, 1, 3, 10, 30, 100, 500, 10_000];
+        assert!(rows.is_sorted_by(|a, b| at(0.95, *a, 1.0) <= at(0.95, *b, 1.0)));
+        assert!(at(0.95, 1000, 1.0) >= 3 * at(0.95, 100, 1.0));
+        assert!(at(0.95, 10, 16.0) > at(0.95, 10, 2.0) && at(0.95, 10, 2.0) > at(0.95, 10, 1.0));
+        assert_eq!(at(0.95, 10, 0.1), at(0.95, 10, 1.0), "fewer rows need no less");
+        // The candidates of each row do not grow for ever.
+        let k_factor = |rows| curve().effort(0.95, rows, 1.0).unwrap().k_factor;
+        assert_eq!(k_factor(100), k_factor(1_000_000));
+    }
+
+    #[test]
+    fn without_a_measurement_nothing_is_known() {
+        assert_eq!(Curve::default().effort(0.95, 10, 1.0), None);
+        let broken = Curve { queries: 1, ..Curve::default() };
+        assert_eq!(broken.effort(0.95, 10, 1.0), Some(Effort { width: 1, k_factor: 1 }));
+    }
+}
