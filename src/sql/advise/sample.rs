@@ -7,6 +7,7 @@ use pgrx::{AnyElement, PgBuiltInOids, Spi, pg_sys};
 
 use super::column::unreadable;
 use crate::am::fit::spread;
+use crate::am::opclass::vector_column;
 use crate::am::rel;
 use crate::am::rights;
 use crate::am::value::{Column, Value};
@@ -64,14 +65,16 @@ impl Source {
     fn of(index: pg_sys::Relation, table: pg_sys::Relation, metric: Metric) -> Self {
         // SAFETY: an open index.
         let oid = unsafe { (*index).rd_id };
+        // Here the columns count from 1.
+        let column = vector_column(index).0 as i32 + 1;
         let sql =
             "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
-                pg_catalog.pg_get_indexdef(i.indexrelid, 1, false),
+                pg_catalog.pg_get_indexdef(i.indexrelid, $2, false),
                 coalesce(' AND (' || pg_catalog.pg_get_expr(i.indpred, i.indrelid) || ')', '')
             FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE i.indexrelid = $1";
         let found = rights::with_safe_search_path(|| {
-            Spi::get_three_with_args::<String, String, String>(sql, &[oid.into()])
+            Spi::get_three_with_args::<String, String, String>(sql, &[oid.into(), column.into()])
         });
         let (relation, key, predicate) = found.unwrap_or_else(|e| unreadable(&e.to_string()));
         let [relation, key, predicate] = [relation, key, predicate].map(Option::unwrap_or_default);
