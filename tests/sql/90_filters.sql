@@ -98,7 +98,7 @@ SELECT dims, ntotal FROM faiss.index_info('t_1');
 SELECT count(*), sum(ntotal) FROM faiss.list_info('t_2');
 SELECT * FROM faiss.check('t_1');
 SELECT * FROM faiss.check('t_3');
-SELECT recall FROM faiss.recall('t_1', 10, 20);
+SELECT recall > 0.5 AS is_measured FROM faiss.recall('t_1', 10, 20);
 SELECT count(*) > 0 AS is_tuned FROM faiss.tune('t_2', 0.9, 5, queries => 20);
 SELECT retrain, ntotal FROM faiss.health('t_3');
 SELECT factory FROM faiss.recommend('t', 'v');
@@ -113,7 +113,7 @@ SELECT id FROM j WHERE id > 10 AND meta->>'lang' = 'l3' AND (meta->>'n')::int < 
 INSERT INTO j VALUES (301, '[0,0,0]', '{"lang": "l3", "n": 20}'), (302, '[0,0,0]', '{"lang": null, "n": null}'), (303, NULL, '{"lang": "l3", "n": 20}');
 SELECT id FROM j WHERE id > 10 AND meta->>'lang' = 'l3' AND (meta->>'n')::int < 50 ORDER BY v::halfvec(3) <-> '[0,0,0]' LIMIT 3;
 SELECT id FROM j WHERE id > 10 AND meta->>'lang' IS NULL ORDER BY v::halfvec(3) <-> '[0,0,0]' LIMIT 3;
-SELECT recall FROM faiss.recall('j_v', 5, 20);
+SELECT recall > 0.5 AS is_measured FROM faiss.recall('j_v', 5, 20);
 -- Without an ORDER BY the index is of no use, nor for rows without a vector.
 EXPLAIN (COSTS OFF) SELECT id FROM j WHERE id > 10 AND meta->>'lang' = 'l3';
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v IS NULL AND i = 3 ORDER BY v <-> '[1,0,0,0]' LIMIT 3;

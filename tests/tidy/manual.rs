@@ -140,7 +140,7 @@ const QUESTIONS: [(&str, &str, &str); 12] = [
     ("Which index should I take?", "docs/recall.md", "Which index"),
     ("How much memory for 5 million rows of 768?", "docs/recall.md", "How much memory"),
     ("Why is my index not used?", "docs/troubleshooting.md", "Why is my index not used?"),
-    ("How do I search with a WHERE?", "docs/filters.md", "How it works today"),
+    ("How do I search with a WHERE?", "docs/filters.md", "Filter columns"),
     ("How do I find more of the right rows?", "docs/recall.md", "Tune"),
     ("How do I combine it with text search?", "docs/queries.md", "Hybrid search"),
     ("When must I rebuild?", "docs/growing.md", "What VACUUM does"),
