@@ -1,7 +1,8 @@
 //! When the pages of builds that were replaced can be given back: once no scan stands on them, here or on a standby.
 
 use pages::lists::Meta;
-use pages::lists::rebuild::{free_others, used_blocks};
+use pages::lists::meta::Builds;
+use pages::lists::rebuild::{free_others, retire, used_blocks};
 use pages::page::Blkno;
 use pgrx::pg_sys;
 
@@ -22,6 +23,11 @@ pub fn free_old_builds(table: pg_sys::Relation, index: pg_sys::Relation, pages: 
     }
     let builds = checked(index, Meta::read(pages)).builds;
     if !builds.has_others() {
+        return 0;
+    }
+    if builds.retired_xid == Builds::UNSETTLED {
+        // A crash came after the lists were replaced.
+        checked(index, retire(pages, rel::next_xid()));
         return 0;
     }
     let xid = pg_sys::FullTransactionId { value: builds.retired_xid };

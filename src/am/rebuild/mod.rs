@@ -11,7 +11,7 @@ use std::time::Instant;
 use ann::element::Bits;
 use half::f16;
 use pages::lists::due::{self, Census, Due};
-use pages::lists::rebuild::{TidSet, begin, missing, switch};
+use pages::lists::rebuild::{TidSet, begin, missing, retire, switch};
 use pages::lists::vacuum::stats;
 use pages::store::Pages;
 use pages::tid::Tid;
@@ -200,7 +200,7 @@ fn run<E: Column>(
     let source = TrainingRows {
         index,
         rows: RefCell::new(&mut *rows),
-        tids: known.iter().collect(),
+        tids: &known,
         n: train::rows_wanted(&frozen, n),
         seed: frozen.seed,
     };
@@ -213,13 +213,12 @@ fn run<E: Column>(
     let queries = sample.some(QUERIES_MAX, frozen.dims);
     let trained = train::try_learn(&source, sample, &frozen, nlist).ok()?;
     let trained = Trained { queries, ..trained };
-    let tids = source.tids;
     let generation = checked(index, begin(pages));
     let params = frozen.params::<E>(&trained);
     let begun = Instant::now();
     let mut loader = Loader::<E>::new(index, &frozen, &params, &trained);
     let table_blocks = rel::n_blocks(table);
-    for tid in tids {
+    for tid in known.iter() {
         rows.fetch::<E>(tid, |elements, attributes| {
             if let Some(row) = Placed::new(frozen.metric, elements) {
                 loader.add(tid, &row, attributes);
@@ -237,7 +236,7 @@ fn run<E: Column>(
     );
     drop(trained);
     build_log::written(index, begun.elapsed());
-    let new = checked(index, IvfIndex::of(pages, meta.clone().of_build(generation, 0)));
+    let new = checked(index, IvfIndex::of(pages, meta.of_build(generation)));
     let mut catch_up = || catch_up::<E>(index, pages, (ivf, &new), rows, &mut known);
     if alone.is_none() {
         for _ in 0..ROUNDS {
@@ -248,9 +247,9 @@ fn run<E: Column>(
     }
     let _alone = alone.unwrap_or_else(|| ListLock::alone_at_last(index));
     catch_up();
-    // From now on no scan begins on the old pages: who stands on them has a snapshot, or an id, below this.
-    let meta = meta.of_build(generation, rel::next_xid());
-    checked(index, switch(pages, &meta));
+    checked(index, switch(pages, &new.meta));
+    // No scan begins on the old pages any more: who stands on them has a snapshot that is not younger than this.
+    checked(index, retire(pages, rel::next_xid()));
     drop(shared);
     Some(nlist as usize)
 }

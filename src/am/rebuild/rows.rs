@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use ann::rng::Rng;
+use pages::lists::rebuild::TidSet;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
@@ -153,7 +154,7 @@ pub struct TrainingRows<'a> {
     pub index: pg_sys::Relation,
     pub rows: RefCell<&'a mut TableRows>,
     /// All tids, in the order of the table.
-    pub tids: Vec<Tid>,
+    pub tids: &'a TidSet,
     /// How many of them are looked at, drawn at random from equal parts of all.
     pub n: usize,
     pub seed: u64,
@@ -169,7 +170,7 @@ impl Source for TrainingRows<'_> {
         let mut rows = self.rows.borrow_mut();
         for i in spread(self.tids.len(), self.n, &mut rng) {
             if let Some(tid) = self.tids.get(i) {
-                rows.value(*tid, row);
+                rows.value(tid, row);
             }
         }
     }

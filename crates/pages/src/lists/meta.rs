@@ -159,6 +159,9 @@ pub struct Builds {
 }
 
 impl Builds {
+    /// A `retired_xid` that is not known yet: the lists have just been replaced, or a crash came then.
+    pub const UNSETTLED: u64 = u64::MAX;
+
     /// Whether pages of other builds may be in the file.
     pub fn has_others(&self) -> bool {
         self.retired_xid != 0 || self.last_begun != self.generation
@@ -187,8 +190,8 @@ impl Meta {
     }
 
     /// The same as another build of the index.
-    pub fn of_build(mut self, generation: u32, retired_xid: u64) -> Self {
-        self.builds = Builds { generation, last_begun: generation, retired_xid, ..self.builds };
+    pub fn of_build(mut self, generation: u32) -> Self {
+        self.builds = Builds { generation, last_begun: generation, ..self.builds };
         self.lists.generation = generation;
         self.quantizer.iter_mut().for_each(|lists| lists.generation = generation);
         self

@@ -9,6 +9,7 @@
 //! 3. [`reserve`] finds pages that follow each other, and `Builder::without_meta` fills them.
 //! 4. The caller inserts what came meanwhile ([`missing`]) into the new lists: at last under a lock that keeps inserts out.
 //! 5. Under the same lock, [`switch`].
+//! 6. [`retire`] says from which transaction on nobody can have read the old META.
 //!
 //! One rebuild runs at a time, and neither VACUUM nor another [`free_others`] beside it. A crash before the last step leaves
 //! the index as it was, and pages of a build that never came, which the next [`free_others`] finds.
@@ -42,6 +43,11 @@ impl TidSet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The tid with this number, in the order of the table.
+    pub fn get(&self, i: usize) -> Option<Tid> {
+        self.0.get(i).map(|tid| Tid::from_u64(*tid))
     }
 
     /// In the order of the table.
@@ -85,9 +91,16 @@ pub fn begin<P: Pages>(pages: &P) -> Result<u32, Error> {
     Ok(generation)
 }
 
-/// Makes META describe the lists of another build: `meta` as [`Meta::of_build`] gives it.
+/// Makes META describe the lists of another build. From which transaction on the old pages are unread is still to be said.
 pub fn switch<P: Pages>(pages: &P, meta: &Meta) -> Result<(), Error> {
-    pages.overwrite(META_BLKNO, &meta.to_page())
+    let builds = Builds { retired_xid: Builds::UNSETTLED, ..meta.builds };
+    pages.overwrite(META_BLKNO, &Meta { builds, ..meta.clone() }.to_page())
+}
+
+/// Says when the lists before were replaced: `next_xid` is the next transaction id, read after the record of [`switch`] was
+/// written. A snapshot that was taken before that record, here or on a standby while it was replayed, is not younger.
+pub fn retire<P: Pages>(pages: &P, next_xid: u64) -> Result<(), Error> {
+    change(pages, |builds| Ok(Builds { retired_xid: next_xid, ..builds }))
 }
 
 /// Changes what META says of builds.

@@ -18,8 +18,8 @@ use crate::damage::search::ListSearch;
 use crate::lists::ListsIndex;
 use crate::lists::check::check;
 use crate::lists::insert::insert;
-use crate::lists::meta::Meta;
-use crate::lists::rebuild::{TidSet, begin, free_others, missing, switch, used_blocks};
+use crate::lists::meta::{Builds, Meta};
+use crate::lists::rebuild::{TidSet, begin, free_others, missing, retire, switch, used_blocks};
 use crate::mem::{MemPages, seeds};
 use crate::search::exact::ExactQuery;
 use crate::search::params::Iterative;
@@ -101,7 +101,7 @@ fn rebuild<E: Element>(
     let rows: Vec<(Tid, Vec<E>)> = known.iter().map(|tid| (tid, vector(tid))).collect();
     let rows = rows.iter().map(|(tid, vector)| (*tid, &vector[..]));
     let meta = trained.build_in_place(mem, generation, rows).unwrap();
-    let meta = meta.of_build(generation, 77);
+    let meta = meta.of_build(generation);
     let open = |meta: &Meta| ListsIndex::of(mem, meta.clone()).unwrap();
     let index = open(&meta);
     let catch_up = |known: &mut TidSet| {
@@ -115,6 +115,8 @@ fn rebuild<E: Element>(
         catch_up(&mut known);
         switch(mem, &meta).unwrap();
     });
+    assert_eq!(Meta::read(mem).unwrap().builds.retired_xid, Builds::UNSETTLED);
+    retire(mem, 77).unwrap();
 }
 
 impl<E: Element> World<E> {
