@@ -17,7 +17,7 @@ use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::method::method_of;
 use crate::am::options::options_of;
-use crate::am::recall_target;
+use crate::am::recall_target::{self, Wishes};
 use crate::am::relation::IvfIndex;
 use crate::am::report::checked;
 use crate::am::value::Column;
@@ -64,7 +64,11 @@ impl<'a> Out<'a> {
         let code = ivf.code.as_ref();
         let has_lists = meta.is_trained() && method_of(index).is_some_and(|m| m.has_lists);
         let tuples = recall_target::tuples_of(index);
-        let choice = recall_target::of_lists(&options_of(index), meta, None, tuples);
+        let options = options_of(index);
+        let choice = recall_target::of_lists(&options, meta, None, tuples);
+        // Who reads the file sets its nprobe, as in FAISS: so the candidates are those for any number of lists.
+        let wishes = Wishes { nprobe: Some(choice.nprobe), ..Wishes::of(&options) };
+        let budget = recall_target::of_wishes(wishes, &options, meta, (None, tuples)).budget;
         let plan = Plan {
             metric: meta.metric(),
             dims: meta.dims(),
@@ -90,7 +94,7 @@ impl<'a> Out<'a> {
             vectors: has_refine.then(new),
             ids: (has_refine || !has_lists).then(new),
             n: 0,
-            k_factor: choice.budget.per_row as f32,
+            k_factor: budget.per_row as f32,
         }
     }
 

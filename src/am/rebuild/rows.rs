@@ -95,30 +95,35 @@ impl TableRows {
 
     /// Calls `look` with the vector and the attributes of the row at `tid`, unless it is dead to all.
     pub fn fetch<E: Column>(&mut self, tid: Tid, look: impl FnOnce(&[E], &[u8])) {
-        let dims = self.dims;
-        for snapshot in self.snapshots() {
-            // SAFETY: the scan is open, and both snapshots live as long.
-            unsafe { (*self.scan).xs_snapshot = snapshot };
-            let elements = self.rows.fetch(tid, dims, |elements: &[E]| elements.to_vec());
-            if let Some(elements) = elements {
-                let attributes = match &mut self.filters {
-                    Some(filters) => filters.attributes(&mut self.rows),
-                    None => &[],
-                };
-                return look(&elements, attributes);
-            }
+        self.look_by(Which::Dirty);
+        let elements = self.elements(tid).or_else(|| {
+            self.look_by(Which::NotVacuumable);
+            self.elements(tid)
+        });
+        if let Some(elements) = elements {
+            let attributes = match &mut self.filters {
+                Some(filters) => filters.attributes(&mut self.rows),
+                None => &[],
+            };
+            look(&elements, attributes);
         }
     }
 
-    /// Calls `look` with the indexed value of the row at `tid`, unless it is dead to all.
-    pub fn value(&mut self, tid: Tid, look: &mut dyn FnMut(pg_sys::Datum)) {
-        for snapshot in self.snapshots() {
-            // SAFETY: as above.
-            unsafe { (*self.scan).xs_snapshot = snapshot };
-            if self.rows.value(tid, |value, _memory| look(value)).is_some() {
-                return;
-            }
-        }
+    /// The vector of the row at `tid`, as the snapshot sees it.
+    fn elements<E: Column>(&mut self, tid: Tid) -> Option<Vec<E>> {
+        self.rows.fetch(tid, self.dims, |elements: &[E]| elements.to_vec())
+    }
+
+    /// Calls `look` with the vector of the row at `tid`, if it is not deleted.
+    pub fn fetch_live<E: Column>(&mut self, tid: Tid, look: impl FnOnce(&[E])) {
+        self.look_by(Which::Dirty);
+        self.rows.fetch(tid, self.dims, look);
+    }
+
+    /// Calls `look` with the indexed value of the row at `tid`, if it is not deleted.
+    pub fn value_live(&mut self, tid: Tid, look: &mut dyn FnMut(pg_sys::Datum)) {
+        self.look_by(Which::Dirty);
+        self.rows.value(tid, |value, _memory| look(value));
     }
 
     /// Whether the version that was fetched last is of a transaction from `xid` on; None where nothing was.
@@ -129,9 +134,28 @@ impl TableRows {
         })
     }
 
-    fn snapshots(&mut self) -> [pg_sys::Snapshot; 2] {
-        [&raw mut *self.dirty, &raw mut *self.not_vacuumable]
+    /// From now on looks at rows by this snapshot.
+    fn look_by(&mut self, which: Which) {
+        // SAFETY: the scan is open, and both snapshots live as long.
+        unsafe {
+            (*self.scan).xs_snapshot = match which {
+                Which::Dirty => &raw mut *self.dirty,
+                Which::NotVacuumable => {
+                    // Brings up to date what the snapshot goes by. A row that is dead to all may have lost what it keeps
+                    // out of line.
+                    pg_sys::GetOldestNonRemovableTransactionId((*self.scan).heapRelation);
+                    &raw mut *self.not_vacuumable
+                }
+            };
+        }
     }
+}
+
+/// The snapshots that a row is looked at by.
+#[derive(Clone, Copy)]
+enum Which {
+    Dirty,
+    NotVacuumable,
 }
 
 impl Drop for TableRows {
@@ -170,7 +194,7 @@ impl Source for TrainingRows<'_> {
         let mut rows = self.rows.borrow_mut();
         for i in spread(self.tids.len(), self.n, &mut rng) {
             if let Some(tid) = self.tids.get(i) {
-                rows.value(tid, row);
+                rows.value_live(tid, row);
             }
         }
     }

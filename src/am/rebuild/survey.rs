@@ -73,8 +73,11 @@ pub fn examine<E: Column>(
         return findings;
     }
     let is_small = census.rows < guc::training_rows();
+    if look == Look::Decide && (due.is_some() || is_small) {
+        return findings;
+    }
     let young = young::<E>(meta.builds.built_xid, &sample, rows);
-    let cannot = due.is_some() || is_small || young.is_some_and(|share| share < due::YOUNG_MIN);
+    let cannot = young.is_some_and(|share| share < due::YOUNG_MIN);
     findings.errors.young = young;
     if meta.is_trained() && (look == Look::Measure || !cannot) {
         let points = points::<E>(ivf, sample, rows);
@@ -128,7 +131,7 @@ fn young<E: Column>(built_xid: u64, sample: &[Tid], rows: &mut TableRows) -> Opt
     let (mut n, mut n_young) = (0_u32, 0_u32);
     for tid in sample.iter().take(ROWS_ASKED) {
         let mut is_there = false;
-        rows.fetch::<E>(*tid, |_, _| is_there = true);
+        rows.fetch_live::<E>(*tid, |_| is_there = true);
         if let Some(is_younger) = rows.is_younger(built_xid).filter(|_| is_there) {
             (n, n_young) = (n + 1, n_young + u32::from(is_younger));
         }
@@ -142,7 +145,7 @@ fn points<E: Column>(ivf: &IvfIndex, mut sample: Vec<Tid>, rows: &mut TableRows)
     let mut points = Vec::new();
     sample.sort_unstable();
     for tid in sample {
-        rows.fetch::<E>(tid, |elements, _| {
+        rows.fetch_live::<E>(tid, |elements| {
             if Placed::new(metric, elements).is_some() {
                 points.extend(E::widened(elements, dims));
             }

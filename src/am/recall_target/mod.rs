@@ -73,6 +73,8 @@ pub fn of_wishes(
             _ => nprobe.min(u32::try_from(guc::max_probes(options.settings)).unwrap_or(u32::MAX)),
         }
     });
+    // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
+    let effort = effort.filter(|_| wishes.nprobe.is_none());
     let budget = match (wishes.k_factor, effort, meta.code()) {
         (Some(k_factor), ..) => Budget::fixed(k_factor as usize),
         (None, Some(effort), _) => Budget::fixed(effort.k_factor.into()),
