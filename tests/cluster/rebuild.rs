@@ -79,11 +79,15 @@ fn sessions_beside_rebuilds() {
                 });
             }
         }
-        for _ in 0..rounds(12) {
-            client.batch_execute("VACUUM t").unwrap_or_else(|e| panic!("{}", describe(&e)));
+        let vacuum = |client: &mut Client| {
             thread::sleep(Duration::from_millis(100));
-        }
+            client.batch_execute("VACUUM t")
+        };
+        let outcome: Result<(), postgres::Error> =
+            (0..rounds(12)).try_for_each(|_| vacuum(&mut client));
+        // The others end also if this one failed.
         done.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|e| panic!("{}", describe(&e)));
         writing.into_iter().for_each(|writer| writer.join().unwrap());
     });
     kinds::assert_fine(&mut client, "t", &queries);

@@ -6,6 +6,7 @@ use pages::lists::rebuild::{free_others, retire, used_blocks};
 use pages::page::Blkno;
 use pgrx::pg_sys;
 
+use crate::am::list_lock::ListLock;
 use crate::am::method::method_of;
 use crate::am::pages::PgPages;
 use crate::am::rel;
@@ -21,6 +22,8 @@ pub fn free_old_builds(table: pg_sys::Relation, index: pg_sys::Relation, pages: 
     if method_of(index).is_none_or(|method| method.is_graph) {
         return 0;
     }
+    // An insert that trains the lists has a build of its own on its way, whose pages are not META's yet.
+    let _lock = ListLock::shared(index);
     let builds = checked(index, Meta::read(pages)).builds;
     if !builds.has_others() {
         return 0;

@@ -123,6 +123,8 @@ pub fn rebuild_in_vacuum(table: pg_sys::Relation, index: pg_sys::Relation) {
 pub fn rebuild_if_due(table: pg_sys::Relation, index: pg_sys::Relation) -> Option<Rebuilt> {
     // SAFETY: an open index. Not as slowly as VACUUM's settings want it: in the end inserts wait.
     let pages = unsafe { PgPages::new(index) };
+    // Keeps inserts from training the lists from here on: they would not be those that are looked at.
+    let _lock = ListLock::shared(index);
     let Index::Lists(ivf) = frozen_index(index, &pages) else { return None };
     if !may_train(index, &ivf) {
         return None;
@@ -179,7 +181,8 @@ fn frozen_of(index: pg_sys::Relation, ivf: &IvfIndex) -> Frozen {
     Frozen { code, seed, nlist_option, ..frozen }
 }
 
-/// Builds the lists anew. With `alone` no insert runs; else those that run are waited for at the end. Returns the number of
+/// Builds the lists anew. With `alone` no insert runs; else the caller shares the lock, and those that run are waited for at
+/// the end. Returns the number of
 /// lists; None if they stay as they are, for want of memory or of rows.
 fn run<E: Column>(
     table: pg_sys::Relation,
@@ -190,8 +193,6 @@ fn run<E: Column>(
     alone: Option<ListLock>,
 ) -> Option<usize> {
     let frozen = frozen_of(index, ivf);
-    // Keeps inserts from training the lists.
-    let shared = alone.is_none().then(|| ListLock::shared(index));
     let mut known = checked(index, TidSet::of(pages, &ivf.meta.lists));
     let n = known.len() as u64;
     if !train::has_room(&frozen, n) {
@@ -250,7 +251,6 @@ fn run<E: Column>(
     checked(index, switch(pages, &new.meta));
     // No scan begins on the old pages any more: who stands on them has a snapshot that is not younger than this.
     checked(index, retire(pages, rel::next_xid()));
-    drop(shared);
     Some(nlist as usize)
 }
 
