@@ -324,15 +324,15 @@ mod tests {
     fn rows_equal_to_a_query_are_named_apart() {
         const DIMS: usize = 6;
         let mut rows = points(50 * DIMS, 9);
-        let twin = rows[4 * DIMS..5 * DIMS].to_vec();
-        rows[30 * DIMS..31 * DIMS].copy_from_slice(&twin);
+        let duplicate = rows[4 * DIMS..5 * DIMS].to_vec();
+        rows[30 * DIMS..31 * DIMS].copy_from_slice(&duplicate);
         for metric in METRICS {
             let mut search =
                 ExactSearch::<f32>::of_rows(metric, DIMS, rows[4 * DIMS..6 * DIMS].to_vec(), 100);
             let (ids, ats): (Vec<u64>, Vec<u32>) = (0..50).map(|i| (i, 7 * i as u32)).unzip();
             search.add_at(&ids, &ats, &rows, &parallel::Job::default());
             let ranked = search.finish_ranked();
-            assert_eq!((ranked.len(), &ranked[0].point), (2, &twin), "{metric:?}");
+            assert_eq!((ranked.len(), &ranked[0].point), (2, &duplicate), "{metric:?}");
             assert_eq!((&ranked[0].equals[..], &ranked[1].equals[..]), (&[4, 30][..], &[5][..]));
             assert_eq!((ranked[0].nearest.len(), ranked[1].nearest.len()), (48, 49));
             let near = &ranked[0].nearest;

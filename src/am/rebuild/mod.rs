@@ -76,9 +76,14 @@ pub fn train_if_due<E: Column>(
     pages: &PgPages,
     ivf: &IvfIndex,
 ) {
-    // A table of so few rows when it was built says nothing of those that came.
-    let was_small = ivf.meta.build_rows < guc::training_rows() / 2;
-    if !was_small || !may_train(index, ivf) {
+    // An index built on half of the rows that a training takes, or more, is VACUUM's to build anew. Others count their rows,
+    // unless no number of them would change anything: that goes over all lists.
+    let training_rows = guc::training_rows();
+    let has_lists = method_of(index).is_some_and(|method| method.has_lists);
+    if ivf.meta.build_rows >= training_rows / 2
+        || !due::can_grow_due(&ivf.meta, has_lists, training_rows)
+        || !may_train(index, ivf)
+    {
         return;
     }
     // Rows are counted when there are more pages than the last time.

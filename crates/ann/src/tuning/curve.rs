@@ -48,7 +48,7 @@ impl Curve {
         self.queries > 0
     }
 
-    /// What a search for so many rows needs to reach a target. `growth`: how many times as many rows there are as when it was
+    /// What a search for `rows` rows needs to reach a target. `growth`: how many times as many rows there are as when it was
     /// measured. None if nothing was measured.
     pub fn effort(&self, target: f64, rows: u64, growth: f64) -> Option<Effort> {
         if !self.is_measured() {

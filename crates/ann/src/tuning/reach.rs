@@ -6,7 +6,7 @@ use super::curve::{Curve, Effort, Efforts, RECALLS, ROWS};
 pub const K_FACTOR_MAX: u16 = 64;
 /// Those that are tried.
 const K_FACTORS: [u16; 14] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, K_FACTOR_MAX];
-/// Fewer rows than this are searched for as if they were so many.
+/// A search for fewer rows than this is measured as one for this many.
 const ROWS_LEAST: u64 = 10;
 
 /// The nearest neighbours by which a search for `k` rows is judged. Of one each there would be too few to tell a recall of .95:

@@ -23,8 +23,8 @@ pub const GROWTH_MIN: f64 = 1.5;
 /// How many times the entries of a build there may be before the space of dead ones is given back.
 pub const DEAD_MAX: u64 = 2;
 
-/// From which share of young rows on slots without a row are too many, if there are so many times the slots of a build: scans
-/// read them all. A rebuild is paid for by the rows that came.
+/// Pairs of a share of young rows and a bound: from that share on, slots are too many when they are more than the bound times
+/// those of a build, since scans read them all. A rebuild is paid for by the rows that came.
 const SPARSE: [(f64, f64); 2] = [(0.25, 1.5), (0.5, 1.3)];
 
 /// Why lists should be built anew.
@@ -35,7 +35,7 @@ pub enum Due {
         /// Rows now.
         rows: u64,
     },
-    /// They were trained on too few rows for so many lists, or made fewer for want of rows, and there are enough now.
+    /// There were too few rows to train all lists well, or to make as many as the user asked for, and there are enough now.
     TrainedOnFew {
         /// Lists there should be.
         nlist: u32,
@@ -44,7 +44,7 @@ pub enum Due {
     Size {
         /// Rows now per row of the build.
         growth: f64,
-        /// The lists that are right for so many rows.
+        /// The number of lists that suits the rows of now.
         nlist: u32,
     },
     /// Most entries are dead.
@@ -175,6 +175,15 @@ pub fn by_census(meta: &Meta, census: &Census, has_lists: bool, training_rows: u
     is_uneven.then_some(Due::Uneven { now: imbalance_factor, then })
 }
 
+/// Whether any number of rows would make lists due: where not, nobody has to count them.
+pub fn can_grow_due(meta: &Meta, has_lists: bool, training_rows: u64) -> bool {
+    let census = Census { rows: MANY_ROWS, ..Census::default() };
+    by_census(meta, &census, has_lists, training_rows).is_some()
+}
+
+/// More rows than a table has.
+const MANY_ROWS: u64 = 1 << 50;
+
 /// What a sample of the rows says.
 pub fn by_sample(meta: &Meta, census: &Census, errors: &Errors) -> Option<Due> {
     if errors.young.is_some_and(|share| share < YOUNG_MIN) {
@@ -207,7 +216,7 @@ mod tests {
     use super::*;
     use crate::lists::tests::Shape;
 
-    /// An index of lists built on so many rows.
+    /// An index of lists built on `rows` rows.
     fn built(nlist: usize, option: u32, rows: u64) -> Meta {
         let shape = Shape::coded(CodeKind::Sq8, Metric::L2, 8, nlist, 0);
         let mut meta = Meta::new(&shape.params(0, 1), nlist).unwrap();
@@ -245,9 +254,12 @@ mod tests {
         // As many as the user said, however many rows come.
         let fixed = built(1024, 1024, 100_000);
         assert_eq!(now(&fixed, &census(5_000_000), true), None);
+        assert!(can_grow_due(&meta, true, TRAINING_ROWS));
+        assert!(!can_grow_due(&fixed, true, TRAINING_ROWS));
         // Without lists there is no number of them.
         let flat = built(1, 0, 10_000);
         assert_eq!(now(&flat, &census(5_000_000), false), None);
+        assert!(!can_grow_due(&flat, false, TRAINING_ROWS));
     }
 
     #[test]
