@@ -10,7 +10,7 @@ use checks::random::Random;
 use checks::watch::{Watchdog, assert_never_crashed};
 use checks::workload::{self, Writer};
 use checks::{Database, create_database, describe, rounds};
-use postgres::Client;
+use postgres::{Client, IsolationLevel};
 use xtask::cluster::Cluster;
 
 const DATABASE: &str = "rebuild";
@@ -95,6 +95,43 @@ fn sessions_beside_rebuilds() {
     cluster.wait_for_replay(&standby).unwrap();
     kinds::assert_fine(&mut standby.connect(DATABASE).unwrap(), "t", &queries);
     assert_never_crashed(&standby);
+}
+
+/// A snapshot of a standby sees rows that no snapshot of the primary needs any more: a rebuild leaves them out, so its lists
+/// reach the standby once nobody looks at it with such a snapshot.
+#[test]
+fn rows_that_only_a_standby_sees() {
+    let cluster = server();
+    let _watchdog = Watchdog::new(&cluster, Duration::from_secs(600));
+    let mut client = prepare(&cluster);
+    let mut writer = Writer::new("t", DIMS, 0, 40, &mut Random::new(73));
+    writer.insert(&mut client, 570).unwrap();
+    // The pages from before the training, which nobody on the standby stands on, do not make replay wait.
+    writer.insert(&mut client, 1).unwrap();
+    let standby = cluster.standby().unwrap();
+    cluster.wait_for_replay(&standby).unwrap();
+    let queries = workload::queries(&mut client, DIMS, 2);
+    let mut reading = standby.connect(DATABASE).unwrap();
+    let isolation = IsolationLevel::RepeatableRead;
+    let mut transaction = reading.build_transaction().isolation_level(isolation).start().unwrap();
+    transaction.batch_execute("SELECT count(*) FROM t").unwrap();
+    // Neither VACUUM nor a full page, whose dead rows any reader removes: both make replay wait by themselves.
+    client.batch_execute("DELETE FROM t WHERE id > (SELECT max(id) - 5 FROM t)").unwrap();
+    for index in ["t_v", "t_fs", "t_rb"] {
+        let sql = format!("SELECT rebuilt FROM faiss.maintain('{index}')");
+        assert!(client.query_one(&sql, &[]).unwrap().get::<_, bool>(0), "{index}");
+    }
+    // Time for replay to go as far as it can.
+    for _ in 0..10 {
+        for index in kinds::of("t") {
+            let differ = index.compare_in(&mut transaction, &queries).unwrap();
+            assert_eq!(differ, None, "{}", index.index);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    transaction.commit().unwrap();
+    cluster.wait_for_replay(&standby).unwrap();
+    kinds::assert_fine(&mut reading, "t", &queries);
 }
 
 /// A killed rebuild leaves the lists as they were, or new ones, and what it had written is used again.

@@ -57,15 +57,28 @@ impl Indexed {
     ) -> Result<Option<String>, postgres::Error> {
         let isolation = IsolationLevel::RepeatableRead;
         let mut transaction = client.build_transaction().isolation_level(isolation).start()?;
-        use_every_list(&mut transaction)?;
+        let differ = self.compare_in(&mut transaction, queries)?;
+        if differ.is_none() {
+            transaction.commit()?;
+        }
+        Ok(differ)
+    }
+
+    /// The same in a transaction that has one snapshot for all of its statements.
+    pub fn compare_in(
+        &self,
+        transaction: &mut Transaction,
+        queries: &[String],
+    ) -> Result<Option<String>, postgres::Error> {
+        use_every_list(transaction)?;
         for query in queries {
             for limit in [None, Some(10)] {
                 let sql = self.select(query, limit);
-                let exact = scan(&mut transaction, &sql, None)?;
+                let exact = scan(transaction, &sql, None)?;
                 let in_order = !self.is_coded || limit.is_some() || exact.len() <= RERANKED;
                 let order = if in_order { "strict_order" } else { "relaxed_order" };
                 transaction.batch_execute(&format!("SET LOCAL faiss.iterative_scan = {order}"))?;
-                let mut found = scan(&mut transaction, &sql, Some(&self.index))?;
+                let mut found = scan(transaction, &sql, Some(&self.index))?;
                 if !in_order {
                     found.sort_by(|a, b| a.1.total_cmp(&b.1));
                 }
@@ -74,7 +87,6 @@ impl Indexed {
                 }
             }
         }
-        transaction.commit()?;
         Ok(None)
     }
 

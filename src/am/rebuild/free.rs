@@ -12,6 +12,8 @@ use crate::am::pages::PgPages;
 use crate::am::rel;
 use crate::am::report::checked;
 
+use super::standby::end_scans_of_standbys;
+
 /// Blocks at the end of the file that are worth to be cut off: as VACUUM has it for tables.
 const WORTH_BLOCKS: Blkno = 1000;
 const WORTH_SHARE: Blkno = 16;
@@ -47,55 +49,6 @@ pub fn free_old_builds(table: pg_sys::Relation, index: pg_sys::Relation, pages: 
     unsafe { pg_sys::IndexFreeSpaceMapVacuum(index) };
     cut_off(index, pages);
     freed
-}
-
-/// Makes the replay on a standby end the queries that may stand on pages of builds replaced before `xid`, or wait for them,
-/// as `max_standby_streaming_delay` says: by the record that B-trees write before they use a page again.
-fn end_scans_of_standbys(index: pg_sys::Relation, xid: pg_sys::FullTransactionId) {
-    // SAFETY: fields of an open relation, and a server setting; the record is what the server's own B-trees write.
-    unsafe {
-        if (*(*index).rd_rel).relpersistence != pg_sys::RELPERSISTENCE_PERMANENT as i8
-            || pg_sys::wal_level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32
-        {
-            return;
-        }
-        let record = ReusePage {
-            locator: rel::locator(index),
-            block: pages::META_BLKNO,
-            horizon: xid,
-            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-            is_catalog: false,
-        };
-        pg_sys::XLogBeginInsert();
-        let bytes = (&raw const record).cast_mut().cast();
-        pg_sys::XLogRegisterData(bytes, ReusePage::SIZE as _);
-        pg_sys::XLogInsert(RM_BTREE_ID, XLOG_BTREE_REUSE_PAGE);
-    }
-}
-
-/// The server's numbers of B-trees' records, and of this one, in every version.
-const RM_BTREE_ID: pg_sys::RmgrId = 11;
-const XLOG_BTREE_REUSE_PAGE: u8 = 0xD0;
-
-/// The server's `xl_btree_reuse_page`.
-#[repr(C)]
-struct ReusePage {
-    #[cfg(any(feature = "pg14", feature = "pg15"))]
-    locator: pg_sys::RelFileNode,
-    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-    locator: pg_sys::RelFileLocator,
-    block: pg_sys::BlockNumber,
-    horizon: pg_sys::FullTransactionId,
-    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-    is_catalog: bool,
-}
-
-impl ReusePage {
-    /// Without the padding at the end.
-    #[cfg(any(feature = "pg14", feature = "pg15"))]
-    const SIZE: usize = std::mem::offset_of!(Self, horizon) + size_of::<u64>();
-    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-    const SIZE: usize = std::mem::offset_of!(Self, is_catalog) + size_of::<bool>();
 }
 
 /// Cuts unused pages off the end of the file, if they are many and nobody else has the index open.

@@ -43,6 +43,7 @@ pub use survey::{Findings, Look, examine};
 mod expressions;
 mod free;
 mod rows;
+mod standby;
 mod survey;
 
 pub use free::free_old_builds;
@@ -253,6 +254,10 @@ fn run<E: Column>(
     }
     let _alone = alone.unwrap_or_else(|| ListLock::alone_at_last(index));
     catch_up();
+    if rows.lack_any() {
+        // A snapshot of a standby may still need what no snapshot here does.
+        standby::end_scans_of_standbys(index, standby::newest_removable(table));
+    }
     checked(index, switch(pages, &new.meta));
     // No scan begins on the old pages any more: who stands on them has a snapshot that is not younger than this.
     checked(index, retire(pages, rel::next_xid()));

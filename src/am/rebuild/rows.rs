@@ -17,8 +17,9 @@ use crate::am::value::Column;
 
 /// Fetches rows by tid, until dropped.
 ///
-/// A row is there unless it is dead to all: an entry for such a one may be left out of a new build. Who uses this keeps
-/// VACUUM off the index, so that no tid is given to another row meanwhile.
+/// A row is there unless it is dead to all, here on the primary: an entry for such a one may be left out of a new build that
+/// no older snapshot of a standby meets. Who uses this keeps VACUUM off the index, so that no tid is given to another row
+/// meanwhile.
 pub struct TableRows {
     scan: pg_sys::IndexScanDesc,
     rows: HeapRows,
@@ -27,6 +28,8 @@ pub struct TableRows {
     /// Sees what anybody may see still.
     not_vacuumable: Box<pg_sys::SnapshotData>,
     dims: usize,
+    /// Whether a row was dead to all.
+    lack_any: bool,
     /// None of an index of one column.
     filters: Option<Filters>,
 }
@@ -90,7 +93,7 @@ impl TableRows {
         };
         // SAFETY: the caller's promise.
         let filters = (n_columns(index) > 1).then(|| unsafe { Filters::new(index) });
-        Self { scan, rows, dirty, not_vacuumable, dims, filters }
+        Self { scan, rows, dirty, not_vacuumable, dims, lack_any: false, filters }
     }
 
     /// Calls `look` with the vector and the attributes of the row at `tid`, unless it is dead to all.
@@ -106,7 +109,14 @@ impl TableRows {
                 None => &[],
             };
             look(&elements, attributes);
+        } else {
+            self.lack_any = true;
         }
+    }
+
+    /// Whether [`TableRows::fetch`] left out a row because it is dead to all.
+    pub fn lack_any(&self) -> bool {
+        self.lack_any
     }
 
     /// The vector of the row at `tid`, as the snapshot sees it.
