@@ -31,6 +31,9 @@ use super::report::Report;
 use super::train;
 use super::value::Column;
 
+/// Vectors of fewer components are not coded unless it is asked for: they take less than the rest of their row.
+pub const CODED_DIMS_MIN: usize = 65;
+
 /// What is frozen into an index when it is built.
 #[derive(Clone, Copy)]
 pub struct Frozen {
@@ -42,6 +45,8 @@ pub struct Frozen {
     pub seed: u64,
     /// None: vectors are stored as the column has them.
     pub code: Option<CodeParams>,
+    /// Whether the build chooses the code by the rows: until it has, `code` is what it tries first.
+    pub is_code_chosen: bool,
     /// The model that all this comes from.
     pub model: Option<ModelName>,
     /// The next transaction id before the rows are read.
@@ -79,7 +84,9 @@ impl Frozen {
         if metric.is_of_bits() {
             require_bits_fit(method, dims);
         }
-        let code = options.code.map(|kind| CodeParams {
+        let gains = metric.has_codes() && dims >= CODED_DIMS_MIN;
+        let kind = options.code.filter(|_| gains || !options.is_code_chosen);
+        let code = kind.map(|kind| CodeParams {
             kind,
             refine: options.refine,
             rotation: options.rotation,
@@ -87,7 +94,25 @@ impl Frozen {
         });
         let (nlist_option, seed, model) = (options.nlist, options.seed, options.model);
         let (built_xid, attributes) = (rel::next_xid(), Attributes::default());
-        Self { method, metric, dims, nlist_option, seed, code, model, built_xid, attributes }
+        let is_code_chosen = options.is_code_chosen && code.is_some();
+        Self {
+            method,
+            metric,
+            dims,
+            nlist_option,
+            seed,
+            code,
+            is_code_chosen,
+            model,
+            built_xid,
+            attributes,
+        }
+    }
+
+    /// With the code that the training chose.
+    pub fn with_code_of(&self, trained: &Trained) -> Self {
+        let is_known = self.is_code_chosen && trained.is_trained();
+        Self { code: if is_known { trained.code } else { self.code }, ..*self }
     }
 
     /// Takes what the model says in place of the options, and what it was trained to. None without a model, untrained and
@@ -129,6 +154,7 @@ impl Frozen {
             fit: trained.fit.unwrap_or_default(),
             model: self.model,
             built_xid: self.built_xid,
+            is_code_chosen: self.is_code_chosen && trained.is_trained(),
         }
     }
 }
@@ -152,7 +178,8 @@ fn refuse_unbuilt(method: &Method, options: &IvfOptions) {
 /// Raises 22023 for what knows other distances only: centroids and lossy codes.
 fn refuse_unfit(method: &Method, options: &IvfOptions, metric: Metric) {
     let of_graph = options.graph.filter(|_| metric.is_of_bits()).and_then(|graph| graph.code);
-    let code = options.code.map(|code| code.name()).or(of_graph.map(|code| code.name()));
+    let asked_for = options.code.filter(|_| !options.is_code_chosen);
+    let code = asked_for.map(|code| code.name()).or(of_graph.map(|code| code.name()));
     let (what, hint) = match code {
         _ if method.has_lists && !metric.has_centroids() => {
             (format!("access method \"{}\"", method.name), "Use access method faissflat.")
@@ -252,6 +279,7 @@ fn build<E: Column>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f6
         let sample = train::sample::<E>(heap, frozen);
         train::train(heap, sample, frozen)
     });
+    let frozen = &frozen.with_code_of(&trained);
     // SAFETY: the index is new, empty and locked by this command.
     let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
     let params = frozen.params::<E>(&trained);

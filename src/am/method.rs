@@ -26,6 +26,8 @@ pub struct Method {
     pub is_graph: bool,
     /// Whether its indexes may have filter columns beside the vector.
     pub has_filters: bool,
+    /// Whether the build chooses the code where none is given. What is called flat is flat.
+    pub chooses_code: bool,
     /// Which settings its scans heed besides `faiss.*`.
     pub settings: Settings,
     /// Its own callback, by which its indexes are known.
@@ -40,6 +42,7 @@ pub static FAISSIVF: Method = Method {
     has_lists: true,
     is_graph: false,
     has_filters: true,
+    chooses_code: true,
     settings: Settings::Faiss,
     options: faissivf_options,
     option_kind: AtomicU32::new(0),
@@ -51,6 +54,7 @@ pub static FAISSFLAT: Method = Method {
     has_lists: false,
     is_graph: false,
     has_filters: true,
+    chooses_code: false,
     settings: Settings::Faiss,
     options: faissflat_options,
     option_kind: AtomicU32::new(0),
@@ -62,6 +66,7 @@ pub static FAISSHNSW: Method = Method {
     has_lists: false,
     is_graph: true,
     has_filters: false,
+    chooses_code: false,
     settings: Settings::Faiss,
     options: faisshnsw_options,
     option_kind: AtomicU32::new(0),
@@ -76,6 +81,7 @@ pub static IVFFLAT: Method = Method {
     has_lists: true,
     is_graph: false,
     has_filters: false,
+    chooses_code: false,
 };
 
 /// A graph under pgvector's name, in our extension `vector`.
@@ -87,6 +93,7 @@ pub static HNSW: Method = Method {
     has_lists: false,
     is_graph: true,
     has_filters: false,
+    chooses_code: false,
 };
 
 /// Every access method.

@@ -13,9 +13,11 @@ use ann::metric::Metric;
 use ann::middle::{FEW, FEW_LONGEST, without_outliers};
 use ann::opq::train_opq;
 use ann::parallel::Job;
-use ann::rotation::Rotation;
+use ann::rotation::{HadamardRotation, Rotation, RotationMatrix};
 use ann::rules::is_by_levels;
+use ann::tuning::pilot::choose_code;
 use pages::blob::TrainedModel;
+use pages::lists::CodeParams;
 use pages::lists::meta::Fit;
 use pages::lists::trained::parts;
 
@@ -25,6 +27,8 @@ use super::transform::Transform;
 
 /// Rows that OPQ is trained on at most, as in FAISS.
 pub const OPQ_ROWS: usize = 65_536;
+/// Rows of a sample in a file by which a code is chosen.
+const CHOICE_ROWS: usize = 65_536;
 /// Rows rotated at once: so many are held twice.
 const ROTATED_AT_ONCE: usize = 4096;
 
@@ -66,6 +70,8 @@ pub struct Trained {
     pub rows: u64,
     /// nlist × dims.
     pub centroids: Vec<f32>,
+    /// What the code is made of, as asked for or chosen.
+    pub code: Option<CodeParams>,
     /// The code, if the index has one and could be trained.
     pub codec: Option<Codec>,
     /// How vectors are stored beside their codes.
@@ -83,8 +89,8 @@ impl Trained {
     /// One list, no coarse step: exact, and right for an empty table.
     pub fn untrained() -> Self {
         let (stored, took) = (Stored::None, Took::default());
-        let (codec, rotation, fit, queries) = (None, None, None, Vec::new());
-        Self { rows: 0, centroids: Vec::new(), codec, stored, rotation, queries, fit, took }
+        let (code, codec, rotation, fit, queries) = (None, None, None, None, Vec::new());
+        Self { rows: 0, centroids: Vec::new(), code, codec, stored, rotation, queries, fit, took }
     }
 
     /// What a model was trained to; None if its parameters make no code.
@@ -96,6 +102,7 @@ impl Trained {
         if let Some(code) = &model.code {
             let (rotation, codec, stored) = parts(Space { dims, metric }, code, params)?;
             (trained.rotation, trained.codec, trained.stored) = (rotation, Some(codec), stored);
+            trained.code = Some(*code);
         }
         Some(trained)
     }
@@ -122,7 +129,7 @@ impl Trained {
 
     /// The MODEL pages' floats: rotation, the code's parameters, those of stored vectors.
     pub fn model(&self) -> Vec<f32> {
-        let rotation = self.rotation.as_ref().map_or(&[][..], |r| r.matrix());
+        let rotation = self.rotation.as_ref().map_or(&[][..], Rotation::params);
         let codec = self.codec.as_ref().map_or(&[][..], |codec| codec.params());
         [rotation, codec, self.stored.params()].concat()
     }
@@ -177,10 +184,37 @@ pub fn quantizers(
         of_lists(kmeans(rows, &kmeans_params(plan.k, frozen), job)?, frozen)
     };
     took.lists = lap(&mut begin);
-    let codec = train_code(points, &centroids, frozen, job)?;
+    let trained =
+        Trained { rows: plan.n as u64, centroids, stored, rotation, ..Trained::untrained() };
+    let mut trained = with_code(trained, points, frozen, job)?;
     took.code = lap(&mut begin);
-    let (rows, untrained) = (plan.n as u64, Trained::untrained());
-    Ok(Trained { rows, centroids, codec, stored, rotation, took, ..untrained })
+    trained.took = took;
+    Ok(trained)
+}
+
+/// Chooses the code if it is to be chosen, and trains it on some of the rows that `centroids` were trained on.
+fn with_code(
+    trained: Trained,
+    points: &mut [f32],
+    frozen: &Frozen,
+    job: &Job,
+) -> Result<Trained, TrainError> {
+    let Some(asked_for) = frozen.code else { return Ok(trained) };
+    job.begin(Part::Code as u64);
+    let kind = if frozen.is_code_chosen {
+        choose_code(&trained.coarse(frozen), points, frozen.seed, job)?
+    } else {
+        Some(asked_for.kind)
+    };
+    let Some(kind) = kind else {
+        // Vectors as they are are not rotated.
+        let undo = |rotation: &Rotation| rotation.undo_batch(&trained.centroids, frozen.dims, job);
+        let centroids = trained.rotation.as_ref().map(undo).unwrap_or(trained.centroids);
+        return Ok(Trained { centroids, rotation: None, stored: Stored::None, ..trained });
+    };
+    let code = CodeParams { kind, ..asked_for };
+    let codec = train_code(points, &trained.coarse(frozen), code, frozen.seed, job)?;
+    Ok(Trained { code: Some(code), codec: Some(codec), ..trained })
 }
 
 /// The same from rows in a file, a part of them at a time.
@@ -216,11 +250,14 @@ pub fn quantizers_of_rows(
     let centroids = lists_by_levels(rows, plan, frozen, job)?;
     took.lists = lap(&mut begin);
     let wanted = frozen.code.map_or(0, |code| code.kind.training_rows());
+    let wanted = if frozen.is_code_chosen { wanted.max(CHOICE_ROWS) } else { wanted };
     let mut points = some_rows(rows, wanted.min(plan.room), job)?;
-    let codec = train_code(&mut points, &centroids, frozen, job)?;
+    let trained =
+        Trained { rows: plan.n as u64, centroids, stored, rotation, ..Trained::untrained() };
+    let mut trained = with_code(trained, &mut points, frozen, job)?;
     took.code = lap(&mut begin);
-    let (rows, untrained) = (plan.n as u64, Trained::untrained());
-    Ok(Trained { rows, centroids, codec, stored, rotation, took, ..untrained })
+    trained.took = took;
+    Ok(trained)
 }
 
 fn normalizes(frozen: &Frozen) -> bool {
@@ -310,12 +347,18 @@ fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotatio
     }
     match kind {
         RotationKind::None => Ok(None),
-        RotationKind::Random => Rotation::random(dims, frozen.seed, job).map(Some),
+        RotationKind::Random => {
+            RotationMatrix::random(dims, frozen.seed, job).map(|made| Some(Rotation::Matrix(made)))
+        }
+        RotationKind::Hadamard => {
+            Ok(Some(Rotation::Hadamard(HadamardRotation::random(dims, frozen.seed))))
+        }
         RotationKind::Opq { m } => {
             let points = points.get(..OPQ_ROWS * dims).unwrap_or(points);
             let inliers = without_outliers(points, dims, FEW);
             let points = inliers.as_deref().unwrap_or(points);
-            train_opq(points, dims, m.into(), frozen.seed, job).map(Some)
+            train_opq(points, dims, m.into(), frozen.seed, job)
+                .map(|learned| Some(Rotation::Matrix(learned)))
         }
     }
 }
@@ -323,24 +366,22 @@ fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotatio
 /// Trains the code on the first points, less their centroids if it codes residuals.
 fn train_code(
     points: &mut [f32],
-    centroids: &[f32],
-    frozen: &Frozen,
+    coarse: &Coarse<'_>,
+    code: CodeParams,
+    seed: u64,
     job: &Job,
-) -> Result<Option<Codec>, TrainError> {
-    let Some(code) = frozen.code else { return Ok(None) };
-    job.begin(Part::Code as u64);
-    let coarse = Coarse { metric: frozen.metric, dims: frozen.dims, centroids };
+) -> Result<Codec, TrainError> {
     let (dims, kind) = (coarse.dims, code.kind);
     let n = (points.len() / dims).min(kind.training_rows());
     let points = points.get_mut(..n * dims).unwrap_or_default();
     if kind.by_residual() && n > 0 {
         let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
-        BulkAssigner::new(coarse, job)?.assign(points, &mut list_nos, &mut distances, job);
-        take_residuals(&coarse, points, &list_nos);
+        BulkAssigner::new(*coarse, job)?.assign(points, &mut list_nos, &mut distances, job);
+        take_residuals(coarse, points, &list_nos);
     }
     if job.cancelled() {
         return Err(TrainError::Cancelled);
     }
     let space = Space { dims, metric: coarse.metric };
-    codec::train(kind, space, points, frozen.seed, job).map(Some)
+    codec::train(kind, space, points, seed, job)
 }

@@ -129,9 +129,9 @@ pub fn affordable(dims: usize, rows: u64) -> (u32, bool) {
 /// Whether memory has room for what an index of `rows` rows is trained to: without that a training raises 54000.
 pub fn has_room(frozen: &Frozen, rows: u64) -> bool {
     let room = Room::of(frozen.dims);
-    let has_rotation = frozen.code.is_some_and(|code| code.rotation != RotationKind::None);
+    let has_matrix = frozen.code.is_some_and(|code| code.rotation.has_matrix());
     u64::from(frozen.nlist_option).min(rows) <= u64::from(room.nlist_max())
-        && (!has_rotation || 2 * frozen.dims <= room.vectors)
+        && (!has_matrix || 2 * frozen.dims <= room.vectors)
 }
 
 /// The most lists of so many dimensions that memory has room for.
@@ -167,11 +167,11 @@ fn require_room(frozen: &Frozen, rows_max: u64) {
     .error();
 }
 
-/// Refuses a rotation that memory has no room for: the matrix, and as much again while it is made.
+/// Refuses a rotation by a matrix that memory has no room for, which is held twice while it is made.
 fn require_room_for_rotation(frozen: &Frozen) {
-    let has_rotation = frozen.code.is_some_and(|code| code.rotation != RotationKind::None);
+    let has_matrix = frozen.code.is_some_and(|code| code.rotation.has_matrix());
     let bytes = 2 * frozen.dims * frozen.dims * size_of::<f32>();
-    if !has_rotation || bytes <= memory_bytes_max() {
+    if !has_matrix || bytes <= memory_bytes_max() {
         return;
     }
     Report::new(
@@ -369,7 +369,8 @@ pub fn choose_nlist(
         return Err(Untrained::TooFew(sample.n, code.kind));
     }
     let wanted = nlist_for(frozen, sample.rows);
-    if frozen.nlist_option == 0 && wanted <= 1 && frozen.code.is_none() {
+    let is_code_asked_for = frozen.code.is_some() && !frozen.is_code_chosen;
+    if frozen.nlist_option == 0 && wanted <= 1 && !is_code_asked_for {
         return Err(Untrained::OneList);
     }
     let vectors = u32::try_from(sample.n).unwrap_or(u32::MAX);

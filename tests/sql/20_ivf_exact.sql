@@ -19,7 +19,7 @@ BEGIN
     INSERT INTO story SELECT id, v, v FROM rows WHERE id % 3 > 0 ORDER BY id;
     FOREACH type IN ARRAY '{vector,halfvec}'::text[] LOOP
         FOREACH metric IN ARRAY '{l2,ip,cosine}'::text[] LOOP
-            EXECUTE format('CREATE INDEX %1$s_%2$s ON story USING faissivf (%3$s %1$s_%2$s_ops) WITH (nlist = %4$s)',
+            EXECUTE format('CREATE INDEX %1$s_%2$s ON story USING faissivf (%3$s %1$s_%2$s_ops) WITH (code = flat, nlist = %4$s)',
                 type, metric, left(type, 1), nlist);
         END LOOP;
     END LOOP;

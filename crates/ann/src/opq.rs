@@ -13,7 +13,7 @@ use crate::parallel::{Job, for_each_chunk};
 use crate::polar::{extrapolated, orthonormal_factor};
 use crate::product::multiply_all;
 use crate::rng::Rng;
-use crate::rotation::Rotation;
+use crate::rotation::RotationMatrix;
 
 /// Points looked at; more are cut down to a random sample.
 const SAMPLE: usize = 32_768;
@@ -53,7 +53,7 @@ pub fn train_opq(
     m: usize,
     seed: u64,
     job: &Job,
-) -> Result<Rotation, TrainError> {
+) -> Result<RotationMatrix, TrainError> {
     let n = points.len().checked_div(dims).unwrap_or(0);
     if m == 0 || dims == 0 || !dims.is_multiple_of(m) || n > u32::MAX as usize {
         return Err(TrainError::Shape { points: n, k: m, dims });
@@ -64,7 +64,7 @@ pub fn train_opq(
     check_finite(points, dims, job)?;
     let sample = centered_sample(points, dims, seed);
     let (mut best, mut before): (Option<Descent>, usize) = (None, 0);
-    for start in [Rotation::identity(dims), Rotation::random(dims, seed, job)?] {
+    for start in [RotationMatrix::identity(dims), RotationMatrix::random(dims, seed, job)?] {
         let mut descent = Descent::new(&sample, start, m, seed, job);
         descent.take_turns(TRIAL, before);
         before += TRIAL;
@@ -84,15 +84,15 @@ struct Descent<'a> {
     quantizers: Vec<SubQuantizer>,
     turn: usize,
     /// Where the next turn codes: ahead of the last solution by the momentum.
-    rotation: Rotation,
-    solution: Rotation,
+    rotation: RotationMatrix,
+    solution: RotationMatrix,
     /// The rotation of least error so far, and that error.
-    best: Rotation,
+    best: RotationMatrix,
     error: f64,
 }
 
 impl<'a> Descent<'a> {
-    fn new(sample: &'a [f32], start: Rotation, m: usize, seed: u64, job: &'a Job) -> Self {
+    fn new(sample: &'a [f32], start: RotationMatrix, m: usize, seed: u64, job: &'a Job) -> Self {
         let quantizers = initial(sample, &start, m, seed, job);
         let (solution, best) = (start.clone(), start.clone());
         Descent {
@@ -146,12 +146,13 @@ impl<'a> Descent<'a> {
         let all: f64 = told.iter().zip(old).map(|(a, b)| f64::from(a * b)).sum();
         let hold = (HOLD * all / dims as f64) as f32;
         told.iter_mut().zip(old).for_each(|(x, old)| *x += hold * old);
-        let solution = Rotation::from_matrix(dims, orthonormal_factor(told, dims, self.job)?)?;
+        let solution =
+            RotationMatrix::from_matrix(dims, orthonormal_factor(told, dims, self.job)?)?;
         // The first solution may be anywhere; a step from the start says nothing about the next.
         let beyond = if self.turn > 1 { momentum } else { 0.0 };
         self.rotation = if beyond > 0.0 {
             let (new, old) = (solution.matrix(), self.solution.matrix());
-            Rotation::from_matrix(dims, extrapolated(new, old, beyond, dims, self.job)?)?
+            RotationMatrix::from_matrix(dims, extrapolated(new, old, beyond, dims, self.job)?)?
         } else {
             solution.clone()
         };
@@ -206,7 +207,7 @@ struct SubQuantizer {
 /// Codebooks made of distinct points of the sample, the same ones for every slice.
 fn initial(
     sample: &[f32],
-    rotation: &Rotation,
+    rotation: &RotationMatrix,
     m: usize,
     seed: u64,
     job: &Job,
@@ -240,7 +241,7 @@ fn slice(rows: &[f32], dims: usize, j: usize, dsub: usize) -> impl Iterator<Item
 }
 
 /// Assigns every rotated point and sums the members of every centroid.
-fn code(sample: &[f32], rotation: &Rotation, quantizers: &mut [SubQuantizer], job: &Job) {
+fn code(sample: &[f32], rotation: &RotationMatrix, quantizers: &mut [SubQuantizer], job: &Job) {
     let dims = rotation.dims();
     for quantizer in quantizers.iter_mut() {
         quantizer.error = 0.0;
@@ -295,7 +296,7 @@ impl SubQuantizer {
 /// Σ y·xᵀ over the sample, where y is what the codes of x give back.
 fn correlate(
     sample: &[f32],
-    rotation: &Rotation,
+    rotation: &RotationMatrix,
     quantizers: &[SubQuantizer],
     job: &Job,
 ) -> Vec<f32> {

@@ -92,7 +92,7 @@ mod tests {
     use crate::kernels::product::Matrix;
     use crate::parallel::Job;
     use crate::product::multiply_all;
-    use crate::rotation::Rotation;
+    use crate::rotation::RotationMatrix;
 
     fn product(a: Matrix, b: Matrix) -> Vec<f32> {
         let mut out = vec![0.0; a.shape().0 * b.shape().1];
@@ -104,8 +104,8 @@ mod tests {
     fn made_of(values: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let dims = values.len();
         let job = Job::default();
-        let u = Rotation::random(dims, 1, &job).unwrap();
-        let v = Rotation::random(dims, 2, &job).unwrap();
+        let u = RotationMatrix::random(dims, 1, &job).unwrap();
+        let v = RotationMatrix::random(dims, 2, &job).unwrap();
         let (u, v) = (Matrix::of_rows(u.matrix(), dims), Matrix::of_rows(v.matrix(), dims));
         let mut diagonal = vec![0.0; dims * dims];
         diagonal.iter_mut().step_by(dims + 1).zip(values).for_each(|(slot, x)| *slot = *x);
@@ -134,7 +134,7 @@ mod tests {
     fn beyond_is_orthonormal_too() {
         let job = Job::default();
         for dims in [1, 2, 30, 200] {
-            let [a, b] = [5, 6].map(|seed| Rotation::random(dims, seed, &job).unwrap());
+            let [a, b] = [5, 6].map(|seed| RotationMatrix::random(dims, seed, &job).unwrap());
             let beyond = extrapolated(a.matrix(), b.matrix(), 0.9, dims, &job).unwrap();
             let rows = Matrix::of_rows(&beyond, dims);
             assert!(from_identity(&product(rows, rows.transposed()), dims) < 1e-5);

@@ -3,6 +3,7 @@
 use ann::Metric;
 use ann::codec::CodeKind;
 use ann::factory::{Refine, RotationKind};
+use ann::rotation::Rotation;
 use pages::blob::TrainedModel;
 
 use crate::index::{INNER_PRODUCT, L1, L2};
@@ -189,21 +190,20 @@ impl Plan<'_> {
 /// ranges are those of vectors that FAISS would have divided by their norm.
 pub fn model_file(model: &TrainedModel) -> (Vec<u8>, bool) {
     let (dims, code) = (model.dims, model.code);
-    let matrix_len = match code.map(|code| code.rotation) {
-        None | Some(RotationKind::None) => 0,
-        Some(_) => dims * dims,
-    };
-    let (matrix, rest) = model.params.split_at(matrix_len.min(model.params.len()));
+    let kind = code.map_or(RotationKind::None, |code| code.rotation);
+    let rotation_len = kind.params_len(dims).min(model.params.len());
+    let (rotation, rest) = model.params.split_at(rotation_len);
+    let rotation = Rotation::from_params(kind, dims, rotation.to_vec());
+    let matrix = rotation.as_ref().map(Rotation::matrix);
     let params_len = code.map_or(0, |code| code.kind.params_len(dims)).min(rest.len());
     let (params, ranges) = rest.split_at(params_len);
-    let is_random = code.is_some_and(|code| code.rotation == RotationKind::Random);
     let plan = Plan {
         metric: model.metric,
         dims,
         has_lists: model.has_lists,
         code: code.map(|code| code.kind),
         normalizes: code.is_some_and(|code| code.normalize),
-        rotation: (matrix_len > 0).then_some((is_random, matrix)),
+        rotation: matrix.as_deref().map(|matrix| (kind.is_drawn(), matrix)),
         nprobe: 1,
         centroids: &model.centroids,
         params,

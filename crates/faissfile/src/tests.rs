@@ -6,7 +6,7 @@ use ann::codec::CodeKind;
 use ann::factory::{Refine, RotationKind};
 use ann::parallel::Job;
 use ann::rng::Rng;
-use ann::rotation::Rotation;
+use ann::rotation::RotationMatrix;
 use pages::blob::TrainedModel;
 use pages::lists::CodeParams;
 
@@ -37,7 +37,7 @@ fn model(
     };
     let mut params = noise(code.map_or(0, |code| code.model_len(DIMS)), 3);
     if code.is_some_and(|code| code.rotation != RotationKind::None) {
-        let turned = Rotation::random(DIMS, 4, &Job::default()).unwrap();
+        let turned = RotationMatrix::random(DIMS, 4, &Job::default()).unwrap();
         params[..DIMS * DIMS].copy_from_slice(turned.matrix());
     }
     let trained_rows = if has_lists { 39 * NLIST as u64 } else { 39 };

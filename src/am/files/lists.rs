@@ -3,8 +3,9 @@
 
 use ann::coarse::Coarse;
 use ann::codec::{Codec, Coding, encode_batch};
-use ann::factory::{Refine, RotationKind};
+use ann::factory::Refine;
 use ann::parallel;
+use ann::rotation::Rotation;
 use faissfile::write::BLOCK;
 use faissfile::{Coder, Plan};
 
@@ -25,7 +26,8 @@ use crate::am::value::Column;
 /// The file of an index of lists.
 pub fn file<E: Column>(exporting: &Exporting<'_>, ivf: &IvfIndex, wanted: &Wanted) -> Assembly {
     let centroids = checked(exporting.index, listed::centroids(exporting.pages, ivf));
-    let mut out = Out::new(exporting, ivf, &centroids, wanted);
+    let matrix = ivf.code.as_ref().and_then(|code| code.rotation.as_ref().map(Rotation::matrix));
+    let mut out = Out::new(exporting, ivf, (&centroids, matrix.as_deref()), wanted);
     let mut rows = exporting.rows(ivf.meta.dims());
     let mut take = |rows: &mut RowReader| out.take(rows.read::<E>());
     let listed = listed::for_each_row(exporting.pages, ivf, |list_no, tid| {
@@ -57,7 +59,7 @@ impl<'a> Out<'a> {
     fn new(
         exporting: &Exporting<'_>,
         ivf: &'a IvfIndex,
-        centroids: &'a [f32],
+        (centroids, matrix): (&'a [f32], Option<&'a [f32]>),
         wanted: &Wanted,
     ) -> Self {
         let (index, meta) = (exporting.index, &ivf.meta);
@@ -75,10 +77,8 @@ impl<'a> Out<'a> {
             has_lists,
             code: code.map(|code| code.params.kind),
             normalizes: code.is_some_and(|code| code.params.normalize),
-            rotation: code.and_then(|code| {
-                let is_random = code.params.rotation == RotationKind::Random;
-                code.rotation.as_ref().map(|rotation| (is_random, rotation.matrix()))
-            }),
+            rotation: code
+                .and_then(|code| matrix.map(|matrix| (code.params.rotation.is_drawn(), matrix))),
             nprobe: choice.nprobe.into(),
             centroids,
             params: code.map_or(&[], |code| code.codec.params()),

@@ -61,8 +61,6 @@ impl RawOptions {
             Some(text.to_string_lossy().into_owned())
         };
         Given {
-            is_graph: method.is_graph,
-            settings: method.settings,
             nlist: of(Of::Lists, self.nlist),
             lists: of(Of::Lists, self.lists),
             code: u8::try_from(self.code).ok(),
@@ -79,6 +77,7 @@ impl RawOptions {
             efconstruction: of(Of::Graphs, self.efconstruction),
             ef_construction: of(Of::Graphs, self.ef_construction),
             ef_search: of(Of::Graphs, self.ef_search),
+            ..of_method(method)
         }
     }
 }
@@ -172,7 +171,7 @@ static ENTRIES: [Entry; 18] = [
         about: c"What the index stores of a vector",
         values: Values::Word(
             CODE_WORDS,
-            c"Valid values are \"flat\", \"sqfp16\", \"sq8\", \"sq4\", \"pq\", \"pqfs\" and \"rabitq\".",
+            c"Valid values are \"auto\", \"flat\", \"sqfp16\", \"sq8\", \"sq4\", \"pq\", \"pqfs\" and \"rabitq\".",
         ),
         offset: offset_of!(RawOptions, code),
         of: Of::Codes,
@@ -473,6 +472,12 @@ amoptions! {
     hnsw_options => HNSW;
 }
 
+/// Nothing given for an index of a method.
+fn of_method(method: &Method) -> Given {
+    let Method { is_graph, chooses_code, settings, .. } = *method;
+    Given { is_graph, chooses_code, settings, ..Given::default() }
+}
+
 /// What was given for `index`, an open index of one of our methods.
 pub fn given(index: pg_sys::Relation) -> Given {
     let method = require_method(index);
@@ -480,6 +485,6 @@ pub fn given(index: pg_sys::Relation) -> Given {
     match unsafe { (*index).rd_options.cast::<RawOptions>().as_ref() } {
         // SAFETY: as above: made by build_reloptions.
         Some(raw) => unsafe { raw.given(method) },
-        None => Given { is_graph: method.is_graph, settings: method.settings, ..Given::default() },
+        None => of_method(method),
     }
 }

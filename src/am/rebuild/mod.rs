@@ -183,8 +183,10 @@ fn frozen_of(index: pg_sys::Relation, ivf: &IvfIndex) -> Frozen {
     if !ivf.meta.is_trained() {
         return frozen;
     }
-    let (code, seed, nlist_option) = (ivf.meta.code(), ivf.meta.seed, ivf.meta.nlist_option);
-    Frozen { code, seed, nlist_option, ..frozen }
+    let (seed, nlist_option) = (ivf.meta.seed, ivf.meta.nlist_option);
+    let is_code_chosen = ivf.meta.is_code_chosen && frozen.is_code_chosen;
+    let code = if is_code_chosen { frozen.code } else { ivf.meta.code() };
+    Frozen { code, is_code_chosen, seed, nlist_option, ..frozen }
 }
 
 /// Builds the lists anew. With `alone` no insert runs; else the caller shares the lock, and those that run are waited for at
@@ -220,6 +222,7 @@ fn run<E: Column>(
     let queries = sample.some(QUERIES_MAX, frozen.dims);
     let trained = train::try_learn(&source, sample, &frozen, nlist).ok()?;
     let trained = Trained { queries, ..trained };
+    let frozen = frozen.with_code_of(&trained);
     let generation = checked(index, begin(pages));
     let params = frozen.params::<E>(&trained);
     let begun = Instant::now();

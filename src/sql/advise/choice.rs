@@ -4,11 +4,13 @@
 use ann::Metric;
 use ann::codec::CodeKind;
 use ann::factory::{Factory, LINKS_DEFAULT, Refine, RotationKind};
+use ann::tuning::pilot::SHORTEST;
 use pages::hnsw;
 use pages::lists::size::built_bytes;
 use pages::lists::{Attributes, CodeParams, ListsParams};
 
 use super::column::element_bytes;
+use crate::am::build::CODED_DIMS_MIN;
 use crate::am::method::{FAISSFLAT, FAISSHNSW, FAISSIVF, Method};
 use crate::am::opclass::ElementType;
 use crate::am::options::EF_CONSTRUCTION_DEFAULT;
@@ -28,7 +30,7 @@ pub const PARTITION_ROWS: u64 = 100_000_000;
 const EXACT_RECALL: f64 = 0.99;
 /// Vectors of at most so many bytes gain little by a code.
 const SHORT_BYTES: usize = 256;
-/// From so many dimensions on RaBitQ's guesses are good enough at high recall.
+/// From so many dimensions on one bit a component says enough.
 const RABITQ_DIMS: usize = 256;
 
 /// Vectors as they are, in no lists.
@@ -71,10 +73,6 @@ pub enum Merit {
     Plain,
     /// A walk over a graph, whose cost hardly grows with the rows.
     Graph,
-    /// The fastest of lists: guesses by codes, real distances by vectors beside them.
-    Fastest,
-    /// 8-bit vectors spare most visits to rows out of line.
-    SparesRows,
     /// Codes alone, real distances by the table's rows.
     Codes,
     /// One byte a component: hardly any loss.
@@ -162,10 +160,11 @@ fn candidates(wish: &Wish) -> Vec<Candidate> {
         let has_graph = (FLAT_ROWS..=GRAPH_ROWS_MAX).contains(&wish.rows);
         return if has_graph { vec![graph(), flat] } else { vec![flat] };
     }
-    let has_lists = wish.rows >= FLAT_ROWS;
+    let is_small = wish.rows < FLAT_ROWS && wish.rows * vector_bytes as u64 <= FLAT_BYTES;
+    let has_lists = wish.rows >= FLAT_ROWS || !is_small && !needs_exact;
     let is_short = vector_bytes <= SHORT_BYTES;
     let mut all = Vec::new();
-    if !has_lists && (needs_exact || wish.rows * vector_bytes as u64 <= FLAT_BYTES) {
+    if !has_lists {
         all.push(flat);
     }
     let new = |merit, rotation, code, refine| {
@@ -182,17 +181,13 @@ fn candidates(wish: &Wish) -> Vec<Candidate> {
     if has_lists && (needs_exact || is_short && wish.rows < 10 * FLAT_ROWS) {
         all.push(new(Merit::Plain, plain, None, Refine::Heap));
     }
-    let (rotation, fast) = fast_code(wish);
-    if !needs_exact {
-        all.push(new(Merit::Fastest, rotation, Some(fast), Refine::Flat));
-    }
     if needs_exact {
         all.push(new(Merit::Bytes, plain, Some(CodeKind::Sq8), Refine::Heap));
-    } else if wish.out_of_line {
-        all.push(new(Merit::SparesRows, rotation, Some(fast), Refine::Sq8));
     }
-    all.push(new(Merit::Codes, rotation, Some(fast), Refine::Heap));
-    if let Some((rotation, bits)) = bit_code(wish).filter(|(_, bits)| *bits != fast) {
+    if let Some((rotation, code)) = usual_code(wish) {
+        all.push(new(Merit::Codes, rotation, Some(code), Refine::Heap));
+    }
+    if let Some((rotation, bits)) = bit_code(wish) {
         all.push(new(Merit::Bits, rotation, Some(bits), Refine::Heap));
     }
     if let Some(m) = divisor(wish.dims, wish.dims / 16) {
@@ -217,25 +212,23 @@ fn graph() -> Candidate {
     Candidate { method: &FAISSHNSW, factory, merit: Merit::Graph }
 }
 
-/// The code that is scanned fastest: 4-bit product codes of two components each, if the dimension allows.
-fn fast_code(wish: &Wish) -> (RotationKind, CodeKind) {
-    match divisor(wish.dims, wish.dims / 2).filter(|m| usize::from(*m) * 4 >= wish.dims) {
-        Some(m) => (RotationKind::None, CodeKind::PqFs { m }),
-        None => (random_rotation(wish), CodeKind::RaBitQ { nbits: 1 }),
+/// What a build tries first where no code is asked for; of short vectors 4-bit product codes of two components each, if the
+/// dimension allows.
+fn usual_code(wish: &Wish) -> Option<(RotationKind, CodeKind)> {
+    if wish.dims >= CODED_DIMS_MIN {
+        return Some((RotationKind::Hadamard, SHORTEST));
     }
+    let m = divisor(wish.dims, wish.dims / 2).filter(|m| usize::from(*m) * 4 >= wish.dims)?;
+    Some((RotationKind::None, CodeKind::PqFs { m }))
 }
 
 /// About one bit a component.
 fn bit_code(wish: &Wish) -> Option<(RotationKind, CodeKind)> {
     if wish.dims >= RABITQ_DIMS {
-        return Some((random_rotation(wish), CodeKind::RaBitQ { nbits: 1 }));
+        return Some((RotationKind::Hadamard, CodeKind::RaBitQ { nbits: 1 }));
     }
     let m = divisor(wish.dims, wish.dims / 8)?;
     Some((RotationKind::None, CodeKind::Pq { m, nbits: 8 }))
-}
-
-fn random_rotation(wish: &Wish) -> RotationKind {
-    if wish.can_rotate { RotationKind::Random } else { RotationKind::None }
 }
 
 /// The largest divisor of `dims` up to `most`, from half of `most` on.
@@ -283,21 +276,19 @@ mod tests {
         for (rows, dims, memory, expected) in [
             (0, 3, MB, "faissflat Flat"),
             (99_999, 128, 64 * MB, "faissflat Flat"),
-            (99_999, 768, 1024 * MB, "faissflat PQ384x4fs,RFlat"),
-            (99_999, 768, 64 * MB, "faissflat PQ384x4fs"),
-            (200_000, 128, 1024 * MB, "faissivf IVF2048,PQ64x4fs,RFlat"),
-            (200_000, 128, 64 * MB, "faissivf IVF2048,PQ64x4fs"),
+            (99_999, 768, 64 * MB, "faissivf HR,IVF1024,RaBitQ2"),
+            (200_000, 128, 64 * MB, "faissivf HR,IVF2048,RaBitQ2"),
             (200_000, 32, 64 * MB, "faissivf IVF2048,Flat"),
-            (200_000, 1009, 8192 * MB, "faissivf RR,IVF2048,RaBitQ,RFlat"),
+            (200_000, 1009, 8192 * MB, "faissivf HR,IVF2048,RaBitQ2"),
             (million, 768, 8192 * MB, "faisshnsw HNSW32,Flat"),
-            (million, 768, 4000 * MB, "faissivf IVF4096,PQ384x4fs,RFlat"),
-            (million, 768, 256 * MB, "faissivf IVF4096,PQ384x4fs"),
-            (million, 768, 160 * MB, "faissivf RR,IVF4096,RaBitQ"),
+            (million, 768, 4000 * MB, "faissivf HR,IVF4096,RaBitQ2"),
+            (million, 768, 160 * MB, "faissivf HR,IVF4096,RaBitQ"),
+            (10 * million, 64, 512 * MB, "faissivf IVF16384,PQ32x4fs"),
             (million, 768, 80 * MB, "faissivf OPQ48,IVF4096,PQ48"),
             (million, 768, MB, "faissivf OPQ48,IVF4096,PQ48 (too large)"),
-            (10 * million, 128, 512 * MB, "faissivf IVF16384,PQ64x4fs"),
+            (10 * million, 128, 512 * MB, "faissivf HR,IVF16384,RaBitQ2"),
             (10 * million, 128, 300 * MB, "faissivf IVF16384,PQ16"),
-            (200 * million, 96, 8192 * MB, "faissivf IVF65536,PQ48x4fs"),
+            (200 * million, 96, 8192 * MB, "faissivf HR,IVF65536,RaBitQ2"),
         ] {
             let wish = wish(rows, dims, memory);
             assert_eq!(chosen(&wish), expected, "{rows} rows, {dims} dimensions, {memory} bytes");
@@ -312,15 +303,14 @@ mod tests {
             change(&mut wish);
             chosen(&wish)
         };
-        assert_eq!(with(|_| ()), "faissivf IVF4096,PQ192x4fs");
-        assert_eq!(with(|w| w.memory *= 2), "faissivf IVF4096,PQ192x4fs,RFlat");
-        assert_eq!(with(|w| w.element = ElementType::F16), "faissivf IVF4096,PQ192x4fs,RFlat");
-        assert_eq!(with(|w| w.out_of_line = true), "faissivf IVF4096,PQ192x4fs,Refine(SQ8)");
+        for same in [|_: &mut Wish| (), |w| w.memory *= 2, |w| w.element = ElementType::F16] {
+            assert_eq!(with(same), "faissivf HR,IVF4096,RaBitQ2");
+        }
         assert_eq!(with(|w| w.target_recall = 0.999), "faissivf IVF4096,SQ8");
         assert_eq!(with(|w| w.target_recall = 1.0), "faissflat Flat (too large)");
         assert_eq!(with(|w| w.metric = Metric::L1), "faissflat Flat (too large)");
         let four = |w: &mut Wish| (w.partitions, w.memory) = (4, 300 * MB);
-        assert_eq!(with(four), "faissivf RR,IVF4096,RaBitQ");
+        assert_eq!(with(four), "faissivf HR,IVF4096,RaBitQ");
         let small = |w: &mut Wish| (w.can_rotate, w.memory) = (false, MB);
         assert_eq!(with(small), "faissivf IVF4096,PQ24 (too large)");
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use ann::codec::CodeKind;
 use ann::factory::{Factory, Refine, RotationKind};
+use ann::tuning::pilot::SHORTEST;
 
 use super::choice::Candidate;
 use super::column::Column;
@@ -29,10 +30,14 @@ pub fn create_index(
     sql
 }
 
-/// Options where they can say it, so that the number of lists follows the rows of each partition and of each REINDEX; else
+/// None where the build chooses the same by itself; options where they can say it, so that the number of lists follows the rows of each partition and of each REINDEX; else
 /// the factory string.
 fn structure(factory: &Factory) -> Vec<String> {
     let Some(code) = factory.code else { return Vec::new() };
+    if (factory.rotation, code, factory.refine) == (RotationKind::Hadamard, SHORTEST, Refine::Heap)
+    {
+        return Vec::new();
+    }
     let mut options = vec![format!("code = {}", code.name())];
     options.extend(code.m().map(|m| format!("m = {m}")));
     if let CodeKind::Pq { nbits, .. } = code

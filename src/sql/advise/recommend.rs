@@ -190,7 +190,7 @@ fn rule(wish: &Wish, choice: &Choice) -> String {
     match wish.rows {
         0 => "There are no rows yet: load the table first, or pass rows => the number expected."
             .to_owned(),
-        n if n < FLAT_ROWS => {
+        n if n < FLAT_ROWS && choice.candidate.merit == Merit::Exact => {
             format!(
                 "{rows} of {dims} dimensions are few enough to compare a query with all of them."
             )
@@ -228,12 +228,6 @@ fn merit(wish: &Wish, choice: &Choice) -> String {
             "A walk over a graph sees a few thousand rows however many there are: a fast search also where recall is high or rows are many. It takes longer to build and to insert into than lists, and should fit in memory."
         }
         Merit::Plain => "Vectors stay as they are: recall depends on nprobe alone.",
-        Merit::Fastest => {
-            "Codes guess distances, and vectors beside them in the index give the real ones of the best: two to three times as fast as vectors alone in about the same space, and longer to build."
-        }
-        Merit::SparesRows => {
-            "Memory has no room for the vectors. Codes guess, 8-bit vectors beside them narrow the candidates down, and only the nearest quarter are read from the table, where vectors lie out of line."
-        }
         Merit::Codes => {
             return format!("The index holds codes only, a fraction of the vectors. {rows}");
         }

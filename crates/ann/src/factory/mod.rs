@@ -9,11 +9,12 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::RangeInclusive;
 
 use crate::codec::{CodeKind, M_RANGE};
+use crate::rotation::HadamardRotation;
 
 pub use parse::is_binary;
 
 /// What the grammar knows; for an error's hint.
-pub const SUPPORTED: &str = "HNSW[m][,Flat|,SQfp16|,SQ8], with m from 2 to 100, or [L2norm,][RR,|OPQm,][IVFn,]{Flat|SQfp16|SQ8|SQ4|PQm[xb][np]|PQmx4fs|RaBitQ[b]}[,RFlat|,Refine(SQfp16)|,Refine(SQ8)], \
+pub const SUPPORTED: &str = "HNSW[m][,Flat|,SQfp16|,SQ8], with m from 2 to 100, or [L2norm,][RR,|HR,|OPQm,][IVFn,]{Flat|SQfp16|SQ8|SQ4|PQm[xb][np]|PQmx4fs|RaBitQ[b]}[,RFlat|,Refine(SQfp16)|,Refine(SQ8)], \
     with n from 1 to 4194304 (a k after n multiplies by 1024), m from 1 to 4096, b from 4 to 12, of RaBitQ from 1 to 8; over bits BFlat, BIVFn and BHNSW[m]";
 
 /// Links of a node of a graph (`HNSWm`) on every level but the lowest, which has twice as many.
@@ -45,8 +46,11 @@ pub enum RotationKind {
     /// None: vectors stay as they are.
     #[default]
     None,
-    /// A random rotation, not trained (`RR`).
+    /// A random rotation as a matrix, not trained (`RR`).
     Random,
+    /// A random rotation by signs and Hadamard transforms, without a matrix (`HR`). FAISS's fills vectors up to a power of
+    /// two; this one keeps the dimension.
+    Hadamard,
     /// Optimized product quantization (`OPQm`; Ge and others 2013): a rotation trained for a product quantizer.
     Opq {
         /// Sub-quantizers it is trained for; need not be the code's.
@@ -61,6 +65,7 @@ impl RotationKind {
             RotationKind::None => (0, 0),
             RotationKind::Random => (1, 0),
             RotationKind::Opq { m } => (2, m),
+            RotationKind::Hadamard => (3, 0),
         }
     }
 
@@ -70,7 +75,27 @@ impl RotationKind {
             (0, 0) => Some(RotationKind::None),
             (1, 0) => Some(RotationKind::Random),
             (2, m) if M_RANGE.contains(&m) => Some(RotationKind::Opq { m }),
+            (3, 0) => Some(RotationKind::Hadamard),
             _ => None,
+        }
+    }
+
+    /// Whether it is drawn at random, and learns nothing of the rows.
+    pub fn is_drawn(self) -> bool {
+        matches!(self, RotationKind::Random | RotationKind::Hadamard)
+    }
+
+    /// Whether it is a matrix of dims² floats.
+    pub fn has_matrix(self) -> bool {
+        matches!(self, RotationKind::Random | RotationKind::Opq { .. })
+    }
+
+    /// Floats that such a rotation of `dims` dimensions is stored as.
+    pub fn params_len(self, dims: usize) -> usize {
+        match self {
+            RotationKind::None => 0,
+            RotationKind::Random | RotationKind::Opq { .. } => dims * dims,
+            RotationKind::Hadamard => HadamardRotation::signs_len(dims),
         }
     }
 }
@@ -184,6 +209,7 @@ impl Display for Factory {
         match self.rotation {
             RotationKind::None => {}
             RotationKind::Random => f.write_str("RR,")?,
+            RotationKind::Hadamard => f.write_str("HR,")?,
             RotationKind::Opq { m } => write!(f, "OPQ{m},")?,
         }
         if let Some(m) = self.graph {

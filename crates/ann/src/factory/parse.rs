@@ -128,6 +128,9 @@ impl<'a> Parser<'a> {
                 (Some(m), None) => Ok(Some(RotationKind::Opq { m: self.m(m, part)? })),
             };
         }
+        if part == "HR" {
+            return Ok(Some(RotationKind::Hadamard));
+        }
         match part.strip_prefix("RR") {
             Some("") => Ok(Some(RotationKind::Random)),
             Some(dims) if number(dims).is_some() => Err(self.unsupported(part, KEEPS_DIMENSION)),

@@ -58,6 +58,7 @@ fn what_stands_before_and_after() {
         ("L2Norm,", "L2norm,", true, RotationKind::None),
         ("RR,", "RR,", false, RotationKind::Random),
         ("L2norm,RR,", "L2norm,RR,", true, RotationKind::Random),
+        ("HR,", "HR,", false, RotationKind::Hadamard),
         ("OPQ16,", "OPQ16,", false, RotationKind::Opq { m: 16 }),
         ("L2norm,OPQ4,", "L2norm,OPQ4,", true, RotationKind::Opq { m: 4 }),
     ] {
@@ -216,11 +217,12 @@ fn numbers_round_trip() {
         (RotationKind::None, (0, 0)),
         (RotationKind::Random, (1, 0)),
         (RotationKind::Opq { m: 4096 }, (2, 4096)),
+        (RotationKind::Hadamard, (3, 0)),
     ] {
         assert_eq!(rotation.to_numbers(), numbers);
         assert_eq!(RotationKind::from_numbers(numbers.0, numbers.1), Some(rotation));
     }
-    for (kind, m) in [(0, 1), (1, 1), (2, 0), (2, 4097), (3, 0)] {
+    for (kind, m) in [(0, 1), (1, 1), (2, 0), (2, 4097), (3, 1), (4, 0)] {
         assert_eq!(RotationKind::from_numbers(kind, m), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::parallel::{Job, run};
 use crate::polar::from_identity;
 use crate::product::multiply_all;
 use crate::rng::Rng;
-use crate::rotation::Rotation;
+use crate::rotation::RotationMatrix;
 
 const DIMS: usize = 128;
 
@@ -62,13 +62,13 @@ fn recalls(base: &[f32], decoded: &[f32], queries: &[f32]) -> [usize; 3] {
     found
 }
 
-fn rotated(rotation: &Rotation, points: &[f32]) -> Vec<f32> {
+fn rotated(rotation: &RotationMatrix, points: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; points.len()];
     rotation.apply_batch(points, &mut out, &Job::default());
     out
 }
 
-fn far_from_orthonormal(rotation: &Rotation) -> f32 {
+fn far_from_orthonormal(rotation: &RotationMatrix) -> f32 {
     let rows = Matrix::of_rows(rotation.matrix(), rotation.dims());
     let mut square = vec![0.0; rotation.matrix().len()];
     multiply_all(rows, rows.transposed(), 0.0, &mut square, &Job::default());

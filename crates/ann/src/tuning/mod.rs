@@ -2,10 +2,11 @@
 //! bounds between them that spare most of the others.
 //!
 //! `tally.rs` a measured recall and how sure it is · `explore.rs` which settings are worth measuring · `curve.rs` what recall
-//! costs on one index, as it keeps it · `reach.rs` how such a curve is measured.
+//! costs on one index, as it keeps it · `reach.rs` how such a curve is measured · `pilot.rs` which code suits the rows.
 
 pub mod curve;
 mod explore;
+pub mod pilot;
 pub mod reach;
 mod tally;
 

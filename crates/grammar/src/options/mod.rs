@@ -56,6 +56,8 @@ pub struct IvfOptions {
     pub rotation: RotationKind,
     /// The lossy code; `None` = flat, vectors as the column has them.
     pub code: Option<CodeKind>,
+    /// Whether the build chooses the code by the rows: then `code` and `rotation` are what it tries first.
+    pub is_code_chosen: bool,
     /// Where the real distances of a lossy code's candidates come from.
     pub refine: Refine,
     /// The trained model that decides all of this in place of the options; what they say then means nothing.
@@ -85,6 +87,7 @@ impl Default for IvfOptions {
             normalize: false,
             rotation: RotationKind::None,
             code: None,
+            is_code_chosen: false,
             refine: Refine::Heap,
             model: None,
             seed: SEED_DEFAULT as u64,

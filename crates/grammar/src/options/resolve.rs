@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_int};
 
 use ann::codec::{self, CodeKind, PQ_NBITS, RABITQ_NBITS};
 use ann::factory::{self, Factory, FactoryError, Refine, RotationKind};
+use ann::tuning::pilot::SHORTEST;
 use pages::ModelName;
 
 use super::{Family, IvfOptions, Refusal, SEED_DEFAULT, Settings};
@@ -19,8 +20,12 @@ const CODES: [CodeKind; 6] = [
     CodeKind::RaBitQ { nbits: 1 },
 ];
 
-/// The words of `code` with their numbers, which are the metapage's.
+/// The number of the word `auto`, which no metapage has.
+const AUTO: u8 = 255;
+
+/// The words of `code` with their numbers, which but for that of `auto` are the metapage's.
 pub const CODE_WORDS: &[(&CStr, c_int)] = &[
+    (c"auto", AUTO as c_int),
     (c"flat", codec::FLAT as c_int),
     (c"sqfp16", 1),
     (c"sq8", 2),
@@ -52,6 +57,8 @@ pub const ON_OFF_WORDS: &[(&CStr, c_int)] = &[
 pub struct Given {
     /// Whether the options are those of a graph.
     pub is_graph: bool,
+    /// Whether the build chooses the code where none is given.
+    pub chooses_code: bool,
     /// Which settings scans heed.
     pub settings: Settings,
     pub nlist: Option<u32>,
@@ -104,6 +111,7 @@ impl Given {
             rotation: structure.rotation,
             code: structure.code,
             refine: structure.refine,
+            is_code_chosen: self.is_code_chosen(),
             model: self.model.as_deref().map(model_name).transpose()?,
             seed: self.seed.unwrap_or(SEED_DEFAULT as u64),
             recall_target: self.recall_target,
@@ -114,6 +122,15 @@ impl Given {
             settings: self.settings,
             is_binary: self.factory.as_deref().is_some_and(factory::is_binary),
         })
+    }
+
+    /// Whether the build chooses the code by the rows.
+    fn is_code_chosen(&self) -> bool {
+        let is_open = match self.code {
+            None => self.chooses_code,
+            Some(code) => code == AUTO,
+        };
+        is_open && self.factory.is_none() && self.model.is_none() && !self.is_graph
     }
 
     /// FAISS's name of an option or pgvector's, not both.
@@ -167,7 +184,7 @@ impl Given {
     /// What the structural options say in place of a factory string.
     fn structure(&self) -> Result<Factory, Refusal> {
         let code = self.code_kind()?;
-        let word = code.map_or("flat", CodeKind::name);
+        let word = self.word_of(code);
         let m = code.and_then(CodeKind::m);
         if self.m.is_some() && m.is_none() {
             return Err(unfit("m", word)
@@ -181,6 +198,7 @@ impl Given {
                     .detail("OPQ learns a rotation for sub-quantizers, which only codes pq and pqfs have.")
                     .hint("Leave out \"opq\", or choose code pq or pqfs. A factory string can put a rotation before any lossy code."));
             }
+            _ if self.is_code_chosen() => RotationKind::Hadamard,
             _ => RotationKind::None,
         };
         if self.refine.is_some() && code.is_none() {
@@ -192,7 +210,18 @@ impl Given {
         Ok(Factory { normalize: false, rotation, graph: None, nlist: self.nlist, code, refine })
     }
 
+    fn word_of(&self, code: Option<CodeKind>) -> &'static str {
+        if self.is_code_chosen() { "auto" } else { code.map_or("flat", CodeKind::name) }
+    }
+
+    /// The code that was asked for; where the build chooses, the first that it tries.
     fn code_kind(&self) -> Result<Option<CodeKind>, Refusal> {
+        if self.is_code_chosen() {
+            return match self.nbits {
+                None => Ok(Some(SHORTEST)),
+                Some(_) => Err(no_nbits("auto")),
+            };
+        }
         let number = self.code.unwrap_or(codec::FLAT);
         let default = CODES.into_iter().find(|code| code.to_numbers().0 == number);
         if let Some(nbits) = self.nbits {
@@ -215,11 +244,7 @@ fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Refusal> {
         Some(CodeKind::Pq { .. }) => PQ_NBITS,
         Some(CodeKind::PqFs { .. }) => 4..=4,
         Some(CodeKind::RaBitQ { .. }) => RABITQ_NBITS,
-        _ => {
-            return Err(unfit("nbits", word)
-                .detail("Only codes pq, pqfs and rabitq have a number of bits.")
-                .hint("Leave out \"nbits\", or choose code pq or rabitq."));
-        }
+        _ => return Err(no_nbits(word)),
     };
     if bits.contains(&nbits) {
         return Ok(());
@@ -231,6 +256,12 @@ fn check_nbits(nbits: u8, code: Option<CodeKind>) -> Result<(), Refusal> {
     Err(Refusal::new(format!("value {nbits} of option \"nbits\" does not fit code \"{word}\""))
         .detail(valid)
         .hint("Leave out \"nbits\" for the default."))
+}
+
+fn no_nbits(word: &str) -> Refusal {
+    unfit("nbits", word)
+        .detail("Only codes pq, pqfs and rabitq have a number of bits.")
+        .hint("Leave out \"nbits\", or choose code pq or rabitq.")
 }
 
 /// The string must have inverted lists, or a graph, if the method has.

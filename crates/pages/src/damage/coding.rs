@@ -8,7 +8,7 @@ use ann::kernels::norm_sqr;
 use ann::kmeans::TrainError;
 use ann::metric::Metric;
 use ann::parallel::Job;
-use ann::rotation::Rotation;
+use ann::rotation::{HadamardRotation, Rotation, RotationMatrix};
 
 use super::rows::attributes_of;
 use crate::error::Error;
@@ -151,7 +151,7 @@ impl Trained {
         let Some(TrainedCode { codec, stored, rotation, .. }) = &self.code else {
             return Vec::new();
         };
-        let rotation = rotation.as_ref().map_or(&[][..], Rotation::matrix);
+        let rotation = rotation.as_ref().map_or(&[][..], Rotation::params);
         [rotation, codec.params(), stored.params()].concat()
     }
 
@@ -252,7 +252,8 @@ fn code_of(
     let stored = Stored::train(params.refine, lists.dims, sample)?;
     let rotation = match params.rotation {
         RotationKind::None => None,
-        _ => Some(Rotation::random(lists.dims, 1, &job)?),
+        RotationKind::Hadamard => Some(Rotation::Hadamard(HadamardRotation::random(lists.dims, 1))),
+        _ => Some(Rotation::Matrix(RotationMatrix::random(lists.dims, 1, &job)?)),
     };
     let rows = sample.chunks_exact(lists.dims);
     let mut points: Vec<f32> = rows.flat_map(|row| point_of::<f32>(lists, None, row)).collect();

@@ -233,6 +233,7 @@ impl Kind {
                 attributes: Attributes::new(self.attributes).ok_or_else(unfit)?,
             },
             nlist_option: self.nlist as u32,
+            is_code_chosen: false,
             seed: 1,
             trained_rows: 0,
             fit: Fit::default(),

@@ -32,6 +32,7 @@ const COARSE_ERROR: usize = 36;
 const CODE_ERROR: usize = 40;
 const TABLE_BLOCKS: usize = 44;
 const IMBALANCE: usize = 48;
+const IS_CODE_CHOSEN: usize = 52;
 const CHECKSUM: usize = 56;
 const ROWS: usize = 64;
 const QUANTIZER: usize = ROWS + LISTS_SIZE;
@@ -82,6 +83,8 @@ pub struct MetaParams {
     pub model: Option<ModelName>,
     /// The next transaction id when the rows are read; 0 = not known.
     pub built_xid: u64,
+    /// Whether the build chose the code by the rows.
+    pub is_code_chosen: bool,
 }
 
 /// How well the rows of the build (errors with a model: the rows that it was trained on) fitted what was trained, to be
@@ -134,6 +137,8 @@ pub struct Meta {
     pub build_rows: u64,
     /// `nlist` as the user wrote it, 0 = automatic.
     pub nlist_option: u32,
+    /// Whether the build chose the code by the rows, so that another may choose another one.
+    pub is_code_chosen: bool,
     /// How well what was trained fits the rows of the build.
     pub fit: Fit,
     /// The model that the build took its centroids and parameters from; None: it trained its own.
@@ -182,6 +187,7 @@ impl Meta {
             trained_rows: params.trained_rows,
             build_rows: 0,
             nlist_option: params.nlist_option,
+            is_code_chosen: params.is_code_chosen,
             fit: params.fit,
             model: params.model,
             builds: Builds { built_xid: params.built_xid, ..Builds::default() },
@@ -261,6 +267,10 @@ impl Meta {
         if is_trained > 1 {
             return Err(bad("state of training"));
         }
+        let is_code_chosen = u32_at(body, IS_CODE_CHOSEN);
+        if is_code_chosen > 1 {
+            return Err(bad("choice of the code"));
+        }
         let lists = decode_lists(body, ROWS, n_blocks)?;
         let quantizer = match is_trained {
             0 => None,
@@ -282,6 +292,7 @@ impl Meta {
             trained_rows: u64_at(body, TRAINED_ROWS),
             build_rows: u64_at(body, BUILD_ROWS),
             nlist_option: u32_at(body, NLIST_OPTION),
+            is_code_chosen: is_code_chosen == 1,
             fit: Fit::decode(body),
             model: decode_model(body).ok_or_else(|| bad("name of a model"))?,
             curve: recall_curve::decode(body, CURVE),
@@ -328,6 +339,7 @@ impl Meta {
         put(body, TRAINED_ROWS, &self.trained_rows.to_le_bytes());
         put(body, BUILD_ROWS, &self.build_rows.to_le_bytes());
         put_u32(body, NLIST_OPTION, self.nlist_option);
+        put_u32(body, IS_CODE_CHOSEN, u32::from(self.is_code_chosen));
         self.fit.encode(body);
         encode_lists(body, ROWS, &self.lists);
         if let Some(quantizer) = &self.quantizer {

@@ -114,6 +114,7 @@ impl Shape {
         MetaParams {
             lists: ListsParams { element, metric, dims, code, attributes },
             nlist_option: nlist as u32,
+            is_code_chosen: false,
             seed,
             trained_rows: 0,
             fit: Fit {

@@ -23,14 +23,13 @@ pub struct CodeParams {
 }
 
 impl CodeParams {
-    /// Floats that training gives: the rotation's matrix, the code's parameters, those of 8-bit vectors for `refine`.
+    /// Floats that training gives: the rotation's, the code's parameters, those of 8-bit vectors for `refine`.
     pub fn model_len(&self, dims: usize) -> usize {
-        let rotation = if self.rotation == RotationKind::None { 0 } else { dims * dims };
         let refine = match self.refine {
             Refine::Sq8 => CodeKind::Sq8.params_len(dims),
             _ => 0,
         };
-        rotation + self.kind.params_len(dims) + refine
+        self.rotation.params_len(dims) + self.kind.params_len(dims) + refine
     }
 }
 
@@ -73,9 +72,9 @@ pub fn parts(
     let rotation = match params.rotation {
         RotationKind::None => None,
         _ => {
-            let rest = floats.split_off(dims * dims);
-            let matrix = std::mem::replace(&mut floats, rest);
-            Some(Rotation::from_matrix(dims, matrix)?)
+            let rest = floats.split_off(params.rotation.params_len(dims));
+            let rotation = std::mem::replace(&mut floats, rest);
+            Some(Rotation::from_params(params.rotation, dims, rotation)?)
         }
     };
     let stored = floats.split_off(params.kind.params_len(dims).min(floats.len()));

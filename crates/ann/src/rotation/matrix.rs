@@ -1,4 +1,4 @@
-//! Rotations of the space: y = A·x with an orthonormal A, which changes no distance and no inner product.
+//! A rotation as its matrix: drawn at random, or learned by OPQ.
 
 use crate::kernels::product::{Matrix, multiply};
 use crate::kernels::{RowKernel, dot, norm_sqr};
@@ -14,15 +14,15 @@ const BLOCK: usize = 64;
 const CACHED: usize = 512 * 1024 / size_of::<f32>();
 const AHEAD: usize = 2048;
 
-/// A `dims` × `dims` matrix. [`Rotation::random`] and OPQ make it orthonormal to 1e-5; one that was stored is
+/// A `dims` × `dims` matrix. [`RotationMatrix::random`] and OPQ make it orthonormal to 1e-5; one that was stored is
 /// taken as it is.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Rotation {
+pub struct RotationMatrix {
     dims: usize,
     matrix: Vec<f32>,
 }
 
-impl Rotation {
+impl RotationMatrix {
     /// A rotation drawn uniformly: normal rows made orthonormal one after the other (Gram and Schmidt, each row twice),
     /// which is the QR decomposition of the transpose. Takes dims³ · 2 multiply-adds on one thread. Fails
     /// with `Shape` without dimensions and with `Cancelled`.
@@ -39,20 +39,20 @@ impl Rotation {
                 return Err(TrainError::Cancelled);
             }
         }
-        Ok(Rotation { dims, matrix })
+        Ok(RotationMatrix { dims, matrix })
     }
 
     /// The rotation that changes nothing.
     pub(crate) fn identity(dims: usize) -> Self {
         let mut matrix = vec![0.0; dims * dims];
         matrix.iter_mut().step_by(dims + 1).for_each(|x| *x = 1.0);
-        Rotation { dims, matrix }
+        RotationMatrix { dims, matrix }
     }
 
     /// A stored matrix, row-major; `None` if it has not `dims`² elements, all finite, and at least one.
     pub fn from_matrix(dims: usize, matrix: Vec<f32>) -> Option<Self> {
         let whole = dims > 0 && dims.checked_mul(dims) == Some(matrix.len());
-        (whole && matrix.iter().all(|x| x.is_finite())).then_some(Rotation { dims, matrix })
+        (whole && matrix.iter().all(|x| x.is_finite())).then_some(RotationMatrix { dims, matrix })
     }
 
     /// Elements of a vector.
@@ -78,7 +78,7 @@ impl Rotation {
         }
     }
 
-    /// A·x of every row of `points`, into the row of `out` with the same number. Agrees with [`Rotation::apply`] within
+    /// A·x of every row of `points`, into the row of `out` with the same number. Agrees with [`RotationMatrix::apply`] within
     /// rounding, not to the last bit. Runs on the pool it is called in, else on the calling thread alone; on one
     /// machine the result does not depend on the number of threads. When the job is cancelled the rest of
     /// `out` is left as it was.
@@ -126,7 +126,7 @@ fn gram_schmidt(rows: &mut [f32], dims: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::Rotation;
+    use super::RotationMatrix;
     use crate::kernels::product::Matrix;
     use crate::kernels::{l2_sqr, norm_sqr};
     use crate::kmeans::TrainError;
@@ -140,11 +140,11 @@ mod tests {
         (0..n).map(|_| rng.normal()).collect()
     }
 
-    fn drawn(dims: usize) -> Rotation {
-        Rotation::random(dims, 1234, &Job::default()).unwrap()
+    fn drawn(dims: usize) -> RotationMatrix {
+        RotationMatrix::random(dims, 1234, &Job::default()).unwrap()
     }
 
-    fn far_from_orthonormal(rotation: &Rotation) -> f32 {
+    fn far_from_orthonormal(rotation: &RotationMatrix) -> f32 {
         let rows = Matrix::of_rows(rotation.matrix(), rotation.dims());
         let mut square = vec![0.0; rotation.matrix().len()];
         multiply_all(rows, rows.transposed(), 0.0, &mut square, &Job::default());
@@ -180,7 +180,9 @@ mod tests {
             let rows = Matrix::of_rows(rotation.matrix(), dims);
             let mut twice = vec![0.0; dims * dims];
             multiply_all(rows, rows, 0.0, &mut twice, &Job::default());
-            assert!(far_from_orthonormal(&Rotation::from_matrix(dims, twice).unwrap()) < 1e-5);
+            assert!(
+                far_from_orthonormal(&RotationMatrix::from_matrix(dims, twice).unwrap()) < 1e-5
+            );
         }
     }
 
@@ -214,20 +216,20 @@ mod tests {
     #[test]
     fn takes_back_what_was_stored_and_nothing_else() {
         let rotation = drawn(12);
-        assert_eq!(Rotation::from_matrix(12, rotation.matrix().to_vec()), Some(rotation));
-        assert_eq!(Rotation::from_matrix(0, Vec::new()), None);
-        assert_eq!(Rotation::from_matrix(2, vec![0.0; 3]), None);
-        assert_eq!(Rotation::from_matrix(1, vec![f32::NAN]), None);
-        assert_eq!(Rotation::from_matrix(usize::MAX, vec![1.0]), None);
+        assert_eq!(RotationMatrix::from_matrix(12, rotation.matrix().to_vec()), Some(rotation));
+        assert_eq!(RotationMatrix::from_matrix(0, Vec::new()), None);
+        assert_eq!(RotationMatrix::from_matrix(2, vec![0.0; 3]), None);
+        assert_eq!(RotationMatrix::from_matrix(1, vec![f32::NAN]), None);
+        assert_eq!(RotationMatrix::from_matrix(usize::MAX, vec![1.0]), None);
     }
 
     #[test]
     fn seeds_differ_and_cancelling_ends_it() {
         let job = Job::default();
-        assert_ne!(Rotation::random(8, 1, &job), Rotation::random(8, 2, &job));
+        assert_ne!(RotationMatrix::random(8, 1, &job), RotationMatrix::random(8, 2, &job));
         job.cancel();
-        assert_eq!(Rotation::random(100, 1, &job), Err(TrainError::Cancelled));
-        let none = Rotation::random(0, 1, &Job::default());
+        assert_eq!(RotationMatrix::random(100, 1, &job), Err(TrainError::Cancelled));
+        let none = RotationMatrix::random(0, 1, &Job::default());
         assert_eq!(none, Err(TrainError::Shape { points: 0, k: 0, dims: 0 }));
     }
 }
