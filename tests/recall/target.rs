@@ -23,6 +23,7 @@ fn kinds(dims: usize, nlist: i32) -> Vec<(&'static str, String)> {
     let code = |options: &str| ("faissivf", format!("WITH ({options})"));
     let m = if dims.is_multiple_of(16) { 16 } else { dims / 5 };
     let mut kinds = vec![
+        ("faissivf", String::new()),
         code("code = flat"),
         code("code = sq8"),
         code(&format!("code = pqfs, m = {}", dims / 2)),
@@ -38,6 +39,7 @@ fn kinds(dims: usize, nlist: i32) -> Vec<(&'static str, String)> {
             factory("RR,", "RaBitQ4"),
             factory("RR,", "RaBitQ2"),
             factory("RR,", "RaBitQ,RFlat"),
+            factory("HR,", "RaBitQ"),
             ("faissflat", "WITH (code = sq8)".to_owned()),
             ("faissflat", format!("WITH (code = pqfs, m = {})", dims / 2)),
             ("faisshnsw", "WITH (code = sq8)".to_owned()),

@@ -44,6 +44,8 @@ const CODES: [(&str, &str); 8] = [
     ("rabitq", "RaBitQ"),
     ("rabitq4", "RaBitQ4"),
 ];
+/// The code where none is asked for.
+const CHOSEN: &str = "chosen";
 /// Codes of `faisshnsw`; each is held against FAISS's graph over the vectors themselves.
 const GRAPH_CODES: [&str; 3] = ["flat", "sqfp16", "sq8"];
 
@@ -52,8 +54,10 @@ pub fn all() -> Vec<Index> {
     let lists = ["faissflat", "faissivf"].into_iter();
     let listed =
         lists.flat_map(|method| CODES.map(|(code, factory)| Index { method, code, factory }));
+    // What a build chooses loses nothing that vectors as they are do not lose.
+    let chosen = Index { method: "faissivf", code: CHOSEN, factory: "Flat" };
     let graphs = GRAPH_CODES.map(|code| Index { method: "faisshnsw", code, factory: "" });
-    listed.chain(graphs).collect()
+    listed.chain([chosen]).chain(graphs).collect()
 }
 
 impl Index {
@@ -69,7 +73,7 @@ impl Index {
 
     /// Whether the first answer rests on guesses that real distances put in order.
     pub fn is_lossy(&self) -> bool {
-        self.method != "faisshnsw" && self.code != "flat"
+        self.method != "faisshnsw" && !["flat", CHOSEN].contains(&self.code)
     }
 
     fn listed(&self, dims: usize) -> String {
@@ -87,6 +91,7 @@ impl Index {
             "faisshnsw" => {
                 format!("m = {M}, efConstruction = {EF_CONSTRUCTION}, code = {}", self.code)
             }
+            _ if self.code == CHOSEN => format!("nlist = {NLIST}"),
             _ => format!("factory = '{}'", self.listed(dims)),
         }
     }

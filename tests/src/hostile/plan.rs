@@ -34,7 +34,8 @@ impl Plan {
     }
 
     /// What `text` chooses: `name=value` lines with the names `kind`, `index`, `metric` and `history`, whose values are parts
-    /// of names between commas, and `seed`, `rows` and `queries` with a number.
+    /// of names between commas, and `seed`, `rows`, `queries` and `dims` with
+    /// a number; the last leaves alone the kinds that have few or many.
     pub fn chosen(text: &str) -> Result<Self, String> {
         let mut plan = Self::all();
         for line in text.lines().filter(|line| !line.is_empty()) {
@@ -47,6 +48,10 @@ impl Plan {
                 "history" => plan.histories.retain(|history| is_among(history, value)),
                 "seed" => plan.seed = number()?,
                 "rows" => plan.rows = Some(number()? as usize),
+                "dims" => {
+                    let dims = number()? as usize;
+                    plan.kinds.iter_mut().for_each(|kind| kind.dims = kind.with_dims(dims));
+                }
                 "queries" => plan.queries = number()? as usize,
                 _ => return Err(format!("nothing is called {name}")),
             }

@@ -89,6 +89,11 @@ pub struct Table {
 }
 
 impl Kind {
+    /// `dims`, unless the kind is about its own number of dimensions.
+    pub fn with_dims(&self, dims: usize) -> usize {
+        if (32..=1000).contains(&self.dims) { dims } else { self.dims }
+    }
+
     /// A table of this kind. `rows` replaces the usual number.
     pub fn table(&self, seed: u64, rows: Option<usize>, queries: usize) -> Table {
         let first =

@@ -3,6 +3,8 @@
 //! transform goes over the first and the last power of two of the elements in turn, and after both the halves of the vector are
 //! mixed, so that the dimension stays.
 
+use std::f32::consts::FRAC_1_SQRT_2;
+
 use crate::parallel::{Job, for_each_chunk};
 use crate::rng::Rng;
 
@@ -101,6 +103,9 @@ impl HadamardRotation {
 
 /// The orthonormal Walsh-Hadamard transform in place; the length is a power of two.
 fn transform(row: &mut [f32]) {
+    // First, so that nothing becomes larger than the row's norm on the way.
+    let scale = 1.0 / (row.len() as f32).sqrt();
+    row.iter_mut().for_each(|x| *x *= scale);
     let mut half = 1;
     while half < row.len() {
         for pair in row.chunks_exact_mut(2 * half) {
@@ -109,15 +114,15 @@ fn transform(row: &mut [f32]) {
         }
         half *= 2;
     }
-    let scale = 1.0 / (row.len() as f32).sqrt();
-    row.iter_mut().for_each(|x| *x *= scale);
 }
 
 /// Turns each element of the first half with one of the second by 45 degrees; of an odd number that in the middle stays.
 fn mix_halves(row: &mut [f32]) {
     let (low, high) = row.split_at_mut(row.len().div_ceil(2));
-    let scale = std::f32::consts::FRAC_1_SQRT_2;
-    low.iter_mut().zip(high).for_each(|(a, b)| (*a, *b) = ((*a + *b) * scale, (*a - *b) * scale));
+    low.iter_mut().zip(high).for_each(|(a, b)| {
+        let (x, y) = (*a * FRAC_1_SQRT_2, *b * FRAC_1_SQRT_2);
+        (*a, *b) = (x + y, x - y);
+    });
 }
 
 #[cfg(test)]
@@ -146,6 +151,16 @@ mod tests {
             let close = |a: f32, b: f32| assert!((a - b).abs() <= 1e-5 * a, "{dims}: {a} {b}");
             close(l2_sqr(&x, &y), l2_sqr(&rx, &ry));
             close(norm_sqr(&x), norm_sqr(&rx));
+        }
+    }
+
+    #[test]
+    fn the_longest_rows_stay_finite() {
+        for dims in DIMS {
+            let row = vec![3e38 / (dims as f32).sqrt(); dims];
+            let mut out = Vec::new();
+            HadamardRotation::random(dims, 3).apply(&row, &mut out);
+            assert!(out.iter().all(|x| x.is_finite()), "{dims}");
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::assign::assign_batch;
 use crate::coarse::Coarse;
 use crate::codec::{self, CodeKind, Codec, Coding, LANES, Space, UNIT, take_residuals};
+use crate::extent::{NORM_MAX, norm};
 use crate::kernels::RowKernel;
 use crate::kmeans::TrainError;
 use crate::parallel::{Job, for_each_chunk};
@@ -11,15 +12,17 @@ use crate::rng::spread;
 use crate::topk::{Hit, TopK};
 
 /// Rows that ask for their neighbours.
-const QUERIES: u32 = 24;
-/// Nearest rows of each that are guessed at.
-const NEAR: usize = 128;
+const QUERIES: u32 = 40;
+/// Nearest rows of each that are guessed at: guesses that say nothing put every other of the nearest behind the candidates.
+const NEAR: usize = 160;
 /// Rows asked for.
 const K: usize = 10;
-/// Of a hundred of the nearest rows, those that must be among the candidates.
-const FOUND: usize = 98;
+/// Of so many of the nearest rows one may be missing among the candidates.
+const ONE_LOST: usize = 50;
 /// Candidates for each row asked for.
-const K_FACTOR_MAX: usize = 8;
+const K_FACTOR: usize = 8;
+/// Rows that a code is trained on.
+const TRAINING_ROWS: u32 = 4096;
 /// With fewer rows nothing is measured.
 const ROWS_MIN: usize = 256;
 
@@ -58,8 +61,8 @@ pub fn choose_code(
         if job.cancelled() {
             return Err(TrainError::Cancelled);
         }
-        let codec = trained(kind, coarse, &asked, seed, job)?;
-        if k_factor(&codec, coarse, &asked, points) <= K_FACTOR_MAX {
+        let codec = trained(kind, coarse, points, seed, job)?;
+        if finds_enough(&codec, coarse, &asked, points) {
             return Ok(Some(kind));
         }
     }
@@ -72,13 +75,15 @@ struct Asked {
     dims: usize,
     /// Its nearest rows, the nearest first.
     near: Vec<f32>,
+    /// Their distances.
+    distances: Vec<f64>,
     /// Their lists.
     lists: Vec<u32>,
 }
 
 impl Asked {
     fn new(row: usize, dims: usize) -> Self {
-        Self { row, dims, near: Vec::new(), lists: Vec::new() }
+        Self { row, dims, near: Vec::new(), distances: Vec::new(), lists: Vec::new() }
     }
 
     fn n(&self) -> usize {
@@ -96,6 +101,7 @@ impl Asked {
             }
         }
         let nearest = nearest.into_sorted();
+        self.distances = nearest.iter().map(|hit| hit.key).collect();
         self.near = nearest
             .iter()
             .filter_map(|hit| row_of(points, hit.id as usize, self.dims))
@@ -119,37 +125,50 @@ fn distances_to(coarse: &Coarse<'_>, query: &[f32], rows: &[f32], out: &mut [f32
     }
 }
 
-/// A code for the near rows.
+/// A code for rows like these, as the build would train it if it were chosen.
 fn trained(
     kind: CodeKind,
     coarse: &Coarse<'_>,
-    asked: &[Asked],
+    points: &[f32],
     seed: u64,
     job: &Job,
 ) -> Result<Codec, TrainError> {
-    let mut points: Vec<f32> = asked.iter().flat_map(|asked| &asked.near).copied().collect();
-    if kind.by_residual() {
-        let lists: Vec<u32> = asked.iter().flat_map(|asked| &asked.lists).copied().collect();
+    let (n, dims) = (points.len() / coarse.dims, coarse.dims);
+    let some = if kind.training_rows() > 0 { TRAINING_ROWS } else { 0 };
+    let rows = spread(n as u32, some).filter(|_| some > 0);
+    let mut points: Vec<f32> =
+        rows.filter_map(|row| row_of(points, row as usize, dims)).flatten().copied().collect();
+    if kind.by_residual() && some > 0 {
+        let n = points.len() / dims;
+        let (mut lists, mut distances) = (vec![0; n], vec![0.0; n]);
+        assign_batch(coarse, &points, &mut lists, &mut distances, job);
         take_residuals(coarse, &mut points, &lists);
     }
     codec::train(kind, Space { dims: coarse.dims, metric: coarse.metric }, &points, seed, job)
 }
 
-/// Candidates for each row asked for that hold [`FOUND`] of a hundred of the nearest rows.
-fn k_factor(codec: &Codec, coarse: &Coarse<'_>, asked: &[Asked], points: &[f32]) -> usize {
-    let mut before = Vec::new();
+/// Whether the candidates hold the nearest rows, but for a few.
+fn finds_enough(codec: &Codec, coarse: &Coarse<'_>, asked: &[Asked], points: &[f32]) -> bool {
+    let (mut wanted, mut lost) = (0, 0);
     for asked in asked {
         if let Some(query) = row_of(points, asked.row, asked.dims) {
             let guessed = guesses(codec, coarse, query, asked);
-            for guess in guessed.iter().take(K) {
-                // What is no number is less than nothing.
-                before.push(guessed.iter().filter(|other| !(**other >= *guess)).count());
+            let rows = || guessed.iter().zip(&asked.distances);
+            for ((guess, distance), row) in rows().zip(asked.near.chunks_exact(asked.dims)).take(K)
+            {
+                // Of rows that the guess takes for equal those count that are not.
+                let is_before = |(other, far): &(&f32, &f64)| {
+                    *other < guess || *other == guess && *far > distance
+                };
+                let is_candidate = rows().filter(is_before).count() < K * K_FACTOR;
+                wanted += 1;
+                // Codes are of shortened rows, so that they cannot tell the longest apart.
+                let is_short = norm(row) < f64::from(NORM_MAX) / 2.0;
+                lost += usize::from(!(is_candidate && guess.is_finite() && is_short));
             }
         }
     }
-    before.sort_unstable();
-    let at = before.len() * FOUND / 100;
-    before.get(at).map_or(0, |before| before / K + 1)
+    lost * ONE_LOST <= wanted
 }
 
 /// The code's guesses of the distances to the near rows.
@@ -225,6 +244,21 @@ mod tests {
             ends[(row % 40) * DIMS + at] + rng.normal() * 1e-2
         });
         assert_eq!(chosen(&far, Metric::L2), None);
+    }
+
+    /// Products of so small rows are below what a guess can be: all guesses are zero.
+    #[test]
+    fn guesses_that_are_all_equal_say_nothing() {
+        let tiny = rows(3000, |rng, _| rng.normal() * 1e-17);
+        assert_eq!(chosen(&tiny, Metric::InnerProduct), None);
+        let equal = rows(3000, |_, i| [1.0, -1.0, 0.5][i % 3]);
+        assert_eq!(chosen(&equal, Metric::L2), Some(SHORTEST));
+    }
+
+    #[test]
+    fn rows_that_codes_shorten_stay_as_they_are() {
+        let long = rows(3000, |rng, i| rng.normal() * if i / DIMS % 10 == 0 { 1e18 } else { 1.0 });
+        assert_eq!(chosen(&long, Metric::InnerProduct), None);
     }
 
     #[test]
