@@ -18,6 +18,7 @@
 //! | `models` | how does a trained model come and go? |
 //! | `files` | how do models, indexes and rows come from FAISS files, and become such? |
 //! | `search`, `rows` | many queries at once; how do rows go back? |
+//! | `shards` | what does a search of several servers need of this one? |
 //! | `advise` | which index to build, and when to build it anew? |
 //! | `measure`, `apply` | how good does an index answer, and how are its search defaults set? |
 //! | `report` | a page about an index |
@@ -51,5 +52,6 @@ mod report;
 mod rows;
 mod rules;
 mod search;
+mod shards;
 mod sparse;
 mod text;

@@ -1,0 +1,120 @@
+-- Connections to the servers, by the name of the server and the options that they were opened with. They are kept for the
+-- session's next search, so that a search costs one message to each server.
+
+-- The options of a server and of the caller's user mapping are part of the name: whoever changes one gets a new connection.
+CREATE FUNCTION faiss_shards.connection_name(server oid)
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+    SELECT format('faiss_%s_%s_%s', server, (SELECT oid FROM pg_roles WHERE rolname = current_user),
+        to_hex(hashtext(concat(s.srvoptions,
+            (SELECT u.umoptions FROM pg_user_mappings u
+             WHERE u.srvid = server AND u.usename IN (current_user, 'public') ORDER BY u.umuser DESC LIMIT 1)))))
+    FROM pg_foreign_server s WHERE s.oid = server
+$$;
+
+-- Opens a connection. A search that ends early closes it; the server there then notices within 0.1 s and stops.
+CREATE FUNCTION faiss_shards.connect(connection text, server text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM dblink_connect(connection, server);
+    PERFORM * FROM dblink(connection,
+        'SELECT CASE WHEN version() LIKE ''%linux%'' THEN set_config(''client_connection_check_interval'', ''100'', false) END') AS t(x text);
+    PERFORM faiss_shards.warn_of_options(connection, server);
+END $$;
+
+-- Settings faiss.* in the option "options" of a server that the server there has not taken: unknown names and wrong values. It
+-- says so to nobody but its own client, which is dblink or postgres_fdw here.
+CREATE FUNCTION faiss_shards.warn_of_options(connection text, server text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+DECLARE
+    wanted text[];
+    refused text;
+BEGIN
+    SELECT array_agg(m[1]) INTO wanted
+    FROM pg_foreign_server s CROSS JOIN pg_options_to_table(s.srvoptions) o
+        CROSS JOIN regexp_matches(o.option_value, '(?:-c\s*|--)(faiss\.\w+)=', 'gi') m
+    WHERE s.srvname = server AND o.option_name = 'options';
+    IF wanted IS NULL THEN
+        RETURN;
+    END IF;
+    -- Any function of the library loads it, and with it the settings.
+    PERFORM * FROM dblink(connection, 'SELECT faiss.optimal_nlist(1)') AS t(x integer);
+    FOR refused IN SELECT name FROM dblink(connection, format(
+        'SELECT n FROM unnest(%L::text[]) AS n LEFT JOIN pg_settings AS s ON lower(s.name) = lower(n) WHERE s.source IS DISTINCT FROM ''client''',
+        wanted)) AS t(name text)
+    LOOP
+        RAISE WARNING 'server "%" has not taken setting "%"', server, refused
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The name is unknown there, or the value out of range.',
+                HINT = format('Correct it by ALTER SERVER %I OPTIONS (SET options …).', server);
+    END LOOP;
+END $$;
+
+-- Sends a shard its statement, over the connection of an earlier call if there is one.
+CREATE FUNCTION faiss_shards.ask(shard faiss_shards.shard, settings text)
+RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+DECLARE
+    statement text := concat(settings, shard.statement);
+BEGIN
+    shard.connection := faiss_shards.connection_name(shard.server);
+    shard.is_kept := shard.connection = ANY (dblink_get_connections());
+    IF shard.is_kept THEN
+        -- This also notices that the server has closed it. What is still busy was left behind by a search that broke off.
+        IF dblink_is_busy(shard.connection) = 0 AND dblink_send_query(shard.connection, statement) = 1 THEN
+            RETURN shard;
+        END IF;
+        PERFORM dblink_disconnect(shard.connection);
+    END IF;
+    shard.is_kept := false;
+    PERFORM faiss_shards.connect(shard.connection, shard.name);
+    IF dblink_send_query(shard.connection, statement) <> 1 THEN
+        RAISE EXCEPTION '%', dblink_error_message(shard.connection) USING ERRCODE = 'connection_failure';
+    END IF;
+    RETURN shard;
+END $$;
+
+-- Waits until the shards have answered, or the time is over; returns those that have not.
+CREATE FUNCTION faiss_shards.wait(connections text[], deadline timestamptz)
+RETURNS text[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+DECLARE
+    pause integer := 50;
+    i integer := 1;
+    n integer := coalesce(cardinality(connections), 0);
+BEGIN
+    WHILE i <= n LOOP
+        IF dblink_is_busy(connections[i]) = 0 THEN
+            i := i + 1;
+        ELSIF clock_timestamp() >= deadline THEN
+            RETURN (SELECT array_agg(c) FROM unnest(connections[i:]) c WHERE dblink_is_busy(c) = 1);
+        ELSE
+            PERFORM faiss.pause(pause);
+            pause := least(pause + pause / 8, 5000);
+        END IF;
+    END LOOP;
+    RETURN '{}';
+END $$;
+
+-- What a shard has answered. An error of the shard is raised here, with its SQLSTATE.
+CREATE FUNCTION faiss_shards.collect(shard faiss_shards.shard, settings text)
+RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+BEGIN
+    IF settings <> '' THEN
+        PERFORM * FROM dblink_get_result(shard.connection) AS t(x text);
+    END IF;
+    SELECT array_agg(n), array_agg(k), array_agg(d) INTO shard.query_nos, shard.keys, shard.distances
+    FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision);
+    -- The end of the answer, after which the connection takes the next statement.
+    PERFORM * FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision);
+    RETURN shard;
+END $$;
+
+-- Closes connections of a search that broke off.
+CREATE FUNCTION faiss_shards.abandon(connections text[])
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+    SELECT dblink_disconnect(c) FROM unnest(connections) c WHERE c = ANY (dblink_get_connections())
+$$;
+
+CREATE FUNCTION faiss.disconnect_shards()
+RETURNS integer LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+    SELECT count(dblink_disconnect(c))::integer FROM unnest(dblink_get_connections()) c WHERE c ~ '^faiss_[0-9]+_[0-9]+_[0-9a-f]+$'
+$$;
+COMMENT ON FUNCTION faiss.disconnect_shards() IS
+    'closes the connections that searches of shards have kept in this session, and returns how many';
