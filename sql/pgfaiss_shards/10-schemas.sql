@@ -5,7 +5,8 @@ CREATE SCHEMA faiss_shards;
 COMMENT ON SCHEMA faiss_shards IS 'parts of faiss.search_shards, which nobody needs to call';
 GRANT USAGE ON SCHEMA faiss_shards TO PUBLIC;
 
--- The functions below keep this path (SET search_path FROM CURRENT): names are pg_catalog's or dblink's, whatever the caller's path is.
+-- What users call keeps this path (SET search_path FROM CURRENT): in it, and in all that it calls, names are pg_catalog's or
+-- dblink's, whatever the caller's path is. To set it again in each part would cost more than the parts.
 SELECT pg_catalog.set_config('search_path',
     (SELECT 'pg_catalog, ' || pg_catalog.quote_ident(n.nspname) || ', pg_temp'
      FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace

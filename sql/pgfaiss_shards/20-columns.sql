@@ -5,7 +5,7 @@ CREATE TYPE faiss_shards.target AS (column_name text, type_name text, operator t
 
 CREATE FUNCTION faiss_shards.target(
     parent regclass, element regtype, column_name text, key text, metric text)
-RETURNS faiss_shards.target LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS faiss_shards.target LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
 DECLARE
     columns text[];
     sign text;
@@ -30,14 +30,14 @@ BEGIN
     PERFORM FROM pg_attribute a WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = result.key;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'table "%" has no column "%"', parent, result.key
-            USING ERRCODE = 'undefined_column', HINT = 'Name the column that identifies a row by the argument "key".';
+            USING ERRCODE = 'undefined_column', HINT = 'Name the column that identifies a row by the argument "key_column".';
     END IF;
     sign := CASE WHEN metric IS NULL THEN faiss_shards.operator_of_index(parent, columns[1])
         ELSE faiss_shards.operator_of_metric(metric) END;
-    SELECT format('%I.%I', n.nspname, t.typname) INTO result.type_name
-    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = element;
-    SELECT format('OPERATOR(%I.%s)', n.nspname, sign) INTO result.operator
-    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector';
+    SELECT format('%I.%I', n.nspname, t.typname), format('OPERATOR(%I.%s)', m.nspname, sign) INTO result.type_name, result.operator
+    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace,
+        pg_extension e JOIN pg_namespace m ON m.oid = e.extnamespace
+    WHERE t.oid = element AND e.extname = 'vector';
     IF to_regoperator(format('%s(%s,%s)', substring(result.operator FROM '^OPERATOR\((.*)\)$'), result.type_name, result.type_name)) IS NULL THEN
         RAISE EXCEPTION 'operator % does not exist for type %', sign, element
             USING ERRCODE = 'undefined_function', HINT = 'Name another by the argument "metric".';
@@ -46,7 +46,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION faiss_shards.operator_of_metric(metric text)
-RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
+RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     sign text := CASE metric WHEN 'l2' THEN '<->' WHEN 'inner_product' THEN '<#>' WHEN 'cosine' THEN '<=>'
         WHEN 'l1' THEN '<+>' WHEN 'hamming' THEN '<~>' WHEN 'jaccard' THEN '<%>' END;
@@ -61,8 +61,13 @@ END $$;
 -- That of an index which the table has here, else that of Euclidean distance. An index on a partitioned table of foreign
 -- tables holds nothing, but says which distance is meant.
 CREATE FUNCTION faiss_shards.operator_of_index(parent regclass, column_name text)
-RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
-    SELECT coalesce((
+RETURNS text LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
+BEGIN
+    -- The usual case, and much the cheaper one.
+    IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = parent) THEN
+        RETURN '<->';
+    END IF;
+    RETURN coalesce((
         SELECT o.oprname::text FROM pg_index i
             JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = column_name
@@ -72,5 +77,5 @@ RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS
             JOIN pg_operator o ON o.oid = f.amopopr
         WHERE i.indrelid = parent AND i.indkey[p] = a.attnum
           AND m.amname IN ('faissflat', 'faissivf', 'faisshnsw', 'hnsw', 'ivfflat')
-        ORDER BY i.indexrelid LIMIT 1), '<->')
-$$;
+        ORDER BY i.indexrelid LIMIT 1), '<->');
+END $$;

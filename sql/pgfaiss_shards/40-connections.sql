@@ -3,17 +3,18 @@
 
 -- The options of a server and of the caller's user mapping are part of the name: whoever changes one gets a new connection.
 CREATE FUNCTION faiss_shards.connection_name(server oid)
-RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
-    SELECT format('faiss_%s_%s_%s', server, (SELECT oid FROM pg_roles WHERE rolname = current_user),
+RETURNS text LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN (SELECT format('faiss_%s_%s_%s', server, to_regrole(quote_ident(current_user))::oid,
         to_hex(hashtext(concat(s.srvoptions,
             (SELECT u.umoptions FROM pg_user_mappings u
              WHERE u.srvid = server AND u.usename IN (current_user, 'public') ORDER BY u.umuser DESC LIMIT 1)))))
-    FROM pg_foreign_server s WHERE s.oid = server
-$$;
+        FROM pg_foreign_server s WHERE s.oid = server);
+END $$;
 
 -- Opens a connection. A search that ends early closes it; the server there then notices within 0.1 s and stops.
 CREATE FUNCTION faiss_shards.connect(connection text, server text)
-RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 BEGIN
     PERFORM dblink_connect(connection, server);
     PERFORM * FROM dblink(connection,
@@ -24,7 +25,7 @@ END $$;
 -- Settings faiss.* in the option "options" of a server that the server there has not taken: unknown names and wrong values. It
 -- says so to nobody but its own client, which is dblink or postgres_fdw here.
 CREATE FUNCTION faiss_shards.warn_of_options(connection text, server text)
-RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     wanted text[];
     refused text;
@@ -50,7 +51,7 @@ END $$;
 
 -- Sends a shard its statement, over the connection of an earlier call if there is one.
 CREATE FUNCTION faiss_shards.ask(shard faiss_shards.shard, settings text)
-RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     statement text := concat(settings, shard.statement);
 BEGIN
@@ -73,7 +74,7 @@ END $$;
 
 -- Waits until the shards have answered, or the time is over; returns those that have not.
 CREATE FUNCTION faiss_shards.wait(connections text[], deadline timestamptz)
-RETURNS text[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS text[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     pause integer := 50;
     i integer := 1;
@@ -94,7 +95,7 @@ END $$;
 
 -- What a shard has answered. An error of the shard is raised here, with its SQLSTATE.
 CREATE FUNCTION faiss_shards.collect(shard faiss_shards.shard, settings text)
-RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 BEGIN
     IF settings <> '' THEN
         PERFORM * FROM dblink_get_result(shard.connection) AS t(x text);
@@ -108,9 +109,10 @@ END $$;
 
 -- Closes connections of a search that broke off.
 CREATE FUNCTION faiss_shards.abandon(connections text[])
-RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
-    SELECT dblink_disconnect(c) FROM unnest(connections) c WHERE c = ANY (dblink_get_connections())
-$$;
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+BEGIN
+    PERFORM dblink_disconnect(c) FROM unnest(connections) c WHERE c = ANY (dblink_get_connections());
+END $$;
 
 CREATE FUNCTION faiss.disconnect_shards()
 RETURNS integer LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$

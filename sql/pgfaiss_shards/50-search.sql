@@ -3,13 +3,13 @@
 -- What the shard did, where that is a reason to go on without it: it cannot be reached, it is shutting down, out of memory or of
 -- connections, or it cancelled the statement. Whatever else went wrong is the statement's own fault.
 CREATE FUNCTION faiss_shards.is_missing(state text)
-RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
+RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT left(state, 2) IN ('08', '53', '57')
 $$;
 
 -- Sends the statement of one shard, or reads its answer. What keeps the shard away is noted in it; other errors are raised.
 CREATE FUNCTION faiss_shards.attempt(shard faiss_shards.shard, settings text, is_answer boolean)
-RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     state text; said text; detail text; context text;
 BEGIN
@@ -29,7 +29,7 @@ END $$;
 
 -- Reports a shard that is missing.
 CREATE FUNCTION faiss_shards.report(shard faiss_shards.shard, missing text)
-RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     said text := format('server "%s" has not answered: %s', shard.name, shard.problem);
 BEGIN
@@ -42,7 +42,7 @@ END $$;
 
 -- Asks all shards, and reads what they answer.
 CREATE FUNCTION faiss_shards.run(shards faiss_shards.shard[], settings text, missing text, deadline timestamptz)
-RETURNS faiss_shards.shard[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS faiss_shards.shard[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     shard faiss_shards.shard;
     late text[];
@@ -87,7 +87,7 @@ END $$;
 
 -- Asks one shard and waits for it alone.
 CREATE FUNCTION faiss_shards.once_more(shard faiss_shards.shard, settings text, deadline timestamptz)
-RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 BEGIN
     shard.problem := NULL;
     shard := faiss_shards.attempt(shard, settings, false);
@@ -104,16 +104,18 @@ END $$;
 
 -- The statement that gives the sessions of the shards the caller's settings, for one transaction; empty where there are none.
 CREATE FUNCTION faiss_shards.settings(timeout interval)
-RETURNS text LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
-    SELECT coalesce('SELECT concat(' || string_agg(format('set_config(%L, %L, true)', name, setting), ', ') || ');', '')
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN (SELECT coalesce('SELECT concat(' || string_agg(format('set_config(%L, %L, true)', name, setting), ', ') || ');', '')
     FROM (SELECT name, setting FROM faiss.explicit_settings()
         UNION ALL
-        SELECT 'statement_timeout', greatest(1, ceil(extract(epoch FROM timeout) * 1000))::bigint::text WHERE timeout IS NOT NULL) s
-$$;
+        -- A little later than here, where the message says whose time is over.
+        SELECT 'statement_timeout', (1000 + ceil(extract(epoch FROM timeout) * 1000))::bigint::text WHERE timeout IS NOT NULL) s);
+END $$;
 
 -- What is wrong with the arguments, and with the caller's rights.
 CREATE FUNCTION faiss_shards.check_arguments(parent regclass, queries text[], k integer, missing text, timeout interval)
-RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
 DECLARE
     absent text := CASE WHEN parent IS NULL THEN 'parent' WHEN k IS NULL THEN 'k' WHEN missing IS NULL THEN 'missing' END;
 BEGIN
@@ -153,7 +155,8 @@ BEGIN
             faiss_shards.target(parent, (SELECT t.typelem FROM pg_type t WHERE t.oid = pg_typeof(queries)), column_name, key, metric),
             texts, k, filter, pruned);
     END IF;
-    IF shards IS NULL THEN
+    -- No queries, or no partition that can have a row.
+    IF coalesce(cardinality(shards), 0) = 0 THEN
         RETURN;
     END IF;
     shards := faiss_shards.run(shards, faiss_shards.settings(timeout), missing, started + timeout);
@@ -169,11 +172,17 @@ END $$;
 
 CREATE FUNCTION faiss.search_shards(
     parent regclass, queries anyarray, k integer, filter text DEFAULT NULL, missing text DEFAULT 'error', timeout interval DEFAULT NULL,
-    key text DEFAULT 'id', "column" text DEFAULT NULL, metric text DEFAULT NULL)
+    key_column text DEFAULT 'id', "column" text DEFAULT NULL, metric text DEFAULT NULL)
 RETURNS TABLE (query_no integer, key text, distance double precision)
-LANGUAGE sql VOLATILE PARALLEL UNSAFE ROWS 1000 COST 10000 AS $$
-    SELECT * FROM faiss_shards.search($1, $2, $3, $4, $5, $6, $7, $8, $9,
-        CASE WHEN $4 IS NOT NULL THEN faiss_shards.pruned($1, $4) END)
-$$;
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1000 COST 10000 AS $$
+DECLARE
+    -- Found here, where the caller's search_path is in force: the filter may name what is in it.
+    pruned pg_catalog.oid[];
+BEGIN
+    IF filter IS NOT NULL AND parent IS NOT NULL THEN
+        pruned := faiss_shards.pruned(parent, filter);
+    END IF;
+    RETURN QUERY SELECT * FROM faiss_shards.search(parent, queries, k, filter, missing, timeout, key_column, "column", metric, pruned);
+END $$;
 COMMENT ON FUNCTION faiss.search_shards(regclass, anyarray, integer, text, text, interval, text, text, text) IS
-    'the k nearest rows of each query (numbered from 1) in a table whose partitions are foreign tables, nearest first: one statement to each server, all at once. filter: a condition on columns, as text; missing: error or warn, if a server does not answer within timeout; key: the column to return';
+    'the k nearest rows of each query (numbered from 1) in a table whose partitions are foreign tables, nearest first: one statement to each server, all at once. filter: a condition on columns, as text; missing: error or warn, if a server does not answer within timeout; key_column: the column that is returned as key';

@@ -4,7 +4,7 @@
 -- planner would merge the branches in order, one after the other.
 CREATE FUNCTION faiss_shards.view_text(
     parent regclass, t faiss_shards.target, function_name text, filter text)
-RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE AS $$
     SELECT format(E'CREATE OR REPLACE FUNCTION %s(query %s, k bigint)\nRETURNS TABLE (key %s, distance double precision) LANGUAGE sql STABLE AS $body$\n  WITH found AS MATERIALIZED (\n%s)\n  SELECT found.key, found.distance FROM found ORDER BY found.distance LIMIT k\n$body$',
         function_name, t.type_name,
         (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = parent AND a.attname = t.key),
@@ -18,7 +18,7 @@ RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS
 $$;
 
 CREATE FUNCTION faiss.shard_view(
-    parent regclass, filter text DEFAULT NULL, key text DEFAULT 'id', "column" text DEFAULT NULL, metric text DEFAULT NULL,
+    parent regclass, filter text DEFAULT NULL, key_column text DEFAULT 'id', "column" text DEFAULT NULL, metric text DEFAULT NULL,
     name text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
 DECLARE
@@ -39,7 +39,7 @@ BEGIN
         RAISE EXCEPTION 'table "%" has % columns of vectors', parent, coalesce(cardinality(columns), 0)
             USING ERRCODE = 'ambiguous_column', HINT = 'Name one by the argument "column".';
     END IF;
-    RETURN faiss_shards.view_text(parent, faiss_shards.target(parent, element, columns[1], shard_view.key, metric),
+    RETURN faiss_shards.view_text(parent, faiss_shards.target(parent, element, columns[1], key_column, metric),
         coalesce(name, (SELECT format('%I.%I', n.nspname, c.relname || '_search') FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = parent)), filter);
 END $$;
