@@ -17,6 +17,10 @@ BEGIN
 EXCEPTION WHEN query_canceled OR OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
         context = PG_EXCEPTION_CONTEXT;
+    IF state = '42703' AND said LIKE '%t.ctid%' THEN
+        RAISE EXCEPTION 'many queries at once need a table, and server "%" has a view in its place', shard.name
+            USING ERRCODE = 'wrong_object_type', HINT = 'With filter => ''true'' they are answered one after the other.';
+    END IF;
     -- A cancel of the caller's own statement names no connection.
     IF NOT faiss_shards.is_missing(state) OR state = '57014' AND context NOT LIKE '%dblink connection%' THEN
         RAISE;

@@ -10,7 +10,7 @@ RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE AS $$
         (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = parent AND a.attname = t.key),
         string_agg(format('    (SELECT %I AS key, %I %s query AS distance FROM %I.%I%s ORDER BY %I %s query LIMIT k)',
             t.key, t.column_name, t.operator, n.nspname, c.relname,
-            CASE WHEN filter IS NOT NULL THEN format(E' WHERE (%s\n)', filter) ELSE '' END,
+            CASE WHEN filter IS NOT NULL THEN format(' WHERE (%s)', concat(filter, CASE WHEN filter LIKE '%--%' THEN E'\n' END)) ELSE '' END,
             t.column_name, t.operator), E' UNION ALL\n' ORDER BY c.oid))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'f', 'm', 'v')

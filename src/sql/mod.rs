@@ -13,7 +13,7 @@
 //! | `sparse/` | all of that for `sparsevec` |
 //! | `bits` | how far are two bit strings from each other? |
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
-//! | `open_index` | is it one of our indexes, and may the caller read its table? |
+//! | `open_index`, `elsewhere` | is it one of our indexes, are its rows here, and may the caller read its table? |
 //! | `inspect`, `check` | what does an index hold, and is it sound? |
 //! | `models` | how does a trained model come and go? |
 //! | `files` | how do models, indexes and rows come from FAISS files, and become such? |
@@ -37,6 +37,7 @@ mod comparison;
 mod curve;
 mod distance;
 mod element;
+mod elsewhere;
 mod error;
 mod files;
 mod fmgr;

@@ -1,0 +1,1 @@
+//! What a search of several servers costs.
