@@ -27,7 +27,7 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
     END IF;
     shard.connection := faiss_shards.connection_name(shard.server);
     PERFORM faiss_shards.abandon(ARRAY[shard.connection]);
-    shard.problem := concat_ws(' ', rtrim(said, E'\n'), nullif(detail, ''));
+    shard.problem := concat_ws(': ', rtrim(said, E'\n'), nullif(rtrim(detail, E'\n'), ''));
     RETURN shard;
 END $$;
 

@@ -8,7 +8,7 @@ RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE AS $$
     SELECT format(E'CREATE OR REPLACE FUNCTION %s(query %s, k bigint)\nRETURNS TABLE (key %s, distance double precision) LANGUAGE sql STABLE AS $body$\n  WITH found AS MATERIALIZED (\n%s)\n  SELECT found.key, found.distance FROM found ORDER BY found.distance LIMIT k\n$body$',
         function_name, t.type_name,
         (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = parent AND a.attname = t.key),
-        string_agg(format('    (SELECT %I AS key, %I %s query AS distance FROM %I.%I%s ORDER BY %I %s query LIMIT k)',
+        string_agg(format(E'    (SELECT %I AS key, %I %s query AS distance FROM %I.%I%s\n     ORDER BY %I %s query LIMIT k)',
             t.key, t.column_name, t.operator, n.nspname, c.relname,
             CASE WHEN filter IS NOT NULL THEN format(' WHERE (%s)', concat(filter, CASE WHEN filter LIKE '%--%' THEN E'\n' END)) ELSE '' END,
             t.column_name, t.operator), E' UNION ALL\n' ORDER BY c.oid))
