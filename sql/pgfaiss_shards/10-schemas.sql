@@ -19,7 +19,7 @@ CREATE TYPE faiss_shards.shard AS (
     name text,
     partitions text,       -- whose rows it has
     statement text,
-    connection text,       -- null: none is open
+    connection text,       -- its name
     is_kept boolean,       -- the connection is that of an earlier call, and may have ended since
     query_nos integer[],
     keys text[],

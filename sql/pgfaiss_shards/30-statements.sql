@@ -41,34 +41,7 @@ CREATE FUNCTION faiss_shards.index_query(relation text, t faiss_shards.target)
 RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN format('SELECT i.indexrelid::regclass AS index FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = %L CROSS JOIN generate_series(0, i.indnkeyatts - 1) AS p JOIN pg_opclass AS o ON o.oid = i.indclass[p] JOIN pg_amop AS f ON f.amopfamily = o.opcfamily AND f.amoppurpose = ''o'' WHERE i.indrelid = %L::regclass AND i.indisvalid AND i.indpred IS NULL AND c.relkind = ''i'' AND i.indkey[p] = a.attnum AND f.amopopr = %L::regoperator AND m.amname IN (''faissflat'', ''faissivf'', ''faisshnsw'') AND NOT row_security_active(i.indrelid) ORDER BY i.indexrelid LIMIT 1',
-        t.column_name, relation,
-        -- OPERATOR(schema.sign) without its word, and the types of both sides.
-        format('%s(%s,%s)', substring(t.operator FROM '^OPERATOR\((.*)\)$'), t.type_name, t.type_name));
-END $$;
-
--- A table, partition or not: where it is, what it is called here and there.
-CREATE TYPE faiss_shards.leaf AS (server oid, name text, here text, there text);
-
-CREATE FUNCTION faiss_shards.leaf(relation oid)
-RETURNS faiss_shards.leaf LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
-DECLARE
-    leaf faiss_shards.leaf;
-    options text[];
-BEGIN
-    SELECT s.oid, s.srvname, format('%I.%I', n.nspname, c.relname), f.ftoptions,
-        format('%I.%I', coalesce((SELECT substring(o FROM 13) FROM unnest(f.ftoptions) o WHERE starts_with(o, 'schema_name=')), n.nspname),
-            coalesce((SELECT substring(o FROM 12) FROM unnest(f.ftoptions) o WHERE starts_with(o, 'table_name=')), c.relname))
-    INTO leaf.server, leaf.name, leaf.here, options, leaf.there
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN pg_foreign_table f ON f.ftrelid = c.oid
-        -- A foreign table of another wrapper is read as a table of this server is.
-        LEFT JOIN (pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'postgres_fdw')
-            ON s.oid = f.ftserver
-    WHERE c.oid = relation;
-    IF leaf.server IS NOT NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attfdwoptions IS NOT NULL) THEN
-        leaf.there := faiss_shards.renamed(relation, leaf.there);
-    END IF;
-    RETURN leaf;
+        t.column_name, relation, t.signature);
 END $$;
 
 -- One statement for each server that has partitions of the table, and one for those that are here. pruned: the only partitions
@@ -77,28 +50,42 @@ CREATE FUNCTION faiss_shards.plan(
     parent regclass, t faiss_shards.target, queries text[], k integer, filter text, pruned oid[])
 RETURNS faiss_shards.shard[] LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
 DECLARE
-    relation oid;
-    leaf faiss_shards.leaf;
+    leaf record;
     branch text;
     before text := '';
     shards faiss_shards.shard[] := '{}';
     servers oid[] := '{}';
     i integer;
+    mappings text := (SELECT string_agg(concat(u.umid, u.umoptions), ' ' ORDER BY u.umid) FROM pg_user_mappings u
+        WHERE u.usename IN (current_user, 'public'));
+    -- A table without partitions is its own only one, and pg_partition_tree has no row of it.
+    leaves oid[] := coalesce((SELECT array_agg(relid::oid) FROM pg_partition_tree(parent) WHERE isleaf), ARRAY[parent::oid]);
 BEGIN
     IF cardinality(queries) > 1 THEN
         before := format('WITH q AS MATERIALIZED (SELECT %L::%s[] AS a) ', queries, t.type_name);
     END IF;
-    -- A table without partitions is its own only one, and pg_partition_tree has no row of it.
-    FOREACH relation IN ARRAY coalesce((SELECT array_agg(relid::oid) FROM pg_partition_tree(parent) WHERE isleaf), ARRAY[parent::oid]) LOOP
-        CONTINUE WHEN relation <> ALL (pruned);
-        leaf := faiss_shards.leaf(relation);
-        branch := faiss_shards.branch(CASE WHEN leaf.server IS NULL THEN leaf.here ELSE leaf.there END,
+    FOR leaf IN
+        SELECT c.oid, s.oid AS server, s.srvname::text AS name, format('%I.%I', n.nspname, c.relname) AS here,
+            format('%I.%I', coalesce((SELECT substring(o FROM 13) FROM unnest(f.ftoptions) o WHERE starts_with(o, 'schema_name=')), n.nspname),
+                coalesce((SELECT substring(o FROM 12) FROM unnest(f.ftoptions) o WHERE starts_with(o, 'table_name=')), c.relname)) AS there,
+            (SELECT count(*) > 0 FROM pg_attribute a WHERE a.attrelid = f.ftrelid AND a.attfdwoptions IS NOT NULL) AS is_renamed,
+            s.srvoptions
+        FROM unnest(leaves) l(oid) JOIN pg_class c ON c.oid = l.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN pg_foreign_table f ON f.ftrelid = c.oid
+            -- A foreign table of another wrapper is read as a table of this server is.
+            LEFT JOIN (pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'postgres_fdw')
+                ON s.oid = f.ftserver
+        WHERE pruned IS NULL OR l.oid = ANY (pruned)
+    LOOP
+        branch := faiss_shards.branch(
+            CASE WHEN leaf.server IS NULL THEN leaf.here WHEN leaf.is_renamed THEN faiss_shards.renamed(leaf.oid, leaf.there) ELSE leaf.there END,
             t, CASE WHEN cardinality(queries) = 1 THEN queries[1] END, k, filter);
         -- 0 stands for this server.
         i := array_position(servers, coalesce(leaf.server, 0));
         IF i IS NULL THEN
             servers := servers || coalesce(leaf.server, 0);
-            shards := shards || ROW(leaf.server, leaf.name, leaf.here, before || branch, NULL, false, NULL, NULL, NULL, NULL)::faiss_shards.shard;
+            shards := shards || ROW(leaf.server, leaf.name, leaf.here, before || branch,
+                faiss_shards.connection_name(leaf.server, leaf.srvoptions, mappings), false, NULL, NULL, NULL, NULL)::faiss_shards.shard;
         ELSE
             shards[i].partitions := concat(shards[i].partitions, ', ', leaf.here);
             shards[i].statement := concat(shards[i].statement, ' UNION ALL ', branch);

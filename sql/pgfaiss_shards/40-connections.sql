@@ -1,15 +1,11 @@
 -- Connections to the servers, by the name of the server and the options that they were opened with. They are kept for the
 -- session's next search, so that a search costs one message to each server.
 
--- The options of a server and of the caller's user mapping are part of the name: whoever changes one gets a new connection.
-CREATE FUNCTION faiss_shards.connection_name(server oid)
+-- The options of the server and of the caller's user mappings are part of the name: whoever changes one gets new connections.
+CREATE FUNCTION faiss_shards.connection_name(server oid, options text[], mappings text)
 RETURNS text LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$
 BEGIN
-    RETURN (SELECT format('faiss_%s_%s_%s', server, to_regrole(quote_ident(current_user))::oid,
-        to_hex(hashtext(concat(s.srvoptions,
-            (SELECT u.umoptions FROM pg_user_mappings u
-             WHERE u.srvid = server AND u.usename IN (current_user, 'public') ORDER BY u.umuser DESC LIMIT 1)))))
-        FROM pg_foreign_server s WHERE s.oid = server);
+    RETURN format('faiss_%s_%s_%s', server, to_regrole(quote_ident(current_user))::oid, to_hex(hashtext(concat(options, mappings))));
 END $$;
 
 -- Opens a connection. A search that ends early closes it; the server there then notices within 0.1 s and stops.
@@ -49,24 +45,23 @@ BEGIN
     END LOOP;
 END $$;
 
--- Sends a shard its statement, over the connection of an earlier call if there is one.
+-- Sends a shard its statement over the connection of an earlier search, if there is one that will take it.
+CREATE FUNCTION faiss_shards.ask_again(shard faiss_shards.shard, settings text)
+RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+BEGIN
+    -- To ask whether it is busy also notices that the server has closed it. One that is busy was left behind by a search that broke
+    -- off, and so was one that has results.
+    RETURN coalesce(shard.connection = ANY (dblink_get_connections()), false) AND dblink_is_busy(shard.connection) = 0
+        AND dblink_send_query(shard.connection, concat(settings, shard.statement)) = 1;
+END $$;
+
+-- The same over a new connection.
 CREATE FUNCTION faiss_shards.ask(shard faiss_shards.shard, settings text)
 RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
-DECLARE
-    statement text := concat(settings, shard.statement);
 BEGIN
-    shard.connection := faiss_shards.connection_name(shard.server);
-    shard.is_kept := shard.connection = ANY (dblink_get_connections());
-    IF shard.is_kept THEN
-        -- This also notices that the server has closed it. What is still busy was left behind by a search that broke off.
-        IF dblink_is_busy(shard.connection) = 0 AND dblink_send_query(shard.connection, statement) = 1 THEN
-            RETURN shard;
-        END IF;
-        PERFORM dblink_disconnect(shard.connection);
-    END IF;
-    shard.is_kept := false;
+    PERFORM faiss_shards.abandon(ARRAY[shard.connection]);
     PERFORM faiss_shards.connect(shard.connection, shard.name);
-    IF dblink_send_query(shard.connection, statement) <> 1 THEN
+    IF dblink_send_query(shard.connection, concat(settings, shard.statement)) <> 1 THEN
         RAISE EXCEPTION '%', dblink_error_message(shard.connection) USING ERRCODE = 'connection_failure';
     END IF;
     RETURN shard;
@@ -93,17 +88,17 @@ BEGIN
     RETURN '{}';
 END $$;
 
--- What a shard has answered. An error of the shard is raised here, with its SQLSTATE.
-CREATE FUNCTION faiss_shards.collect(shard faiss_shards.shard, settings text)
+-- What a shard has answered. An error of the shard is raised here, with its SQLSTATE. There may be a row of the settings before
+-- the answer, and the connection takes the next statement when there has been no result: so three are asked for.
+CREATE FUNCTION faiss_shards.collect(shard faiss_shards.shard)
 RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 BEGIN
-    IF settings <> '' THEN
-        PERFORM * FROM dblink_get_result(shard.connection) AS t(x text);
-    END IF;
     SELECT array_agg(n), array_agg(k), array_agg(d) INTO shard.query_nos, shard.keys, shard.distances
-    FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision);
-    -- The end of the answer, after which the connection takes the next statement.
-    PERFORM * FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision);
+    FROM (
+        SELECT * FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision)
+        UNION ALL SELECT * FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision)
+        UNION ALL SELECT * FROM dblink_get_result(shard.connection) AS t(n integer, k text, d double precision)) t
+    WHERE n IS NOT NULL;
     RETURN shard;
 END $$;
 

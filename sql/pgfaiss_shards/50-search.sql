@@ -7,13 +7,13 @@ RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT left(state, 2) IN ('08', '53', '57')
 $$;
 
--- Sends the statement of one shard, or reads its answer. What keeps the shard away is noted in it; other errors are raised.
+-- Sends the statement of one shard over a new connection, or reads its answer. What keeps the shard away is noted in it; other errors are raised.
 CREATE FUNCTION faiss_shards.attempt(shard faiss_shards.shard, settings text, is_answer boolean)
 RETURNS faiss_shards.shard LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     state text; said text; detail text; context text;
 BEGIN
-    RETURN CASE WHEN is_answer THEN faiss_shards.collect(shard, settings) ELSE faiss_shards.ask(shard, settings) END;
+    RETURN CASE WHEN is_answer THEN faiss_shards.collect(shard) ELSE faiss_shards.ask(shard, settings) END;
 EXCEPTION WHEN query_canceled OR OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
         context = PG_EXCEPTION_CONTEXT;
@@ -25,7 +25,6 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
     IF NOT faiss_shards.is_missing(state) OR state = '57014' AND context NOT LIKE '%dblink connection%' THEN
         RAISE;
     END IF;
-    shard.connection := faiss_shards.connection_name(shard.server);
     PERFORM faiss_shards.abandon(ARRAY[shard.connection]);
     shard.problem := concat_ws(': ', rtrim(said, E'\n'), nullif(rtrim(detail, E'\n'), ''));
     RETURN shard;
@@ -49,13 +48,21 @@ CREATE FUNCTION faiss_shards.run(shards faiss_shards.shard[], settings text, mis
 RETURNS faiss_shards.shard[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
     shard faiss_shards.shard;
+    waiting text[] := '{}';
     late text[];
     asked faiss_shards.shard[] := '{}';
     answered faiss_shards.shard[] := '{}';
 BEGIN
     FOREACH shard IN ARRAY shards LOOP
         IF shard.server IS NOT NULL THEN
-            asked := asked || faiss_shards.attempt(shard, settings, false);
+            shard.is_kept := faiss_shards.ask_again(shard, settings);
+            IF NOT shard.is_kept THEN
+                shard := faiss_shards.attempt(shard, settings, false);
+            END IF;
+            asked := asked || shard;
+            IF shard.problem IS NULL THEN
+                waiting := waiting || shard.connection;
+            END IF;
         END IF;
     END LOOP;
     -- The partitions that are here, while the others are at work.
@@ -66,7 +73,7 @@ BEGIN
             answered := answered || shard;
         END IF;
     END LOOP;
-    late := faiss_shards.wait(ARRAY(SELECT a.connection FROM unnest(asked) a WHERE a.problem IS NULL), deadline);
+    late := faiss_shards.wait(waiting, deadline);
     FOREACH shard IN ARRAY asked LOOP
         IF shard.connection = ANY (late) THEN
             PERFORM faiss_shards.abandon(ARRAY[shard.connection]);
@@ -85,7 +92,7 @@ BEGIN
     END LOOP;
     RETURN answered;
 EXCEPTION WHEN query_canceled OR OTHERS THEN
-    PERFORM faiss_shards.abandon(ARRAY(SELECT faiss_shards.connection_name(s.server) FROM unnest(shards) s WHERE s.server IS NOT NULL));
+    PERFORM faiss_shards.abandon(ARRAY(SELECT s.connection FROM unnest(shards) s));
     RAISE;
 END $$;
 
@@ -106,11 +113,12 @@ BEGIN
     RETURN shard;
 END $$;
 
--- The statement that gives the sessions of the shards the caller's settings, for one transaction; empty where there are none.
+-- The statement that gives the sessions of the shards the caller's settings, for one transaction, and a row without a number; empty
+-- where there are none.
 CREATE FUNCTION faiss_shards.settings(timeout interval)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 BEGIN
-    RETURN (SELECT coalesce('SELECT concat(' || string_agg(format('set_config(%L, %L, true)', name, setting), ', ') || ');', '')
+    RETURN (SELECT coalesce('SELECT NULL::integer, concat(' || string_agg(format('set_config(%L, %L, true)', name, setting), ', ') || '), NULL::double precision;', '')
     FROM (SELECT name, setting FROM faiss.explicit_settings()
         UNION ALL
         -- A little later than here, where the message says whose time is over.
@@ -146,17 +154,19 @@ END $$;
 CREATE FUNCTION faiss_shards.search(
     parent regclass, queries anyarray, k integer, filter text, missing text, timeout interval, key text, column_name text, metric text, pruned oid[])
 RETURNS TABLE (query_no integer, found_key text, distance double precision)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT
+-- To plan the queries of the catalogs for each search would take longer than all the rest.
+SET plan_cache_mode = 'force_generic_plan' AS $$
 #variable_conflict use_column
 DECLARE
-    texts text[] := ARRAY(SELECT q::text FROM unnest(queries) WITH ORDINALITY u(q, n) ORDER BY n);
+    texts text[] := queries::text[];
     started timestamptz := clock_timestamp();
     shards faiss_shards.shard[];
 BEGIN
     PERFORM faiss_shards.check_arguments(parent, texts, k, missing, timeout);
     IF cardinality(texts) > 0 THEN
         shards := faiss_shards.plan(parent,
-            faiss_shards.target(parent, (SELECT t.typelem FROM pg_type t WHERE t.oid = pg_typeof(queries)), column_name, key, metric),
+            faiss_shards.target(parent, pg_typeof(queries[1]), column_name, key, metric),
             texts, k, filter, pruned);
     END IF;
     -- No queries, or no partition that can have a row.

@@ -71,7 +71,7 @@ fn a_shard_answers_by_its_index() {
     let servers = indexed();
     let mut client = servers.connect();
     let statements = "SELECT s.statement FROM unnest(faiss_shards.plan('doc',
-        ROW('v', 'public.vector', 'OPERATOR(public.<->)', 'id')::faiss_shards.target, $1, 10, $2, NULL)) s";
+        faiss_shards.target('doc', 'vector', NULL, NULL, NULL), $1, 10, $2, NULL)) s";
     let question = format!("[{}]", vec!["0.1"; 384].join(","));
     for (queries, filter, expected) in [
         (vec![question.clone()], None, "Index Scan using doc_v"),
