@@ -4,7 +4,7 @@
 use postgres::Client;
 use xtask::cluster::Cluster;
 
-use super::servers::{Servers, alone, with_query};
+use super::servers::{Servers, alone, connect, with_query};
 
 /// What is running when the shard dies. All of them wait on it for a lock.
 const STATEMENTS: [&str; 5] = [
@@ -96,6 +96,53 @@ fn a_slow_shard_is_left_out_when_the_time_is_over() {
     assert!(said.contains("server \"s2\" has not answered: the time given is over"), "{said}");
     Servers::await_held(&[shard], 0);
     drop(holder);
+}
+
+/// Many queries that the index of a shard answers together: here it waits for the table.
+#[test]
+fn a_shard_is_lost_in_the_middle_of_a_batch() {
+    let mut servers = Servers::with_rows(1500);
+    servers.index("IVF8,Flat");
+    let mut client = servers.connect();
+    let question = checks::dictionary().queries.row(0).to_vec();
+    let batch = "SELECT key FROM faiss.search_shards('doc', ARRAY[$1, $1], 5, missing => 'warn')";
+    let batch = with_query(batch, &question);
+    assert_eq!(keys(&mut client, &batch).len(), 10);
+    let mut holder = connect(&servers.shards[2]);
+    holder.batch_execute("BEGIN; LOCK TABLE doc IN ACCESS EXCLUSIVE MODE").unwrap();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| keys(&mut client, &batch));
+        Servers::await_held(&[&servers.shards[2]], 1);
+        servers.shards[2].crash().unwrap();
+        assert_eq!(running.join().unwrap().len(), 10, "those of the others");
+    });
+}
+
+/// What the manual says is not atomic: some shards have committed when another cannot. The first to commit is not said; so each of
+/// them is the one that is lost.
+#[test]
+fn a_commit_can_fail_in_part() {
+    let mut servers = Servers::with_rows(300);
+    let mut client = servers.connect();
+    let counts = |servers: &Servers, lost: usize| -> Vec<i64> {
+        let others = servers.shards.iter().enumerate().filter(|(n, _)| *n != lost);
+        others
+            .map(|(_, s)| connect(s).query_one("SELECT count(*) FROM doc", &[]).unwrap().get(0))
+            .collect()
+    };
+    let mut in_part = 0;
+    for lost in 0..servers.shards.len() {
+        let before = counts(&servers, lost);
+        let insert = format!("INSERT INTO doc SELECT id + {}, 0, v FROM one", 1000 * (lost + 1));
+        client.batch_execute(&format!("BEGIN; {insert}")).unwrap();
+        servers.shards[lost].crash().unwrap();
+        let error = client.batch_execute("COMMIT").unwrap_err();
+        let code = error.code().map(|c| c.code().to_owned()).unwrap_or_default();
+        assert!(code.starts_with("08"), "{}", checks::describe(&error));
+        in_part += u32::from(counts(&servers, lost) != before);
+        servers.shards[lost].start().unwrap();
+    }
+    assert!((1..=2).contains(&in_part), "{in_part} of three commits were done in part");
 }
 
 /// Runs a statement and kills the third shard while it waits there.

@@ -29,7 +29,7 @@ impl Servers {
         servers
     }
 
-    /// The same with the tables that [`Servers::connect_tables`] makes, and so many rows of the dictionary.
+    /// The same with the tables of [`Servers::fill`], and so many rows of the dictionary.
     pub fn with_rows(rows: usize) -> Self {
         let words = checks::dictionary();
         let servers = Self::start();
@@ -138,11 +138,11 @@ impl Servers {
         client
     }
 
-    /// Returns when so many sessions of each of these shards wait for the lock of [`Servers::hold`], all at the same time.
+    /// Returns when so many sessions of each of these shards wait for a lock, all at the same time.
     pub fn await_held(shards: &[&Cluster], sessions: i64) {
         let mut clients: Vec<Client> = shards.iter().map(|shard| connect(shard)).collect();
         let begin = Instant::now();
-        let query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        let query = "SELECT count(*) FROM pg_locks WHERE NOT granted";
         loop {
             let waiting: Vec<i64> =
                 clients.iter_mut().map(|c| c.query_one(query, &[]).unwrap().get(0)).collect();
