@@ -70,12 +70,12 @@ BEGIN
                 coalesce((SELECT substring(o FROM 12) FROM unnest(f.ftoptions) o WHERE starts_with(o, 'table_name=')), c.relname)) AS there,
             (SELECT count(*) > 0 FROM pg_attribute a WHERE a.attrelid = f.ftrelid AND a.attfdwoptions IS NOT NULL) AS is_renamed,
             s.srvoptions
-        FROM unnest(leaves) l(oid) JOIN pg_class c ON c.oid = l.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN pg_foreign_table f ON f.ftrelid = c.oid
             -- A foreign table of another wrapper is read as a table of this server is.
             LEFT JOIN (pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'postgres_fdw')
                 ON s.oid = f.ftserver
-        WHERE pruned IS NULL OR l.oid = ANY (pruned)
+        WHERE c.oid = ANY (leaves) AND (pruned IS NULL OR c.oid = ANY (pruned))
     LOOP
         branch := faiss_shards.branch(
             CASE WHEN leaf.server IS NULL THEN leaf.here WHEN leaf.is_renamed THEN faiss_shards.renamed(leaf.oid, leaf.there) ELSE leaf.there END,

@@ -76,16 +76,29 @@ DECLARE
     n integer := coalesce(cardinality(connections), 0);
 BEGIN
     WHILE i <= n LOOP
-        IF dblink_is_busy(connections[i]) = 0 THEN
+        IF NOT faiss_shards.is_busy(connections[i], 1 + pause / 150) THEN
             i := i + 1;
         ELSIF clock_timestamp() >= deadline THEN
-            RETURN (SELECT array_agg(c) FROM unnest(connections[i:]) c WHERE dblink_is_busy(c) = 1);
+            RETURN (SELECT array_agg(c) FROM unnest(connections[i:]) c WHERE faiss_shards.is_busy(c, 32));
         ELSE
             PERFORM faiss.pause(pause);
-            pause := least(pause + pause / 8, 5000);
+            pause := least(pause + pause / 4, 5000);
         END IF;
     END LOOP;
     RETURN '{}';
+END $$;
+
+-- Whether a shard has not answered yet. Each time dblink is asked it reads some kilobytes of the answer, and no more: so it is asked
+-- several times after a long pause, when a long answer may have come.
+CREATE FUNCTION faiss_shards.is_busy(connection text, times integer)
+RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+BEGIN
+    FOR i IN 1..times LOOP
+        IF dblink_is_busy(connection) = 0 THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN true;
 END $$;
 
 -- What a shard has answered. An error of the shard is raised here, with its SQLSTATE. There may be a row of the settings before
