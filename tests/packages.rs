@@ -130,6 +130,8 @@ fn packages_come_and_go() {
         inside(&pg.pkglibdir, "pgfaiss.so"),
         inside(&extension, "pgfaiss.control"),
         inside(&extension, &format!("pgfaiss--{version}.sql")),
+        inside(&extension, "pgfaiss_shards.control"),
+        inside(&extension, &format!("pgfaiss_shards--{version}.sql")),
         inside(&extension, "vector.control"),
         inside(&extension, &format!("vector--{}.sql", xtask::install::VECTOR_VERSION)),
         format!("usr/share/doc/{}/copyright", names[0]),

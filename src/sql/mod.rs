@@ -13,11 +13,12 @@
 //! | `sparse/` | all of that for `sparsevec` |
 //! | `bits` | how far are two bit strings from each other? |
 //! | `distance`, `arithmetic`, `comparison`, `functions`, `aggregate` | operators and functions |
-//! | `open_index` | is it one of our indexes, and may the caller read its table? |
+//! | `open_index`, `elsewhere` | is it one of our indexes, are its rows here, and may the caller read its table? |
 //! | `inspect`, `check` | what does an index hold, and is it sound? |
 //! | `models` | how does a trained model come and go? |
 //! | `files` | how do models, indexes and rows come from FAISS files, and become such? |
 //! | `search`, `rows` | many queries at once; how do rows go back? |
+//! | `shards` | what does a search of several servers need of this one? |
 //! | `advise` | which index to build, and when to build it anew? |
 //! | `measure`, `apply` | how good does an index answer, and how are its search defaults set? |
 //! | `report` | a page about an index |
@@ -36,6 +37,7 @@ mod comparison;
 mod curve;
 mod distance;
 mod element;
+mod elsewhere;
 mod error;
 mod files;
 mod fmgr;
@@ -51,5 +53,6 @@ mod report;
 mod rows;
 mod rules;
 mod search;
+mod shards;
 mod sparse;
 mod text;

@@ -3,6 +3,7 @@
 
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::elsewhere;
 use crate::am::method::{FAISSIVF, Method, method_of};
 use crate::am::options::options_of;
 use crate::am::pages::PgPages;
@@ -26,6 +27,10 @@ enum Unseen {
     /// It was dropped, perhaps after the caller found it in the catalog.
     Gone(pg_sys::Oid),
     Partitioned(String),
+    /// The same, and of these partitions so many are foreign tables.
+    OnServers(String, i64),
+    /// An index whose table Citus has distributed: the rows are in shards on other servers.
+    Distributed(String),
     /// A temporary index of another session, in whose memory its pages are.
     OtherTemp(String),
 }
@@ -42,6 +47,18 @@ impl From<Unseen> for Report {
                 format!("index \"{name}\" is partitioned and has no pages"),
             )
             .hint("Name the index of one partition."),
+            Unseen::OnServers(name, foreign) => Report::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("index \"{name}\" is partitioned and has no pages"),
+            )
+            .detail(format!("Partitions that are foreign tables: {foreign}; their indexes are on their servers."))
+            .hint("Ask on each server, through dblink or a foreign table of a view; faiss.search_shards of the extension pgfaiss_shards searches all of them."),
+            Unseen::Distributed(name) => Report::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("index \"{name}\" has no rows here"),
+            )
+            .detail("Citus has distributed its table: the rows are in shards, each with an index of its own.")
+            .hint("Ask each shard, by run_command_on_shards."),
             Unseen::OtherTemp(name) => Report::new(
                 PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
                 format!("index \"{name}\" is a temporary index of another session"),
@@ -86,7 +103,7 @@ impl OpenIndex {
     }
 
     fn open(oid: pg_sys::Oid, lock: u32) -> Result<Self, Unseen> {
-        let table = find_table_of(oid)?.unwrap_or_else(|name| not_an_index(&name));
+        let table = find_table_of(oid)?.unwrap_or_else(|name| not_an_index(oid, &name));
         if !may_read(table).ok_or(Unseen::Gone(oid))? {
             no_privilege(table);
         }
@@ -111,8 +128,13 @@ impl OpenIndex {
         };
         match kind {
             pg_sys::RELKIND_INDEX => {}
-            pg_sys::RELKIND_PARTITIONED_INDEX => return Err(Unseen::Partitioned(name)),
-            _ => not_an_index(&name),
+            pg_sys::RELKIND_PARTITIONED_INDEX => {
+                return Err(match elsewhere::foreign_partitions(self.table()) {
+                    0 => Unseen::Partitioned(name),
+                    foreign => Unseen::OnServers(name, foreign),
+                });
+            }
+            _ => not_an_index(oid_of(self.rel), &name),
         }
         let Some(method) = method_of(self.rel) else {
             Report::new(
@@ -125,7 +147,15 @@ impl OpenIndex {
         if other_temp {
             return Err(Unseen::OtherTemp(name));
         }
+        if elsewhere::is_distributed(self.table()) {
+            return Err(Unseen::Distributed(name));
+        }
         Ok(method)
+    }
+
+    fn table(&self) -> pg_sys::Oid {
+        // SAFETY: an open index has its pg_index row at hand.
+        unsafe { (*(*self.rel).rd_index).indrelid }
     }
 
     /// Whether a build has come to its end, so that its pages can be read: not so while CREATE INDEX CONCURRENTLY or REINDEX
@@ -223,7 +253,7 @@ impl Drop for OpenTable {
 pub fn table_of(index: pg_sys::Oid) -> pg_sys::Oid {
     match find_table_of(index) {
         Ok(Ok(table)) => table,
-        Ok(Err(name)) => not_an_index(&name),
+        Ok(Err(name)) => not_an_index(index, &name),
         Err(gone) => Report::from(gone).error(),
     }
 }
@@ -238,9 +268,25 @@ fn find_table_of(index: pg_sys::Oid) -> Result<Result<pg_sys::Oid, String>, Unse
     relation_name(index).map(Err).ok_or(Unseen::Gone(index))
 }
 
-fn not_an_index(name: &str) -> ! {
-    Report::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("\"{name}\" is not an index"))
-        .error()
+fn not_an_index(relation: pg_sys::Oid, name: &str) -> ! {
+    let report = Report::new(
+        PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+        format!("\"{name}\" is not an index"),
+    );
+    // SAFETY: a catalog look-up.
+    let kind = unsafe { pg_sys::get_rel_relkind(relation) } as u8;
+    match kind {
+        pg_sys::RELKIND_FOREIGN_TABLE => report
+            .detail("It is a foreign table; its rows, and their indexes, are on another server.")
+            .hint("Ask there, through dblink or a foreign table of a view."),
+        _ => report,
+    }
+    .error()
+}
+
+fn oid_of(rel: pg_sys::Relation) -> pg_sys::Oid {
+    // SAFETY: an open relation.
+    unsafe { (*rel).rd_id }
 }
 
 /// Raises 42501 if the caller may not read `table`, 42P01 if it is gone.

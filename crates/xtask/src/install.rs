@@ -26,6 +26,8 @@ struct Extension {
 
 /// The access methods and the schema `faiss`.
 const PGFAISS: Extension = Extension { name: "pgfaiss", version: VERSION };
+/// A search of several servers, in SQL only.
+const SHARDS: Extension = Extension { name: "pgfaiss_shards", version: VERSION };
 /// The types, for servers without pgvector.
 const VECTOR: Extension = Extension { name: "vector", version: VECTOR_VERSION };
 
@@ -61,14 +63,16 @@ pub fn install(pg: &PgConfig, library: &Path) -> Result<VectorFiles> {
         VECTOR.install(pg)?;
     }
     PGFAISS.install(pg)?;
+    SHARDS.install(pg)?;
     Ok(vector)
 }
 
-/// Puts the library and the extension `pgfaiss` at their places in `pg`, which is the tree of a package.
+/// Puts the library and the extensions `pgfaiss` and `pgfaiss_shards` at their places in `pg`, which is the tree of a package.
 pub fn lay_out_pgfaiss(pg: &PgConfig, library: &Path) -> Result<()> {
     make_directories(pg)?;
     place(library, &library_path(pg), "644")?;
-    PGFAISS.install(pg)
+    PGFAISS.install(pg)?;
+    SHARDS.install(pg)
 }
 
 /// The same for our extension `vector`.

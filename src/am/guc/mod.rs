@@ -2,6 +2,7 @@
 
 pub mod aliases;
 mod builds;
+mod explicit;
 #[cfg(feature = "pg_test")]
 mod tests;
 
@@ -16,6 +17,7 @@ use pgrx::pg_sys;
 
 use super::options::IvfOptions;
 pub use builds::{build_threads, debug_rebuild, training_rows};
+pub use explicit::explicit_settings;
 
 /// Smallest and largest `nprobe`, as a setting and as an index option.
 pub const NPROBE_RANGE: (i32, i32) = (1, NLIST_MAX);

@@ -12,6 +12,7 @@ use crate::am::method::Method;
 use crate::am::opclass::{ElementType, OpclassInfo, said_by};
 use crate::am::report::Report;
 use crate::am::rights::with_safe_search_path;
+use crate::sql::elsewhere::is_distributed;
 use crate::sql::open_index::relation_name;
 
 /// The length from which on the server moves values out of line (TOAST_TUPLE_THRESHOLD, on 8 kB pages).
@@ -29,6 +30,11 @@ pub struct Column {
     pub dims: usize,
     pub rows: u64,
     pub partitions: u64,
+    /// Partitions that are foreign tables, and those of them whose rows are not known.
+    pub foreign: u64,
+    pub unknown: u64,
+    /// Whether Citus keeps the rows in shards of its own.
+    pub is_distributed: bool,
     /// Whether vectors lie in the TOAST table.
     pub out_of_line: bool,
     attribute: Attribute,
@@ -65,7 +71,7 @@ impl Column {
         let Some(dims) = dims else { no_dims(&attribute) };
         let vector_bytes = dims * element_bytes(element);
         let row_bytes = found.blocks * u64::from(pg_sys::BLCKSZ) / found.n.max(1);
-        let out_of_line = match found.n {
+        let out_of_line = match found.n.min(found.blocks) {
             0 => attribute.storage != b'p' && vector_bytes > OUT_OF_LINE_BYTES,
             // Too little room in the table for its vectors: they are elsewhere.
             _ => row_bytes < vector_bytes as u64,
@@ -75,7 +81,22 @@ impl Column {
             false => (format!("({}::{}({dims}))", attribute.name, attribute.type_name), true),
         };
         let (rows, partitions) = (rows.unwrap_or(found.n), found.partitions);
-        Self { relation, key, is_cast, type_oid, dims, rows, partitions, out_of_line, attribute }
+        let (foreign, unknown) = (found.foreign, found.unknown);
+        let is_distributed = is_distributed(relid);
+        Self {
+            relation,
+            key,
+            is_cast,
+            type_oid,
+            dims,
+            rows,
+            partitions,
+            foreign,
+            unknown,
+            is_distributed,
+            out_of_line,
+            attribute,
+        }
     }
 
     /// The metric of an index of ours that the column already has, else Euclidean distance.
@@ -165,8 +186,12 @@ fn require_table(relid: pg_sys::Oid) -> String {
     };
     // SAFETY: a catalog look-up.
     let kind = unsafe { pg_sys::get_rel_relkind(relid) } as u8;
-    let kinds =
-        [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_MATVIEW, pg_sys::RELKIND_PARTITIONED_TABLE];
+    let kinds = [
+        pg_sys::RELKIND_RELATION,
+        pg_sys::RELKIND_MATVIEW,
+        pg_sys::RELKIND_PARTITIONED_TABLE,
+        pg_sys::RELKIND_FOREIGN_TABLE,
+    ];
     if !kinds.contains(&kind) {
         Report::new(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,

@@ -87,7 +87,8 @@ fn advise(
     let memory = memory_mb.map_or(shared, |mb| mb << 20);
     let mut wish = Wish {
         rows: per_partition,
-        partitions: column.partitions,
+        // Where every partition is on a server of its own, the index of one has that server's memory.
+        partitions: if is_all_elsewhere(column) { 1 } else { column.partitions },
         dims: column.dims,
         element: ElementType::F32,
         metric,
@@ -135,7 +136,8 @@ fn own_target(choice: &Choice, target_recall: f64) -> Option<f64> {
 
 /// The reasons, as sentences.
 fn why(column: &Column, wish: &Wish, choice: &Choice, is_given: bool) -> String {
-    let mut why = vec![rule(wish, choice), merit(wish, choice)];
+    let mut why = elsewhere(column);
+    why.extend([rule(column, wish, choice), merit(wish, choice)]);
     why.push(memory(wish, choice, is_given));
     if let Some((smaller, bytes)) = &choice.smaller {
         why.push(format!("With less memory: {}, {}.", smaller.factory, size(*bytes)));
@@ -175,19 +177,46 @@ fn why(column: &Column, wish: &Wish, choice: &Choice, is_given: bool) -> String 
     why.join(" ")
 }
 
+/// Whether every partition is a foreign table.
+fn is_all_elsewhere(column: &Column) -> bool {
+    column.foreign > 0 && column.foreign == column.partitions
+}
+
+/// What to do about rows that are on other servers.
+fn elsewhere(column: &Column) -> Vec<String> {
+    let mut said = Vec::new();
+    let (name, foreign) = (&column.relation, column.foreign);
+    if is_all_elsewhere(column) && foreign == 1 {
+        said.push(format!("The rows of {name} are on another server: build the index there, not here, under the name that the table has there."));
+    } else if foreign > 0 {
+        let place = if is_all_elsewhere(column) { "there, not here" } else { "there, too" };
+        said.push(format!("The rows of {foreign} of {} partitions of {name} are on other servers: build the index {place}, on each under the name that the table has there.", column.partitions));
+    }
+    if column.is_distributed {
+        said.push("Citus has distributed the table: CREATE INDEX builds an index of every shard, each of a part of the rows.".to_owned());
+    }
+    if column.unknown > 0 {
+        said.push(format!(
+            "Rows of foreign tables are counted by ANALYZE only: run ANALYZE {name}."
+        ));
+    }
+    said
+}
+
 /// maintenance_work_mem that the graph of a partition is built in.
 fn graph_megabytes(params: &pages::hnsw::MetaParams, wish: &Wish) -> u64 {
     Memory::new(params, false, element_bytes(wish.element)).megabytes_for(wish.rows)
 }
 
 /// What the number of rows says.
-fn rule(wish: &Wish, choice: &Choice) -> String {
-    let rows = match wish.partitions {
+fn rule(column: &Column, wish: &Wish, choice: &Choice) -> String {
+    let rows = match column.partitions {
         1 => format!("{} rows", wish.rows),
         n => format!("{n} partitions of about {} rows", wish.rows),
     };
-    let (dims, each) = (wish.dims, if wish.partitions > 1 { " each" } else { "" });
+    let (dims, each) = (wish.dims, if column.partitions > 1 { " each" } else { "" });
     match wish.rows {
+        0 if column.unknown > 0 => "Without ANALYZE, pass rows => the number expected.".to_owned(),
         0 => "There are no rows yet: load the table first, or pass rows => the number expected."
             .to_owned(),
         n if n < FLAT_ROWS && choice.candidate.merit == Merit::Exact => {
