@@ -8,6 +8,9 @@ use std::hint::select_unpredictable;
 
 use super::cosine_from;
 
+/// The number stored in the metapage of an index over such vectors, beside those of [`crate::element::Element::TAG`].
+pub const TAG: u8 = 3;
+
 /// A vector by its elements other than zero: their positions, which ascend, and as many values.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sparse<'a> {
