@@ -133,17 +133,7 @@ fn attach_at<P: Pages>(
         (Some(page), _) | (_, Some(page)) => page,
         _ => &nodes,
     };
-    if !is_same(page, primary_nodes, view, node, row)? {
-        return Ok(Some(false));
-    }
-    let is_stored = match row.sparse {
-        Some(vector) => {
-            let code = nodes::code_of(page, shape, shape.nodes_place(lane).1);
-            is_row(pages, node, RowAt::of_code(code), vector)?
-        }
-        None => is_stored(pages, view, node, row.row.stored)?,
-    };
-    if !is_stored {
+    if !is_still(pages, page, primary_nodes, view, (node, row))? {
         return Ok(Some(false));
     }
     let [first, second] = [primary_links, room.links];
@@ -191,6 +181,23 @@ fn attach_at<P: Pages>(
         Ok(())
     })?;
     Ok(Some(true))
+}
+
+/// Whether a node on a locked page still has a row, and this vector.
+fn is_still<P: Pages>(
+    pages: &P,
+    page: &Page,
+    blkno: Blkno,
+    view: &View<'_>,
+    (node, row): (u32, &Coded<'_>),
+) -> Result<bool, Error> {
+    if !is_same(page, blkno, view, node, row)? {
+        return Ok(false);
+    }
+    let Some(vector) = row.sparse else { return is_stored(pages, view, node, row.row.stored) };
+    let shape = &view.meta.shape;
+    let code = nodes::code_of(page, shape, shape.nodes_place(shape.place(node).1).1);
+    is_row(pages, node, RowAt::of_code(code), vector)
 }
 
 /// Whether a lane is still a node with a row and with this code; a sparse vector has none.
