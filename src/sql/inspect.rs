@@ -3,8 +3,8 @@
 use ann::Metric;
 use ann::codec::CodeKind;
 use ann::element::{Bits, Element};
-use ann::kernels::sparse;
 use ann::factory::{Factory, Refine, RotationKind};
+use ann::kernels::sparse;
 use pages::geometry::Geometry;
 use pages::lists::info::{self, ListInfo};
 use pages::lists::meta::{FORMAT_VERSION, Meta};

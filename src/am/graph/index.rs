@@ -62,8 +62,6 @@ impl HnswIndex {
     /// About what it takes in memory.
     pub fn bytes(&self) -> usize {
         let map = self.map.n_chunks() as usize * self.meta.shape.pages() * size_of::<u32>();
-        size_of::<Self>()
-            + self.meta.params.grid_len() * size_of::<f32>()
-            + map
+        size_of::<Self>() + self.meta.params.grid_len() * size_of::<f32>() + map
     }
 }

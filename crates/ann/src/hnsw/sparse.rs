@@ -2,7 +2,7 @@
 
 use super::distance::wide;
 use super::grid::finite;
-use crate::kernels::sparse::{Sparse, dot, l1, l2_sqr, norm_sqr};
+use crate::kernels::sparse::{Lookup, Sparse, l1, l2_sqr, norm_sqr};
 use crate::kernels::{cosine_from, prefetch_near};
 use crate::metric::Metric;
 
@@ -105,36 +105,32 @@ pub struct SparsePoints<'a> {
 #[derive(Clone, Debug)]
 pub struct SparseQuery {
     pub(super) metric: Metric,
-    indices: Vec<i32>,
-    values: Vec<f32>,
+    vector: Lookup,
     norm_sqr: f32,
 }
 
 impl SparseQuery {
     /// From a vector.
     pub fn new(metric: Metric, vector: Sparse<'_>) -> Self {
-        let mut query = Self { metric, indices: Vec::new(), values: Vec::new(), norm_sqr: 0.0 };
+        let mut query = Self { metric, vector: Lookup::default(), norm_sqr: 0.0 };
         query.aim(vector);
         query
     }
 
     /// From another vector.
     pub fn aim(&mut self, vector: Sparse<'_>) {
-        self.indices.clear();
-        self.indices.extend_from_slice(vector.indices);
-        self.values.clear();
-        self.values.extend_from_slice(vector.values);
+        self.vector.set(vector);
         self.norm_sqr = norm_sqr(vector);
     }
 
     /// The vector.
     pub fn vector(&self) -> Sparse<'_> {
-        Sparse { indices: &self.indices, values: &self.values }
+        self.vector.vector()
     }
 
     /// Whether some vectors are nearer to it than others.
     pub fn has_direction(&self) -> bool {
-        self.metric.has_origin() || !self.values.is_empty()
+        self.metric.has_origin() || !self.vector().values.is_empty()
     }
 
     /// The exact key: it orders as the operator's distance, bit for bit.
@@ -142,8 +138,8 @@ impl SparseQuery {
     pub fn exact(&self, row: Sparse<'_>) -> f64 {
         match self.metric {
             Metric::L1 => f64::from(l1(self.vector(), row)),
-            Metric::InnerProduct => -f64::from(dot(self.vector(), row)),
-            Metric::Cosine => cosine_from(dot(self.vector(), row), self.norm_sqr, norm_sqr(row)),
+            Metric::InnerProduct => -f64::from(self.vector.dot(row)),
+            Metric::Cosine => cosine_from(self.vector.dot(row), self.norm_sqr, norm_sqr(row)),
             // Of bits there are no sparse vectors.
             Metric::L2 | Metric::Hamming | Metric::Jaccard => f64::from(l2_sqr(self.vector(), row)),
         }
@@ -169,7 +165,7 @@ impl SparseQuery {
     fn product(&self, row: Sparse<'_>) -> f64 {
         let mut others = row.indices.iter().zip(row.values).peekable();
         let mut sum = 0.0;
-        for (index, value) in self.indices.iter().zip(&self.values) {
+        for (index, value) in self.vector().indices.iter().zip(self.vector().values) {
             while others.next_if(|(other, _)| *other < index).is_some() {}
             if let Some((_, other)) = others.next_if(|(other, _)| *other == index) {
                 sum += f64::from(*value) * f64::from(*other);
@@ -247,8 +243,7 @@ mod tests {
         assert_eq!(query.exact(c), cosine_distance(c, c));
         // Inner products beyond what a float holds are in order as well.
         let query = SparseQuery::new(Metric::InnerProduct, of(&[2, 9], &[1.0, 3e38]));
-        let values: Vec<[f32; 1]> =
-            (-38..=38).rev().map(|e| [10f64.powi(e) as f32]).collect();
+        let values: Vec<[f32; 1]> = (-38..=38).rev().map(|e| [10f64.powi(e) as f32]).collect();
         let keys: Vec<f32> = values.iter().map(|value| query.key(of(&[9], value))).collect();
         assert!(keys.iter().all(|key| key.is_finite()) && keys.is_sorted(), "{keys:?}");
     }

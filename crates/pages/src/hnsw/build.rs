@@ -154,7 +154,8 @@ impl Plan {
             true => sparse_places(order, source),
             false => (Vec::new(), 0),
         };
-        let end = n_map + n_upper + n_sparse + n_chunks * meta.shape.pages() as u64 + u64::from(first);
+        let end =
+            n_map + n_upper + n_sparse + n_chunks * meta.shape.pages() as u64 + u64::from(first);
         if end >= u64::from(INVALID_BLKNO) {
             return Err(full());
         }
@@ -287,7 +288,12 @@ impl Plan {
                 let prev = if at.blkno > self.sparse { at.blkno - 1 } else { INVALID_BLKNO };
                 sparse::page::init(&mut page, prev);
             }
-            sparse::page::fill(&mut page, usize::from(at.slot), self.id(*node), source.vector(*node)?);
+            sparse::page::fill(
+                &mut page,
+                usize::from(at.slot),
+                self.id(*node),
+                source.vector(*node)?,
+            );
         }
         if self.n_sparse > 0 { out.append(&page) } else { Ok(()) }
     }

@@ -8,10 +8,10 @@ mod records;
 mod twin;
 
 use ann::extent;
-use ann::kernels::sparse::Sparse;
 use ann::hnsw::{
     Beam, Factors, Judge, Near, NodeQuery, SparseQuery, level_of, links_least, select, turn_equals,
 };
+use ann::kernels::sparse::Sparse;
 use ann::metric::Metric;
 use half::f16;
 
@@ -117,7 +117,11 @@ impl Inserter {
     ) -> Result<(), Error> {
         let (params, shape) = (&view.meta.params, &view.meta.shape);
         let stored = shape.vectors.map_or(0, |g| g.vector_size());
-        if params.is_sparse() || row.point.len() != params.dims || row.stored.len() != stored || row.tid.is_free() {
+        if params.is_sparse()
+            || row.point.len() != params.dims
+            || row.stored.len() != stored
+            || row.tid.is_free()
+        {
             return Err(Error::corrupted(META_BLKNO, "row does not fit the index"));
         }
         let mut code = std::mem::take(&mut self.code);
@@ -239,9 +243,7 @@ impl Inserter {
         row: &Coded<'_>,
     ) -> Result<Entry, Error> {
         let query = match row.sparse {
-            Some(vector) => {
-                NodeQuery::Sparse(SparseQuery::new(view.meta.params.metric, vector))
-            }
+            Some(vector) => NodeQuery::Sparse(SparseQuery::new(view.meta.params.metric, vector)),
             None if view.by_vectors => view.query(row.vector),
             None => NodeQuery::Code(view.grid.query_of_code(row.code, row.factors)),
         };

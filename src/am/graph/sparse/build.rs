@@ -139,12 +139,7 @@ impl<'a> Loader<'a> {
 }
 
 /// Builds a graph of rows on worker threads and writes it; one thread makes the same graph of the same rows.
-fn write(
-    params: &MetaParams,
-    mut rows: Rows,
-    threads: usize,
-    sink: PgBulk,
-) -> Result<Made, Error> {
+fn write(params: &MetaParams, mut rows: Rows, threads: usize, sink: PgBulk) -> Result<Made, Error> {
     let nodes = rows.nodes();
     let hnsw =
         HnswParams { m: params.m, ef_construction: params.ef_construction, seed: params.seed };
@@ -166,8 +161,7 @@ fn write(
     );
     let built = built.unwrap_or_else(|e| no_workers(&e));
     // Cancelled only while an interrupt unwinds this thread.
-    let (graph, order) =
-        built.ok_or_else(|| Error::Internal("the build was cancelled".into()))?;
+    let (graph, order) = built.ok_or_else(|| Error::Internal("the build was cancelled".into()))?;
     let mut made = Made { rows, nodes, graph, stored: Vec::new() };
     progress::set_phase(Phase::WritingPages);
     pages::hnsw::build::build(sink, params, &grid, &order, &mut made)?;

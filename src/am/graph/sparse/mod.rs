@@ -27,10 +27,9 @@ use crate::am::report::{Report, checked, wrong_dimensions};
 pub fn require_fit(method: &Method, options: &IvfOptions) {
     let code = options.graph.and_then(|graph| graph.code);
     let (what, hint) = match code {
-        _ if !method.is_graph => (
-            format!("access method \"{}\"", method.name),
-            "Use access method faisshnsw or hnsw.",
-        ),
+        _ if !method.is_graph => {
+            (format!("access method \"{}\"", method.name), "Use access method faisshnsw or hnsw.")
+        }
         Some(code) => (
             format!("code \"{}\"", code.name()),
             "Use code flat: vectors are stored by their elements other than zero.",

@@ -41,7 +41,8 @@ pub(super) fn rows<P: Pages>(
             let (chunk, lane) = shape.place(node);
             let blkno = map.cached(chunk, shape.nodes_place(lane).0);
             let RowAt { blkno: row, slot } = id.vector;
-            checker.damage(blkno, format!("node {node} has no vector in slot {slot} of block {row}"));
+            checker
+                .damage(blkno, format!("node {node} has no vector in slot {slot} of block {row}"));
         }
     }
 }
@@ -66,9 +67,10 @@ fn rows_of_page<P: Pages>(
             // An insert that did not end wrote it, or a VACUUM that did not end left it.
             _ => leaked.push(format!("vector in slot {slot} belongs to no node")),
         }
-        wrong.extend(problem_of(row.vector, view.meta.params.dims).map(|what| {
-            format!("vector of node {node} {what}")
-        }));
+        wrong.extend(
+            problem_of(row.vector, view.meta.params.dims)
+                .map(|what| format!("vector of node {node} {what}")),
+        );
     }
     let (prev, overlap) = (sparse.prev, sparse.overlap()?);
     drop(page);

@@ -67,12 +67,7 @@ fn rows_of<P: Pages>(pages: &P, blkno: Blkno) -> Result<Vec<(u16, u32)>, Error> 
 }
 
 /// Whether the lane of a node is in use and refers to the row.
-fn refers_to<P: Pages>(
-    pages: &P,
-    view: &View<'_>,
-    node: u32,
-    at: RowAt,
-) -> Result<bool, Error> {
+fn refers_to<P: Pages>(pages: &P, view: &View<'_>, node: u32, at: RowAt) -> Result<bool, Error> {
     let shape = &view.meta.shape;
     let (chunk, lane) = shape.place(node);
     if chunk >= view.map.n_chunks() {
