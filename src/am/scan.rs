@@ -3,6 +3,8 @@
 //! The scan's state belongs to the memory context of the scan and is dropped with it. Between two
 //! calls it holds no lock and no pin: everything it keeps is its own copy.
 
+mod query;
+
 use std::cell::Cell;
 
 use ann::element::Bits;
@@ -32,7 +34,9 @@ use super::report::{Report, checked};
 use super::rerank::{CodedSearch, mark};
 use super::search::Search;
 use super::table_end::TableEnd;
-use super::value::{Column, Value};
+use query::{params_of, query_of};
+
+pub use query::different_dimensions;
 
 /// Rows that are marked together, in the order of their pages, while the scan goes on.
 const KILLED_MAX: usize = 1024;
@@ -461,42 +465,4 @@ unsafe fn graph_search(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> &m
             _ => state.search = Search::Graph(Box::new(unsafe { GraphSearch::new(scan) })),
         }
     }
-}
-
-/// How to search. Every distance to NULL is NULL: all rows are equally near, so none may be left out because it comes late.
-fn params_of(value: Option<pg_sys::Datum>, params: SearchParams) -> SearchParams {
-    match params.iterative {
-        Iterative::Strict if value.is_none() => {
-            SearchParams { iterative: Iterative::Relaxed, ..params }
-        }
-        _ => params,
-    }
-}
-
-/// The query's components, and how to search: zeros for NULL.
-///
-/// # Safety
-/// `value` must be a vector of element type `E`.
-unsafe fn query_of<E: Column>(
-    dims: usize,
-    value: Option<pg_sys::Datum>,
-    params: SearchParams,
-) -> (Vec<f32>, SearchParams) {
-    let params = params_of(value, params);
-    let Some(value) = value else { return (vec![0.0; dims], params) };
-    // SAFETY: the ordering operator's right argument has the type of the operator class.
-    let vector = unsafe { E::read(value) };
-    if vector.dims() != dims {
-        different_dimensions::<E>(dims, vector.dims());
-    }
-    (E::widened(vector.elements(), dims), params)
-}
-
-/// The operator's own error: the index must not change what a query with a wrong operand says.
-pub fn different_dimensions<E: Column>(index: usize, query: usize) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-        format!("different {} {index} and {query}", E::DIFFER_IN),
-    )
-    .error()
 }

@@ -217,10 +217,10 @@ mod tests {
                     (0..n).map(|_| (rng.below(most) * step) as i32).collect();
                 indices.sort_unstable();
                 indices.dedup();
-                let values = indices.iter().map(|_| rng.unit() - 0.5).collect();
+                let values: Vec<f32> = indices.iter().map(|_| rng.unit() - 0.5).collect();
                 (indices, values)
             };
-            let (a, b): ((Vec<i32>, Vec<f32>), (Vec<i32>, Vec<f32>)) = (vector(), vector());
+            let (a, b) = (vector(), vector());
             let (x, y) =
                 (Sparse { indices: &a.0, values: &a.1 }, Sparse { indices: &b.0, values: &b.1 });
             lookup.set(x);
