@@ -3,6 +3,7 @@
 use ann::exact::Nearest;
 use ann::hnsw::{SparseQuery, SparseRows};
 use ann::kernels::sparse::Sparse;
+use ann::metric::Metric;
 use ann::parallel;
 use ann::rng::{Reservoir, Rng};
 use ann::topk::{Hit, TopK};
@@ -52,7 +53,7 @@ pub struct SparseJudge {
     order: Vec<u32>,
 }
 
-/// Shows the vector of a value that belongs into the index: none without direction.
+/// Shows the vector of a value that belongs into the index: under cosine none without elements.
 ///
 /// # Safety
 /// It must be a `sparsevec`.
@@ -62,7 +63,7 @@ unsafe fn look(rows: &IndexedRows, value: pg_sys::Datum, look: impl FnOnce(Spars
     if vector.dims() != rows.dims {
         wrong_dimensions(rows.dims, vector.dims());
     }
-    if opclass_of(rows.index).metric.has_origin() || !vector.values().is_empty() {
+    if opclass_of(rows.index).metric != Metric::Cosine || !vector.values().is_empty() {
         look(vector.elements());
     }
 }

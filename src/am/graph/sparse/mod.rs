@@ -44,7 +44,7 @@ pub fn require_fit(method: &Method, options: &IvfOptions) {
     .error()
 }
 
-/// A value that is to be indexed; None under a metric for which it has no direction.
+/// A value that is to be indexed; None under cosine for one without elements, which has no direction.
 ///
 /// Errors: 22000 for other dimensions, 54000 for more elements than a graph takes.
 ///
@@ -64,7 +64,7 @@ unsafe fn indexed<'a>(
     if stored > STORED_MAX {
         too_many_elements(index, stored);
     }
-    (metric.has_origin() || metric != Metric::Cosine || stored > 0).then_some(vector)
+    (metric != Metric::Cosine || stored > 0).then_some(vector)
 }
 
 fn too_many_elements(index: pg_sys::Relation, stored: usize) -> ! {
