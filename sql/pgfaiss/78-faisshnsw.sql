@@ -1,4 +1,21 @@
--- The access method faisshnsw and its operator classes: those of faissflat.
+-- The access method faisshnsw and its operator classes: those of faissflat, and of sparse vectors.
+
+CREATE FUNCTION faiss.sparsevec_l2_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_l2_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.sparsevec_l2_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric l2';
+CREATE FUNCTION faiss.sparsevec_ip_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_ip_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.sparsevec_ip_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric inner_product';
+CREATE FUNCTION faiss.sparsevec_cosine_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_cosine_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.sparsevec_cosine_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric cosine';
+CREATE FUNCTION faiss.sparsevec_l1_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss.sparsevec_l1_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric l1';
 
 CREATE FUNCTION faiss.faisshnsw_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'faisshnsw_handler' LANGUAGE C;
@@ -37,3 +54,15 @@ CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING faisshnsw AS
 CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING faisshnsw AS
     OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
     FUNCTION 1 faiss.bit_jaccard_support(internal);
+CREATE OPERATOR CLASS @extschema@.sparsevec_l2_ops DEFAULT FOR TYPE sparsevec USING faisshnsw AS
+    OPERATOR 1 <-> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.sparsevec_l2_support(internal);
+CREATE OPERATOR CLASS @extschema@.sparsevec_ip_ops FOR TYPE sparsevec USING faisshnsw AS
+    OPERATOR 1 <#> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.sparsevec_ip_support(internal);
+CREATE OPERATOR CLASS @extschema@.sparsevec_cosine_ops FOR TYPE sparsevec USING faisshnsw AS
+    OPERATOR 1 <=> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.sparsevec_cosine_support(internal);
+CREATE OPERATOR CLASS @extschema@.sparsevec_l1_ops FOR TYPE sparsevec USING faisshnsw AS
+    OPERATOR 1 <+> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss.sparsevec_l1_support(internal);

@@ -54,6 +54,22 @@ CREATE FUNCTION faiss_bit_jaccard_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'faiss_bit_jaccard_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION faiss_bit_jaccard_support(internal) IS
     'tells the access methods what an operator class is for: elements of bit, metric jaccard';
+CREATE FUNCTION faiss_sparsevec_l2_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_l2_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss_sparsevec_l2_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric l2';
+CREATE FUNCTION faiss_sparsevec_ip_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_ip_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss_sparsevec_ip_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric inner_product';
+CREATE FUNCTION faiss_sparsevec_cosine_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_cosine_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss_sparsevec_cosine_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric cosine';
+CREATE FUNCTION faiss_sparsevec_l1_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'faiss_sparsevec_l1_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION faiss_sparsevec_l1_support(internal) IS
+    'tells the access methods what an operator class is for: elements of sparsevec, metric l1';
 
 CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING ivfflat AS
     OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
@@ -107,3 +123,15 @@ CREATE OPERATOR CLASS bit_hamming_ops FOR TYPE bit USING hnsw AS
 CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING hnsw AS
     OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
     FUNCTION 1 faiss_bit_jaccard_support(internal);
+CREATE OPERATOR CLASS sparsevec_l2_ops FOR TYPE sparsevec USING hnsw AS
+    OPERATOR 1 <-> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_sparsevec_l2_support(internal);
+CREATE OPERATOR CLASS sparsevec_ip_ops FOR TYPE sparsevec USING hnsw AS
+    OPERATOR 1 <#> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_sparsevec_ip_support(internal);
+CREATE OPERATOR CLASS sparsevec_cosine_ops FOR TYPE sparsevec USING hnsw AS
+    OPERATOR 1 <=> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_sparsevec_cosine_support(internal);
+CREATE OPERATOR CLASS sparsevec_l1_ops FOR TYPE sparsevec USING hnsw AS
+    OPERATOR 1 <+> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+    FUNCTION 1 faiss_sparsevec_l1_support(internal);

@@ -69,6 +69,9 @@ impl Frozen {
             .hint("Declare the column or the index expression with a number of dimensions, as in vector(384).")
             .error();
         };
+        if opclass_of(index).element == ElementType::Sparse {
+            graph::sparse::require_fit(method, &options);
+        }
         let attributes = Encoder::new(index).attributes();
         Self { attributes, ..Self::new(method, &options, metric, dims) }
     }
@@ -259,6 +262,9 @@ pub unsafe extern "C-unwind" fn ambuild(
         ElementType::F32 => build::<f32>(&heap, &frozen, model),
         ElementType::F16 => build::<f16>(&heap, &frozen, model),
         ElementType::Bit => build::<Bits>(&heap, &frozen, model),
+        ElementType::Sparse => {
+            options_of(index).graph.map_or((0.0, 0), |o| graph::sparse::build(&heap, &frozen, &o))
+        }
     };
     // SAFETY: zeroed memory in the caller's memory context, as the server expects it.
     let mut result = unsafe { PgBox::<pg_sys::IndexBuildResult>::alloc0() };
@@ -293,13 +299,14 @@ pub unsafe extern "C-unwind" fn ambuildempty(index: pg_sys::Relation) {
     let class = opclass_of(index);
     let mut frozen = Frozen::of(index, class.metric);
     let trained = frozen.take_model().unwrap_or_else(Trained::untrained);
+    // SAFETY: the fork was created empty for this call.
+    let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::INIT_FORKNUM) };
     let params = match class.element {
         ElementType::F32 => frozen.params::<f32>(&trained),
         ElementType::F16 => frozen.params::<f16>(&trained),
         ElementType::Bit => frozen.params::<Bits>(&trained),
+        ElementType::Sparse => return graph::sparse::build_empty(index, &frozen, sink),
     };
-    // SAFETY: the fork was created empty for this call.
-    let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::INIT_FORKNUM) };
     assign::write_empty(index, &params, &trained, sink);
 }
 

@@ -13,6 +13,7 @@ mod tests;
 
 use ann::element::{Bits, Element};
 use ann::factory::Refine;
+use ann::kernels::sparse;
 use ann::rules::optimal_nlist;
 use grammar::options::Settings;
 use pages::search::params::Iterative;
@@ -42,6 +43,9 @@ const CODE_SHARE: f64 = 0.1;
 const NARROWING: f64 = 4.0;
 /// Stands for the dimensions of an imagined index.
 const DIMS_UNKNOWN: f64 = 512.0;
+
+/// A distance of sparse vectors costs about as much as one of so many dimensions, unless they have fewer.
+const FLOATS_OF_SPARSE: f64 = 512.0;
 
 /// What an index looks like to the planner.
 enum Shape {
@@ -385,6 +389,7 @@ impl Frozen {
 /// The dimensions of a vector of 32-bit floats that is as long: distances cost about as much.
 fn floats_of(dims: usize, element: u8) -> f64 {
     match element {
+        sparse::TAG => (dims as f64).min(FLOATS_OF_SPARSE),
         Bits::TAG => (dims as f64 / (8 * size_of::<f32>()) as f64).max(1.0),
         _ => dims as f64,
     }

@@ -72,6 +72,7 @@ pub unsafe extern "C-unwind" fn aminsert(
             ElementType::F16 => insert::<f16>(heap, index, tid, value, attributes),
             ElementType::F32 => insert::<f32>(heap, index, tid, value, attributes),
             ElementType::Bit => insert::<Bits>(heap, index, tid, value, attributes),
+            ElementType::Sparse => graph::sparse::insert(index, tid, value),
         }
     }
     false

@@ -6,6 +6,7 @@
 //! layout only has to name one of these functions (or one of its own).
 
 use ann::Metric;
+use ann::kernels::sparse;
 use pages::geometry::measures;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -30,6 +31,8 @@ pub enum ElementType {
     F16,
     /// Eight bits to a byte: `bit`.
     Bit,
+    /// 32-bit floats other than zero, each with its position: `sparsevec`.
+    Sparse,
 }
 
 impl ElementType {
@@ -39,6 +42,7 @@ impl ElementType {
             Self::F32 => 0,
             Self::F16 => 1,
             Self::Bit => 2,
+            Self::Sparse => sparse::TAG,
         }
     }
 
@@ -48,6 +52,7 @@ impl ElementType {
             0 => Some(Self::F32),
             1 => Some(Self::F16),
             2 => Some(Self::Bit),
+            sparse::TAG => Some(Self::Sparse),
             _ => None,
         }
     }
@@ -63,7 +68,7 @@ pub struct OpclassInfo {
 }
 
 /// The descriptor behind support function 1; an interface to other extensions, so its layout is
-/// fixed: magic, layout version, element tag (0 f32, 1 f16, 2 bits), metric (0 L2, 1 inner
+/// fixed: magic, layout version, element tag (0 f32, 1 f16, 2 bits, 3 sparse), metric (0 L2, 1 inner
 /// product, 2 cosine, 3 L1; of bits 4 Hamming, 5 Jaccard), rest zero.
 #[repr(C)]
 pub struct Support {
@@ -262,4 +267,28 @@ support_function!(
     pg_finfo_faiss_bit_jaccard_support,
     ElementType::Bit,
     5
+);
+support_function!(
+    faiss_sparsevec_l2_support,
+    pg_finfo_faiss_sparsevec_l2_support,
+    ElementType::Sparse,
+    0
+);
+support_function!(
+    faiss_sparsevec_ip_support,
+    pg_finfo_faiss_sparsevec_ip_support,
+    ElementType::Sparse,
+    1
+);
+support_function!(
+    faiss_sparsevec_cosine_support,
+    pg_finfo_faiss_sparsevec_cosine_support,
+    ElementType::Sparse,
+    2
+);
+support_function!(
+    faiss_sparsevec_l1_support,
+    pg_finfo_faiss_sparsevec_l1_support,
+    ElementType::Sparse,
+    3
 );

@@ -14,6 +14,7 @@ use pages::search::params::Found;
 use pgrx::pg_sys;
 
 use super::datum::Varlena;
+use super::datum::sparse::SparseVarlena;
 use super::interrupts::check_for_interrupts;
 use super::opclass::{ElementType, OpclassInfo};
 use super::refetch::HeapRows;
@@ -95,7 +96,7 @@ impl OperatorOrder {
         }
     }
 
-    /// Starts over, for a query of `dims` dimensions. `wanted` are all the rows that will be asked for.
+    /// Starts over, for a query of `dims` dimensions, of which as many count as there are elements. `wanted` are all the rows that will be asked for.
     ///
     /// # Safety
     /// The scan has its query, which is not NULL.
@@ -238,6 +239,10 @@ unsafe fn norm_of(class: OpclassInfo, vector: pg_sys::Datum) -> f64 {
             ElementType::F16 => norm(&Varlena::<f16>::from_datum(vector)),
             // Bits have no inner products.
             ElementType::Bit => 0.0,
+            ElementType::Sparse => {
+                let squares = |x: &f32| f64::from(*x).powi(2);
+                SparseVarlena::from_datum(vector).values().iter().map(squares).sum::<f64>().sqrt()
+            }
         }
     }
 }

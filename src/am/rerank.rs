@@ -93,8 +93,8 @@ impl CodedSearch {
         let found = match &self.query {
             Some((_, ElementType::F32)) => self.next_of::<f32>(pages, ivf, filter)?,
             Some((_, ElementType::F16)) => self.next_of::<f16>(pages, ivf, filter)?,
-            // No code is of bits.
-            Some((_, ElementType::Bit)) | None => None,
+            // No code is of bits or of sparse vectors.
+            Some((_, ElementType::Bit | ElementType::Sparse)) | None => None,
         };
         mark(pages, ivf, &mut self.rows, &mut self.dead)?;
         let Some((query, _)) = &self.query else { return Ok(None) };

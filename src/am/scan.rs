@@ -3,6 +3,8 @@
 //! The scan's state belongs to the memory context of the scan and is dropped with it. Between two
 //! calls it holds no lock and no pin: everything it keeps is its own copy.
 
+mod query;
+
 use std::cell::Cell;
 
 use ann::element::Bits;
@@ -14,7 +16,7 @@ use pages::search::params::{Found, Iterative, SearchParams};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::filter::Conditions;
-use super::graph::GraphSearch;
+use super::graph::{self, GraphSearch};
 use super::guc;
 use super::last_scan::{self, LastScan, Stop};
 use super::left_out;
@@ -32,10 +34,15 @@ use super::report::{Report, checked};
 use super::rerank::{CodedSearch, mark};
 use super::search::Search;
 use super::table_end::TableEnd;
-use super::value::{Column, Value};
+use query::{params_of, query_of};
+
+pub use query::different_dimensions;
 
 /// Rows that are marked together, in the order of their pages, while the scan goes on.
 const KILLED_MAX: usize = 1024;
+
+/// Terms of a distance at most: the elements of a query and of a row.
+const TERMS_MAX: usize = 2 * grammar::DIMS_MAX;
 
 thread_local! {
     static ASKED_FOR: Cell<Option<u64>> = const { Cell::new(None) };
@@ -278,6 +285,8 @@ unsafe fn order_by_operator(scan: pg_sys::IndexScanDesc, state: &mut ScanState) 
         let may_drop = state.conditions.has_recheck || !is_all(state.orderbys);
         let wanted = state.wanted.filter(|_| !may_drop);
         let dims = state.running.as_ref().map_or(0, |frozen| frozen.metric_and_dims().1);
+        // Of a sparse vector no more terms are added up than there are elements.
+        let dims = dims.min(TERMS_MAX);
         if let Some(order) = &mut state.order
             && key.sk_flags & pg_sys::SK_ISNULL as i32 == 0
         {
@@ -376,11 +385,12 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             memory: guc::work_mem(),
         };
         let element = opclass_of(index).element;
-        let (_, dims) = frozen.metric_and_dims();
+        let (metric, dims) = frozen.metric_and_dims();
         let (query, mut params) = match element {
             ElementType::F32 => query_of::<f32>(dims, value, params),
             ElementType::F16 => query_of::<f16>(dims, value, params),
             ElementType::Bit => query_of::<Bits>(dims, value, params),
+            ElementType::Sparse => (Vec::new(), params_of(value, params)),
         };
         match &frozen {
             Index::Graph(graph) => {
@@ -389,7 +399,12 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
                     recall_target::ef_search(&options, Some(&graph.meta), state.wanted, tuples);
                 let ef = ef as usize;
                 let search = graph_search(scan, state);
-                search.begin(graph, element, &query, params, ef);
+                if element == ElementType::Sparse {
+                    let query = graph::sparse::query_of((metric, dims), value);
+                    search.begin_sparse(graph, query, params, ef);
+                } else {
+                    search.begin(graph, element, &query, params, ef);
+                }
                 search.leave_out(left_out::row_of(index));
                 return frozen;
             }
@@ -450,39 +465,4 @@ unsafe fn graph_search(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> &m
             _ => state.search = Search::Graph(Box::new(unsafe { GraphSearch::new(scan) })),
         }
     }
-}
-
-/// The query's components, and how to search: zeros for NULL.
-///
-/// # Safety
-/// `value` must be a vector of element type `E`.
-unsafe fn query_of<E: Column>(
-    dims: usize,
-    value: Option<pg_sys::Datum>,
-    params: SearchParams,
-) -> (Vec<f32>, SearchParams) {
-    let Some(value) = value else {
-        // Every distance to NULL is NULL: all rows are equally near, so none may be left out because
-        // it comes late.
-        let iterative = match params.iterative {
-            Iterative::Strict => Iterative::Relaxed,
-            other => other,
-        };
-        return (vec![0.0; dims], SearchParams { iterative, ..params });
-    };
-    // SAFETY: the ordering operator's right argument has the type of the operator class.
-    let vector = unsafe { E::read(value) };
-    if vector.dims() != dims {
-        different_dimensions::<E>(dims, vector.dims());
-    }
-    (E::widened(vector.elements(), dims), params)
-}
-
-/// The operator's own error: the index must not change what a query with a wrong operand says.
-pub fn different_dimensions<E: Column>(index: usize, query: usize) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-        format!("different {} {index} and {query}", E::DIFFER_IN),
-    )
-    .error()
 }

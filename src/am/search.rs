@@ -39,6 +39,8 @@ impl Search {
     /// Starts over with a query of vectors as they are.
     pub fn begin(&mut self, element: ElementType, query: &[f32], params: SearchParams) {
         match (element, &*self) {
+            // Only graphs are over sparse vectors.
+            (ElementType::Sparse, _) => return,
             (ElementType::F32, Self::F32(_))
             | (ElementType::F16, Self::F16(_))
             | (ElementType::Bit, Self::Bit(_)) => {}

@@ -213,7 +213,7 @@ fn adopt(arguments: &Arguments, given: &Given) -> Result<Option<i32>, SqlError> 
         match class.element {
             ElementType::F16 => fitting.rows_of::<f16>(&mut file, table.rel, key, column),
             ElementType::F32 => fitting.rows_of::<f32>(&mut file, table.rel, key, column),
-            ElementType::Bit => no_graph(&rel::name(index.rel)),
+            ElementType::Bit | ElementType::Sparse => no_graph(&rel::name(index.rel)),
         }
     };
     let name = rel::qualified_name(index.rel);

@@ -4,6 +4,7 @@ use ann::Metric;
 use ann::codec::CodeKind;
 use ann::element::{Bits, Element};
 use ann::factory::{Factory, Refine, RotationKind};
+use ann::kernels::sparse;
 use pages::geometry::Geometry;
 use pages::lists::info::{self, ListInfo};
 use pages::lists::meta::{FORMAT_VERSION, Meta};
@@ -170,10 +171,12 @@ impl Info {
             trained_rows: params.trained_rows,
             ntotal: totals.ntotal,
             ndead: totals.ndead,
-            code_size: Some(match code {
-                Some(code) => code.code_size(params.dims),
-                None => column_bytes(params.dims, params.element),
-            }),
+            code_size: match code {
+                Some(code) => Some(code.code_size(params.dims)),
+                // Rows are of any length.
+                None if params.is_sparse() => None,
+                None => Some(column_bytes(params.dims, params.element)),
+            },
             nlist: None,
             imbalance_factor: None,
             model: None,
@@ -238,6 +241,7 @@ fn type_of(element: u8) -> &'static str {
     match element {
         half::f16::TAG => "halfvec",
         Bits::TAG => "bit",
+        sparse::TAG => "sparsevec",
         _ => "vector",
     }
 }

@@ -1,6 +1,8 @@
 //! `faiss.recall` and `faiss.tune`: how good an index answers, and how to set it.
 
+use ann::Metric;
 use ann::element::Bits;
+use ann::hnsw::SparseQuery;
 use half::f16;
 use pgrx::pg_sys;
 
@@ -10,6 +12,7 @@ use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
 use super::queries::queries_of;
 use super::rows::RowStore;
+use crate::am::datum::sparse::SparseVarlena;
 use crate::am::measure::{self, Measured, QuerySource, Request, SearchSetting};
 use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
@@ -188,10 +191,15 @@ fn sample(queries: i32, exclude_self: bool) -> QuerySource {
 fn given(index: &OpenIndex, queries: pg_sys::Datum) -> Result<QuerySource, SqlError> {
     // SAFETY: an argument, declared as an array.
     let queries = unsafe { queries_of(index, queries)? };
-    let points = match opclass_of(index.rel).element {
+    let class = opclass_of(index.rel);
+    if class.element == ElementType::Sparse && !queries.is_empty() {
+        return Ok(QuerySource::Sparse(sparse_points(index, class.metric, &queries)));
+    }
+    let points = match class.element {
         ElementType::F32 => points::<f32>(index, &queries),
         ElementType::F16 => points::<f16>(index, &queries),
         ElementType::Bit => points::<Bits>(index, &queries),
+        ElementType::Sparse => Vec::new(),
     };
     if points.is_empty() {
         let message = "queries must not be empty";
@@ -200,6 +208,20 @@ fn given(index: &OpenIndex, queries: pg_sys::Datum) -> Result<QuerySource, SqlEr
         return Err(SqlError::Argument { message, detail, hint });
     }
     Ok(QuerySource::Given(points))
+}
+
+/// The queries of an index over sparse vectors.
+fn sparse_points(index: &OpenIndex, metric: Metric, queries: &[pg_sys::Datum]) -> Vec<SparseQuery> {
+    let dims = rel::declared_dims(index.rel).unwrap_or(0);
+    let query = |datum: &pg_sys::Datum| {
+        // SAFETY: a value of the type of the index's operator class.
+        let vector = unsafe { SparseVarlena::from_datum(*datum) };
+        if vector.dims() != dims {
+            wrong_dimensions(dims, vector.dims());
+        }
+        SparseQuery::new(metric, vector.elements())
+    };
+    queries.iter().map(query).collect()
 }
 
 /// The elements of vectors, one vector after the other.

@@ -67,6 +67,9 @@ fn search(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
             ElementType::Bit => {
                 batch::search::<Bits>(table.rel, index.rel, &queries, wanted, &mut emit);
             }
+            ElementType::Sparse => {
+                batch::search_sparse(table.rel, index.rel, &queries, wanted, &mut emit);
+            }
             ElementType::F16 => {
                 batch::search::<f16>(table.rel, index.rel, &queries, wanted, &mut emit);
             }

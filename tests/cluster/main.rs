@@ -16,6 +16,7 @@ mod monitoring;
 mod rebuild;
 mod restore;
 mod room;
+mod sparse;
 mod standby;
 mod upgrade;
 mod values;

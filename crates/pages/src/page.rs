@@ -69,6 +69,8 @@ pub enum PageKind {
     Upper = 13,
     /// Graph: where searches start, where inserts look for room.
     Entry = 14,
+    /// Graph: vectors of any length, which name only their elements other than zero.
+    Sparse = 15,
 }
 
 impl PageKind {
@@ -87,6 +89,7 @@ impl PageKind {
             12 => Self::Links,
             13 => Self::Upper,
             14 => Self::Entry,
+            15 => Self::Sparse,
             _ => return None,
         })
     }
@@ -106,6 +109,7 @@ impl PageKind {
             Self::Links => "LINKS",
             Self::Upper => "UPPER",
             Self::Entry => "ENTRY",
+            Self::Sparse => "SPARSE",
         }
     }
 }

@@ -8,6 +8,7 @@ mod coded;
 mod flat;
 mod judge;
 mod single;
+mod sparse;
 
 use std::rc::Rc;
 
@@ -30,6 +31,8 @@ use super::rerank::mark;
 use super::rights;
 use super::scan::{different_dimensions, tell_bound};
 use crate::am::value::{Column, Value};
+
+pub use sparse::search_sparse;
 
 /// The most rows of a query.
 pub const K_MAX: i32 = 65_536;
@@ -85,6 +88,27 @@ unsafe fn find<E: Column>(
     wanted: Wanted,
     emit: Emit<'_>,
 ) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_scan(table, index, |scan| {
+            if method_of(index).is_some_and(|method| method.is_graph) {
+                single::search::<E>(scan, queries, wanted, emit);
+            } else {
+                Batch::new(scan, wanted).run::<E>(queries, emit);
+            }
+        });
+    }
+}
+
+/// Lets `work` have a scan of the index with one ordering key.
+///
+/// # Safety
+/// As [`search`].
+unsafe fn with_scan(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    work: impl FnOnce(pg_sys::IndexScanDesc),
+) {
     // SAFETY: the caller's promise; an MVCC snapshot is active whenever a query calls a function. The scan's memory and
     // pins go with the caller's memory context and resource owner if an error unwinds.
     unsafe {
@@ -93,11 +117,7 @@ unsafe fn find<E: Column>(
         let scan = pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), 0, 1);
         #[cfg(not(feature = "pg18"))]
         let scan = pg_sys::index_beginscan(table, index, snapshot, 0, 1);
-        if method_of(index).is_some_and(|method| method.is_graph) {
-            single::search::<E>(scan, queries, wanted, emit);
-        } else {
-            Batch::new(scan, wanted).run::<E>(queries, emit);
-        }
+        work(scan);
         pg_sys::index_endscan(scan);
     }
 }

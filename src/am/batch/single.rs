@@ -24,12 +24,17 @@ pub unsafe fn search<E: Column>(
     wanted: Wanted,
     emit: Emit<'_>,
 ) {
+    // SAFETY: the caller's promise.
+    at_ef_search(wanted, || unsafe { each_alone::<E>(scan, queries, wanted.k, emit) });
+}
+
+/// Does `work` under the efSearch that is wanted.
+pub fn at_ef_search(wanted: Wanted, work: impl FnOnce()) {
     at_own_level(|| {
         if let Some(value) = wanted.ef_search.and_then(|ef| CString::new(ef.to_string()).ok()) {
             set_for_level(c"faiss.efSearch", &value);
         }
-        // SAFETY: the caller's promise.
-        unsafe { each_alone::<E>(scan, queries, wanted.k, emit) };
+        work();
     });
 }
 
@@ -81,7 +86,7 @@ unsafe fn each_alone<E: Column>(
 }
 
 /// `ORDER BY column operator query`.
-fn order_key(query: pg_sys::Datum) -> pg_sys::ScanKeyData {
+pub fn order_key(query: pg_sys::Datum) -> pg_sys::ScanKeyData {
     pg_sys::ScanKeyData {
         sk_flags: pg_sys::SK_ORDER_BY as i32,
         sk_attno: 1,

@@ -51,8 +51,10 @@ pub unsafe fn export(
 ) -> Assembly {
     let key = KeyColumn::of(table, &wanted.key);
     let element = opclass_of(index).element;
-    if element == ElementType::Bit {
-        no_bits(index);
+    match element {
+        ElementType::F32 | ElementType::F16 => {}
+        ElementType::Bit => no_bits(index),
+        ElementType::Sparse => no_sparse(index),
     }
     let _shown = {
         // SAFETY: open relations.
@@ -100,6 +102,16 @@ pub fn as_faiss_has_them(metric: Metric, dims: usize, points: &mut [f32]) {
     if metric == Metric::Cosine {
         points.chunks_exact_mut(dims.max(1)).for_each(ann::extent::normalize);
     }
+}
+
+fn no_sparse(index: pg_sys::Relation) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("index \"{}\" is over sparsevec and cannot be exported", rel::name(index)),
+    )
+    .detail("FAISS has no files for sparse vectors.")
+    .hint("Index an expression that makes vectors of them, as (embedding::vector(384)), and export that index.")
+    .error()
 }
 
 fn no_bits(index: pg_sys::Relation) -> ! {

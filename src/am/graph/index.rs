@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use ann::hnsw::Grid;
+use ann::kernels::sparse::Sparse;
 use pages::Error;
 use pages::hnsw::insert::{Inserter, Row};
 use pages::hnsw::{Map, Meta, View};
+use pages::tid::Tid;
 
 use crate::am::pages::PgPages;
 use crate::am::recent::RecentBuffers;
@@ -44,11 +46,22 @@ impl HnswIndex {
         inserted
     }
 
+    /// Adds a row of a sparse vector.
+    pub fn insert_sparse(
+        &self,
+        pages: &PgPages,
+        tid: Tid,
+        vector: Sparse<'_>,
+    ) -> Result<(), Error> {
+        let mut inserter = self.inserter.take();
+        let inserted = inserter.insert_sparse(pages, &self.view(), tid, vector);
+        self.inserter.set(inserter);
+        inserted
+    }
+
     /// About what it takes in memory.
     pub fn bytes(&self) -> usize {
         let map = self.map.n_chunks() as usize * self.meta.shape.pages() * size_of::<u32>();
-        size_of::<Self>()
-            + Grid::params_len(self.meta.params.metric, self.meta.params.dims) * size_of::<f32>()
-            + map
+        size_of::<Self>() + self.meta.params.grid_len() * size_of::<f32>() + map
     }
 }

@@ -1,6 +1,6 @@
 //! How much of a build fits into maintenance_work_mem.
 
-use ann::hnsw::{self, Grid};
+use ann::hnsw;
 use pages::hnsw::MetaParams;
 
 use super::rows::ROW_BYTES;
@@ -31,7 +31,7 @@ pub struct Memory {
 impl Memory {
     /// `element_size` is that of the column. `by_vectors`: the graph is built of 32-bit floats, which are in memory, then.
     pub fn new(params: &MetaParams, by_vectors: bool, element_size: usize) -> Self {
-        let code_bytes = Grid::code_bytes(params.metric, params.dims);
+        let code_bytes = params.code_bytes();
         let bytes = memory_bytes_max();
         // Elements, 32-bit floats, code and what is stored.
         let batch_row = params.dims * (2 * element_size + size_of::<f32>()) + 2 * code_bytes;

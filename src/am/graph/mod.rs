@@ -1,6 +1,6 @@
 //! Graphs: what the callbacks do with an index of `faisshnsw`.
 //!
-//! An index of few rows is a list, as an untrained one of the other methods, and its callbacks go their way. Once it holds
+//! Over sparse vectors (`sparse/`) an index is a graph from the first row on. Else an index of few rows is a list, as an untrained one of the other methods, and its callbacks go their way. Once it holds
 //! [`GRAPH_MIN`] rows the insert that notices makes a graph of it.
 
 pub mod adopted;
@@ -14,6 +14,7 @@ mod memory;
 mod plan;
 mod rows;
 mod scan;
+pub mod sparse;
 mod vectors;
 mod write;
 

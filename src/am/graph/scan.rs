@@ -2,12 +2,14 @@
 //! rows.
 
 use ann::element::{Bits, Element};
+use ann::hnsw::SparseQuery;
 use ann::metric::Metric;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
 use pages::hnsw::rows::{NodeBits, NodeRows};
 use pages::hnsw::scan::{GraphParams, GraphScan};
+use pages::hnsw::sparse::read::SparseNodes;
 use pages::hnsw::{Code, marks};
 use pages::search::exact::ExactQuery;
 use pages::search::params::{Found, SearchParams};
@@ -32,6 +34,8 @@ pub struct GraphSearch {
     /// Candidates whose rows are dead to all, until they are marked.
     dead: Vec<Hit>,
     query: Option<(ExactQuery, ElementType)>,
+    /// The query of a graph over sparse vectors; the other has no components then.
+    sparse: Option<SparseQuery>,
     left_out: Option<Tid>,
     trusts_marks: bool,
 }
@@ -45,7 +49,8 @@ impl GraphSearch {
         // SAFETY: the caller's promise; the element type is the operator class's.
         let (rows, trusts_marks) = unsafe { (HeapRows::new(scan), (*scan).ignore_killed_tuples) };
         let (scan, tids, dead) = (GraphScan::new(), Vec::new(), Vec::new());
-        Self { scan, rows, tids, dead, query: None, left_out: None, trusts_marks }
+        let (query, sparse, left_out) = (None, None, None);
+        Self { scan, rows, tids, dead, query, sparse, left_out, trusts_marks }
     }
 
     /// Starts over with the elements of a query; `ef` nodes are kept in sight.
@@ -66,6 +71,19 @@ impl GraphSearch {
         self.query = Some((ExactQuery::new(metric, query), element));
     }
 
+    /// The same with a sparse vector.
+    pub fn begin_sparse(
+        &mut self,
+        graph: &HnswIndex,
+        query: SparseQuery,
+        params: SearchParams,
+        ef: usize,
+    ) {
+        self.begin(graph, ElementType::Sparse, &[], params, ef);
+        self.scan.source().look_for(query.clone());
+        self.sparse = Some(query);
+    }
+
     /// Treats a row as if it were gone, or again none; and its node, if it is known.
     pub fn leave_out(&mut self, row: Option<Tid>) {
         self.left_out = row;
@@ -78,6 +96,7 @@ impl GraphSearch {
             Some((_, ElementType::F32)) => self.next_of::<f32>(pages, graph)?,
             Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph)?,
             Some((_, ElementType::Bit)) => self.next_of::<Bits>(pages, graph)?,
+            Some((_, ElementType::Sparse)) => self.next_sparse(pages, graph)?,
             None => None,
         };
         if !self.dead.is_empty() {
@@ -127,6 +146,25 @@ impl GraphSearch {
                 let mut stored = NodeRows::of_nodes(pages, view, |row: &[E]| query.key(row))?;
                 next(Some(&mut stored), &mut table)
             }
+        }
+    }
+
+    /// The same of sparse vectors, which the graph stores.
+    fn next_sparse(&mut self, pages: &PgPages, graph: &HnswIndex) -> Result<Option<Found>, Error> {
+        let (Some((query, _)), Some(sparse)) = (&self.query, &self.sparse) else { return Ok(None) };
+        let view = graph.view().trusting(self.trusts_marks);
+        let (rows, tids, dead) = (&mut self.rows, &mut self.tids, &mut self.dead);
+        // It only says which rows there are, so that it reads no vectors of any kind.
+        let mut table = TableRows::<f32>::new(rows, tids, dead, query, graph.meta.params.dims);
+        table.has_keys = true;
+        let mut stored = SparseNodes::new(pages, view, sparse);
+        let scan = &mut self.scan;
+        match self.left_out {
+            Some(left_out) => {
+                let mut others = OtherNodes { rows: &mut table, left_out };
+                scan.next(pages, &view, Some(&mut stored), &mut others)
+            }
+            None => scan.next(pages, &view, Some(&mut stored), &mut table),
         }
     }
 

@@ -52,8 +52,26 @@ impl IndexScan {
         own: Option<Own>,
         tids: &mut Vec<Tid>,
     ) -> Clock {
-        tids.clear();
         let argument = E::datum_of(point);
+        // SAFETY: the caller's promise.
+        let taken = unsafe { self.ask_value(argument, k, own, tids) };
+        // SAFETY: allocated by datum_of.
+        unsafe { pg_sys::pfree(argument.cast_mut_ptr()) };
+        taken
+    }
+
+    /// The same for a query as a value, which must live as long as the call.
+    ///
+    /// # Safety
+    /// It must be of the type that the operator takes.
+    pub unsafe fn ask_value(
+        &mut self,
+        argument: pg_sys::Datum,
+        k: usize,
+        own: Option<Own>,
+        tids: &mut Vec<Tid>,
+    ) -> Clock {
+        tids.clear();
         let mut order = pg_sys::ScanKeyData {
             sk_attno: 1,
             sk_strategy: ORDER_STRATEGY,
@@ -79,11 +97,8 @@ impl IndexScan {
             }
         }
         let taken = clock::of_thread() - before;
-        // SAFETY: allocated by datum_of.
-        unsafe {
-            pg_sys::ExecClearTuple(self.slot);
-            pg_sys::pfree(argument.cast_mut_ptr());
-        }
+        // SAFETY: a slot of ours.
+        unsafe { pg_sys::ExecClearTuple(self.slot) };
         taken
     }
 }

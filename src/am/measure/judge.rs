@@ -52,6 +52,8 @@ impl<E: Column> Judge<E> {
             let mut rows = IndexedRows::new(heap, index, pg_sys::GetActiveSnapshot(), dims);
             let queries = match queries {
                 QuerySource::Given(points) => Queries { points, own: Vec::new() },
+                // Of an index over sparse vectors.
+                QuerySource::Sparse(_) => Queries::default(),
                 QuerySource::Sample { n, exclude_self } => {
                     truth::require_room(n, dims, k);
                     let mut sample = Queries::sample::<E>(&mut rows, n, seed);
@@ -90,36 +92,16 @@ impl<E: Column> Judge<E> {
         values: &[u32],
         target: Option<f64>,
     ) -> Point {
-        for (index, &value) in settings.iter().zip(values) {
-            index.setting.set(value);
-        }
-        progress::set_phase(Phase::MeasuringSettings);
-        progress::set_tuples_total(self.order.len() as u64);
-        let mut tally = Tally::default();
-        let (mut asked, mut ms) = (0u32, 0.0);
+        let order = std::mem::take(&mut self.order);
         let mut tids = Vec::new();
-        for i in 0..self.order.len() {
-            let number = self.order[i] as usize;
+        let point = measured_point(&order, settings, values, target, |number| {
             // SAFETY: the caller's promise.
             let taken = unsafe { self.ask(number, &mut tids) };
-            ms += clock::ms(taken);
-            asked += 1;
-            progress::set_tuples_done(asked.into());
             // SAFETY: the caller's promise.
             let (found, wanted) = unsafe { self.judge(number, &tids) };
-            tally.add(found, wanted);
-            if target.is_some_and(|target| tally.is_decided(target)) {
-                break;
-            }
-        }
-        let point = Point { values: values.to_vec(), tally, ms: ms / f64::from(asked.max(1)) };
-        let text = settings::text(settings.iter().zip(values.iter().copied()));
-        say(format!(
-            "{text}: recall {:.4} by {} queries, {:.3} ms",
-            point.recall(),
-            tally.queries(),
-            point.ms
-        ));
+            (taken, found, wanted)
+        });
+        self.order = order;
         point
     }
 
@@ -185,16 +167,53 @@ impl<E: Column> Judge<E> {
     }
 }
 
+/// Measures settings by queries in this order. `ask` asks one of them by its number, and says how long that took, how many of
+/// the rows that it wants were found, and how many it wants.
+pub fn measured_point(
+    order: &[u32],
+    settings: &[IndexSetting],
+    values: &[u32],
+    target: Option<f64>,
+    mut ask: impl FnMut(usize) -> (Clock, usize, usize),
+) -> Point {
+    for (index, &value) in settings.iter().zip(values) {
+        index.setting.set(value);
+    }
+    progress::set_phase(Phase::MeasuringSettings);
+    progress::set_tuples_total(order.len() as u64);
+    let mut tally = Tally::default();
+    let (mut asked, mut ms) = (0u32, 0.0);
+    for number in order {
+        let (taken, found, wanted) = ask(*number as usize);
+        ms += clock::ms(taken);
+        asked += 1;
+        progress::set_tuples_done(asked.into());
+        tally.add(found, wanted);
+        if target.is_some_and(|target| tally.is_decided(target)) {
+            break;
+        }
+    }
+    let point = Point { values: values.to_vec(), tally, ms: ms / f64::from(asked.max(1)) };
+    let text = settings::text(settings.iter().zip(values.iter().copied()));
+    say(format!(
+        "{text}: recall {:.4} by {} queries, {:.3} ms",
+        point.recall(),
+        tally.queries(),
+        point.ms
+    ));
+    point
+}
+
 /// One of n points of `dims` components.
 fn point(points: &[f32], number: usize, dims: usize) -> &[f32] {
     points.get(number * dims..(number + 1) * dims).unwrap_or_default()
 }
 
-fn say(what: String) {
+pub fn say(what: String) {
     Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, what).debug();
 }
 
-fn nothing_to_measure(index: pg_sys::Relation) -> ! {
+pub fn nothing_to_measure(index: pg_sys::Relation) -> ! {
     Report::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("index \"{}\" has no rows to measure recall by", rel::name(index)),

@@ -2,7 +2,7 @@
 //! enough of them.
 //!
 //! `rows.rs` the rows that belong into the index · `truth.rs` the exact answers · `answer.rs` the index's answers ·
-//! `judge.rs` the one against the other · `settings.rs` what can be set · `clock.rs` CPU time.
+//! `judge.rs` the one against the other, `sparse.rs` for sparse vectors · `settings.rs` what can be set · `clock.rs` CPU time.
 //!
 //! A row that the index returns is right if its distance is not beyond that of the k-th nearest row: of rows equally far
 //! any will do. A sampled row that asks for its neighbours is not among them, neither in the exact answer nor in the index's.
@@ -12,9 +12,11 @@ pub mod clock;
 mod judge;
 mod rows;
 mod settings;
+mod sparse;
 mod truth;
 
 use ann::element::Bits;
+use ann::hnsw::SparseQuery;
 use ann::tuning::{self, Axis, Point, SIGMAS_95};
 use half::f16;
 use pgrx::pg_sys;
@@ -24,6 +26,7 @@ use super::progress::Shown;
 use super::rights;
 use judge::Judge;
 use settings::{IndexSetting, settings_of};
+use sparse::SparseJudge;
 
 pub use settings::SearchSetting;
 
@@ -42,6 +45,8 @@ pub enum QuerySource {
     Sample { n: usize, exclude_self: bool },
     /// The caller's own: n × dims, of values that the column's type can hold.
     Given(Vec<f32>),
+    /// The caller's own for an index over sparse vectors.
+    Sparse(Vec<SparseQuery>),
 }
 
 /// A measured setting.
@@ -162,6 +167,11 @@ unsafe fn with_measure<R>(
                 ElementType::Bit => {
                     let mut judge = Judge::<Bits>::new(heap, index, request);
                     let ms = judge.truth.ms;
+                    work(&mut |values, target| judge.measure(settings, values, target), ms)
+                }
+                ElementType::Sparse => {
+                    let mut judge = SparseJudge::new(heap, index, request);
+                    let ms = judge.ms;
                     work(&mut |values, target| judge.measure(settings, values, target), ms)
                 }
                 ElementType::F16 => {

@@ -62,6 +62,20 @@ impl IndexedRows {
     /// # Safety
     /// The operator class must be over vectors of `E`.
     pub unsafe fn scan<E: Column>(&mut self, mut each: impl FnMut(Tid, &[E])) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.scan_values(|rows, tid, value| {
+                rows.elements(value, &mut |elements: &[E]| each(tid, elements));
+            });
+        }
+    }
+
+    /// Calls `each` with every row within the index's predicate and its value, which is not NULL and lives as long as the call.
+    /// Otherwise as [`IndexedRows::scan`].
+    ///
+    /// # Safety
+    /// As there, but for the operator class.
+    pub unsafe fn scan_values(&mut self, mut each: impl FnMut(&Self, Tid, pg_sys::Datum)) {
         // SAFETY: open table and snapshot; no keys. Not synchronised with other scans: the order must not vary.
         let scan = unsafe {
             let no_keys = std::ptr::null_mut();
@@ -86,22 +100,46 @@ impl IndexedRows {
     /// # Safety
     /// As [`IndexedRows::scan`].
     pub unsafe fn fetch<E: Column>(&mut self, tid: Tid, mut look: impl FnMut(&[E])) {
+        // SAFETY: the caller's promise.
+        unsafe { self.fetch_value(tid, |rows, value| rows.elements(value, &mut look)) };
+    }
+
+    /// The same of its value.
+    ///
+    /// # Safety
+    /// As [`IndexedRows::scan_values`].
+    pub unsafe fn fetch_value(&mut self, tid: Tid, mut look: impl FnMut(&Self, pg_sys::Datum)) {
         let mut pointer = rel::pointer_of(tid);
         // SAFETY: an open table, a pointer of ours, a slot of the table's kind; the caller's promise.
         unsafe {
             let (heap, snapshot, slot) = (self.heap, self.snapshot, self.slot);
             if pg_sys::table_tuple_fetch_row_version(heap, &raw mut pointer, snapshot, slot) {
-                self.look(&mut |_, elements| look(elements));
+                self.look(&mut |rows, _, value| look(rows, value));
                 pg_sys::ExecClearTuple(slot);
             }
         }
     }
 
-    /// Passes the row in the slot on if it belongs into the index.
+    /// Shows the elements of a value that belongs into the index.
     ///
     /// # Safety
-    /// The slot must hold a row; the operator class must be over vectors of `E`.
-    unsafe fn look<E: Column>(&mut self, each: &mut impl FnMut(Tid, &[E])) {
+    /// It must be a vector of `E`.
+    unsafe fn elements<E: Column>(&self, value: pg_sys::Datum, look: &mut impl FnMut(&[E])) {
+        // SAFETY: the caller's promise.
+        let vector = unsafe { E::read(value) };
+        if vector.dims() != self.dims {
+            wrong_dimensions(self.dims, vector.dims());
+        }
+        if let Some(placed) = Placed::new(self.metric, vector.elements()) {
+            look(placed.elements);
+        }
+    }
+
+    /// Passes the row in the slot on if it is within the index's predicate, and its value is not NULL.
+    ///
+    /// # Safety
+    /// The slot must hold a row.
+    unsafe fn look(&mut self, each: &mut impl FnMut(&Self, Tid, pg_sys::Datum)) {
         // SAFETY: the row's memory is reset before its next use; values and flags have room for every column that an
         // index can have.
         unsafe {
@@ -117,13 +155,8 @@ impl IndexedRows {
             pg_sys::FormIndexDatum(self.info, self.slot, self.estate, to, nulls_to);
             let value = values.get(self.column).zip(nulls.get(self.column));
             if let Some((value, false)) = value {
-                let vector = E::read(*value);
-                if vector.dims() != self.dims {
-                    wrong_dimensions(self.dims, vector.dims());
-                }
-                if let Some(placed) = Placed::new(self.metric, vector.elements()) {
-                    each(rel::tid_of(&raw mut (*self.slot).tts_tid), placed.elements);
-                }
+                let tid = rel::tid_of(&raw mut (*self.slot).tts_tid);
+                each(self, tid, *value);
             }
             pg_sys::MemoryContextSwitchTo(caller);
         }

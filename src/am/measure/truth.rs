@@ -65,7 +65,12 @@ pub struct Truth {
 
 /// Raises 54000 if maintenance_work_mem has no room for so many queries with `k` answers each.
 pub fn require_room(n: usize, dims: usize, k: usize) {
-    let bytes = n.saturating_mul(ExactSearch::<f32>::bytes_per_query(dims, k));
+    require_bytes(n, ExactSearch::<f32>::bytes_per_query(dims, k));
+}
+
+/// The same for queries that take so many bytes each.
+pub fn require_bytes(n: usize, bytes: usize) {
+    let bytes = n.saturating_mul(bytes);
     if bytes <= memory_bytes_max() {
         return;
     }

@@ -37,7 +37,8 @@ impl Column {
         };
         let element = element_of(kind, method_oid(&FAISSIVF)).filter(|_| number > 0);
         // Models are of centroids and codes for floats.
-        let element = element.filter(|element| *element != ElementType::Bit);
+        let element =
+            element.filter(|element| !matches!(element, ElementType::Bit | ElementType::Sparse));
         let Some(element) = element else {
             Report::new(
                 PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,

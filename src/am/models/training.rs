@@ -81,6 +81,8 @@ pub fn train(request: &Request) -> Made {
         ElementType::F32 => train::sample::<f32>(&rows, &frozen),
         ElementType::F16 => train::sample::<f16>(&rows, &frozen),
         ElementType::Bit => train::sample::<Bits>(&rows, &frozen),
+        // `Column::of` has refused it.
+        ElementType::Sparse => train::Sample::of(Vec::new(), frozen.dims),
     };
     let total_rows = sample.rows;
     let nlist = match train::choose_nlist(&rows, &sample, &frozen) {
@@ -162,6 +164,7 @@ fn keep(
                 ElementType::F32 => "vector",
                 ElementType::F16 => "halfvec",
                 ElementType::Bit => "bit",
+                ElementType::Sparse => "sparsevec",
             },
             rows: rows as i64,
         }),

@@ -139,6 +139,8 @@ pub fn rebuild_if_due(table: pg_sys::Relation, index: pg_sys::Relation) -> Optio
         ElementType::F32 => examine_and_run::<f32>(table, index, &pages, &ivf),
         ElementType::F16 => examine_and_run::<f16>(table, index, &pages, &ivf),
         ElementType::Bit => examine_and_run::<Bits>(table, index, &pages, &ivf),
+        // Only graphs are over sparse vectors.
+        ElementType::Sparse => None,
     })
 }
 

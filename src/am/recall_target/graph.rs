@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use ann::exact::Ranked;
+use ann::hnsw::SparseQuery;
 use ann::metric::Metric;
 use ann::topk::Hit;
 use ann::tuning::Curve;
@@ -21,7 +22,7 @@ use super::neighbours::Neighbours;
 use crate::am::build_log;
 use crate::am::graph::HnswIndex;
 use crate::am::interrupts::check_for_interrupts;
-use crate::am::measure::clock;
+use crate::am::measure::clock::{self, Clock};
 use crate::am::pages::PgPages;
 use crate::am::report::checked;
 use crate::am::value::Column;
@@ -49,31 +50,43 @@ impl<E: Column> GraphNeighbours<E> {
 
     /// Measures by the pages of `index`, which are all written, and puts the curve into its metapage.
     pub fn measure(self, index: pg_sys::Relation) {
-        // SAFETY: the index stays open as long as the build runs.
-        let pages = unsafe { PgPages::new(index) };
-        let (compared, before) = (self.0.took, clock::of_process());
-        let curve = curve(&pages, &self.0.finish());
-        let put = curve.and_then(|curve| Meta::put_curve(&pages, &curve));
-        checked(index, put);
-        build_log::measured(index, compared, clock::of_process() - before);
+        let compared = self.0.took;
+        let asked: Vec<_> = self.0.finish().into_iter().map(|ranked| (ranked, None)).collect();
+        measure_graph(index, &asked, compared);
     }
 }
 
-fn curve(pages: &PgPages, asked: &[Ranked]) -> Result<Curve, Error> {
+/// What a row that asks finds exactly, and the row itself where vectors are sparse.
+type Question = (Ranked, Option<SparseQuery>);
+
+/// Measures by the pages of `index`, a graph of which all are written, and puts the curve into its metapage. `compared`: the
+/// CPU time that the exact answers took.
+pub fn measure_graph(index: pg_sys::Relation, asked: &[Question], compared: Clock) {
+    // SAFETY: the index stays open as long as the build runs.
+    let pages = unsafe { PgPages::new(index) };
+    let before = clock::of_process();
+    let curve = curve(&pages, asked);
+    let put = curve.and_then(|curve| Meta::put_curve(&pages, &curve));
+    checked(index, put);
+    build_log::measured(index, compared, clock::of_process() - before);
+}
+
+fn curve(pages: &PgPages, asked: &[Question]) -> Result<Curve, Error> {
     let graph = HnswIndex::read(pages)?;
     let mut scan = HnswScan::new();
-    let asked: Vec<(&Ranked, Option<u32>)> = asked
+    let asked: Vec<(&Question, Option<u32>)> = asked
         .iter()
-        .map(|ranked| Ok((ranked, own_node(pages, &graph, &mut scan, ranked)?)))
+        .map(|question| Ok((question, own_node(pages, &graph, &mut scan, question)?)))
         .collect::<Result<_, Error>>()?;
     let asked: Vec<_> =
-        asked.into_iter().filter(|(ranked, _)| !ranked.nearest.is_empty()).collect();
+        asked.into_iter().filter(|((ranked, _), _)| !ranked.nearest.is_empty()).collect();
     let mut tried = Vec::new();
     for width in WIDTHS {
         let mut counts = [(0, 0); ROWS.len()];
-        for (ranked, own) in &asked {
+        for (question, own) in &asked {
             check_for_interrupts();
-            let found = search(pages, &graph, &mut scan, (ranked, *own), width)?;
+            let found = search(pages, &graph, &mut scan, (question, *own), width)?;
+            let (ranked, _) = question;
             for ((found_of, wanted), k) in counts.iter_mut().zip(ROWS) {
                 let near = ranked.nearest.get(..looked_at(k)).unwrap_or(&ranked.nearest);
                 *found_of += near.iter().filter(|hit| found.contains(&hit.id)).count();
@@ -102,10 +115,10 @@ fn own_node(
     pages: &PgPages,
     graph: &HnswIndex,
     scan: &mut HnswScan,
-    ranked: &Ranked,
+    question: &Question,
 ) -> Result<Option<u32>, Error> {
-    let [own] = ranked.equals.as_slice() else { return Ok(None) };
-    begin(scan, ranked, WIDTHS[3]);
+    let [own] = question.0.equals.as_slice() else { return Ok(None) };
+    begin(scan, question, WIDTHS[3]);
     let found = scan.candidates(pages, &graph.view(), 1, false)?;
     Ok(found.iter().find(|hit| hit.id == *own).map(|hit| node_of(hit.at)))
 }
@@ -115,16 +128,16 @@ fn search(
     pages: &PgPages,
     graph: &HnswIndex,
     scan: &mut HnswScan,
-    (ranked, own): (&Ranked, Option<u32>),
+    (question, own): (&Question, Option<u32>),
     width: u32,
 ) -> Result<HashSet<u64>, Error> {
-    begin(scan, ranked, width);
+    begin(scan, question, width);
     scan.leave_out(own);
     let found: &[Hit] = scan.candidates(pages, &graph.view(), width as usize, false)?;
     Ok(found.iter().map(|hit| hit.id).collect())
 }
 
-fn begin(scan: &mut HnswScan, ranked: &Ranked, width: u32) {
+fn begin(scan: &mut HnswScan, (ranked, sparse): &Question, width: u32) {
     let params = GraphParams {
         ef: width as usize,
         iterative: Iterative::Off,
@@ -134,4 +147,7 @@ fn begin(scan: &mut HnswScan, ranked: &Ranked, width: u32) {
         is_exact: false,
     };
     scan.begin(&ranked.point, &params, 1);
+    if let Some(query) = sparse {
+        scan.look_for(query.clone());
+    }
 }

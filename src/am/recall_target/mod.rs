@@ -18,9 +18,9 @@ use pgrx::pg_sys;
 use super::guc;
 use super::options::IvfOptions;
 
-pub use graph::GraphNeighbours;
+pub use graph::{GraphNeighbours, measure_graph};
 pub use lists::ListNeighbours;
-pub use neighbours::QUERIES_MAX;
+pub use neighbours::{QUERIES_MAX, on_workers};
 
 /// Rows that are reckoned with where nobody says how many are wanted.
 pub const ROWS_UNSAID: u64 = 10;

@@ -7,6 +7,7 @@ use pgrx::{AnyElement, PgSqlErrorCode, Spi, pg_sys};
 
 use super::rows::rows_of;
 use crate::am::datum::bits::BitString;
+use crate::am::datum::sparse::SparseVarlena;
 use crate::am::datum::{MAX_DIMS, Varlena};
 use crate::am::method::Method;
 use crate::am::opclass::{ElementType, OpclassInfo, said_by};
@@ -63,8 +64,8 @@ impl Column {
         let relation = require_table(relid);
         let (attribute, type_oid) = Attribute::new(relid, name);
         let Some(element) = element_of(type_oid) else { unfit_type(&attribute, type_oid) };
-        if element == ElementType::Bit {
-            bits_unknown(&attribute);
+        if let Some(type_name) = unknown_type(element) {
+            type_unknown(&attribute, type_name);
         }
         let found = rows_of(relid, &relation, &attribute.name);
         let dims = attribute.dims().or_else(|| dims_of_a_row(&relation, &attribute.name, element));
@@ -266,6 +267,7 @@ pub fn element_bytes(element: ElementType) -> usize {
         ElementType::F32 => 4,
         ElementType::F16 => 2,
         ElementType::Bit => 1,
+        ElementType::Sparse => 8,
     }
 }
 
@@ -283,6 +285,7 @@ fn dims_of_a_row(relation: &str, column: &str, element: ElementType) -> Option<u
                 ElementType::F32 => Varlena::<f32>::from_datum(value.datum()).dims(),
                 ElementType::F16 => Varlena::<half::f16>::from_datum(value.datum()).dims(),
                 ElementType::Bit => BitString::from_datum(value.datum()).length(),
+                ElementType::Sparse => SparseVarlena::from_datum(value.datum()).dims(),
             }
         }))
     });
@@ -303,13 +306,23 @@ fn unfit_type(attribute: &Attribute, type_oid: pg_sys::Oid) -> ! {
     .error()
 }
 
-/// Bits have no codes to choose among.
-fn bits_unknown(attribute: &Attribute) -> ! {
+/// The name of a type without codes to choose among.
+fn unknown_type(element: ElementType) -> Option<&'static str> {
+    match element {
+        ElementType::F32 | ElementType::F16 => None,
+        ElementType::Bit => Some("bit"),
+        ElementType::Sparse => Some("sparsevec"),
+    }
+}
+
+fn type_unknown(attribute: &Attribute, type_name: &str) -> ! {
     Report::new(
         PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-        format!("column {} has type bit, which recommendations are not for", attribute.name),
+        format!("column {} has type {type_name}, which recommendations are not for", attribute.name),
     )
-    .hint("There are operator classes for bit; for a large table choose access method faisshnsw.")
+    .hint(format!(
+        "There are operator classes for {type_name}; for a large table choose access method faisshnsw."
+    ))
     .error()
 }
 

@@ -75,6 +75,8 @@ fn health(
         ElementType::F32 => examined::<f32>(&open, &table, &pages, &ivf),
         ElementType::F16 => examined::<f16>(&open, &table, &pages, &ivf),
         ElementType::Bit => examined::<Bits>(&open, &table, &pages, &ivf),
+        // Only graphs are over sparse vectors, and were answered above.
+        ElementType::Sparse => examined::<f32>(&open, &table, &pages, &ivf),
     });
     let (retrain, advice) = verdict(&state(&open, &table, &ivf.meta, &findings));
     let known = |x: f32| (x > 0.0).then_some(f64::from(x));

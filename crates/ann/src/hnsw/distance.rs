@@ -1,6 +1,7 @@
 //! What nodes are compared by: their codes, or their vectors where codes lose too much.
 
 use super::grid::{Codes, Factors, Grid, GridQuery, finite};
+use super::sparse::{SparsePoints, SparseQuery};
 use crate::element::Float;
 use crate::kernels::{cosine_from, dot, l1, l2_sqr, norm_sqr, prefetch_near};
 use crate::metric::Metric;
@@ -9,7 +10,7 @@ use crate::metric::Metric;
 const AHEAD: usize = 4;
 
 /// Inner products from here on are keys by their logarithm: so many of their octaves are one.
-const WIDE: f32 = (1u128 << 126) as f32;
+pub(super) const WIDE: f32 = (1u128 << 126) as f32;
 const OCTAVES: f64 = 80.0;
 
 /// Nodes where they lie in memory.
@@ -17,6 +18,7 @@ const OCTAVES: f64 = 80.0;
 pub enum Points<'a> {
     Codes(Codes<'a>),
     Vectors(Vectors<'a>),
+    Sparse(SparsePoints<'a>),
 }
 
 /// The vectors of nodes: that of node i at `rows[i * dims..]`. One that begins with no number stands for no node.
@@ -51,6 +53,7 @@ impl Points<'_> {
                 codes.factors.len().min(codes.codes.len() / codes.stride.max(1))
             }
             Points::Vectors(vectors) => vectors.rows.len() / vectors.dims.max(1),
+            Points::Sparse(points) => points.rows.len(),
         }
     }
 
@@ -101,16 +104,10 @@ impl VectorQuery {
         if key.is_finite() { key } else { finite(key) }
     }
 
-    /// A negative inner product beyond [`WIDE`] or beyond what a float holds. Of rows so long one would else be as near as another,
-    /// and the longest, which are near to all others, would not be linked to each other.
     #[cold]
     fn wide_product<E: Float>(&self, row: &[E]) -> f32 {
         let pairs = self.point.iter().zip(row);
-        let product: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(b.to_f32())).sum();
-        let beyond = (product.abs().log2() - f64::from(WIDE).log2()) / OCTAVES;
-        // Two octaves have room for all; and none is nearer than the last float.
-        let key = f64::from(WIDE) * beyond.max(0.0).exp2();
-        finite((-product.signum() * key) as f32)
+        wide(pairs.map(|(a, b)| f64::from(*a) * f64::from(b.to_f32())).sum())
     }
 
     fn key_of(&self, of: Vectors<'_>, node: u32) -> f32 {
@@ -129,11 +126,22 @@ impl VectorQuery {
     }
 }
 
+/// The key of an inner product beyond [`WIDE`] or beyond what a float holds. Of rows so long one would else be as near as
+/// another, and the longest, which are near to all others, would not be linked to each other.
+#[cold]
+pub(super) fn wide(product: f64) -> f32 {
+    let beyond = (product.abs().log2() - f64::from(WIDE).log2()) / OCTAVES;
+    // Two octaves have room for all; and none is nearer than the last float.
+    let key = f64::from(WIDE) * beyond.max(0.0).exp2();
+    finite((-product.signum() * key) as f32)
+}
+
 /// What nodes are compared with, by what they are compared by.
 #[derive(Clone, Debug)]
 pub enum NodeQuery {
     Code(GridQuery),
     Vector(VectorQuery),
+    Sparse(SparseQuery),
 }
 
 impl NodeQuery {
@@ -155,6 +163,13 @@ impl NodeQuery {
             {
                 query.aim(vectors.node(node));
             }
+            (Points::Sparse(points), NodeQuery::Sparse(query)) if query.metric == points.metric => {
+                query.aim(points.rows.get(node as usize).unwrap_or_default());
+            }
+            (Points::Sparse(points), _) => {
+                let row = points.rows.get(node as usize).unwrap_or_default();
+                *self = NodeQuery::Sparse(SparseQuery::new(points.metric, row));
+            }
             (Points::Codes(codes), _) => {
                 let (code, factors) = codes.node(node, grid.size());
                 *self = NodeQuery::Code(grid.query_of_code(code, factors));
@@ -175,6 +190,7 @@ impl NodeQuery {
                 query.key(code, factors)
             }
             (Points::Vectors(vectors), NodeQuery::Vector(query)) => query.key_of(vectors, node),
+            (Points::Sparse(points), NodeQuery::Sparse(query)) => query.key_of(points, node),
             _ => f32::INFINITY,
         }
     }
@@ -185,6 +201,7 @@ impl NodeQuery {
         match (of, self) {
             (Points::Codes(codes), NodeQuery::Code(query)) => query.keys(codes, nodes, sums, out),
             (Points::Vectors(vectors), NodeQuery::Vector(query)) => query.keys(vectors, nodes, out),
+            (Points::Sparse(points), NodeQuery::Sparse(query)) => query.keys(points, nodes, out),
             _ => out.extend(nodes.iter().map(|_| f32::INFINITY)),
         }
     }

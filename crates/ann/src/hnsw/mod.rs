@@ -1,7 +1,7 @@
 //! The graph of `faisshnsw`: Malkov and Yashunin, *Hierarchical navigable small world graphs* (2016), with FAISS's
-//! parameters, over 8-bit codes, or over vectors where codes lose too much.
+//! parameters, over 8-bit codes, over vectors where codes lose too much, or over sparse vectors.
 //!
-//! `grid.rs` vectors as codes, and keys of codes · `distance.rs` keys of codes or of vectors · `loss.rs` whether codes lose
+//! `grid.rs` vectors as codes, and keys of codes · `distance.rs` keys of codes or of vectors, `sparse.rs` of sparse vectors · `loss.rs` whether codes lose
 //! too much · `levels.rs` how high a node stands and how many links it has ·
 //! `walk.rs` what a search walks over and the way down · `beam.rs` the
 //! search of one level · `select.rs`, `judge.rs` which neighbours are worth a link ·
@@ -22,6 +22,7 @@ mod loss;
 mod order;
 mod repair;
 mod select;
+mod sparse;
 mod walk;
 mod worker;
 
@@ -38,4 +39,5 @@ pub use loss::{
 };
 pub use order::order;
 pub use select::{prune, select, turn_equals};
+pub use sparse::{SparsePoints, SparseQuery, SparseRows};
 pub use walk::{Graph, MAX_NODES, Near, descend};

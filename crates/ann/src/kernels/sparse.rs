@@ -1,4 +1,5 @@
-//! Distances of vectors that name only their elements other than zero, by one walk over the positions of both.
+//! Distances of vectors that name only their elements other than zero, by one walk over the positions of both; inner products
+//! with many others by a table.
 //!
 //! Terms are added in the order of the positions, in single precision and in two roundings, on every CPU. A sum here
 //! equals that over the same vectors written out within rounding only; but the product of a vector with itself is
@@ -7,6 +8,9 @@
 use std::hint::select_unpredictable;
 
 use super::cosine_from;
+
+/// The number stored in the metapage of an index over such vectors, beside those of [`crate::element::Element::TAG`].
+pub const TAG: u8 = 3;
 
 /// A vector by its elements other than zero: their positions, which ascend, and as many values.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +97,76 @@ pub fn cosine_distance(a: Sparse<'_>, b: Sparse<'_>) -> f64 {
     cosine_from(dot(a, b), norm_sqr(a), norm_sqr(b))
 }
 
+/// A vector prepared for inner products with many others: each element of another finds its counterpart by a table, without a
+/// walk over both.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup {
+    indices: Vec<i32>,
+    values: Vec<f32>,
+    /// By the low bits of a position: 1 + the place of the element there, 0 for none, [`CROWDED`] for several.
+    slots: Vec<u16>,
+}
+
+/// Slots of the table: within a core's first cache, and many more than most vectors have elements.
+const SLOTS: usize = 8192;
+/// More than one element has this slot.
+const CROWDED: u16 = u16::MAX;
+
+impl Lookup {
+    /// Takes another vector.
+    pub fn set(&mut self, vector: Sparse<'_>) {
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, 0);
+        }
+        for index in &self.indices {
+            self.slots[slot_of(*index)] = 0;
+        }
+        let (indices, values) = vector.parts();
+        self.indices.clear();
+        self.indices.extend_from_slice(indices);
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        for (index, place) in indices.iter().zip(1u16..CROWDED) {
+            let slot = &mut self.slots[slot_of(*index)];
+            *slot = if *slot == 0 { place } else { CROWDED };
+        }
+    }
+
+    /// The vector.
+    #[inline]
+    pub fn vector(&self) -> Sparse<'_> {
+        Sparse { indices: &self.indices, values: &self.values }
+    }
+
+    /// As [`dot`] with the vector, bit for bit: terms are added in the same order, and zeros between them.
+    #[inline]
+    pub fn dot(&self, other: Sparse<'_>) -> f32 {
+        if self.indices.is_empty() {
+            return 0.0;
+        }
+        let (indices, values) = other.parts();
+        let mut sum = 0.0;
+        for (index, value) in indices.iter().zip(values) {
+            let slot = self.slots[slot_of(*index)];
+            if slot == CROWDED {
+                if let Ok(place) = self.indices.binary_search(index) {
+                    sum += self.values[place] * value;
+                }
+                continue;
+            }
+            let place = usize::from(slot.saturating_sub(1));
+            let is_there = slot > 0 && self.indices[place] == *index;
+            sum += only_if(is_there, self.values[place] * value);
+        }
+        sum
+    }
+}
+
+#[inline(always)]
+fn slot_of(index: i32) -> usize {
+    index as usize % SLOTS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +201,31 @@ mod tests {
             assert_eq!(norm_sqr(x), sum(|a, _| a * a));
             let swapped = [l2_sqr(y, x), l1(y, x), dot(y, x)];
             assert_eq!([l2_sqr(x, y), l1(x, y), dot(x, y)], swapped);
+        }
+    }
+
+    #[test]
+    fn a_table_finds_the_same_products() {
+        let mut rng = Rng::new(10);
+        let mut lookup = Lookup::default();
+        for round in 0..2000 {
+            // Positions that share slots now and then, or always.
+            let (most, step) = [(1 << 20, 1), (300, 1), (40, SLOTS as u32)][round % 3];
+            let mut vector = || {
+                let n = rng.below(120);
+                let mut indices: Vec<i32> =
+                    (0..n).map(|_| (rng.below(most) * step) as i32).collect();
+                indices.sort_unstable();
+                indices.dedup();
+                let values: Vec<f32> = indices.iter().map(|_| rng.unit() - 0.5).collect();
+                (indices, values)
+            };
+            let (a, b) = (vector(), vector());
+            let (x, y) =
+                (Sparse { indices: &a.0, values: &a.1 }, Sparse { indices: &b.0, values: &b.1 });
+            lookup.set(x);
+            assert_eq!(lookup.dot(y).to_bits(), dot(x, y).to_bits());
+            assert_eq!(lookup.vector().indices, x.indices);
         }
     }
 

@@ -7,9 +7,10 @@ use half::f16;
 use super::coding::point_of;
 use super::opened::{Graph, Opened};
 use super::search::flat_params;
-use super::verbs::{params_of, query_of};
+use super::sparse;
+use super::verbs::{graph_params, params_of, query_of};
 use crate::error::Error;
-use crate::hnsw::scan::{GraphParams, HnswScan};
+use crate::hnsw::scan::HnswScan;
 use crate::hnsw::{self, Map};
 use crate::lists::ListsIndex;
 use crate::lists::coded::CodedScanner;
@@ -68,15 +69,13 @@ fn in_lists<L: ListScanner>(index: &ListsIndex, mem: &MemPages) -> Result<Vec<Hi
 
 fn in_graph(index: &Graph, mem: &MemPages, map: &Map) -> Result<Vec<Hit>, Error> {
     let mut scan = HnswScan::new();
-    let params = GraphParams {
-        ef: 8,
-        iterative: Iterative::Relaxed,
-        max_scan_tuples: u64::MAX,
-        rows_wanted: None,
-        memory: 0,
-        is_exact: false,
-    };
-    let _terms = scan.begin(&query_of(index.meta.params.dims), &params, 10);
+    let params = graph_params(Iterative::Relaxed);
+    if index.meta.params.is_sparse() {
+        let _terms = scan.begin(&[], &params, 10);
+        scan.look_for(sparse::query_of(index));
+    } else {
+        let _terms = scan.begin(&query_of(index.meta.params.dims), &params, 10);
+    }
     let mut hits = Vec::new();
     while hits.len() < MOST {
         let some = scan.candidates(mem, &index.view(map), 100, true)?;

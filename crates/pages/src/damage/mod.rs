@@ -9,6 +9,7 @@ pub mod models;
 pub mod opened;
 pub mod rows;
 pub mod search;
+mod sparse;
 pub mod verbs;
 pub mod victims;
 

@@ -2,6 +2,7 @@
 
 use ann::codec::Stored;
 use ann::element::{Bits, Element};
+use ann::kernels::sparse::TAG;
 use ann::metric::Metric;
 use half::f16;
 
@@ -10,6 +11,7 @@ use super::marks::mark;
 use super::opened::{Graph, Opened, coded};
 use super::rows::{Table, fill, tid_no, vector_of};
 use super::search::ListSearch;
+use super::sparse;
 use crate::error::Error;
 use crate::hnsw::insert::{Inserter, Row};
 use crate::hnsw::rows::{NodeBits, NodeRows};
@@ -65,6 +67,9 @@ pub fn count(index: &Opened, mem: &MemPages, order: Iterative) -> Result<usize, 
         Opened::Graph(index) if index.meta.params.element == Bits::TAG => {
             graph::<Bits>(index, mem, order)
         }
+        Opened::Graph(index) if index.meta.params.is_sparse() => {
+            sparse::count(index, mem, graph_params(order))
+        }
         Opened::Graph(index) => graph::<f32>(index, mem, order),
     }
 }
@@ -88,6 +93,7 @@ pub fn insert(index: &Opened, mem: &MemPages, first: u32, n: u32) -> Result<(), 
             let mut put = |tid| match index.meta.params.element {
                 f16::TAG => into_graph::<f16>(index, mem, &map, &mut inserter, tid),
                 Bits::TAG => into_graph::<Bits>(index, mem, &map, &mut inserter, tid),
+                TAG => sparse::insert(index, mem, &map, &mut inserter, tid),
                 _ => into_graph::<f32>(index, mem, &map, &mut inserter, tid),
             };
             tids().map(&mut put).fold(Ok(()), Result::and)
@@ -131,7 +137,7 @@ pub(super) fn query_of(dims: usize) -> Vec<f32> {
 }
 
 /// Calls `next` until there is nothing more, and once again.
-fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Result<usize, Error> {
+pub(super) fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Result<usize, Error> {
     let mut n = 0;
     while next()?.is_some() {
         n += 1;
@@ -213,6 +219,18 @@ impl Graph {
     }
 }
 
+/// How graphs are searched.
+pub(super) fn graph_params(iterative: Iterative) -> GraphParams {
+    GraphParams {
+        ef: 8,
+        iterative,
+        max_scan_tuples: u64::MAX,
+        rows_wanted: None,
+        memory: 0,
+        is_exact: false,
+    }
+}
+
 fn graph<E: Element>(index: &Graph, mem: &MemPages, order: Iterative) -> Result<usize, Error> {
     let map = Map::read(mem, &index.meta)?;
     let (view, params) = (index.view(&map), &index.meta.params);
@@ -220,14 +238,7 @@ fn graph<E: Element>(index: &Graph, mem: &MemPages, order: Iterative) -> Result<
     let exact = ExactQuery::new(params.metric, &query);
     let mut table = Table::<E>::new(&exact, params.dims);
     let mut scan = GraphScan::new();
-    let wide = GraphParams {
-        ef: 8,
-        iterative: order,
-        max_scan_tuples: u64::MAX,
-        rows_wanted: None,
-        memory: 0,
-        is_exact: false,
-    };
+    let wide = graph_params(order);
     scan.begin(&unit(params.metric == Metric::Cosine, &query, params.dims), wide);
     match params.code {
         GraphCode::Flat if params.element == Bits::TAG => {

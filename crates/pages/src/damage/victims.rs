@@ -60,6 +60,7 @@ enum Structure {
 const F32: u8 = f32::TAG;
 const F16: u8 = f16::TAG;
 const BITS: u8 = Bits::TAG;
+const SPARSE: u8 = ann::kernels::sparse::TAG;
 
 const fn kind(
     name: &'static str,
@@ -78,7 +79,7 @@ const fn coded(kind: CodeKind, refine: Refine) -> Structure {
     Structure::Coded(kind, refine, RotationKind::None)
 }
 
-const KINDS: [Kind; 26] = [
+const KINDS: [Kind; 28] = [
     kind("flat", (F32, Metric::L2, 16), (3, 300), Structure::Flat),
     kind("flat, long", (F32, Metric::Cosine, 3000), (2, 16), Structure::Flat),
     kind("flat, one list", (F16, Metric::L1, 24), (0, 600), Structure::Flat),
@@ -162,6 +163,18 @@ const KINDS: [Kind; 26] = [
         "graph, long bits",
         (BITS, Metric::Jaccard, 40_000),
         (0, 60),
+        Structure::Graph(3, GraphCode::Flat),
+    ),
+    kind(
+        "graph, sparse",
+        (SPARSE, Metric::L2, 1000),
+        (0, 250),
+        Structure::Graph(4, GraphCode::Flat),
+    ),
+    kind(
+        "graph, sparse, cosine",
+        (SPARSE, Metric::Cosine, 1_000_000_000),
+        (0, 100),
         Structure::Graph(3, GraphCode::Flat),
     ),
     kind("graph, l1", (F16, Metric::L1, 600), (0, 80), Structure::Graph(3, GraphCode::Flat)),
@@ -276,7 +289,8 @@ impl Kind {
             seed: 1,
             trained_rows: 100,
         };
-        let grid = Grid::train(self.metric, self.dims, &self.points(100));
+        let sample = if params.is_sparse() { Vec::new() } else { self.points(100) };
+        let grid = Grid::train(self.metric, params.grid_dims(), &sample);
         let (pages, _) = build(MemPages::default(), &params, &grid, &[], &mut Nothing(by_vectors))?;
         let index = Opened::read(&pages)?;
         verbs::insert(&index, &pages, 0, self.n_rows)?;

@@ -1,4 +1,4 @@
-//! Build: META's place, ENTRY, MODEL, MAP, UPPER, then chunk after chunk its NODES, LINKS and DATA pages, META. A graph made
+//! Build: META's place, ENTRY, MODEL, MAP, UPPER, SPARSE, then chunk after chunk its NODES, LINKS and DATA pages, META. A graph made
 //! in memory is laid out in an order that keeps neighbours close; every page is written once, whole.
 
 use ann::hnsw::{Factors, Grid, MAX_NODES};
@@ -8,6 +8,7 @@ use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{self, Slot, UpperAt};
 use crate::hnsw::meta::{Meta, MetaParams};
 use crate::hnsw::nodes::{self, Lane, State};
+use crate::hnsw::sparse::{self, RowAt};
 use crate::hnsw::upper::{self, Record};
 use crate::hnsw::{INVALID_NODE, map};
 use crate::model;
@@ -42,6 +43,11 @@ pub trait Source {
     /// The vector of a node as it is stored, of `Geometry::vector_size` bytes. Called once for each node, in the order
     /// in which they are laid out, and not at all where vectors are not stored.
     fn vector(&mut self, node: u32) -> Result<&[u8], Error>;
+
+    /// Elements that a node's sparse vector names; asked for of these only. Its bytes are what [`Source::vector`] gives.
+    fn n_stored(&self, _node: u32) -> usize {
+        0
+    }
 }
 
 /// Builds an index into an empty sink. `order`: every node of the source once, in the order they are laid out.
@@ -72,7 +78,7 @@ pub fn append<W: BulkPages>(
     let unfit = || Error::corrupted(META_BLKNO, "cannot hold a graph of this shape");
     let mut meta = Meta::new(params).ok_or_else(unfit)?;
     let floats = grid.params();
-    if floats.len() != Grid::params_len(params.metric, params.dims) {
+    if floats.len() != params.grid_len() {
         return Err(unfit());
     }
     meta.model_first = model::write(sink, &floats)?;
@@ -84,6 +90,7 @@ pub fn append<W: BulkPages>(
     out.append(&plan.entry(&meta, source).to_page())?;
     plan.write_map(&meta, &mut out)?;
     plan.write_upper(&meta, &mut out, order, source)?;
+    plan.write_sparse(&mut out, order, source)?;
     Writer::new(&meta, &plan).write(&mut out, order, source)?;
     Ok(meta)
 }
@@ -116,6 +123,10 @@ struct Plan {
     n_map: Blkno,
     upper: Blkno,
     n_upper: Blkno,
+    /// Where the row of each node of the source will be; empty where vectors are not sparse.
+    rows: Vec<RowAt>,
+    sparse: Blkno,
+    n_sparse: Blkno,
     chunks: Blkno,
 }
 
@@ -139,11 +150,16 @@ impl Plan {
         let n_chunks = n_lanes.div_ceil(u64::from(meta.shape.chunk_nodes()));
         let n_map = n_chunks.div_ceil(map::entries_max(&meta.shape) as u64).max(1);
         let n_upper = n_records.div_ceil(upper::records_max(&meta.shape) as u64);
-        let end = n_map + n_upper + n_chunks * meta.shape.pages() as u64 + u64::from(first);
+        let (rows, n_sparse) = match meta.params.is_sparse() {
+            true => sparse_places(order, source),
+            false => (Vec::new(), 0),
+        };
+        let end =
+            n_map + n_upper + n_sparse + n_chunks * meta.shape.pages() as u64 + u64::from(first);
         if end >= u64::from(INVALID_BLKNO) {
             return Err(full());
         }
-        let (n_map, n_upper) = (n_map as Blkno, n_upper as Blkno);
+        let (n_map, n_upper, n_sparse) = (n_map as Blkno, n_upper as Blkno, n_sparse as Blkno);
         let (map, upper) = (first + 1, first + 1 + n_map);
         let (n_lanes, n_chunks) = (n_lanes as u32, n_chunks as u32);
         Ok(Self {
@@ -155,8 +171,17 @@ impl Plan {
             n_map,
             upper,
             n_upper,
-            chunks: upper + n_upper,
+            rows,
+            sparse: upper + n_upper,
+            n_sparse,
+            chunks: upper + n_upper + n_sparse,
         })
+    }
+
+    /// Where the sparse vector of a node is.
+    fn row(&self, node: u32) -> Option<RowAt> {
+        let at = self.rows.get(node as usize)?;
+        Some(RowAt { blkno: self.sparse + at.blkno, slot: at.slot })
     }
 
     fn id(&self, node: u32) -> u32 {
@@ -169,7 +194,9 @@ impl Plan {
             node: node.map_or(INVALID_NODE, |node| self.id(node)),
             level: node.map_or(0, |node| source.level(node)),
             room_chunk: self.n_lanes >> meta.shape.chunk_shift,
-            upper_last: if self.n_upper > 0 { self.chunks - 1 } else { INVALID_BLKNO },
+            upper_last: if self.n_upper > 0 { self.sparse - 1 } else { INVALID_BLKNO },
+            sparse_last: if self.n_sparse > 0 { self.chunks - 1 } else { INVALID_BLKNO },
+            sparse_room: INVALID_BLKNO,
             upper_room: INVALID_BLKNO,
             by_vectors: source.by_vectors(),
             misplaced: 0,
@@ -243,6 +270,50 @@ impl Plan {
         }
         if number > 0 { out.append(&page) } else { Ok(()) }
     }
+
+    /// The rows of all nodes in their order.
+    fn write_sparse<W: BulkPages>(
+        &self,
+        out: &mut Appended<'_, W>,
+        order: &[u32],
+        source: &mut impl Source,
+    ) -> Result<(), Error> {
+        let mut page = Page::default();
+        for node in order {
+            let Some(at) = self.row(*node) else { break };
+            if at.slot == 0 {
+                if at.blkno > self.sparse {
+                    out.append(&page)?;
+                }
+                let prev = if at.blkno > self.sparse { at.blkno - 1 } else { INVALID_BLKNO };
+                sparse::page::init(&mut page, prev);
+            }
+            sparse::page::fill(
+                &mut page,
+                usize::from(at.slot),
+                self.id(*node),
+                source.vector(*node)?,
+            );
+        }
+        if self.n_sparse > 0 { out.append(&page) } else { Ok(()) }
+    }
+}
+
+/// The page, counted from the first, and the slot of each node of the source; and how many pages there are.
+fn sparse_places(order: &[u32], source: &impl Source) -> (Vec<RowAt>, u64) {
+    let mut places = vec![RowAt::NONE; order.len()];
+    let (mut at, mut left) = (RowAt { blkno: 0, slot: 0 }, sparse::page::ROOM);
+    for node in order {
+        let size = sparse::page::size_with_slot(source.n_stored(*node));
+        if size > left {
+            (at, left) = (RowAt { blkno: at.blkno + 1, slot: 0 }, sparse::page::ROOM);
+        }
+        if let Some(place) = places.get_mut(*node as usize) {
+            *place = at;
+        }
+        (at.slot, left) = (at.slot + 1, left.saturating_sub(size));
+    }
+    (places, if order.is_empty() { 0 } else { u64::from(at.blkno) + 1 })
 }
 
 /// Fills the pages of one chunk after the other.
@@ -328,7 +399,11 @@ impl<'a> Writer<'a> {
         let (shape, plan) = (&self.meta.shape, self.plan);
         let (_, lane) = shape.place(self.id);
         let level = source.level(node);
-        let (code, factors) = source.code(node);
+        let row = plan.row(node).map(RowAt::to_code);
+        let (code, factors) = match &row {
+            Some(code) => (&code[..], sparse::FACTORS),
+            None => source.code(node),
+        };
         let (part, place) = shape.nodes_place(lane);
         if let Some(page) = self.pages.get_mut(part) {
             let found = Lane { state: State::Node, tid, level, factors };

@@ -3,14 +3,14 @@
 
 mod chunks;
 mod paths;
-
-use ann::hnsw::Grid;
+mod sparse;
 
 use crate::checker::{Checker, Problem, Severity};
 use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{Slot, UpperAt};
 use crate::hnsw::nodes::State;
+use crate::hnsw::sparse::RowAt;
 use crate::hnsw::upper::{self, Upper};
 use crate::hnsw::{INVALID_NODE, Map, Meta, View};
 use crate::model;
@@ -33,7 +33,7 @@ pub fn check<P: Pages>(pages: &P) -> Vec<Problem> {
 fn graph<P: Pages>(checker: &mut Checker<'_, P>, meta: &Meta, n_blocks: Blkno) {
     checker.start(n_blocks);
     checker.meet(meta.entry_blkno, META_BLKNO);
-    for i in 0..model::n_pages(Grid::params_len(meta.params.metric, meta.params.dims)) as Blkno {
+    for i in 0..model::n_pages(meta.params.grid_len()) as Blkno {
         checker.meet(meta.model_first.wrapping_add(i), META_BLKNO);
     }
     let opened = meta.read_grid(checker.pages).and_then(|grid| {
@@ -51,6 +51,9 @@ fn graph<P: Pages>(checker: &mut Checker<'_, P>, meta: &Meta, n_blocks: Blkno) {
     let mut found = Found::new(map.n_nodes());
     chunks::all(checker, &view, &mut found);
     records(checker, meta, &entry, &mut found);
+    if meta.params.is_sparse() {
+        sparse::rows(checker, &view, &entry, &found);
+    }
     paths::twins(checker, &view, &found);
     paths::levels(checker, &view, &mut found);
     paths::reachable(checker, &view, &entry, &found);
@@ -64,6 +67,8 @@ struct Id {
     level: u8,
     has_row: bool,
     slot: Slot,
+    /// Of a node of a sparse vector: where that is.
+    vector: RowAt,
 }
 
 /// What the pages of a graph hold, by id.
@@ -83,7 +88,8 @@ struct Claim {
 
 impl Found {
     fn new(n_nodes: u32) -> Self {
-        let free = Id { state: State::Free, level: 0, has_row: false, slot: Slot::EMPTY };
+        let (slot, vector) = (Slot::EMPTY, RowAt::NONE);
+        let free = Id { state: State::Free, level: 0, has_row: false, slot, vector };
         Self { ids: vec![free; n_nodes as usize], records: Vec::new() }
     }
 

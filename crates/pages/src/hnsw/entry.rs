@@ -17,7 +17,9 @@ const UPPER_ROOM: usize = 16;
 const MISPLACED: usize = 20;
 const WALKS_BY: usize = 22;
 const COUNTED_FROM: usize = 24;
-const USED: usize = 28;
+const SPARSE_LAST: usize = 28;
+const SPARSE_ROOM: usize = 32;
+const USED: usize = 36;
 
 /// What ENTRY says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,11 @@ pub struct Entry {
     pub misplaced: u16,
     /// How many ids there were when the last of these was counted.
     pub counted_from: u32,
+    /// Over sparse vectors: the newest SPARSE page, head of their chain; INVALID: there is none.
+    pub sparse_last: Blkno,
+    /// A hint: rows freed by vacuum were on this SPARSE page or on those before it; INVALID: there is no room but on
+    /// `sparse_last`.
+    pub sparse_room: Blkno,
 }
 
 impl Entry {
@@ -52,6 +59,8 @@ impl Entry {
         by_vectors: false,
         misplaced: 0,
         counted_from: 0,
+        sparse_last: INVALID_BLKNO,
+        sparse_room: INVALID_BLKNO,
     };
 
     /// Decodes a locked ENTRY page.
@@ -75,6 +84,8 @@ impl Entry {
             by_vectors: walks_by != 0,
             misplaced: u16_at(body, MISPLACED),
             counted_from: u32_at(body, COUNTED_FROM),
+            sparse_last: u32_at(body, SPARSE_LAST),
+            sparse_room: u32_at(body, SPARSE_ROOM),
         })
     }
 
@@ -89,6 +100,8 @@ impl Entry {
         put_u16(body, MISPLACED, self.misplaced);
         put_u16(body, WALKS_BY, u16::from(self.by_vectors));
         put_u32(body, COUNTED_FROM, self.counted_from);
+        put_u32(body, SPARSE_LAST, self.sparse_last);
+        put_u32(body, SPARSE_ROOM, self.sparse_room);
         page.set_used(USED);
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use ann::hnsw::{Codes, Factors, NodeQuery, Points, Vectors};
+use ann::hnsw::{Codes, Factors, NodeQuery, Points, SparsePoints, SparseRows, Vectors};
 use ann::kernels::prefetch_at;
+use ann::kernels::sparse::Sparse;
 use ann::metric::Metric;
 
 use crate::error::Error;
@@ -11,9 +12,20 @@ use crate::hnsw::View;
 use crate::hnsw::insert::Coded;
 use crate::hnsw::nodes::{Nodes, State, read_for_key};
 use crate::hnsw::rows::visit;
+use crate::hnsw::sparse::{RowAt, read};
 use crate::hnsw::walk::{by_page, each_page};
 use crate::page::BODY_START;
 use crate::store::Pages;
+
+/// What nodes are compared by.
+#[derive(Debug, Default, Clone, Copy)]
+enum By {
+    #[default]
+    Codes,
+    /// Vectors of so many dimensions.
+    Vectors(Metric, usize),
+    Sparse(Metric),
+}
 
 /// Nodes with their codes, and with their vectors if they are to be compared by these. What is no node (any more) has an
 /// infinite bias, and a vector of no numbers.
@@ -24,8 +36,9 @@ pub(super) struct Gathered {
     factors: Vec<Factors>,
     /// As the column has them; empty where codes are compared.
     vectors: Vec<f32>,
-    /// How vectors are compared, and their dimensions; None: codes are.
-    by_vectors: Option<(Metric, usize)>,
+    /// Sparse vectors as the column has them.
+    sparse: SparseRows,
+    by: By,
     /// Whether it is a node with a row.
     live: Vec<bool>,
     order: Vec<u64>,
@@ -37,6 +50,7 @@ impl Gathered {
         self.codes.clear();
         self.factors.clear();
         self.vectors.clear();
+        self.sparse.clear();
         self.live.clear();
     }
 
@@ -87,8 +101,35 @@ impl Gathered {
             Ok(())
         })?;
         let params = &view.meta.params;
-        self.by_vectors = view.by_vectors.then_some((params.metric, params.dims));
-        if view.by_vectors { self.read_vectors(pages, view) } else { Ok(()) }
+        if params.is_sparse() {
+            self.by = By::Sparse(params.metric);
+            return self.read_sparse(pages, size);
+        }
+        self.by = By::Codes;
+        if view.by_vectors {
+            self.by = By::Vectors(params.metric, params.dims);
+            self.read_vectors(pages, view)?;
+        }
+        Ok(())
+    }
+
+    fn read_sparse<P: Pages>(&mut self, pages: &P, size: usize) -> Result<(), Error> {
+        let Self { nodes, codes, factors, sparse, order, live, .. } = self;
+        let coded = codes.chunks_exact(size.max(1)).zip(&*factors);
+        let place = |(code, factors): (&[u8], &Factors)| match factors.bias.is_finite() {
+            true => RowAt::of_code(code),
+            false => RowAt::NONE,
+        };
+        let places: Vec<RowAt> = coded.map(place).collect();
+        sparse.resize(nodes.len());
+        read::visit_at(pages, nodes, &places, order, |i, row| sparse.set(i, row))?;
+        // VACUUM has freed it since its lane was read.
+        for i in (0..nodes.len()).filter(|i| sparse.get(*i).is_none()) {
+            if let (Some(factors), Some(live)) = (factors.get_mut(i), live.get_mut(i)) {
+                (*factors, *live) = (Factors::NONE, false);
+            }
+        }
+        Ok(())
     }
 
     fn read_vectors<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
@@ -120,11 +161,19 @@ impl Gathered {
         Codes { codes: &self.codes, stride: size, factors: &self.factors }.node(i, size)
     }
 
+    /// The sparse vector of number `i`.
+    pub(super) fn sparse(&self, i: u32) -> Option<Sparse<'_>> {
+        self.sparse.get(i as usize)
+    }
+
     /// What they are compared by, by the nodes' numbers here: codes of `size` bytes, or vectors.
     pub(super) fn codes(&self, size: usize) -> Points<'_> {
-        match self.by_vectors {
-            Some((metric, dims)) => Points::Vectors(Vectors { metric, dims, rows: &self.vectors }),
-            None => {
+        match self.by {
+            By::Vectors(metric, dims) => {
+                Points::Vectors(Vectors { metric, dims, rows: &self.vectors })
+            }
+            By::Sparse(metric) => Points::Sparse(SparsePoints { metric, rows: &self.sparse }),
+            By::Codes => {
                 Points::Codes(Codes { codes: &self.codes, stride: size, factors: &self.factors })
             }
         }
@@ -145,8 +194,10 @@ impl Gathered {
         self.nodes.push(node);
         self.codes.extend_from_slice(row.code);
         self.factors.push(row.factors);
-        if self.by_vectors.is_some() {
-            self.vectors.extend_from_slice(row.vector);
+        match self.by {
+            By::Codes => {}
+            By::Vectors(..) => self.vectors.extend_from_slice(row.vector),
+            By::Sparse(_) => self.sparse.push(row.sparse.unwrap_or_default()),
         }
         self.live.push(true);
     }

@@ -9,8 +9,9 @@ mod twin;
 
 use ann::extent;
 use ann::hnsw::{
-    Beam, Factors, Judge, Near, NodeQuery, level_of, links_least, select, turn_equals,
+    Beam, Factors, Judge, Near, NodeQuery, SparseQuery, level_of, links_least, select, turn_equals,
 };
+use ann::kernels::sparse::Sparse;
 use ann::metric::Metric;
 use half::f16;
 
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::gather::Gathered;
 use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
-use crate::hnsw::{INVALID_NODE, View};
+use crate::hnsw::{INVALID_NODE, View, sparse};
 use crate::page::META_BLKNO;
 use crate::store::Pages;
 use crate::tid::Tid;
@@ -55,6 +56,8 @@ pub(super) struct Coded<'a> {
     pub(super) row: Row<'a>,
     /// The stored elements as 32-bit floats, of length 1 under cosine but else not shortened; empty where none are stored.
     pub(super) vector: &'a [f32],
+    /// The vector where the graph is of sparse ones. Its code says where it is, and is made when there is a place for it.
+    pub(super) sparse: Option<Sparse<'a>>,
     pub(super) code: &'a [u8],
     pub(super) factors: Factors,
     level: u8,
@@ -114,7 +117,11 @@ impl Inserter {
     ) -> Result<(), Error> {
         let (params, shape) = (&view.meta.params, &view.meta.shape);
         let stored = shape.vectors.map_or(0, |g| g.vector_size());
-        if row.point.len() != params.dims || row.stored.len() != stored || row.tid.is_free() {
+        if params.is_sparse()
+            || row.point.len() != params.dims
+            || row.stored.len() != stored
+            || row.tid.is_free()
+        {
             return Err(Error::corrupted(META_BLKNO, "row does not fit the index"));
         }
         let mut code = std::mem::take(&mut self.code);
@@ -127,10 +134,37 @@ impl Inserter {
         if params.metric == Metric::Cosine {
             extent::normalize(&mut vector);
         }
-        let coded = Coded { row: *row, vector: &vector, code: &code, factors, level };
+        let (row, sparse) = (*row, None);
+        let coded = Coded { row, vector: &vector, sparse, code: &code, factors, level };
         let inserted = view.now(pages).and_then(|view| self.insert_coded(pages, &view, &coded));
         (self.code, self.vector) = (code, vector);
         inserted
+    }
+
+    /// The same for a graph over sparse vectors.
+    pub fn insert_sparse<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        tid: Tid,
+        vector: Sparse<'_>,
+    ) -> Result<(), Error> {
+        let params = &view.meta.params;
+        let fits = vector.values.len() == vector.indices.len()
+            && vector.indices.len() <= sparse::STORED_MAX
+            && sparse::page::problem_of(vector, params.dims).is_none();
+        if !params.is_sparse() || !fits || tid.is_free() {
+            return Err(Error::corrupted(META_BLKNO, "row does not fit the index"));
+        }
+        let coded = Coded {
+            row: Row { tid, stored: &[], point: &[] },
+            vector: &[],
+            sparse: Some(vector),
+            code: &sparse::RowAt::NONE.to_code(),
+            factors: sparse::FACTORS,
+            level: level_of(params.m, params.seed, tid.to_u64()),
+        };
+        self.insert_coded(pages, &view.now(pages)?, &coded)
     }
 
     fn insert_coded<P: Pages>(
@@ -208,9 +242,10 @@ impl Inserter {
         view: &View<'_>,
         row: &Coded<'_>,
     ) -> Result<Entry, Error> {
-        let query = match view.by_vectors {
-            true => view.query(row.vector),
-            false => NodeQuery::Code(view.grid.query_of_code(row.code, row.factors)),
+        let query = match row.sparse {
+            Some(vector) => NodeQuery::Sparse(SparseQuery::new(view.meta.params.metric, vector)),
+            None if view.by_vectors => view.query(row.vector),
+            None => NodeQuery::Code(view.grid.query_of_code(row.code, row.factors)),
         };
         let mut entry = Entry::EMPTY;
         for _ in 0..SEARCHES_MAX {

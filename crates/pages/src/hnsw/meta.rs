@@ -2,6 +2,7 @@
 
 use ann::element::{Bits, Element};
 use ann::hnsw::Grid;
+use ann::kernels::sparse;
 use ann::metric::Metric;
 use ann::tuning::Curve;
 
@@ -10,6 +11,7 @@ use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::geometry::measures;
 use crate::hnsw::shape::Shape;
+use crate::hnsw::sparse::DIMS_MAX;
 use crate::model;
 use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
@@ -74,11 +76,12 @@ impl Code {
 /// What CREATE INDEX decides before the first page is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MetaParams {
-    /// `Element::TAG` of the column: 0 f32, 1 f16, 2 bits.
+    /// `Element::TAG` of the column: 0 f32, 1 f16, 2 bits; or 3, `sparse::TAG`.
     pub element: u8,
     /// How nearness is measured.
     pub metric: Metric,
-    /// Components of a vector: 1..=16,000, or 1..=64,768 bits, which a NODES page has room for.
+    /// Components of a vector: 1..=16,000, or 1..=64,768 bits, which a NODES page has room for; 1..=1,000,000,000 of a sparse
+    /// one.
     pub dims: usize,
     /// Links of a node above level 0, twice as many at level 0: 2..=100.
     pub m: usize,
@@ -90,6 +93,49 @@ pub struct MetaParams {
     pub seed: u64,
     /// Rows the grid was trained on.
     pub trained_rows: u64,
+}
+
+impl MetaParams {
+    /// Whether vectors are rows of SPARSE pages, and have no codes.
+    pub fn is_sparse(&self) -> bool {
+        self.element == sparse::TAG
+    }
+
+    /// Dimensions of the grid: sparse vectors have none of their own, and the smallest there is stands for it.
+    pub fn grid_dims(&self) -> usize {
+        if self.is_sparse() { 1 } else { self.dims }
+    }
+
+    /// Bytes of a code, or of what stands in its place.
+    pub fn code_bytes(&self) -> usize {
+        Grid::code_bytes(self.metric, self.grid_dims())
+    }
+
+    /// Parameters of the grid.
+    pub fn grid_len(&self) -> usize {
+        Grid::params_len(self.metric, self.grid_dims())
+    }
+
+    /// How vectors are stored on DATA pages. The outer None: there is no such graph.
+    fn vectors(&self) -> Option<Option<Geometry>> {
+        if !measures(self.metric, self.element) {
+            return None;
+        }
+        if self.is_sparse() {
+            let fits = (1..=DIMS_MAX).contains(&self.dims) && self.code == Code::Flat;
+            return fits.then_some(None);
+        }
+        let column = Geometry::of_column(self.dims, self.element)?;
+        let is_of_bits = self.element == Bits::TAG;
+        Some(match self.code {
+            // The codes of bits are the vectors.
+            Code::Flat if is_of_bits => None,
+            _ if is_of_bits => return None,
+            Code::Flat => Some(column),
+            Code::SqFp16 => Some(Geometry::new(self.dims, 2)?),
+            Code::Sq8 => None,
+        })
+    }
 }
 
 /// The metapage of a graph, decoded and validated.
@@ -114,24 +160,13 @@ pub struct Meta {
 impl Meta {
     /// The metapage of a graph about to be built. None if a parameter is out of range.
     pub fn new(params: &MetaParams) -> Option<Self> {
-        let column = Geometry::of_column(params.dims, params.element)?;
-        let is_of_bits = params.element == Bits::TAG;
-        if !measures(params.metric, params.element) || is_of_bits && params.code != Code::Flat {
-            return None;
-        }
-        let vectors = match params.code {
-            // The codes of bits are the vectors.
-            Code::Flat if is_of_bits => None,
-            Code::Flat => Some(column),
-            Code::SqFp16 => Some(Geometry::new(params.dims, 2)?),
-            Code::Sq8 => None,
-        };
+        let vectors = params.vectors()?;
         if !M_RANGE.contains(&params.m) || params.ef_construction > usize::from(u16::MAX) {
             return None;
         }
         Some(Self {
             params: *params,
-            shape: Shape::new(params.m, Grid::code_bytes(params.metric, params.dims), vectors)?,
+            shape: Shape::new(params.m, params.code_bytes(), vectors)?,
             build_rows: 0,
             model_first: INVALID_BLKNO,
             map_first: INVALID_BLKNO,
@@ -187,7 +222,7 @@ impl Meta {
         meta.entry_blkno = u32_at(body, ENTRY);
         meta.curve = recall_curve::decode(body, CURVE);
         let runs = [
-            (meta.model_first, model::n_pages(Grid::params_len(params.metric, params.dims))),
+            (meta.model_first, model::n_pages(params.grid_len())),
             (meta.map_first, 1),
             (meta.entry_blkno, 1),
         ];
@@ -250,9 +285,8 @@ impl Meta {
     /// Reads the grid from its MODEL pages.
     pub fn read_grid<P: Pages>(&self, pages: &P) -> Result<Grid, Error> {
         let params = &self.params;
-        let floats =
-            model::read(pages, self.model_first, Grid::params_len(params.metric, params.dims))?;
-        Grid::from_params(params.metric, params.dims, floats)
+        let floats = model::read(pages, self.model_first, params.grid_len())?;
+        Grid::from_params(params.metric, params.grid_dims(), floats)
             .ok_or_else(|| Error::corrupted(self.model_first, "trained parameters make no grid"))
     }
 }

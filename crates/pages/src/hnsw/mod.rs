@@ -1,5 +1,5 @@
 //! A graph (HNSW) in pages: searches go by 8-bit codes that lie densely on pages of their own, apart from links and from
-//! exact vectors; or by the vectors, where codes lose too much. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`]; then the
+//! exact vectors; or by the vectors, where codes lose too much or where vectors are sparse and have none. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`], [`sparse`]; then the
 //! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`]; [`size`] foretells how large a graph will be.
 
 pub mod build;
@@ -18,6 +18,7 @@ pub mod rows;
 pub mod scan;
 pub mod shape;
 pub mod size;
+pub mod sparse;
 mod twins;
 pub mod upper;
 pub mod vacuum;
@@ -74,7 +75,9 @@ impl<'a> View<'a> {
     /// compared.
     pub fn now<P: Pages>(self, pages: &P) -> Result<Self, Error> {
         let entry = entry::Entry::read(pages, self.meta)?;
-        Ok(Self { by_vectors: entry.by_vectors && self.meta.shape.vectors.is_some(), ..self })
+        let is_sparse = self.meta.params.is_sparse();
+        let by_vectors = is_sparse || entry.by_vectors && self.meta.shape.vectors.is_some();
+        Ok(Self { by_vectors, ..self })
     }
 
     /// What nodes are compared with in a search for a vector, of any length. Codes are made of shortened vectors, and vectors

@@ -5,7 +5,7 @@
 //! the nodes that none has led to are looked for in the order of their numbers: a row that is in the index is found.
 
 use ann::extent;
-use ann::hnsw::{Beam, Graph, Near, NodeQuery, descent_width};
+use ann::hnsw::{Beam, Graph, Near, NodeQuery, SparseQuery, descent_width};
 use ann::metric::Metric;
 use ann::topk::Hit;
 
@@ -53,6 +53,8 @@ pub struct GraphParams {
 /// The candidates of a graph. Its memory is reused from query to query.
 pub struct HnswScan {
     query: Vec<f32>,
+    /// What is searched for in a graph over sparse vectors.
+    sparse: Option<SparseQuery>,
     params: GraphParams,
     /// The node that the search is without.
     without: Option<u32>,
@@ -85,6 +87,7 @@ impl Candidates for HnswScan {
     fn new() -> Self {
         Self {
             query: Vec::new(),
+            sparse: None,
             params: GraphParams {
                 ef: 1,
                 iterative: Iterative::Off,
@@ -116,6 +119,7 @@ impl Candidates for HnswScan {
     fn begin(&mut self, query: &[f32], params: &GraphParams, rows: usize) -> Terms {
         self.query.clear();
         self.query.extend_from_slice(query);
+        self.sparse = None;
         self.params = GraphParams { ef: params.ef.max(rows.min(TRANCHE_MAX)), ..*params };
         self.without = None;
         self.stage = Stage::Begun;
@@ -194,6 +198,30 @@ impl HnswScan {
         self.without = node;
     }
 
+    /// Searches for a sparse vector; to be called after `begin` without one, before the first tranche.
+    pub fn look_for(&mut self, query: SparseQuery) {
+        self.sparse = Some(query);
+    }
+
+    /// The query of a graph, by what its nodes are compared by.
+    fn query_of(&mut self, view: &View<'_>) -> Result<NodeQuery, Error> {
+        let unfit = || Error::corrupted(META_BLKNO, "query does not fit the index");
+        let params = &view.meta.params;
+        if params.is_sparse() {
+            let query = self.sparse.take().ok_or_else(unfit)?;
+            self.has_direction = query.has_direction();
+            return Ok(NodeQuery::Sparse(query));
+        }
+        if self.query.len() != params.dims {
+            return Err(unfit());
+        }
+        self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
+        if params.metric == Metric::InnerProduct {
+            extent::rescale(&mut self.query);
+        }
+        Ok(view.query(&self.query))
+    }
+
     /// Whether no more than some times what the first search visited was visited: so far the walk goes for rows wanted at first
     /// where nobody sees those it has found.
     fn is_near(&self) -> bool {
@@ -208,19 +236,13 @@ impl HnswScan {
     /// Goes down to level 0.
     fn start<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
         let params = &view.meta.params;
-        if self.query.len() != params.dims {
-            return Err(Error::corrupted(META_BLKNO, "query does not fit the index"));
-        }
-        self.has_direction = params.metric.has_origin() || self.query.iter().any(|x| *x != 0.0);
         self.beam.fit(params.metric);
         let n_ids = view.map.n_nodes() as usize;
         self.without = self.without.filter(|node| *node < view.map.n_nodes());
         begin_at(&mut self.beam, n_ids, self.without, &[]);
-        if params.metric == Metric::InnerProduct {
-            extent::rescale(&mut self.query);
-        }
         let view = &view.now(pages)?;
-        let query = self.coded.insert(view.query(&self.query));
+        let query = self.query_of(view)?;
+        let query = self.coded.insert(query);
         for _ in 0..if self.has_direction { ENTRIES_MAX } else { 0 } {
             let entry = Entry::read(pages, view.meta)?;
             if entry.node == INVALID_NODE {

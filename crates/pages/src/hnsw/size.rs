@@ -1,7 +1,5 @@
 //! How large a graph will be, before it is built: what CREATE INDEX writes, counted by the same shapes.
 
-use ann::hnsw::Grid;
-
 use crate::hnsw::{Meta, MetaParams, map, upper};
 use crate::model;
 use crate::page::PAGE_SIZE;
@@ -17,6 +15,6 @@ pub fn built_bytes(params: &MetaParams, rows: u64) -> Option<u64> {
     let records = rows / (params.m as u64 - 1).max(1);
     let upper_pages = records.div_ceil(upper::records_max(&shape) as u64);
     // META and ENTRY.
-    let fixed = 2 + model::n_pages(Grid::params_len(params.metric, params.dims));
+    let fixed = 2 + model::n_pages(params.grid_len());
     Some((fixed + map_pages + chunks + upper_pages) * PAGE_SIZE as u64)
 }

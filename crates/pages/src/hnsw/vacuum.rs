@@ -11,7 +11,7 @@ mod twins;
 
 use crate::error::Error;
 use crate::hnsw::nodes::{Nodes, State};
-use crate::hnsw::{INVALID_NODE, View};
+use crate::hnsw::{INVALID_NODE, View, sparse};
 use crate::page::INVALID_BLKNO;
 use crate::store::Pages;
 use crate::tid::Tid;
@@ -37,10 +37,14 @@ pub fn bulk_delete<P: Pages>(
         reach::connect(pages, view, &gone, &found.nodes)?;
         free::records(pages, view, &gone)?;
     }
+    let has_gone = !found.ghosts.is_empty();
     let mut lanes = found.ghosts;
     lanes.append(&mut found.twins);
     lanes.sort_unstable();
     stats.free_slots += free::lanes(pages, view, &lanes)?;
+    if has_gone && view.meta.params.is_sparse() {
+        sparse::sweep::sweep(pages, view)?;
+    }
     stats.pages = pages.n_blocks()?;
     Ok(stats)
 }

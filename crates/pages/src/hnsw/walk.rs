@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 
-use ann::hnsw::{Graph, GridQuery, NodeQuery, VectorQuery};
+use ann::hnsw::{Graph, GridQuery, NodeQuery, SparseQuery, VectorQuery};
 use ann::kernels::prefetch_at;
 
 use crate::error::Error;
 use crate::hnsw::nodes::State;
 use crate::hnsw::rows::visit;
+use crate::hnsw::sparse::read::{self, ReadBuffers};
 use crate::hnsw::twins::{read_lane, read_slot};
 use crate::hnsw::upper::Upper;
 use crate::hnsw::{View, links, nodes};
@@ -24,6 +25,8 @@ const AHEAD: usize = 6;
 pub struct WalkBuffers {
     /// Nodes by the page they are on: its block number, then the node's place in what was asked.
     order: Vec<u64>,
+    /// Of sparse vectors.
+    sparse: ReadBuffers,
 }
 
 /// A graph and a query. Keeps pins, so that it must not outlive a call of the executor.
@@ -129,6 +132,20 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
             }
         })
     }
+
+    /// The same of sparse vectors. What is free by now, or another node's, has the key of nothing.
+    fn keys_of_sparse(
+        &mut self,
+        query: &SparseQuery,
+        asked: &[u32],
+        keys: &mut [f32],
+    ) -> Result<(), Error> {
+        read::visit(self.pages, &self.view, asked, &mut self.buffers.sparse, |i, row| {
+            if let Some(key) = keys.get_mut(i) {
+                *key = query.key(row);
+            }
+        })
+    }
 }
 
 impl<P: Pages> Graph for Walk<'_, '_, P> {
@@ -159,6 +176,7 @@ impl<P: Pages> Graph for Walk<'_, '_, P> {
         match self.query {
             NodeQuery::Code(query) => self.keys_of_codes(query, asked, keys)?,
             NodeQuery::Vector(query) => self.keys_of_vectors(query, asked, keys)?,
+            NodeQuery::Sparse(query) => self.keys_of_sparse(query, asked, keys)?,
         }
         if let Some((without, _)) = &self.without {
             let same = asked.iter().zip(keys).filter(|(node, _)| *node == without);

@@ -8,6 +8,7 @@ use crate::checker::Checker;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::hnsw::nodes::{Nodes, State};
+use crate::hnsw::sparse::RowAt;
 use crate::hnsw::{Code, View, links, to_coded};
 use crate::page::{Blkno, INVALID_BLKNO, PageKind};
 use crate::store::Pages;
@@ -95,6 +96,9 @@ fn nodes_page<P: Pages>(
         }
         if let Some(id) = found.ids.get_mut(node as usize) {
             (id.state, id.level, id.has_row) = (held.state, held.level, !held.tid.is_free());
+            if view.meta.params.is_sparse() && is_node {
+                id.vector = RowAt::of_code(nodes.code(place));
+            }
         }
     }
     if n_free != nodes.n_free {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
-use crate::hnsw::{View, map};
+use crate::hnsw::{View, map, sparse};
 use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::{EDIT_PAGES_MAX, Pages};
 
@@ -87,7 +87,7 @@ pub(super) fn node<P: Pages>(
     Err(Error::corrupted(view.meta.entry_blkno, "leads to lanes that are never free"))
 }
 
-/// Locks, in this order: NODES, then for each record an UPPER page or ENTRY and a new UPPER page, LINKS, DATA. Where these
+/// Locks, in this order: NODES, then for a sparse vector a SPARSE page or ENTRY and a new one, then for each record an UPPER page or ENTRY and a new UPPER page, LINKS, DATA. Where these
 /// are more pages than a record takes, DATA are written first: nobody refers to the lane before the last record.
 fn fill<P: Pages>(
     pages: &P,
@@ -101,6 +101,11 @@ fn fill<P: Pages>(
     if !room.is_free(&nodes, view)? {
         return Ok(false);
     }
+    let at = match row.sparse {
+        Some(vector) => Some(sparse::put::put(pages, view, room.id(view), vector)?.to_code()),
+        None => None,
+    };
+    let code = at.as_ref().map_or(row.code, |code| &code[..]);
     let ids = |level: usize| -> Vec<u32> {
         chosen.get(level).into_iter().flatten().map(|near| near.node).collect()
     };
@@ -131,7 +136,7 @@ fn fill<P: Pages>(
         let place = shape.nodes_place(room.lane).1;
         let held = Lane { state: State::Node, tid, level, factors };
         nodes::settle_hints(nodes, shape);
-        nodes::fill(nodes, shape, place, &held, row.code);
+        nodes::fill(nodes, shape, place, &held, code);
         let ids = ids(0);
         let slot = Slot { n: ids.len(), upper, ..Slot::EMPTY };
         links::put(links, shape, slot_no, &slot, &ids);

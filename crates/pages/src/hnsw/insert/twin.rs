@@ -1,11 +1,15 @@
 //! A row whose vector is that of a node already becomes its twin.
 
+use ann::kernels::sparse::Sparse;
+
 use super::place::Room;
 use super::{Coded, ROUNDS_MAX};
 use crate::error::Error;
 use crate::hnsw::gather::Gathered;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
+use crate::hnsw::sparse::RowAt;
+use crate::hnsw::sparse::page::{SparsePage, vector_of};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::page::{Blkno, Page, PageKind};
 use crate::store::Pages;
@@ -22,16 +26,34 @@ pub(super) fn find<P: Pages>(
 ) -> Result<Option<u32>, Error> {
     let is_alike = |i: &u32| {
         let (code, factors) = around.code(*i, view.grid.size());
-        around.is_live(*i as usize) && factors == row.factors && code == row.code
+        let is_same = match row.sparse {
+            Some(vector) => around.sparse(*i).is_some_and(|other| is_equal(vector, other)),
+            None => factors == row.factors && code == row.code,
+        };
+        around.is_live(*i as usize) && is_same
     };
     let alike = (0..around.nodes().len() as u32).filter(is_alike).take(COMPARED_MAX);
-    for node in alike.filter_map(|i| around.nodes().get(i as usize)) {
-        if is_stored(pages, view, *node, row.row.stored)? {
+    for i in alike {
+        let Some(node) = around.nodes().get(i as usize) else { continue };
+        if row.sparse.is_some() || is_stored(pages, view, *node, row.row.stored)? {
             return Ok(Some(*node));
         }
         pages.check_interrupts();
     }
     Ok(None)
+}
+
+/// Whether two vectors are the same, bit for bit.
+fn is_equal(a: Sparse<'_>, b: Sparse<'_>) -> bool {
+    let bits = |values| bytemuck::cast_slice::<f32, u32>(values);
+    a.indices == b.indices && bits(a.values) == bits(b.values)
+}
+
+/// Whether the sparse vector of a node, which is at `at`, is this one. Share-locks its page.
+fn is_row<P: Pages>(pages: &P, node: u32, at: RowAt, vector: Sparse<'_>) -> Result<bool, Error> {
+    let page = pages.read(at.blkno)?;
+    let row = SparsePage::new(&page, at.blkno)?.row(usize::from(at.slot))?;
+    Ok(vector_of(row, node).is_some_and(|stored| is_equal(stored, vector)))
 }
 
 /// Whether the vector of a node is these bytes. Share-locks its DATA pages one by one.
@@ -62,7 +84,7 @@ fn is_stored<P: Pages>(
 /// Adds the row to the chain of a node; false if the node is not what it was.
 ///
 /// Locks: the NODES pages of both lanes in the order of their numbers, that of the node shared, so that it does not become
-/// a ghost meanwhile; its DATA pages; the LINKS pages of both in the order of their numbers. One record.
+/// a ghost meanwhile; its DATA or SPARSE pages; the LINKS pages of both in the order of their numbers. One record.
 pub(super) fn attach<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -111,9 +133,7 @@ fn attach_at<P: Pages>(
         (Some(page), _) | (_, Some(page)) => page,
         _ => &nodes,
     };
-    if !is_same(page, primary_nodes, view, node, row)?
-        || !is_stored(pages, view, node, row.row.stored)?
-    {
+    if !is_still(pages, page, primary_nodes, view, (node, row))? {
         return Ok(Some(false));
     }
     let [first, second] = [primary_links, room.links];
@@ -163,7 +183,24 @@ fn attach_at<P: Pages>(
     Ok(Some(true))
 }
 
-/// Whether a lane is still a node with a row and with this code.
+/// Whether a node on a locked page still has a row, and this vector.
+fn is_still<P: Pages>(
+    pages: &P,
+    page: &Page,
+    blkno: Blkno,
+    view: &View<'_>,
+    (node, row): (u32, &Coded<'_>),
+) -> Result<bool, Error> {
+    if !is_same(page, blkno, view, node, row)? {
+        return Ok(false);
+    }
+    let Some(vector) = row.sparse else { return is_stored(pages, view, node, row.row.stored) };
+    let shape = &view.meta.shape;
+    let code = nodes::code_of(page, shape, shape.nodes_place(shape.place(node).1).1);
+    is_row(pages, node, RowAt::of_code(code), vector)
+}
+
+/// Whether a lane is still a node with a row and with this code; a sparse vector has none.
 fn is_same(
     page: &Page,
     blkno: Blkno,
@@ -177,7 +214,8 @@ fn is_same(
     let nodes = Nodes::new(page, blkno, shape, chunk, part)?;
     let lane = nodes.lane(blkno, place)?;
     let is_live = lane.state == State::Node && !lane.tid.is_free();
-    Ok(is_live && lane.factors == row.factors && nodes.code(place) == row.code)
+    let is_coded = || lane.factors == row.factors && nodes.code(place) == row.code;
+    Ok(is_live && (row.sparse.is_some() || is_coded()))
 }
 
 /// Writes a slot and leaves its links.

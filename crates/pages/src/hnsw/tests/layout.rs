@@ -74,6 +74,8 @@ fn entries_round_trip() {
         by_vectors: true,
         misplaced: 7,
         counted_from: 1 << 20,
+        sparse_last: 11,
+        sparse_room: 10,
     };
     for entry in [entry, Entry::EMPTY] {
         assert_eq!(Entry::decode(&entry.to_page(), 1).unwrap(), entry);

@@ -9,6 +9,7 @@ mod modes;
 mod recall;
 mod scan;
 mod sizes;
+mod sparse;
 mod vacuum;
 mod world;
 
