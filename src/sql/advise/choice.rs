@@ -303,7 +303,7 @@ mod tests {
             change(&mut wish);
             chosen(&wish)
         };
-        for same in [|_: &mut Wish| (), |w| w.memory *= 2, |w| w.element = ElementType::F16] {
+        for same in [|_: &mut Wish| (), |w: &mut Wish| w.memory *= 2] {
             assert_eq!(with(same), "faissivf HR,IVF4096,RaBitQ2");
         }
         assert_eq!(with(|w| w.target_recall = 0.999), "faissivf IVF4096,SQ8");
