@@ -58,7 +58,7 @@ pub struct Writer {
     next: i64,
     batch: u64,
     /// So many rows one after the other have the same vector, until they are updated.
-    twins: i64,
+    duplicates: i64,
     /// With more rows than this, most statements delete.
     many: usize,
     random: Random,
@@ -78,7 +78,7 @@ impl Writer {
             first,
             next: first,
             batch,
-            twins: 1,
+            duplicates: 1,
             many: usize::MAX,
             random: Random::new(random.bits()),
             rows: BTreeMap::new(),
@@ -87,8 +87,8 @@ impl Writer {
     }
 
     /// So many rows one after the other have the same vector.
-    pub fn twins(self, twins: i64) -> Self {
-        Self { twins, ..self }
+    pub fn duplicates(self, duplicates: i64) -> Self {
+        Self { duplicates, ..self }
     }
 
     /// Keeps the number of rows near `many`.
@@ -172,24 +172,24 @@ impl Writer {
     }
 
     fn statement(&self, change: &Change) -> String {
-        let Self { table, dims, twins, .. } = self;
+        let Self { table, dims, duplicates, .. } = self;
         let list = |keys: &[i64]| {
             let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
             format!("'{{{}}}'::bigint[]", keys.join(","))
         };
         match change {
             Change::Insert(keys) => format!(
-                "INSERT INTO {table} SELECT k, 0, made(k / {twins} * {twins} * 1000, {dims}) FROM unnest({}) k",
+                "INSERT INTO {table} SELECT k, 0, made(k / {duplicates} * {duplicates} * 1000, {dims}) FROM unnest({}) k",
                 list(keys)
             ),
             Change::Copy(keys) => format!(
-                "SELECT k || E'\\t0\\t' || made(k / {twins} * {twins} * 1000, {dims})::text FROM unnest({}) k",
+                "SELECT k || E'\\t0\\t' || made(k / {duplicates} * {duplicates} * 1000, {dims})::text FROM unnest({}) k",
                 list(keys)
             ),
             Change::Delete(keys) => format!("DELETE FROM {table} WHERE id = ANY ({})", list(keys)),
             Change::Update(keys) => format!(
                 "UPDATE {table} SET version = version + 1, \
-                 v = made(id / {twins} * {twins} * 1000 + version + 1, {dims}) WHERE id = ANY ({})",
+                 v = made(id / {duplicates} * {duplicates} * 1000 + version + 1, {dims}) WHERE id = ANY ({})",
                 list(keys)
             ),
         }
@@ -198,9 +198,9 @@ impl Writer {
     /// Fails unless the table holds exactly what was committed; what was sent last and never
     /// answered may have happened whole or not at all.
     pub fn settle(&mut self, client: &mut Client) {
-        let Self { table, dims, twins, .. } = self;
+        let Self { table, dims, duplicates, .. } = self;
         let sql = format!(
-            "SELECT id, version, v = made(id / {twins} * {twins} * 1000 + version, {dims}) \
+            "SELECT id, version, v = made(id / {duplicates} * {duplicates} * 1000 + version, {dims}) \
              FROM {table} WHERE id >= $1 AND id < $2"
         );
         let last = self.first + KEYS_PER_WRITER;

@@ -94,11 +94,12 @@ impl World {
             true => *self.random.pick(&[30, 960, 960, 1300, 2000]),
             false => *self.random.pick(&[10, 60, 120]),
         };
-        let (batch, twins) = (if is_short { 40 } else { 4 }, *self.random.pick(&[1, 1, 3]));
+        let (batch, duplicates) = (if is_short { 40 } else { 4 }, *self.random.pick(&[1, 1, 3]));
         let many = if is_short { 2400 } else { 150 } / WRITERS;
         let random = &mut self.random;
-        let writer =
-            |no| Writer::new("t", self.deal.dims, no, batch, random).twins(twins).at_most(many);
+        let writer = |no| {
+            Writer::new("t", self.deal.dims, no, batch, random).duplicates(duplicates).at_most(many)
+        };
         let mut writers: Vec<Writer> = (0..WRITERS).map(writer).collect();
         for writer in &mut writers {
             let inserted = writer.insert(&mut client, rows / WRITERS as u64);

@@ -33,7 +33,7 @@ pub fn run(turn: &Turn, account: &mut Account) {
     let (rows, batch) = if deal.dims == 16 { (1500, 40) } else { (90, 4) };
     let writer = |no| {
         let writer = Writer::new("t", deal.dims, no, batch, &mut random);
-        writer.twins(1 + turn.seed as i64 % 3).at_most(rows / WRITERS)
+        writer.duplicates(1 + turn.seed as i64 % 3).at_most(rows / WRITERS)
     };
     let mut writers: Vec<Writer> = (0..WRITERS).map(writer).collect();
     for writer in &mut writers {

@@ -63,7 +63,7 @@ pub enum PageKind {
     Map = 10,
     /// Graph: codes, rows and states of nodes.
     Nodes = 11,
-    /// Graph: links of level 0, chains of twins.
+    /// Graph: links of level 0, chains of duplicates.
     Links = 12,
     /// Graph: links of the levels above.
     Upper = 13,

@@ -105,7 +105,7 @@ impl Rows {
             if lane.tid.is_free() || lane.state == State::Free {
                 return;
             }
-            lanes.insert(id, (lane.level, lane.state == State::Twin));
+            lanes.insert(id, (lane.level, lane.state == State::Duplicate));
             if reader.ask(id, lane.tid) {
                 take(&mut reader, &mut lanes);
             }

@@ -83,7 +83,7 @@ impl Adopted {
         for (node, row) in (0u32..).zip(&nodes.rows) {
             self.note(&mut given, rows, node, *row);
         }
-        for (node, row) in &nodes.twins {
+        for (node, row) in &nodes.duplicates {
             self.note(&mut given, rows, *node, *row);
         }
         let adopted = given.numbers.iter().filter(|number| **number != NONE).count();

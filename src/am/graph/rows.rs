@@ -29,21 +29,21 @@ pub struct Rows {
     pub vectors: Vectors,
 }
 
-/// Which rows are nodes of the graph, and which are the twins of one: rows of which the same is stored. Where no vectors are
+/// Which rows are nodes of the graph, and which are the duplicates of one: rows of which the same is stored. Where no vectors are
 /// stored that is the code and its factors: rows in one direction have one code, however long they are.
 pub struct Nodes {
     /// The row of each node, ascending.
     pub rows: Vec<u32>,
-    /// Node and row of each twin, by node.
-    pub twins: Vec<(u32, u32)>,
+    /// Node and row of each duplicate, by node.
+    pub duplicates: Vec<(u32, u32)>,
 }
 
 impl Nodes {
-    /// The rows that are twins of a node.
-    pub fn twins_of(&self, node: u32) -> impl Iterator<Item = u32> {
-        let first = self.twins.partition_point(|&(of, _)| of < node);
-        let twins = self.twins.get(first..).unwrap_or_default();
-        twins.iter().take_while(move |&&(of, _)| of == node).map(|&(_, row)| row)
+    /// The rows that are duplicates of a node.
+    pub fn duplicates_of(&self, node: u32) -> impl Iterator<Item = u32> {
+        let first = self.duplicates.partition_point(|&(of, _)| of < node);
+        let duplicates = self.duplicates.get(first..).unwrap_or_default();
+        duplicates.iter().take_while(move |&&(of, _)| of == node).map(|&(_, row)| row)
     }
 }
 
@@ -129,7 +129,7 @@ impl Rows {
         (self.points, self.by_vectors) = (points, true);
     }
 
-    /// Tells nodes and twins apart. Then codes and what is built of are those of the nodes, by node; all else stays by row.
+    /// Tells nodes and duplicates apart. Then codes and what is built of are those of the nodes, by node; all else stays by row.
     pub fn nodes(&mut self) -> Result<Nodes, Error> {
         let hashes = std::mem::take(&mut self.hashes);
         let mut order: Vec<u32> = (0..hashes.len() as u32).collect();
@@ -138,9 +138,9 @@ impl Rows {
         let (mut first, mut other) = (Vec::new(), Vec::new());
         let same_hash = |a: &u32, b: &u32| hashes.get(*a as usize) == hashes.get(*b as usize);
         for group in order.chunk_by(same_hash).filter(|group| group.len() > 1) {
-            let Some((&node, twins)) = group.split_first() else { continue };
+            let Some((&node, duplicates)) = group.split_first() else { continue };
             self.vectors.read(node, &mut first)?;
-            for &row in twins {
+            for &row in duplicates {
                 self.vectors.read(row, &mut other)?;
                 // Two vectors with one hash would be two nodes.
                 let is_same_code = self.code(node) == self.code(row);
@@ -153,16 +153,17 @@ impl Rows {
         Ok(self.keep_nodes(pairs))
     }
 
-    /// Makes codes and what is built of those of the rows that are no twins. `twins`: node, as a row, and row.
-    fn keep_nodes(&mut self, mut twins: Vec<(u32, u32)>) -> Nodes {
-        let mut is_twin = vec![false; self.len()];
-        for &(_, row) in &twins {
-            if let Some(flag) = is_twin.get_mut(row as usize) {
+    /// Makes codes and what is built of those of the rows that are no duplicates. `duplicates`: node, as a row, and row.
+    fn keep_nodes(&mut self, mut duplicates: Vec<(u32, u32)>) -> Nodes {
+        let mut is_duplicate = vec![false; self.len()];
+        for &(_, row) in &duplicates {
+            if let Some(flag) = is_duplicate.get_mut(row as usize) {
                 *flag = true;
             }
         }
-        let flagged = (0..).zip(is_twin);
-        let rows: Vec<u32> = flagged.filter_map(|(row, twin)| (!twin).then_some(row)).collect();
+        let flagged = (0..).zip(is_duplicate);
+        let rows: Vec<u32> =
+            flagged.filter_map(|(row, duplicate)| (!duplicate).then_some(row)).collect();
         for (node, &row) in rows.iter().enumerate() {
             let from = row as usize * self.code_bytes;
             self.codes.copy_within(from..from + self.code_bytes, node * self.code_bytes);
@@ -178,11 +179,11 @@ impl Rows {
         self.codes.truncate(rows.len() * self.code_bytes);
         self.factors.truncate(rows.len());
         self.points.truncate(rows.len() * self.dims);
-        for (node, _) in &mut twins {
+        for (node, _) in &mut duplicates {
             *node = rows.partition_point(|row| row < node) as u32;
         }
-        twins.sort_unstable();
-        Nodes { rows, twins }
+        duplicates.sort_unstable();
+        Nodes { rows, duplicates }
     }
 }
 
@@ -215,7 +216,8 @@ mod tests {
             let coded = CodedBatch { codes: vec![*code], factors, points: vec![bias, 0.5] };
             assert!(rows.add(&[tid], &coded, vector, of.len()).is_ok());
         }
-        let nodes = rows.nodes().unwrap_or_else(|_| Nodes { rows: Vec::new(), twins: Vec::new() });
+        let nodes =
+            rows.nodes().unwrap_or_else(|_| Nodes { rows: Vec::new(), duplicates: Vec::new() });
         (rows, nodes)
     }
 
@@ -224,12 +226,12 @@ mod tests {
         let (a, b, c) = ([1; 4], [2; 4], [3; 4]);
         let (rows, nodes) = rows(&[(1, a), (2, b), (1, a), (1, c), (2, b), (1, a)]);
         assert_eq!(nodes.rows, [0, 1, 3]);
-        assert_eq!(nodes.twins, [(0, 2), (0, 5), (1, 4)]);
+        assert_eq!(nodes.duplicates, [(0, 2), (0, 5), (1, 4)]);
         let biases: Vec<f32> = rows.factors.iter().map(|factors| factors.bias).collect();
         assert_eq!((&rows.codes[..], &biases[..]), (&[1, 2, 1][..], &[1.0, 2.0, 1.0][..]));
         assert_eq!(rows.points, [1.0, 0.5, 2.0, 0.5, 1.0, 0.5]);
-        assert_eq!(nodes.twins_of(0).collect::<Vec<_>>(), [2, 5]);
-        assert_eq!(nodes.twins_of(2).count(), 0);
+        assert_eq!(nodes.duplicates_of(0).collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(nodes.duplicates_of(2).count(), 0);
     }
 
     #[pg_test]
@@ -240,8 +242,9 @@ mod tests {
             let coded = CodedBatch { codes: vec![7], factors, points: vec![step; 2] };
             assert!(rows.add(&[Tid::new(i as u32, 1)], &coded, &[], 3).is_ok());
         }
-        let nodes = rows.nodes().unwrap_or_else(|_| Nodes { rows: Vec::new(), twins: Vec::new() });
-        assert_eq!((nodes.rows, nodes.twins), (vec![0, 1], vec![(0, 2)]));
+        let nodes =
+            rows.nodes().unwrap_or_else(|_| Nodes { rows: Vec::new(), duplicates: Vec::new() });
+        assert_eq!((nodes.rows, nodes.duplicates), (vec![0, 1], vec![(0, 2)]));
     }
 
     #[pg_test]
@@ -252,6 +255,6 @@ mod tests {
             assert!(rows.vectors.read(row, &mut vector).is_ok());
             assert_eq!(vector, [row as u8 + 7; 4]);
         }
-        assert!(nodes.twins.is_empty() && rows.vectors.read(4, &mut vector).is_err());
+        assert!(nodes.duplicates.is_empty() && rows.vectors.read(4, &mut vector).is_err());
     }
 }

@@ -128,12 +128,12 @@ impl Source for Made {
     }
 
     fn n_rows(&self, node: u32) -> usize {
-        1 + self.nodes.twins_of(node).count()
+        1 + self.nodes.duplicates_of(node).count()
     }
 
     fn tids(&self, node: u32, out: &mut Vec<Tid>) {
         out.push(self.tid(self.row(node)));
-        out.extend(self.nodes.twins_of(node).map(|row| self.tid(row)));
+        out.extend(self.nodes.duplicates_of(node).map(|row| self.tid(row)));
     }
 
     fn vector(&mut self, node: u32) -> Result<&[u8], Error> {

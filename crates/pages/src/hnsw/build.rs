@@ -348,10 +348,10 @@ impl<'a> Writer<'a> {
             for i in 0..tids.len().max(1) {
                 let tid = tids.get(i).copied().unwrap_or(Tid::FREE);
                 self.begin_chunk();
-                let twin = if i + 1 < tids.len() { self.id + 1 } else { INVALID_NODE };
+                let duplicate = if i + 1 < tids.len() { self.id + 1 } else { INVALID_NODE };
                 match i {
-                    0 => self.node(*node, tid, twin, source)?,
-                    _ => self.twin(id, tid, twin),
+                    0 => self.node(*node, tid, duplicate, source)?,
+                    _ => self.duplicate(id, tid, duplicate),
                 }
                 self.id += 1;
                 self.end_chunk(out)?;
@@ -393,7 +393,7 @@ impl<'a> Writer<'a> {
         &mut self,
         node: u32,
         tid: Tid,
-        twin: u32,
+        duplicate: u32,
         source: &mut impl Source,
     ) -> Result<(), Error> {
         let (shape, plan) = (&self.meta.shape, self.plan);
@@ -415,7 +415,7 @@ impl<'a> Writer<'a> {
         let (part, slot) = shape.links_place(lane);
         if let Some(page) = self.pages.get_mut(part) {
             let upper = if level > 0 { plan.record(self.meta, self.record) } else { UpperAt::NONE };
-            let found = Slot { n: self.links.len(), upper, twin, ..Slot::EMPTY };
+            let found = Slot { n: self.links.len(), upper, duplicate, ..Slot::EMPTY };
             links::put(page, shape, slot, &found, &self.links);
         }
         self.record += u32::from(level);
@@ -428,16 +428,22 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn twin(&mut self, primary: u32, tid: Tid, twin: u32) {
+    fn duplicate(&mut self, primary: u32, tid: Tid, duplicate: u32) {
         let shape = &self.meta.shape;
         let (_, lane) = shape.place(self.id);
         let (part, place) = shape.nodes_place(lane);
         if let Some(page) = self.pages.get_mut(part) {
-            nodes::fill(page, shape, place, &Lane { state: State::Twin, tid, ..Lane::FREE }, &[]);
+            nodes::fill(
+                page,
+                shape,
+                place,
+                &Lane { state: State::Duplicate, tid, ..Lane::FREE },
+                &[],
+            );
         }
         let (part, slot) = shape.links_place(lane);
         if let Some(page) = self.pages.get_mut(part) {
-            links::put(page, shape, slot, &Slot { twin, primary, ..Slot::EMPTY }, &[]);
+            links::put(page, shape, slot, &Slot { duplicate, primary, ..Slot::EMPTY }, &[]);
         }
     }
 }

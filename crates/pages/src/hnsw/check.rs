@@ -54,7 +54,7 @@ fn graph<P: Pages>(checker: &mut Checker<'_, P>, meta: &Meta, n_blocks: Blkno) {
     if meta.params.is_sparse() {
         sparse::rows(checker, &view, &entry, &found);
     }
-    paths::twins(checker, &view, &found);
+    paths::duplicates(checker, &view, &found);
     paths::levels(checker, &view, &mut found);
     paths::reachable(checker, &view, &entry, &found);
     checker.end();

@@ -9,12 +9,12 @@ use crate::store::Pages;
 /// Sums over a whole graph.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Rows: of nodes and of their twins.
+    /// Rows: of nodes and of their duplicates.
     pub ntotal: u64,
     /// Lanes that vacuum freed and no insert has taken yet, and nodes without a row.
     pub ndead: u64,
-    /// Of the rows, those that are twins.
-    pub twins: u64,
+    /// Of the rows, those that are duplicates.
+    pub duplicates: u64,
     /// Nodes by their level: `levels[l]` have level l or more.
     pub levels: Vec<u64>,
     /// Pages of the chunks.
@@ -48,7 +48,7 @@ pub fn totals<P: Pages>(pages: &P, view: &View<'_>) -> Result<Totals, Error> {
                 let has_row = !lane.tid.is_free();
                 totals.ntotal += u64::from(has_row);
                 totals.ndead += u64::from(!has_row);
-                totals.twins += u64::from(has_row && lane.state == State::Twin);
+                totals.duplicates += u64::from(has_row && lane.state == State::Duplicate);
                 if lane.state == State::Node {
                     let n = usize::from(lane.level) + 1;
                     if totals.levels.len() < n {

@@ -2,10 +2,10 @@
 //! back to it, each in a record of its own. Locks and order are in `README.md`.
 
 pub(super) mod back;
+mod duplicate;
 mod loss;
 mod place;
 mod records;
-mod twin;
 
 use ann::extent;
 use ann::hnsw::{
@@ -108,7 +108,7 @@ impl Inserter {
     /// index or not (then VACUUM removes the tid), and no page is worse than leaked. No lock may be held.
     ///
     /// The level of a node is drawn from the seed and its tid. A row whose vector equals that of a node that the search
-    /// finds becomes its twin.
+    /// finds becomes its duplicate.
     pub fn insert<P: Pages>(
         &mut self,
         pages: &P,
@@ -175,8 +175,8 @@ impl Inserter {
     ) -> Result<(), Error> {
         let entry = self.neighbours(pages, view, row)?;
         self.loss.look(pages, view, row, &self.found)?;
-        if let Some(node) = twin::find(pages, view, row, &self.around)?
-            && twin::attach(pages, view, row, node)?
+        if let Some(node) = duplicate::find(pages, view, row, &self.around)?
+            && duplicate::attach(pages, view, row, node)?
         {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! LINKS: the links of level 0, and the chains of twins.
+//! LINKS: the links of level 0, and the chains of duplicates.
 
 use crate::bytes::{put_u16, put_u32, u16_at, u32_at};
 use crate::error::Error;
@@ -13,7 +13,7 @@ const N: usize = 0;
 const UPPER_BLKNO: usize = 4;
 const UPPER_SLOT: usize = 8;
 const END: usize = 10;
-const TWIN: usize = 12;
+const DUPLICATE: usize = 12;
 const PRIMARY: usize = 16;
 
 /// Where a record of the levels above 0 is.
@@ -42,9 +42,9 @@ pub struct Slot {
     pub n: usize,
     /// Of a node: its record of level 1.
     pub upper: UpperAt,
-    /// Of a node: its first twin; of a twin: the next one; INVALID: none.
-    pub twin: u32,
-    /// Of a twin: its node; else INVALID.
+    /// Of a node: its first duplicate; of a duplicate: the next one; INVALID: none.
+    pub duplicate: u32,
+    /// Of a duplicate: its node; else INVALID.
     pub primary: u32,
     /// A mark: all rows behind it in its chain are dead to all.
     pub is_end: bool,
@@ -55,7 +55,7 @@ impl Slot {
     pub const EMPTY: Self = Self {
         n: 0,
         upper: UpperAt::NONE,
-        twin: INVALID_NODE,
+        duplicate: INVALID_NODE,
         primary: INVALID_NODE,
         is_end: false,
     };
@@ -92,9 +92,9 @@ pub fn slot(page: &Page, blkno: Blkno, shape: &Shape, slot: usize) -> Result<Slo
     }
     let upper =
         UpperAt { blkno: u32_at(body, at + UPPER_BLKNO), slot: u16_at(body, at + UPPER_SLOT) };
-    let (twin, primary) = (u32_at(body, at + TWIN), u32_at(body, at + PRIMARY));
+    let (duplicate, primary) = (u32_at(body, at + DUPLICATE), u32_at(body, at + PRIMARY));
     let is_end = body.get(at + END).is_some_and(|byte| is_mark(*byte));
-    Ok(Slot { n, upper, twin, primary, is_end })
+    Ok(Slot { n, upper, duplicate, primary, is_end })
 }
 
 /// The links of a slot with `n` of them.
@@ -123,7 +123,7 @@ pub fn put(page: &mut Page, shape: &Shape, slot: usize, found: &Slot, links: &[u
     crate::bytes::put(body, at + END, &[0]);
     put_u32(body, at + UPPER_BLKNO, found.upper.blkno);
     put_u16(body, at + UPPER_SLOT, found.upper.slot);
-    put_u32(body, at + TWIN, found.twin);
+    put_u32(body, at + DUPLICATE, found.duplicate);
     put_u32(body, at + PRIMARY, found.primary);
     put_links(page, shape, slot, links);
 }
@@ -138,7 +138,7 @@ pub fn put_links(page: &mut Page, shape: &Shape, slot: usize, links: &[u32]) {
 }
 
 /// Lets the slot name a row further on in its chain and leaves the rest of it, inside an edit: a mark stays right.
-pub fn put_twin(page: &mut Page, shape: &Shape, slot: usize, twin: u32) {
+pub fn put_duplicate(page: &mut Page, shape: &Shape, slot: usize, duplicate: u32) {
     settle_hints(page, shape);
-    put_u32(page.body_mut(), shape.slot_at(slot) + TWIN, twin);
+    put_u32(page.body_mut(), shape.slot_at(slot) + DUPLICATE, duplicate);
 }

@@ -3,9 +3,9 @@
 use ann::topk::Hit;
 
 use crate::error::Error;
+use crate::hnsw::duplicates::lane_of;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Nodes, State};
-use crate::hnsw::twins::lane_of;
 use crate::hnsw::{INVALID_NODE, View};
 use crate::page::{INVALID_BLKNO, Page};
 use crate::store::Pages;
@@ -92,7 +92,7 @@ fn mark_end<P: Pages>(
     let page = pages.read(nodes_at)?;
     let nodes = Nodes::new(&page, nodes_at, shape, chunk, part)?;
     let is_dead =
-        nodes.lane(nodes_at, place)?.state == State::Twin && nodes.row(place, true).is_free();
+        nodes.lane(nodes_at, place)?.state == State::Duplicate && nodes.row(place, true).is_free();
     if !is_dead {
         return Ok(false);
     }
@@ -110,8 +110,8 @@ fn mark_end<P: Pages>(
     let behind = slot(of_next, next_at, chunk, next_part, next_slot)?;
     let held = slot(of_before, before_at, before_chunk, before_part, before_slot)?;
     let is_member = if before == primary { INVALID_NODE } else { primary };
-    let is_end = behind.primary == primary && (behind.twin == INVALID_NODE || behind.is_end);
-    let is_before = held.primary == is_member && held.twin == next;
+    let is_end = behind.primary == primary && (behind.duplicate == INVALID_NODE || behind.is_end);
+    let is_before = held.primary == is_member && held.duplicate == next;
     if is_end && is_before && !held.is_end {
         pages.hint(of_before, &[links::end_at(shape, before_slot)]);
     }

@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod check;
+mod duplicates;
 pub mod entry;
 pub mod export;
 mod gather;
@@ -19,7 +20,6 @@ pub mod scan;
 pub mod shape;
 pub mod size;
 pub mod sparse;
-mod twins;
 pub mod upper;
 pub mod vacuum;
 pub mod walk;
@@ -34,10 +34,10 @@ use ann::metric::Metric;
 use crate::error::Error;
 use crate::store::Pages;
 
+pub use duplicates::node_of;
 pub use map::Map;
 pub use meta::{Code, Meta, MetaParams};
 pub use shape::Shape;
-pub use twins::node_of;
 
 /// The most bits of a vector that a graph takes: a NODES page has room for a code of so many.
 pub const BITS_MAX: usize = 64_768;

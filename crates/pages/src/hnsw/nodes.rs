@@ -21,8 +21,8 @@ pub enum State {
     Free,
     /// A node. If its tid is free it is a ghost: searches go through it, and do not return it.
     Node,
-    /// A row equal to that of a node, in the chain of its twins: no code, no links, no vector of its own.
-    Twin,
+    /// A row equal to that of a node, in the chain of its duplicates: no code, no links, no vector of its own.
+    Duplicate,
 }
 
 impl State {
@@ -30,12 +30,12 @@ impl State {
         match self {
             Self::Free => 0,
             Self::Node => 1,
-            Self::Twin => 2,
+            Self::Duplicate => 2,
         }
     }
 
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Free, Self::Node, Self::Twin].into_iter().find(|state| state.to_u8() == number)
+        [Self::Free, Self::Node, Self::Duplicate].into_iter().find(|state| state.to_u8() == number)
     }
 }
 

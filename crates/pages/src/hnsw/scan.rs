@@ -10,9 +10,9 @@ use ann::metric::Metric;
 use ann::topk::Hit;
 
 use crate::error::Error;
+use crate::hnsw::duplicates::Duplicates;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::nodes::{Nodes, State};
-use crate::hnsw::twins::Twins;
 use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
 use crate::hnsw::{INVALID_NODE, View};
 use crate::page::INVALID_BLKNO;
@@ -64,7 +64,7 @@ pub struct HnswScan {
     beam: Beam,
     buffers: WalkBuffers,
     near: Vec<Near>,
-    twins: Twins,
+    duplicates: Duplicates,
     ready: Vec<Hit>,
     /// Nodes visited by the first search.
     first_visited: u64,
@@ -103,7 +103,7 @@ impl Candidates for HnswScan {
             beam: Beam::new(),
             buffers: WalkBuffers::default(),
             near: Vec::new(),
-            twins: Twins::default(),
+            duplicates: Duplicates::default(),
             ready: Vec::new(),
             first_visited: 0,
             sweep: None,
@@ -163,7 +163,7 @@ impl Candidates for HnswScan {
             if self.near.is_empty() {
                 break;
             }
-            self.twins.rows(pages, view, &self.near, &mut self.ready)?;
+            self.duplicates.rows(pages, view, &self.near, &mut self.ready)?;
             if stage == Stage::Begun {
                 self.first_visited = self.beam.visited();
             }

@@ -1,13 +1,13 @@
 //! Vacuum: rows of dead tuples leave the graph, nodes without rows leave it too, and those who were linked to them get
 //! other links. The order of the steps, and what a crash between them leaves, is in `README.md`.
 
+mod duplicates;
 mod free;
 mod lists;
 mod mend;
 mod reach;
 mod rows;
 mod search;
-mod twins;
 
 use crate::error::Error;
 use crate::hnsw::nodes::{Nodes, State};
@@ -28,8 +28,8 @@ pub fn bulk_delete<P: Pages>(
     let view = &view.now(pages)?;
     let mut stats = VacuumStats::default();
     let mut found = rows::remove(pages, view, &mut is_dead, &mut stats)?;
-    twins::unchain(pages, view, &found.twins)?;
-    found.ghosts = twins::without(pages, view, &found.ghosts)?;
+    duplicates::unchain(pages, view, &found.duplicates)?;
+    found.ghosts = duplicates::without(pages, view, &found.ghosts)?;
     let gone = Bits::of(&found.ghosts, view.map.n_nodes());
     if !found.ghosts.is_empty() {
         lists::mend_all(pages, view, &gone)?;
@@ -39,7 +39,7 @@ pub fn bulk_delete<P: Pages>(
     }
     let has_gone = !found.ghosts.is_empty();
     let mut lanes = found.ghosts;
-    lanes.append(&mut found.twins);
+    lanes.append(&mut found.duplicates);
     lanes.sort_unstable();
     stats.free_slots += free::lanes(pages, view, &lanes)?;
     if has_gone && view.meta.params.is_sparse() {
@@ -79,8 +79,8 @@ pub fn stats<P: Pages>(pages: &P, view: &View<'_>) -> Result<VacuumStats, Error>
 struct Found {
     /// Nodes without a row, ascending.
     ghosts: Vec<u32>,
-    /// Twins without a row, ascending.
-    twins: Vec<u32>,
+    /// Duplicates without a row, ascending.
+    duplicates: Vec<u32>,
     /// All nodes.
     nodes: Bits,
 }

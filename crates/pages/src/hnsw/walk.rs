@@ -7,10 +7,10 @@ use ann::hnsw::{Graph, GridQuery, NodeQuery, SparseQuery, VectorQuery};
 use ann::kernels::prefetch_at;
 
 use crate::error::Error;
+use crate::hnsw::duplicates::{read_lane, read_slot};
 use crate::hnsw::nodes::State;
 use crate::hnsw::rows::visit;
 use crate::hnsw::sparse::read::{self, ReadBuffers};
-use crate::hnsw::twins::{read_lane, read_slot};
 use crate::hnsw::upper::Upper;
 use crate::hnsw::{View, links, nodes};
 use crate::page::{BODY_START, Blkno, INVALID_BLKNO, Page, PageKind};

@@ -83,7 +83,7 @@ fn compare(asked: &mut [Asked], made: &Made, job: &Job) {
                 return;
             }
             let Some(vector) = made.rows.vectors.get(node as usize) else { continue };
-            let rows = [*row].into_iter().chain(made.nodes.twins_of(node));
+            let rows = [*row].into_iter().chain(made.nodes.duplicates_of(node));
             for tid in rows.filter_map(|row| made.rows.tids.get(row as usize)) {
                 asked.iter_mut().for_each(|asked| asked.offer(*tid, vector));
             }

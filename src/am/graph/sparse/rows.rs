@@ -36,30 +36,30 @@ impl Rows {
         self.vectors.push(vector);
     }
 
-    /// Tells nodes and twins apart. The vectors then are those of the nodes, by node; all else stays by row.
+    /// Tells nodes and duplicates apart. The vectors then are those of the nodes, by node; all else stays by row.
     pub fn nodes(&mut self) -> Nodes {
         let hashes = std::mem::take(&mut self.hashes);
         let mut order: Vec<u32> = (0..hashes.len() as u32).collect();
         order.sort_unstable_by_key(|&row| (hashes.get(row as usize).copied(), row));
         let same_hash = |a: &u32, b: &u32| hashes.get(*a as usize) == hashes.get(*b as usize);
-        let (mut rows, mut twins) = (Vec::with_capacity(order.len()), Vec::new());
+        let (mut rows, mut duplicates) = (Vec::with_capacity(order.len()), Vec::new());
         for group in order.chunk_by(same_hash) {
             let first = rows.len();
             for row in group {
                 let of_group = rows.get(first..).unwrap_or_default();
                 match of_group.iter().find(|node| self.are_equal(**node, *row)) {
-                    Some(node) => twins.push((*node, *row)),
+                    Some(node) => duplicates.push((*node, *row)),
                     None => rows.push(*row),
                 }
             }
         }
         rows.sort_unstable();
-        for (node, _) in &mut twins {
+        for (node, _) in &mut duplicates {
             *node = rows.partition_point(|row| row < node) as u32;
         }
-        twins.sort_unstable();
+        duplicates.sort_unstable();
         self.vectors.keep(&rows);
-        Nodes { rows, twins }
+        Nodes { rows, duplicates }
     }
 
     fn are_equal(&self, a: u32, b: u32) -> bool {
@@ -117,13 +117,13 @@ impl Source for Made {
     }
 
     fn n_rows(&self, node: u32) -> usize {
-        1 + self.nodes.twins_of(node).count()
+        1 + self.nodes.duplicates_of(node).count()
     }
 
     fn tids(&self, node: u32, out: &mut Vec<Tid>) {
         let row = self.nodes.rows.get(node as usize).copied().unwrap_or_default();
         out.push(self.tid(row));
-        out.extend(self.nodes.twins_of(node).map(|row| self.tid(row)));
+        out.extend(self.nodes.duplicates_of(node).map(|row| self.tid(row)));
     }
 
     fn vector(&mut self, node: u32) -> Result<&[u8], Error> {
@@ -159,7 +159,10 @@ mod tests {
             rows.add(Tid::new(i, 1), Sparse { indices, values });
         }
         let nodes = rows.nodes();
-        assert_eq!((&nodes.rows[..], &nodes.twins[..]), (&[0, 1, 3][..], &[(0, 2), (2, 4)][..]));
+        assert_eq!(
+            (&nodes.rows[..], &nodes.duplicates[..]),
+            (&[0, 1, 3][..], &[(0, 2), (2, 4)][..])
+        );
         assert_eq!(rows.vectors.get(1).map(|vector| vector.indices.to_vec()), Some(vec![1, 3]));
         assert_eq!((rows.vectors.len(), rows.len()), (3, 5));
     }

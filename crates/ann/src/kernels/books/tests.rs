@@ -40,10 +40,10 @@ fn tables_and_nearest_on_every_set() {
 fn the_lower_number_wins_a_tie() {
     for set in Isa::available() {
         let kernel = BookKernel::on(set);
-        for twins in [[3, 19], [19, 20], [4, 255], [200, 201], [31, 32]] {
+        for duplicates in [[3, 19], [19, 20], [4, 255], [200, 201], [31, 32]] {
             let mut book = vec![5.0; 256];
-            twins.iter().for_each(|&twin: &usize| book[twin] = 1.0);
-            assert_eq!(kernel.nearest(&[2.0], &book), twins[0] as u32, "{set:?}");
+            duplicates.iter().for_each(|&duplicate: &usize| book[duplicate] = 1.0);
+            assert_eq!(kernel.nearest(&[2.0], &book), duplicates[0] as u32, "{set:?}");
         }
         assert_eq!(kernel.nearest(&[f32::NAN], &[1.0; 256]), 0);
     }

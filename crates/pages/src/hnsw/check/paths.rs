@@ -1,4 +1,4 @@
-//! What the pages of a graph say together: chains of twins, records of the levels above, and which nodes a search can
+//! What the pages of a graph say together: chains of duplicates, records of the levels above, and which nodes a search can
 //! come upon.
 
 use super::{Found, is_none, links_blkno, remark};
@@ -11,36 +11,36 @@ use crate::hnsw::{View, links};
 use crate::page::Blkno;
 use crate::store::Pages;
 
-/// Every twin is in the chain of its node, once.
-pub(super) fn twins<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, found: &Found) {
+/// Every duplicate is in the chain of its node, once.
+pub(super) fn duplicates<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, found: &Found) {
     let mut is_met = vec![false; found.ids.len()];
     for (node, id) in (0u32..).zip(&found.ids).filter(|(_, id)| id.state == State::Node) {
         let blkno = links_blkno(view, node);
         if !is_none(id.slot.primary) {
-            checker.damage(blkno, format!("node {node} is a twin of {}", id.slot.primary));
+            checker.damage(blkno, format!("node {node} is a duplicate of {}", id.slot.primary));
         }
-        let mut next = id.slot.twin;
+        let mut next = id.slot.duplicate;
         while !is_none(next) {
-            let twin = found.get(next).filter(|id| id.state == State::Twin);
-            let Some(twin) = twin.filter(|id| id.slot.primary == node) else {
-                checker.damage(blkno, format!("chain of twins of node {node} names {next}"));
+            let duplicate = found.get(next).filter(|id| id.state == State::Duplicate);
+            let Some(duplicate) = duplicate.filter(|id| id.slot.primary == node) else {
+                checker.damage(blkno, format!("chain of duplicates of node {node} names {next}"));
                 break;
             };
             // A cycle ends here.
             match is_met.get_mut(next as usize) {
                 Some(is_met) if !*is_met => *is_met = true,
                 _ => {
-                    checker.damage(blkno, format!("twin {next} comes twice"));
+                    checker.damage(blkno, format!("duplicate {next} comes twice"));
                     break;
                 }
             }
-            next = twin.slot.twin;
+            next = duplicate.slot.duplicate;
         }
     }
     for (node, (id, is_met)) in (0u32..).zip(found.ids.iter().zip(&is_met)) {
-        // Vacuum takes a twin out of its chain before it frees its lane.
-        if id.state == State::Twin && id.has_row && !is_met {
-            let what = format!("twin {node} is in no chain of node {}", id.slot.primary);
+        // Vacuum takes a duplicate out of its chain before it frees its lane.
+        if id.state == State::Duplicate && id.has_row && !is_met {
+            let what = format!("duplicate {node} is in no chain of node {}", id.slot.primary);
             checker.damage(links_blkno(view, node), what);
         }
     }
@@ -53,7 +53,7 @@ pub(super) fn levels<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, fo
             continue;
         };
         // Vacuum frees the records of a node that is gone before the node.
-        if !id.has_row && is_none(id.slot.twin) {
+        if !id.has_row && is_none(id.slot.duplicate) {
             continue;
         }
         let node = i as u32;
@@ -121,7 +121,7 @@ pub(super) fn reachable<P: Pages>(
         checker.pages.check_interrupts();
     }
     for (node, (id, is_met)) in (0u32..).zip(found.ids.iter().zip(&is_met)) {
-        if id.state == State::Node && !is_met && (id.has_row || !is_none(id.slot.twin)) {
+        if id.state == State::Node && !is_met && (id.has_row || !is_none(id.slot.duplicate)) {
             let what = format!("no link leads to node {node}");
             remark(checker, links_blkno(view, node), Severity::Unreachable, what);
         }

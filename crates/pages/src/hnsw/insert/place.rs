@@ -1,4 +1,4 @@
-//! Where a new node or twin goes: a free lane, and the pages of that lane.
+//! Where a new node or duplicate goes: a free lane, and the pages of that lane.
 
 use ann::hnsw::{MAX_NODES, Near};
 

@@ -29,21 +29,24 @@ fn random_verbs_keep_the_model() {
     use Metric::{Cosine, Hamming, InnerProduct, Jaccard, L1, L2};
     for seed in 0..3 {
         random_verbs::<f32>(Kind::new(L2, 1, 4, 200), seed);
-        random_verbs::<f32>(Kind::new(L2, 40, 2, 100).twins(2), seed);
-        random_verbs::<f16>(Kind::new(Cosine, 64, 8, 200).twins(4), seed);
-        random_verbs::<f32>(Kind::new(InnerProduct, 20, 6, 100).code(Code::Sq8).twins(4), seed);
+        random_verbs::<f32>(Kind::new(L2, 40, 2, 100).duplicates(2), seed);
+        random_verbs::<f16>(Kind::new(Cosine, 64, 8, 200).duplicates(4), seed);
+        random_verbs::<f32>(
+            Kind::new(InnerProduct, 20, 6, 100).code(Code::Sq8).duplicates(4),
+            seed,
+        );
         random_verbs::<f32>(Kind::new(L1, 20, 5, 0).code(Code::SqFp16), seed);
-        random_verbs::<f32>(Kind::new(Cosine, 20, 5, 150).by_vectors().twins(4), seed);
+        random_verbs::<f32>(Kind::new(Cosine, 20, 5, 150).by_vectors().duplicates(4), seed);
         random_verbs::<f16>(Kind::new(L1, 7, 5, 0).by_vectors(), seed);
     }
     for seed in 0..3 {
-        random_verbs::<Bits>(Kind::new(Hamming, 64, 4, 200).twins(4), seed);
+        random_verbs::<Bits>(Kind::new(Hamming, 64, 4, 200).duplicates(4), seed);
         random_verbs::<Bits>(Kind::new(Hamming, 9, 4, 100), seed);
-        random_verbs::<Bits>(Kind::new(Jaccard, 100, 4, 0).twins(5), seed);
+        random_verbs::<Bits>(Kind::new(Jaccard, 100, 4, 0).duplicates(5), seed);
     }
-    random_verbs::<Bits>(Kind::new(Jaccard, 33_000, 4, 50).twins(5), 7);
-    random_verbs::<f32>(Kind::new(L2, 2100, 4, 40).by_vectors().twins(5), 8);
-    random_verbs::<f32>(Kind::new(L2, 4100, 4, 60).twins(5), 7);
+    random_verbs::<Bits>(Kind::new(Jaccard, 33_000, 4, 50).duplicates(5), 7);
+    random_verbs::<f32>(Kind::new(L2, 2100, 4, 40).by_vectors().duplicates(5), 8);
+    random_verbs::<f32>(Kind::new(L2, 4100, 4, 60).duplicates(5), 7);
 }
 
 /// Lanes are used again, and what is found hardly gets worse, though few links lead from one of these clusters to another.
@@ -74,10 +77,10 @@ fn crash_everywhere<E: Element>(kind: Kind, n_steps: usize) {
 
 #[test]
 fn a_crash_after_any_record_loses_nothing() {
-    crash_everywhere::<f32>(Kind::new(Metric::L2, 12, 2, 40).twins(3), 40);
-    crash_everywhere::<f32>(Kind::new(Metric::Cosine, 20, 3, 0).twins(2), 40);
+    crash_everywhere::<f32>(Kind::new(Metric::L2, 12, 2, 40).duplicates(3), 40);
+    crash_everywhere::<f32>(Kind::new(Metric::Cosine, 20, 3, 0).duplicates(2), 40);
     crash_everywhere::<f32>(Kind::new(Metric::L1, 9000, 2, 8), 20);
-    crash_everywhere::<Bits>(Kind::new(Metric::Hamming, 60, 2, 40).twins(3), 40);
+    crash_everywhere::<Bits>(Kind::new(Metric::Hamming, 60, 2, 40).duplicates(3), 40);
     crash_everywhere::<Bits>(Kind::new(Metric::Jaccard, 40_000, 2, 8), 20);
 }
 
@@ -121,7 +124,7 @@ fn scan(world: &World<f32>, all: &Model<f32>, is_dead: Dead, seed: u64) {
 #[test]
 fn actors_do_not_disturb_each_other() {
     for seed in seeds(60) {
-        let kind = Kind::new(Metric::L2, 8, 3, [40, 90][seed as usize % 2]).twins(3);
+        let kind = Kind::new(Metric::L2, 8, 3, [40, 90][seed as usize % 2]).duplicates(3);
         actors(kind, one_in_two, seed);
     }
 }
@@ -130,7 +133,7 @@ fn actors_do_not_disturb_each_other() {
 fn actors_do_not_miss_an_entry_that_goes() {
     for seed in seeds(60) {
         let code = [Code::Flat, Code::Sq8][seed as usize / 2 % 2];
-        let kind = Kind::new(Metric::L2, 8, 3, [3, 30][seed as usize % 2]).twins(3).code(code);
+        let kind = Kind::new(Metric::L2, 8, 3, [3, 30][seed as usize % 2]).duplicates(3).code(code);
         actors(kind, all_of_them, seed);
     }
 }

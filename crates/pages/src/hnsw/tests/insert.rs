@@ -34,12 +34,12 @@ pub fn put<E: Element>(
 }
 
 impl<E: Element> World<E> {
-    /// Inserts random rows, one in `twins` with the vector of the row before.
+    /// Inserts random rows, one in `duplicates` with the vector of the row before.
     pub fn grow(&mut self, n: usize) {
         let mut rows = Vec::new();
         let mut last = random_vector::<E>(&mut self.rng, self.kind.dims);
         for _ in 0..n {
-            if self.kind.twins == 0 || self.rng.below(self.kind.twins) > 0 {
+            if self.kind.duplicates == 0 || self.rng.below(self.kind.duplicates) > 0 {
                 last = random_vector::<E>(&mut self.rng, self.kind.dims);
             }
             rows.push((tid_no(self.next_tid), last.clone()));
@@ -92,20 +92,20 @@ fn grows<E: Element>(kind: Kind, n: usize) {
 #[test]
 fn rows_are_found_once_inserted() {
     for metric in METRICS {
-        grows::<f32>(Kind::new(metric, 24, 8, 300).twins(5), 300);
-        grows::<f16>(Kind::new(metric, 33, 5, 0).twins(3), 300);
-        grows::<f32>(Kind::new(metric, 16, 4, 100).code(Code::Sq8).twins(4), 200);
+        grows::<f32>(Kind::new(metric, 24, 8, 300).duplicates(5), 300);
+        grows::<f16>(Kind::new(metric, 33, 5, 0).duplicates(3), 300);
+        grows::<f32>(Kind::new(metric, 16, 4, 100).code(Code::Sq8).duplicates(4), 200);
         grows::<f32>(Kind::new(metric, 40, 6, 0).code(Code::SqFp16), 300);
     }
     grows::<f32>(Kind::new(Metric::L2, 1, 2, 0), 600);
-    grows::<f32>(Kind::new(Metric::L2, 8, 100, 40).twins(50), 400);
+    grows::<f32>(Kind::new(Metric::L2, 8, 100, 40).duplicates(50), 400);
 }
 
 /// Vectors over several pages; chunks of few nodes, and so many of them that the MAP grows.
 #[test]
 fn long_vectors_and_long_maps() {
     grows::<f32>(Kind::new(Metric::L2, 2000, 16, 20), 60);
-    grows::<f32>(Kind::new(Metric::Cosine, 4100, 4, 30).twins(3), 60);
+    grows::<f32>(Kind::new(Metric::Cosine, 4100, 4, 30).duplicates(3), 60);
     grows::<f16>(Kind::new(Metric::InnerProduct, 16_000, 3, 0), 30);
     let mut world = World::<f32>::new(Kind::new(Metric::L1, 16_000, 4, 0), 7);
     world.grow(250);
@@ -159,7 +159,7 @@ fn rows_of_one_vector_are_one_node() {
     world.verify();
     let map = world.map();
     let totals = crate::hnsw::info::totals(&world.mem, &world.view(&map)).unwrap();
-    assert_eq!((totals.ntotal, totals.twins), (1050, 999));
+    assert_eq!((totals.ntotal, totals.duplicates), (1050, 999));
 }
 
 /// Different vectors with one code are nodes of their own.
@@ -177,8 +177,8 @@ fn alike_is_not_equal() {
 #[test]
 fn a_crash_loses_no_other_row() {
     for kind in [
-        Kind::new(Metric::L2, 12, 2, 40).twins(3),
-        Kind::new(Metric::L2, 12, 2, 0).twins(3),
+        Kind::new(Metric::L2, 12, 2, 40).duplicates(3),
+        Kind::new(Metric::L2, 12, 2, 0).duplicates(3),
         Kind::new(Metric::Cosine, 2000, 3, 20),
         Kind::new(Metric::L1, 9000, 3, 10),
     ] {
@@ -221,7 +221,7 @@ fn a_crash_loses_no_other_row() {
 fn inserts_run_beside_each_other() {
     for seed in seeds(40) {
         let n_rows = [0, 60][seed as usize % 2];
-        let kind = Kind::new(Metric::L2, 6, 4, n_rows).twins(3);
+        let kind = Kind::new(Metric::L2, 6, 4, n_rows).duplicates(3);
         let mut world = World::<f32>::new(kind, seed);
         let same = random_vector::<f32>(&mut world.rng, 6);
         let mut parts: Vec<Model<f32>> = vec![Model::new(); 3];

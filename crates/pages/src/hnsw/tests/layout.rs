@@ -123,7 +123,7 @@ fn slots_and_records_round_trip() {
     assert!(links::check(&page, 0, 3, 5).is_err());
     let upper = UpperAt { blkno: 44, slot: 3 };
     let last = shape.link_lanes - 1;
-    let found = Slot { n: 32, upper, twin: 8, ..Slot::EMPTY };
+    let found = Slot { n: 32, upper, duplicate: 8, ..Slot::EMPTY };
     let many: Vec<u32> = (0..32).collect();
     links::put(&mut page, &shape, last, &found, &many);
     assert_eq!(links::slot(&page, 0, &shape, last).unwrap(), found);

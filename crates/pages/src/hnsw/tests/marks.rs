@@ -53,8 +53,8 @@ impl Marked for World<f32> {
 fn marked_rows_are_rows_to_all_but_scans() {
     for kind in [
         Kind::new(Metric::L2, 24, 8, 700),
-        Kind::new(Metric::L2, 24, 8, 700).twins(5),
-        Kind::new(Metric::Cosine, 16, 4, 300).code(Code::Sq8).twins(3),
+        Kind::new(Metric::L2, 24, 8, 700).duplicates(5),
+        Kind::new(Metric::Cosine, 16, 4, 300).code(Code::Sq8).duplicates(3),
         Kind::new(Metric::InnerProduct, 20, 6, 300).by_vectors(),
     ] {
         trials::marks(World::new(kind, 1));
@@ -64,7 +64,7 @@ fn marked_rows_are_rows_to_all_but_scans() {
 /// Of a chain of equal rows no more is walked than what is seen, and what was added since the last walk.
 #[test]
 fn ends_of_chains_are_not_walked() {
-    let mut world = World::<f32>::new(Kind::new(Metric::L2, 8, 4, 300).twins(1), 7);
+    let mut world = World::<f32>::new(Kind::new(Metric::L2, 8, 4, 300).duplicates(1), 7);
     let locks = |world: &World<f32>| {
         let before = world.mem.n_locks();
         world.hits(true);
@@ -93,6 +93,6 @@ fn no_new_row_gets_the_mark_of_the_one_before_it() {
     for seed in seeds(20) {
         let kind = Kind::new(Metric::L2, 8, 4, 40);
         trials::marks_meet_vacuum(World::new(kind, seed), seed);
-        trials::marks_meet_vacuum(World::new(kind.twins(3), seed), seed);
+        trials::marks_meet_vacuum(World::new(kind.duplicates(3), seed), seed);
     }
 }

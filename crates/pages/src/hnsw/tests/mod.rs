@@ -48,7 +48,7 @@ pub struct Kind {
     pub code: Code,
     pub n_rows: usize,
     /// One row in so many has the vector of another one; 0: none.
-    pub twins: u32,
+    pub duplicates: u32,
     /// Searches go by vectors from the first on.
     pub by_vectors: bool,
 }
@@ -62,7 +62,7 @@ impl Kind {
             ef_construction: 64,
             code: Code::Flat,
             n_rows,
-            twins: 0,
+            duplicates: 0,
             by_vectors: false,
         }
     }
@@ -79,8 +79,8 @@ impl Kind {
         Self { by_vectors: true, ..self }
     }
 
-    pub fn twins(self, twins: u32) -> Self {
-        Self { twins, ..self }
+    pub fn duplicates(self, duplicates: u32) -> Self {
+        Self { duplicates, ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::search::rerank::Candidates;
 use crate::tid::Tid;
 
 fn world(n_rows: usize) -> World<f32> {
-    World::<f32>::new(Kind::new(Metric::L2, 12, 6, n_rows).twins(20), 5)
+    World::<f32>::new(Kind::new(Metric::L2, 12, 6, n_rows).duplicates(20), 5)
 }
 
 fn params(ef: usize, iterative: Iterative) -> GraphParams {
@@ -96,7 +96,7 @@ fn rows_far_away_are_found_by_going_on() {
 #[test]
 fn a_query_without_direction_finds_all_rows_in_order_of_tid() {
     for metric in [Metric::Cosine, Metric::InnerProduct] {
-        let world = World::<f32>::new(Kind::new(metric, 12, 6, 300).twins(20), 5);
+        let world = World::<f32>::new(Kind::new(metric, 12, 6, 300).duplicates(20), 5);
         for iterative in [Iterative::Strict, Iterative::Relaxed] {
             let (rows, scan) = world.search(&[0.0; 12], params(10, iterative));
             let found: BTreeSet<Tid> = rows.iter().map(|row| row.tid).collect();

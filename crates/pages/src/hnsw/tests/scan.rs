@@ -20,9 +20,9 @@ fn built<E: Element>(kind: Kind) {
 #[test]
 fn a_wide_search_of_a_built_graph_finds_everything_in_order() {
     for metric in METRICS {
-        built::<f32>(Kind::new(metric, 24, 8, 700).twins(5));
-        built::<f16>(Kind::new(metric, 33, 5, 300).twins(3));
-        built::<f32>(Kind::new(metric, 16, 4, 300).code(Code::Sq8).twins(4));
+        built::<f32>(Kind::new(metric, 24, 8, 700).duplicates(5));
+        built::<f16>(Kind::new(metric, 33, 5, 300).duplicates(3));
+        built::<f32>(Kind::new(metric, 16, 4, 300).code(Code::Sq8).duplicates(4));
         built::<f32>(Kind::new(metric, 40, 6, 300).code(Code::SqFp16));
     }
     for dims in [1, 7, 8, 9, 64, 250, 1000] {
@@ -33,9 +33,9 @@ fn a_wide_search_of_a_built_graph_finds_everything_in_order() {
     built::<Bits>(Kind::new(Metric::Hamming, 64_768, 4, 30));
     built::<Bits>(Kind::new(Metric::Jaccard, 64_000, 4, 30));
     built::<f32>(Kind::new(Metric::L2, 1, 2, 600));
-    built::<f32>(Kind::new(Metric::L2, 8, 100, 400).twins(50));
+    built::<f32>(Kind::new(Metric::L2, 8, 100, 400).duplicates(50));
     built::<f32>(Kind::new(Metric::L2, 2000, 16, 60));
-    built::<f32>(Kind::new(Metric::Cosine, 4100, 4, 30).twins(3));
+    built::<f32>(Kind::new(Metric::Cosine, 4100, 4, 30).duplicates(3));
     built::<f16>(Kind::new(Metric::InnerProduct, 16_000, 3, 20));
     built::<f32>(Kind::new(Metric::L1, 16_000, 100, 20));
 }
@@ -49,8 +49,8 @@ fn graphs_of_no_row_and_of_one_are_searched() {
 
 #[test]
 fn rows_of_one_vector_all_come() {
-    let kind = Kind::new(Metric::Cosine, 12, 4, 1000).twins(1);
-    let mut world = World::<f32>::new(Kind { twins: 900, ..kind }, 3);
+    let kind = Kind::new(Metric::Cosine, 12, 4, 1000).duplicates(1);
+    let mut world = World::<f32>::new(Kind { duplicates: 900, ..kind }, 3);
     let vector = world.model.values().next().unwrap().clone();
     world.model.values_mut().for_each(|v| v.clone_from(&vector));
     let mut world = World::over(kind, world.model, world.rng);

@@ -40,18 +40,18 @@ fn deleted<E: Element>(kind: Kind) {
 #[test]
 fn rows_that_live_stay_linked() {
     for metric in METRICS {
-        deleted::<f32>(Kind::new(metric, 24, 8, 500).twins(4));
-        deleted::<f16>(Kind::new(metric, 10, 2, 300).twins(3));
-        deleted::<f32>(Kind::new(metric, 16, 4, 300).code(Code::Sq8).twins(2));
+        deleted::<f32>(Kind::new(metric, 24, 8, 500).duplicates(4));
+        deleted::<f16>(Kind::new(metric, 10, 2, 300).duplicates(3));
+        deleted::<f32>(Kind::new(metric, 16, 4, 300).code(Code::Sq8).duplicates(2));
     }
     deleted::<f32>(Kind::new(Metric::L2, 3, 100, 400).code(Code::SqFp16));
-    deleted::<f32>(Kind::new(Metric::Cosine, 4100, 4, 40).twins(3));
+    deleted::<f32>(Kind::new(Metric::Cosine, 4100, 4, 40).duplicates(3));
     deleted::<f32>(Kind::new(Metric::L2, 5, 4, 1));
 }
 
 #[test]
 fn vacuum_without_a_dead_row_writes_nothing() {
-    let mut world = World::<f32>::new(Kind::new(Metric::L2, 12, 4, 200).twins(5), 1);
+    let mut world = World::<f32>::new(Kind::new(Metric::L2, 12, 4, 200).duplicates(5), 1);
     let n_writes = world.mem.n_writes();
     let stats = world.vacuum(|_| false);
     assert_eq!((stats.live, stats.removed, stats.free_slots), (200, 0, 0));
@@ -77,7 +77,7 @@ fn vacuum_writes_pages_not_rows() {
 }
 
 #[test]
-fn nodes_live_on_as_long_as_their_twins() {
+fn nodes_live_on_as_long_as_their_duplicates() {
     let kind = Kind::new(Metric::L2, 8, 4, 300);
     let mut world = World::<f32>::new(kind, 2);
     let vector = world.model.values().next().unwrap().clone();
@@ -135,7 +135,7 @@ fn recall_is_that_of_a_fresh_graph() {
 #[test]
 fn a_crash_after_any_record_loses_nothing() {
     for (dims, m, n_rows) in [(16, 3, 150), (40, 6, 120), (4100, 2, 30)] {
-        let kind = Kind::new(Metric::L2, dims, m, n_rows).twins(3);
+        let kind = Kind::new(Metric::L2, dims, m, n_rows).duplicates(3);
         let mut world = World::<f32>::new(kind, 6);
         let before = world.model.clone();
         world.mem.start_journal();
@@ -164,7 +164,7 @@ fn a_crash_after_any_record_loses_nothing() {
 #[test]
 fn scans_do_not_notice_a_vacuum() {
     for seed in seeds(40) {
-        let kind = Kind::new(Metric::L2, 12, 3, 120).twins(3);
+        let kind = Kind::new(Metric::L2, 12, 3, 120).duplicates(3);
         let mut world = World::<f32>::new(kind, 8);
         {
             let world = &world;

@@ -176,7 +176,7 @@ impl<E: Element> World<E> {
         let mut model = Model::new();
         let mut last = random_vector::<E>(&mut rng, kind.dims);
         for i in 0..kind.n_rows as u64 {
-            if kind.twins == 0 || rng.below(kind.twins) > 0 {
+            if kind.duplicates == 0 || rng.below(kind.duplicates) > 0 {
                 last = random_vector::<E>(&mut rng, kind.dims);
             }
             model.insert(tid_no(i), last.clone());

@@ -3,10 +3,10 @@
 use super::Bits;
 use super::lists::upper_pages;
 use crate::error::Error;
+use crate::hnsw::duplicates::read_lane;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::Slot;
 use crate::hnsw::nodes::{self, Nodes, State};
-use crate::hnsw::twins::read_lane;
 use crate::hnsw::upper::{self, Upper};
 use crate::hnsw::{INVALID_NODE, Shape, View, links};
 use crate::page::{Blkno, INVALID_BLKNO, Page};

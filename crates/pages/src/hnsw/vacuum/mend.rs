@@ -180,7 +180,7 @@ impl Mender {
         spare.clear();
         let candidates = (0u32..).zip(&*keys).skip(n_kept);
         spare.extend(candidates.map(|(i, key)| Near { key: *key, node: i + 1 }));
-        // A ghost that its twins keep will be gone one day.
+        // A ghost that its duplicates keep will be gone one day.
         spare.retain(|near| around.is_live(near.node as usize));
         spare.sort_unstable_by(nearest_first);
         turn_equals(spare, around.nodes().first().copied().unwrap_or_default().into());

@@ -44,7 +44,7 @@ pub(super) fn remove<P: Pages>(
                     (State::Free, _) => stats.free_slots += 1,
                     (_, false) => stats.live += 1,
                     (State::Node, true) => found.ghosts.push(id),
-                    (State::Twin, true) => found.twins.push(id),
+                    (State::Duplicate, true) => found.duplicates.push(id),
                 }
                 if lane.state == State::Node {
                     found.nodes.set(id);

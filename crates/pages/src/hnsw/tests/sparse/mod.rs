@@ -81,8 +81,8 @@ fn random_verbs_hold_the_model() {
 
 #[test]
 fn a_crash_after_every_record_loses_nothing() {
-    for (metric, twins) in [(Metric::L2, 3), (Metric::Cosine, 0), (Metric::InnerProduct, 2)] {
-        trials::crash_everywhere(World::new(metric, 3, 40, twins, 7), 30);
+    for (metric, duplicates) in [(Metric::L2, 3), (Metric::Cosine, 0), (Metric::InnerProduct, 2)] {
+        trials::crash_everywhere(World::new(metric, 3, 40, duplicates, 7), 30);
     }
 }
 

@@ -55,7 +55,7 @@ pub struct World {
     pub mem: MemPages,
     pub meta: Meta,
     grid: Grid,
-    twins: u32,
+    duplicates: u32,
     pub model: Model<f32>,
     pub rng: Rng,
     pub next_tid: u64,
@@ -130,12 +130,12 @@ impl Source for Built {
 }
 
 impl World {
-    pub fn new(metric: Metric, m: usize, n: usize, twins: u32, seed: u64) -> Self {
+    pub fn new(metric: Metric, m: usize, n: usize, duplicates: u32, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let mut model = Model::new();
         let mut last = random_vector(&mut rng);
         for i in 0..n as u64 {
-            if twins == 0 || rng.below(twins) > 0 {
+            if duplicates == 0 || rng.below(duplicates) > 0 {
                 last = random_vector(&mut rng);
             }
             model.insert(tid_no(i), last.clone());
@@ -158,7 +158,7 @@ impl World {
         };
         let (mem, meta) = build(MemPages::default(), &params, &grid, &order, &mut built).unwrap();
         assert_eq!(Meta::read(&mem).unwrap(), meta);
-        Self { mem, meta, grid, twins, model, rng, next_tid: n as u64 }
+        Self { mem, meta, grid, duplicates, model, rng, next_tid: n as u64 }
     }
 
     pub fn map(&self) -> Map {
@@ -240,7 +240,7 @@ impl Trial for World {
             mem,
             meta: self.meta.clone(),
             grid: self.grid.clone(),
-            twins: self.twins,
+            duplicates: self.duplicates,
             model,
             rng: Rng::new(1),
             next_tid: self.next_tid + 1000,
@@ -251,7 +251,7 @@ impl Trial for World {
         let mut last = random_vector(&mut self.rng);
         let mut rows = Vec::new();
         for _ in 0..n {
-            if self.twins == 0 || self.rng.below(self.twins) > 0 {
+            if self.duplicates == 0 || self.rng.below(self.duplicates) > 0 {
                 last = random_vector(&mut self.rng);
             }
             rows.push((tid_no(self.next_tid), last.clone()));

@@ -1,4 +1,4 @@
-//! A row whose vector is that of a node already becomes its twin.
+//! A row whose vector is that of a node already becomes its duplicate.
 
 use ann::kernels::sparse::Sparse;
 
@@ -158,23 +158,23 @@ fn attach_at<P: Pages>(
     let mut locked: Vec<_> = [&mut nodes, &mut low].into_iter().chain(&mut high).collect();
     pages.edit(&mut locked, |images| {
         let [nodes, low, high @ ..] = images else { return Ok(()) };
-        let lane = Lane { state: State::Twin, tid: row.row.tid, ..Lane::FREE };
+        let lane = Lane { state: State::Duplicate, tid: row.row.tid, ..Lane::FREE };
         nodes::settle_hints(nodes, shape);
         nodes::fill(nodes, shape, shape.nodes_place(room.lane).1, &lane, &[]);
-        let twin = Slot { twin: held.twin, primary: node, ..Slot::EMPTY };
-        let twin_slot = shape.links_place(room.lane).1;
-        let primary = Slot { twin: room.id(view), ..held };
+        let duplicate = Slot { duplicate: held.duplicate, primary: node, ..Slot::EMPTY };
+        let duplicate_slot = shape.links_place(room.lane).1;
+        let primary = Slot { duplicate: room.id(view), ..held };
         match high {
             [high] if first > second => {
-                links::put(low, shape, twin_slot, &twin, &[]);
+                links::put(low, shape, duplicate_slot, &duplicate, &[]);
                 put_head(high, view, primary_slot, &primary);
             }
             [high] => {
                 put_head(low, view, primary_slot, &primary);
-                links::put(high, shape, twin_slot, &twin, &[]);
+                links::put(high, shape, duplicate_slot, &duplicate, &[]);
             }
             _ => {
-                links::put(low, shape, twin_slot, &twin, &[]);
+                links::put(low, shape, duplicate_slot, &duplicate, &[]);
                 put_head(low, view, primary_slot, &primary);
             }
         }

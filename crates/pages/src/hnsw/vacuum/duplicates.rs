@@ -1,10 +1,10 @@
-//! Dead twins leave the chains they are in.
+//! Dead duplicates leave the chains they are in.
 
 use super::Bits;
 use crate::chain::Chain;
 use crate::error::Error;
+use crate::hnsw::duplicates::read_slot;
 use crate::hnsw::links::{self, Slot};
-use crate::hnsw::twins::read_slot;
 use crate::hnsw::walk::check_ids;
 use crate::hnsw::{INVALID_NODE, View};
 use crate::page::Blkno;
@@ -13,12 +13,12 @@ use crate::store::Pages;
 /// How often a chain is begun again because inserts added to it. They have got on then.
 const ROUNDS_MAX: usize = 1000;
 
-/// Takes dead twins out of their chains. Their own slots stay, so that a scan that stands on one goes on.
+/// Takes dead duplicates out of their chains. Their own slots stay, so that a scan that stands on one goes on.
 pub(super) fn unchain<P: Pages>(pages: &P, view: &View<'_>, dead: &[u32]) -> Result<(), Error> {
     let is_dead = Bits::of(dead, view.map.n_nodes());
     let mut primaries = Vec::with_capacity(dead.len());
-    for twin in dead {
-        let (blkno, slot) = read_slot(pages, view, *twin)?;
+    for duplicate in dead {
+        let (blkno, slot) = read_slot(pages, view, *duplicate)?;
         if slot.primary != INVALID_NODE {
             check_ids(pages, view, Some(slot.primary), blkno)?;
             primaries.push(slot.primary);
@@ -31,7 +31,8 @@ pub(super) fn unchain<P: Pages>(pages: &P, view: &View<'_>, dead: &[u32]) -> Res
         let mut rounds = 0..ROUNDS_MAX;
         while !walk(pages, view, primary, &is_dead)? {
             if rounds.next().is_none() {
-                let what = format!("the chain of twins of node {primary} never stays as it is");
+                let what =
+                    format!("the chain of duplicates of node {primary} never stays as it is");
                 return Err(Error::corrupted(view.meta.entry_blkno, what));
             }
         }
@@ -43,13 +44,13 @@ pub(super) fn unchain<P: Pages>(pages: &P, view: &View<'_>, dead: &[u32]) -> Res
 fn walk<P: Pages>(pages: &P, view: &View<'_>, primary: u32, is_dead: &Bits) -> Result<bool, Error> {
     let (mut before, mut blkno) = (primary, view.meta.entry_blkno);
     let mut slot = next_slot(pages, view, primary, INVALID_NODE, &mut blkno)?;
-    let mut steps = Chain::new(slot.twin);
-    while slot.twin != INVALID_NODE {
-        let first = slot.twin;
+    let mut steps = Chain::new(slot.duplicate);
+    while slot.duplicate != INVALID_NODE {
+        let first = slot.duplicate;
         let mut next = first;
         while next != INVALID_NODE && is_dead.has(next) {
             check_ids(pages, view, Some(next), blkno)?;
-            next = next_slot(pages, view, next, primary, &mut blkno)?.twin;
+            next = next_slot(pages, view, next, primary, &mut blkno)?.duplicate;
             steps.advance(blkno, next)?;
             pages.check_interrupts();
         }
@@ -62,8 +63,8 @@ fn walk<P: Pages>(pages: &P, view: &View<'_>, primary: u32, is_dead: &Bits) -> R
         check_ids(pages, view, Some(next), blkno)?;
         before = next;
         slot = next_slot(pages, view, next, primary, &mut blkno)?;
-        if slot.twin != INVALID_NODE {
-            steps.advance(blkno, slot.twin)?;
+        if slot.duplicate != INVALID_NODE {
+            steps.advance(blkno, slot.duplicate)?;
         }
         pages.check_interrupts();
     }
@@ -81,7 +82,7 @@ fn next_slot<P: Pages>(
     let slot;
     (*blkno, slot) = read_slot(pages, view, id)?;
     if slot.primary != primary {
-        let what = format!("slot of {id} is in the chain of twins of another node");
+        let what = format!("slot of {id} is in the chain of duplicates of another node");
         return Err(Error::corrupted(*blkno, what));
     }
     Ok(slot)
@@ -101,17 +102,17 @@ fn set_next<P: Pages>(
     let blkno = view.map.existing(pages, chunk, part, view.map.place(chunk).0)?;
     let mut page = pages.lock(blkno)?;
     links::check(&page, blkno, chunk, part)?;
-    if links::slot(&page, blkno, shape, at)?.twin != first {
+    if links::slot(&page, blkno, shape, at)?.duplicate != first {
         return Ok(false);
     }
     pages.edit(&mut [&mut page], |images| {
-        images.iter_mut().for_each(|image| links::put_twin(image, shape, at, next));
+        images.iter_mut().for_each(|image| links::put_duplicate(image, shape, at, next));
         Ok(())
     })?;
     Ok(true)
 }
 
-/// The ghosts that have no twins: nothing keeps them. Inserts give none to a ghost.
+/// The ghosts that have no duplicates: nothing keeps them. Inserts give none to a ghost.
 pub(super) fn without<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -119,7 +120,7 @@ pub(super) fn without<P: Pages>(
 ) -> Result<Vec<u32>, Error> {
     let mut gone = Vec::with_capacity(ghosts.len());
     for ghost in ghosts {
-        if read_slot(pages, view, *ghost)?.1.twin == INVALID_NODE {
+        if read_slot(pages, view, *ghost)?.1.duplicate == INVALID_NODE {
             gone.push(*ghost);
         }
         pages.check_interrupts();

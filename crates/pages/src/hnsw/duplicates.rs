@@ -1,4 +1,4 @@
-//! From nodes to rows: the row of a node, and those of its twins.
+//! From nodes to rows: the row of a node, and those of its duplicates.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -22,7 +22,7 @@ const ROUNDS_MAX: usize = 100;
 
 /// Buffers, and the rows that were found.
 #[derive(Debug, Default)]
-pub struct Twins {
+pub struct Duplicates {
     nodes: Vec<u32>,
     order: Vec<u64>,
     tids: Vec<Tid>,
@@ -30,8 +30,8 @@ pub struct Twins {
     dead: Vec<(u32, u32)>,
 }
 
-impl Twins {
-    /// Appends the rows of nodes in their order, those of twins after that of their node.
+impl Duplicates {
+    /// Appends the rows of nodes in their order, those of duplicates after that of their node.
     pub fn rows<P: Pages>(
         &mut self,
         pages: &P,
@@ -46,10 +46,10 @@ impl Twins {
                 out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, near.node) });
             }
             let (_, slot) = read_slot(pages, view, near.node)?;
-            // Not so of a lane that has been freed and taken by a twin meanwhile.
+            // Not so of a lane that has been freed and taken by a duplicate meanwhile.
             if has_next(view, &slot) && slot.primary == INVALID_NODE {
-                let give = |tid: Tid, twin: u32| {
-                    out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, twin) });
+                let give = |tid: Tid, duplicate: u32| {
+                    out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, duplicate) });
                 };
                 chain(pages, view, near.node, &mut self.dead, give)?;
                 mark_ends(pages, view, near.node, &self.dead)?;
@@ -114,7 +114,7 @@ pub fn lane_of(at: u64) -> u32 {
     (at >> 32) as u32
 }
 
-/// The slot of a node or twin, and the block it is on.
+/// The slot of a node or duplicate, and the block it is on.
 pub(super) fn read_slot<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -129,7 +129,7 @@ pub(super) fn read_slot<P: Pages>(
     Ok((blkno, links::slot(&page, blkno, shape, slot)?))
 }
 
-/// The lane of a node or twin.
+/// The lane of a node or duplicate.
 pub(super) fn read_lane<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -157,11 +157,11 @@ fn read_row<P: Pages>(pages: &P, view: &View<'_>, node: u32) -> Result<Lane, Err
 
 /// Whether a scan has to look at the next row of the chain.
 fn has_next(view: &View<'_>, slot: &Slot) -> bool {
-    slot.twin != INVALID_NODE && !(view.trusts_marks && slot.is_end)
+    slot.duplicate != INVALID_NODE && !(view.trusts_marks && slot.is_end)
 }
 
-/// Calls `give` with the row of every twin of a node, and the twin, each once. One share lock at a time, so that the chain
-/// may change meanwhile: a twin that is another node's by now leads nowhere, and the walk starts again. `dead`: see [`Twins`].
+/// Calls `give` with the row of every duplicate of a node, and the duplicate, each once. One share lock at a time, so that the chain
+/// may change meanwhile: a duplicate that is another node's by now leads nowhere, and the walk starts again. `dead`: see [`Duplicates`].
 fn chain<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -178,17 +178,18 @@ fn chain<P: Pages>(
         if head.primary != INVALID_NODE {
             return Ok(());
         }
-        let next_of = |slot: &Slot| if has_next(view, slot) { slot.twin } else { INVALID_NODE };
+        let next_of =
+            |slot: &Slot| if has_next(view, slot) { slot.duplicate } else { INVALID_NODE };
         let (mut before, mut next) = (primary, next_of(&head));
         let mut steps = Chain::new(next);
         while next != INVALID_NODE {
             check_ids(pages, view, Some(next), blkno)?;
-            // The lane first: if the slot still says whose twin it is then, the row was one of this chain, or of none that
+            // The lane first: if the slot still says whose duplicate it is then, the row was one of this chain, or of none that
             // this scan can see.
             let lane = read_row(pages, view, next)?;
             let slot;
             (blkno, slot) = read_slot(pages, view, next)?;
-            if slot.primary != primary || lane.state != State::Twin {
+            if slot.primary != primary || lane.state != State::Duplicate {
                 break;
             }
             if lane.tid.is_free() {
@@ -209,5 +210,5 @@ fn chain<P: Pages>(
             return Ok(());
         }
     }
-    Err(Error::corrupted(blkno, format!("the chain of twins of node {primary} has no end")))
+    Err(Error::corrupted(blkno, format!("the chain of duplicates of node {primary} has no end")))
 }
