@@ -10,7 +10,6 @@ pub mod extent;
 #[cfg(test)]
 mod extremes;
 pub mod factory;
-pub mod feed;
 pub mod groups;
 pub mod hnsw;
 pub mod kernels;
@@ -27,12 +26,12 @@ pub mod rotation;
 pub mod rules;
 pub mod topk;
 pub mod tuning;
+pub mod work_queue;
 
 pub use assign::{Assigner, assign_batch};
 pub use coarse::{Coarse, Probes};
 pub use element::{Element, Float};
 pub use factory::{Factory, FactoryError, Refine, RotationKind};
-pub use feed::feed;
 pub use kernels::{Lanes, RowKernel};
 pub use kmeans::{KMeansParams, TrainError, kmeans};
 pub use metric::Metric;
@@ -42,3 +41,4 @@ pub use rng::{Reservoir, Rng};
 pub use rotation::Rotation;
 pub use rules::optimal_nlist;
 pub use topk::{Hit, TopK};
+pub use work_queue::run_pipeline;

@@ -13,7 +13,7 @@ use pages::search::exact::{ExactQuery, StoredRows};
 use pages::search::params::{Found, SearchParams};
 use pages::tid::Tid;
 
-use super::judge::{Candidates, Judge, PART, Same};
+use super::reranker::{Candidates, PART, Reranker, Same};
 use super::{Batch, Emit};
 use crate::am::report::checked;
 use crate::am::rerank::{TableRows, next_row};
@@ -48,7 +48,7 @@ impl Batch {
         let found = first_candidates(&self.pages, &view, &mut scans, self.workers);
         checked(self.index, found);
         self.rows.keep_moved();
-        self.judge::<E>(&mut scans, &exact, code);
+        self.rerank::<E>(&mut scans, &exact, code);
         for (number, (mut scan, query)) in scans.into_iter().zip(&exact).enumerate() {
             let mut n_left = self.k;
             while n_left > 0 {
@@ -88,7 +88,7 @@ impl Batch {
 
     /// Judges the first candidates by the vectors that the index stores, if it does, and by the rows of the table if these
     /// are not exact.
-    fn judge<E: Column>(
+    fn rerank<E: Column>(
         &mut self,
         scans: &mut [CodedScan],
         queries: &[ExactQuery],
@@ -103,18 +103,18 @@ impl Batch {
                 return;
             }
             Stored::Flat => {
-                self.by_stored(scans, queries, Judge { measure: direct::<E>, take: narrow });
+                self.by_stored(scans, queries, Reranker { measure: direct::<E>, take: narrow });
                 self.keep_seen(scans);
                 return;
             }
             Stored::SqFp16 => {
-                self.by_stored(scans, queries, Judge { measure: direct::<f16>, take: narrow });
+                self.by_stored(scans, queries, Reranker { measure: direct::<f16>, take: narrow });
             }
             Stored::Sq8(sq) => {
                 let decoded = |row: &[u8], asking: &[&ExactQuery], each: &mut dyn FnMut(f64)| {
                     direct::<f32>(&sq.decode(row), asking, each);
                 };
-                self.by_stored(scans, queries, Judge { measure: decoded, take: narrow });
+                self.by_stored(scans, queries, Reranker { measure: decoded, take: narrow });
             }
         }
         let candidates = Candidates::new(scans.iter().map(CodedScan::narrowed), |hit| hit.id);
@@ -129,8 +129,8 @@ impl Batch {
         take: impl Fn(&mut CodedScan, &[Option<f64>]) + Sync,
     ) {
         let (rows, dims) = (&mut self.rows, self.ivf.meta.dims());
-        let judge = Judge { measure: direct::<E>, take };
-        let judged = judge.run(candidates, scans, queries, self.workers.threads, |sender| {
+        let reranker = Reranker { measure: direct::<E>, take };
+        let reranked = reranker.run(candidates, scans, queries, self.workers.threads, |sender| {
             rows.visit_sorted(candidates.in_order(), dims, |same, elements| {
                 sender.push(same, elements);
                 sender.send();
@@ -139,14 +139,14 @@ impl Batch {
         });
         self.note_dead(|number| candidates.at(number));
         self.rows.rest();
-        checked(self.index, judged);
+        checked(self.index, reranked);
     }
 
     fn by_stored<S: Pod + Send + Sync, M>(
         &self,
         scans: &mut [CodedScan],
         queries: &[ExactQuery],
-        judge: Judge<M, impl Fn(&mut CodedScan, &[Option<f64>]) + Sync>,
+        reranker: Reranker<M, impl Fn(&mut CodedScan, &[Option<f64>]) + Sync>,
     ) where
         M: Fn(&[S], &[&ExactQuery], &mut dyn FnMut(f64)) + Sync,
     {
@@ -154,7 +154,7 @@ impl Batch {
         let candidates = scans.iter().map(CodedScan::first_candidates);
         let candidates = &Candidates::new(candidates, |hit| hit.at);
         let together = (PART / (meta.dims() * size_of::<S>()).max(1)).max(1);
-        let judged = judge.run(candidates, scans, queries, self.workers.threads, |sender| {
+        let reranked = reranker.run(candidates, scans, queries, self.workers.threads, |sender| {
             let stored = StoredRows::<_, S, _, _>::unmeasured(&self.pages, &meta.lists)?;
             let rows = candidates.in_order().chunk_by(|a, b| a.0 == b.0);
             let rows: Vec<Same<'_>> = rows.collect();
@@ -169,7 +169,7 @@ impl Batch {
             }
             Ok(())
         });
-        checked(self.index, judged);
+        checked(self.index, reranked);
     }
 
     /// Gives every scan those of its narrowed candidates that have a row, all looked up in the table's order.

@@ -6,7 +6,7 @@
 
 mod coded;
 mod flat;
-mod judge;
+mod reranker;
 mod single;
 mod sparse;
 

@@ -2,14 +2,14 @@
 //! enough of them.
 //!
 //! `rows.rs` the rows that belong into the index · `truth.rs` the exact answers · `answer.rs` the index's answers ·
-//! `judge.rs` the one against the other, `sparse.rs` for sparse vectors · `settings.rs` what can be set · `clock.rs` CPU time.
+//! `recall_meter.rs` the one against the other, `sparse.rs` for sparse vectors · `settings.rs` what can be set · `clock.rs` CPU time.
 //!
 //! A row that the index returns is right if its distance is not beyond that of the k-th nearest row: of rows equally far
 //! any will do. A sampled row that asks for its neighbours is not among them, neither in the exact answer nor in the index's.
 
 mod answer;
 pub mod clock;
-mod judge;
+mod recall_meter;
 mod rows;
 mod settings;
 mod sparse;
@@ -24,9 +24,9 @@ use pgrx::pg_sys;
 use super::opclass::{ElementType, opclass_of};
 use super::progress::Shown;
 use super::rights;
-use judge::Judge;
+use recall_meter::RecallMeter;
 use settings::{IndexSetting, settings_of};
-use sparse::SparseJudge;
+use sparse::SparseRecallMeter;
 
 pub use settings::SearchSetting;
 
@@ -160,24 +160,24 @@ unsafe fn with_measure<R>(
         unsafe {
             match opclass_of(index).element {
                 ElementType::F32 => {
-                    let mut judge = Judge::<f32>::new(heap, index, request);
-                    let ms = judge.truth.ms;
-                    work(&mut |values, target| judge.measure(settings, values, target), ms)
+                    let mut meter = RecallMeter::<f32>::new(heap, index, request);
+                    let ms = meter.truth.ms;
+                    work(&mut |values, target| meter.measure(settings, values, target), ms)
                 }
                 ElementType::Bit => {
-                    let mut judge = Judge::<Bits>::new(heap, index, request);
-                    let ms = judge.truth.ms;
-                    work(&mut |values, target| judge.measure(settings, values, target), ms)
+                    let mut meter = RecallMeter::<Bits>::new(heap, index, request);
+                    let ms = meter.truth.ms;
+                    work(&mut |values, target| meter.measure(settings, values, target), ms)
                 }
                 ElementType::Sparse => {
-                    let mut judge = SparseJudge::new(heap, index, request);
-                    let ms = judge.ms;
-                    work(&mut |values, target| judge.measure(settings, values, target), ms)
+                    let mut meter = SparseRecallMeter::new(heap, index, request);
+                    let ms = meter.ms;
+                    work(&mut |values, target| meter.measure(settings, values, target), ms)
                 }
                 ElementType::F16 => {
-                    let mut judge = Judge::<f16>::new(heap, index, request);
-                    let ms = judge.truth.ms;
-                    work(&mut |values, target| judge.measure(settings, values, target), ms)
+                    let mut meter = RecallMeter::<f16>::new(heap, index, request);
+                    let ms = meter.truth.ms;
+                    work(&mut |values, target| meter.measure(settings, values, target), ms)
                 }
             }
         }

@@ -13,7 +13,7 @@ use pgrx::pg_sys;
 
 use super::answer::{IndexScan, Own};
 use super::clock::{self, Clock};
-use super::judge::{measured_point, nothing_to_measure, say};
+use super::recall_meter::{measured_point, nothing_to_measure, say};
 use super::rows::IndexedRows;
 use super::settings::IndexSetting;
 use super::truth::require_bytes;
@@ -38,7 +38,7 @@ struct Asked {
 }
 
 /// Queries with their exact answers, and the scan that is held against them.
-pub struct SparseJudge {
+pub struct SparseRecallMeter {
     rows: IndexedRows,
     scan: IndexScan,
     dims: usize,
@@ -68,7 +68,7 @@ unsafe fn look(rows: &IndexedRows, value: pg_sys::Datum, look: impl FnOnce(Spars
     }
 }
 
-impl SparseJudge {
+impl SparseRecallMeter {
     /// # Safety
     /// As [`super::recall`]; the operator class must be over sparse vectors.
     pub unsafe fn new(heap: pg_sys::Relation, index: pg_sys::Relation, request: Request) -> Self {
@@ -91,20 +91,20 @@ impl SparseJudge {
             let order = Rng::new(seed).permutation(queries.len() as u32);
             let scan = IndexScan::new(&rows);
             let nodes = Vec::new();
-            let mut judge = Self { rows, scan, dims, queries, own, nearest, ms, k, nodes, order };
-            judge.find_nodes();
+            let mut meter = Self { rows, scan, dims, queries, own, nearest, ms, k, nodes, order };
+            meter.find_nodes();
             let mut tids = Vec::new();
-            for number in judge.order.clone().into_iter().take(WARM_UP) {
-                judge.ask(number as usize, k, true, &mut tids);
+            for number in meter.order.clone().into_iter().take(WARM_UP) {
+                meter.ask(number as usize, k, true, &mut tids);
             }
-            judge
+            meter
         }
     }
 
     /// Finds the nodes that the queries are: a search without them is measured.
     ///
     /// # Safety
-    /// As [`SparseJudge::new`].
+    /// As [`SparseRecallMeter::new`].
     unsafe fn find_nodes(&mut self) {
         // SAFETY: an open index.
         let relid = unsafe { (*self.rows.index).rd_id };
@@ -117,10 +117,10 @@ impl SparseJudge {
         }
     }
 
-    /// Measures settings, as [`super::judge::Judge::measure`] does.
+    /// Measures settings, as [`super::recall_meter::RecallMeter::measure`] does.
     ///
     /// # Safety
-    /// As [`SparseJudge::new`].
+    /// As [`SparseRecallMeter::new`].
     pub unsafe fn measure(
         &mut self,
         settings: &[IndexSetting],
@@ -133,7 +133,7 @@ impl SparseJudge {
             // SAFETY: the caller's promise.
             let taken = unsafe { self.ask(number, self.k, true, &mut tids) };
             // SAFETY: the caller's promise.
-            let (found, wanted) = unsafe { self.judge(number, &tids) };
+            let (found, wanted) = unsafe { self.count_found(number, &tids) };
             (taken, found, wanted)
         })
     }
@@ -141,7 +141,7 @@ impl SparseJudge {
     /// The index's answer to a query, without its own row where it has one and `without` says so.
     ///
     /// # Safety
-    /// As [`SparseJudge::new`].
+    /// As [`SparseRecallMeter::new`].
     unsafe fn ask(&mut self, number: usize, k: usize, without: bool, tids: &mut Vec<Tid>) -> Clock {
         let Some(query) = self.queries.get(number) else { return Clock::default() };
         let node = self.nodes.get(number).copied().flatten();
@@ -159,8 +159,8 @@ impl SparseJudge {
     /// How many of the rows that a query wants are among `tids`, and how many it wants.
     ///
     /// # Safety
-    /// As [`SparseJudge::new`].
-    unsafe fn judge(&mut self, number: usize, tids: &[Tid]) -> (usize, usize) {
+    /// As [`SparseRecallMeter::new`].
+    unsafe fn count_found(&mut self, number: usize, tids: &[Tid]) -> (usize, usize) {
         let Self { rows, queries, nearest, .. } = self;
         let (Some(nearest), Some(query)) = (nearest.get(number), queries.get(number)) else {
             return (0, 0);

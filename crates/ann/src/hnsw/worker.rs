@@ -4,9 +4,9 @@ use super::beam::Beam;
 use super::build::HnswParams;
 use super::distance::{NodeQuery, Points};
 use super::grid::Grid;
-use super::judge::Judge;
 use super::levels::{links_least, links_max, links_pruned};
 use super::links::{Links, NONE};
+use super::node_distances::NodeDistances;
 use super::select::{prune, select, turn_equals};
 use super::walk::{Graph, Near, descend};
 use crate::kernels::prefetch_near;
@@ -26,7 +26,7 @@ pub(super) struct Worker<'a> {
     beam: Beam,
     /// The node that neighbours are searched for.
     query: NodeQuery,
-    judge: Judge,
+    node_distances: NodeDistances,
     sums: Vec<i32>,
     found: Vec<Near>,
     chosen: Vec<Near>,
@@ -72,7 +72,7 @@ impl<'a> Worker<'a> {
         Worker {
             site,
             beam,
-            judge: Judge::new(site.grid),
+            node_distances: NodeDistances::new(site.grid),
             query,
             sums: Vec::new(),
             found: Vec::new(),
@@ -109,7 +109,7 @@ impl<'a> Worker<'a> {
 
     /// The key between two nodes.
     pub(super) fn between(&mut self, a: u32, b: u32) -> f32 {
-        self.judge.between(self.site.grid, self.site.of, a, b)
+        self.node_distances.between(self.site.grid, self.site.of, a, b)
     }
 
     /// Links a node, which is not the entry, on all its levels. `from`: where the search begins, as `descend` gives it, or
@@ -140,9 +140,9 @@ impl<'a> Worker<'a> {
     /// Selects neighbours from what was found.
     fn choose(&mut self, level: usize) {
         let cap = links_max(self.site.params.m, level);
-        let Worker { site, found, judge, kept, chosen, .. } = self;
+        let Worker { site, found, node_distances, kept, chosen, .. } = self;
         let node = |i: usize| found.get(i).map_or(NONE, |near| near.node);
-        let between = |i, j| judge.between(site.grid, site.of, node(i), node(j));
+        let between = |i, j| node_distances.between(site.grid, site.of, node(i), node(j));
         let least = links_least(site.grid.metric(), site.params.m, level);
         select(found, (cap, least), between, kept);
         chosen.clear();
@@ -185,16 +185,16 @@ impl<'a> Worker<'a> {
 
     /// Which of the links just read from a node, and one more, are kept.
     fn prune(&mut self, from: u32, to: Near, level: usize) {
-        let Worker { site, judge, links, keys, list, kept, .. } = self;
+        let Worker { site, node_distances, links, keys, list, kept, .. } = self;
         keys.clear();
-        judge.keys(site.grid, site.of, from, links, keys);
+        node_distances.keys(site.grid, site.of, from, links, keys);
         list.clear();
         list.extend(links.iter().zip(&*keys).map(|(node, key)| Near { key: *key, node: *node }));
         list.push(to);
         list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
         turn_equals(list, from.into());
         let node = |i: usize| list.get(i).map_or(NONE, |near| near.node);
-        let between = |i, j| judge.between(site.grid, site.of, node(i), node(j));
+        let between = |i, j| node_distances.between(site.grid, site.of, node(i), node(j));
         let least = links_least(site.grid.metric(), site.params.m, level);
         let most = links_pruned(site.grid.metric(), links_max(site.params.m, level));
         prune(list, (most, least), between, kept);

@@ -9,7 +9,8 @@ mod records;
 
 use ann::extent;
 use ann::hnsw::{
-    Beam, Factors, Judge, Near, NodeQuery, SparseQuery, level_of, links_least, select, turn_equals,
+    Beam, Factors, Near, NodeDistances, NodeQuery, SparseQuery, level_of, links_least, select,
+    turn_equals,
 };
 use ann::kernels::sparse::Sparse;
 use ann::metric::Metric;
@@ -73,7 +74,7 @@ pub struct Inserter {
     around: Gathered,
     candidates: Vec<Near>,
     kept: Vec<usize>,
-    judge: Option<Judge>,
+    node_distances: Option<NodeDistances>,
     /// The links of the new node, level by level from 0.
     chosen: Vec<Vec<Near>>,
     back: back::Buffers,
@@ -97,7 +98,7 @@ impl Inserter {
             around: Gathered::default(),
             candidates: Vec::new(),
             kept: Vec::new(),
-            judge: None,
+            node_distances: None,
             chosen: Vec::new(),
             back: back::Buffers::default(),
             loss: loss::Watch::default(),
@@ -225,11 +226,11 @@ impl Inserter {
         row: &Coded<'_>,
         node: u32,
     ) -> Result<(), Error> {
-        let Self { judge, chosen, back, .. } = self;
-        let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
+        let Self { node_distances, chosen, back, .. } = self;
+        let node_distances = node_distances.get_or_insert_with(|| NodeDistances::new(view.grid));
         let to = back::NewNode { id: node, coded: row };
         for (level, chosen) in chosen.iter().enumerate() {
-            back::link(pages, view, chosen, &to, level, judge, back)?;
+            back::link(pages, view, chosen, &to, level, node_distances, back)?;
         }
         Ok(())
     }
@@ -295,10 +296,10 @@ impl Inserter {
 
     /// Selects links among what was gathered. A ghost is not linked to: VACUUM is about to free it.
     fn choose(&mut self, view: &View<'_>, level: usize, tid: Tid) {
-        let Self { found, around, candidates, kept, judge, chosen, .. } = self;
+        let Self { found, around, candidates, kept, node_distances, chosen, .. } = self;
         let Some(chosen) = chosen.get_mut(level) else { return };
-        let judge = judge.get_or_insert_with(|| Judge::new(view.grid));
-        judge.forget();
+        let node_distances = node_distances.get_or_insert_with(|| NodeDistances::new(view.grid));
+        node_distances.forget();
         candidates.clear();
         // As numbers among the gathered.
         let live = (0u32..).zip(&*found).filter(|(i, _)| around.is_live(*i as usize));
@@ -306,7 +307,7 @@ impl Inserter {
         turn_equals(candidates, tid.to_u64());
         let of = around.codes(view.grid.size());
         let number = |i: usize| candidates.get(i).map_or(INVALID_NODE, |near| near.node);
-        let between = |i, j| judge.between(view.grid, of, number(i), number(j));
+        let between = |i, j| node_distances.between(view.grid, of, number(i), number(j));
         let least = links_least(view.grid.metric(), view.meta.params.m, level);
         select(candidates, (view.meta.shape.links_max(level), least), between, kept);
         let numbers = kept.iter().filter_map(|i| candidates.get(*i));

@@ -1,6 +1,6 @@
 //! Links to a new node from its neighbours: as many as are on up to four pages at a time, in one record.
 
-use ann::hnsw::{Judge, Near, links_least, links_pruned, prune, turn_equals};
+use ann::hnsw::{Near, NodeDistances, links_least, links_pruned, prune, turn_equals};
 
 use super::Coded;
 use crate::error::Error;
@@ -150,12 +150,12 @@ pub(super) fn link<P: Pages>(
     near: &[Near],
     to: &NewNode<'_>,
     level: usize,
-    judge: &mut Judge,
+    node_distances: &mut NodeDistances,
     buffers: &mut Buffers,
 ) -> Result<(), Error> {
-    if !link_from(pages, view, near, to, (level, false), judge, buffers)? {
+    if !link_from(pages, view, near, to, (level, false), node_distances, buffers)? {
         let nearest = near.get(..1).unwrap_or_default();
-        link_from(pages, view, nearest, to, (level, true), judge, buffers)?;
+        link_from(pages, view, nearest, to, (level, true), node_distances, buffers)?;
     }
     Ok(())
 }
@@ -167,7 +167,7 @@ fn link_from<P: Pages>(
     near: &[Near],
     to: &NewNode<'_>,
     (level, must): (usize, bool),
-    judge: &mut Judge,
+    node_distances: &mut NodeDistances,
     buffers: &mut Buffers,
 ) -> Result<bool, Error> {
     let mut wants = std::mem::take(&mut buffers.wants);
@@ -193,7 +193,7 @@ fn link_from<P: Pages>(
         let mut any = false;
         for want in all.iter_mut().filter(|want| want.next == Next::Prune) {
             any = true;
-            prune_list(pages, view, want, to, judge, buffers)?;
+            prune_list(pages, view, want, to, node_distances, buffers)?;
             if must && !want.new.contains(&to.id) {
                 // Pruning leaves at least one slot.
                 want.new.push(to.id);
@@ -300,7 +300,7 @@ fn prune_list<P: Pages>(
     view: &View<'_>,
     want: &mut Want,
     to: &NewNode<'_>,
-    judge: &mut Judge,
+    node_distances: &mut NodeDistances,
     buffers: &mut Buffers,
 ) -> Result<(), Error> {
     let Buffers { around, numbers, keys, list, kept, .. } = buffers;
@@ -312,9 +312,9 @@ fn prune_list<P: Pages>(
     numbers.clear();
     numbers.extend(1..n);
     keys.clear();
-    judge.forget();
+    node_distances.forget();
     let of = around.codes(view.grid.size());
-    judge.keys(view.grid, of, 0, numbers, keys);
+    node_distances.keys(view.grid, of, 0, numbers, keys);
     list.clear();
     list.extend(numbers.iter().zip(&*keys).map(|(i, key)| Near { key: *key, node: *i }));
     list.retain(|near| near.key < f32::INFINITY);
@@ -322,7 +322,7 @@ fn prune_list<P: Pages>(
     list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
     turn_equals(list, want.at.node.into());
     let number = |i: usize| list.get(i).map_or(INVALID_NODE, |near| near.node);
-    let between = |i, j| judge.between(view.grid, of, number(i), number(j));
+    let between = |i, j| node_distances.between(view.grid, of, number(i), number(j));
     let least = links_least(view.grid.metric(), view.meta.params.m, want.at.level);
     let most = links_pruned(view.grid.metric(), view.meta.shape.links_max(want.at.level));
     prune(list, (most, least), between, kept);

@@ -1,6 +1,6 @@
 //! What takes the place of a link that led to a node that is gone: the best of what that node was linked to.
 
-use ann::hnsw::{Judge, Near, links_pruned, turn_equals};
+use ann::hnsw::{Near, NodeDistances, links_pruned, turn_equals};
 
 use super::Bits;
 use super::search::Search;
@@ -32,7 +32,7 @@ const WIDER_OF_BITS: usize = 4;
 /// Memory for list after list.
 pub(super) struct Mender {
     search: Search,
-    judge: Judge,
+    node_distances: NodeDistances,
     around: Gathered,
     buffer: Vec<u32>,
     /// For each link that is gone what may take its place, one after the other, and where each ends.
@@ -51,7 +51,7 @@ impl Mender {
     pub(super) fn new(view: &View<'_>) -> Self {
         Self {
             search: Search::default(),
-            judge: Judge::new(view.grid),
+            node_distances: NodeDistances::new(view.grid),
             around: Gathered::default(),
             buffer: Vec::new(),
             named: Vec::new(),
@@ -163,9 +163,9 @@ impl Mender {
         self.numbers.clear();
         self.numbers.extend(1..n);
         self.keys.clear();
-        self.judge.forget();
+        self.node_distances.forget();
         let of = self.around.codes(view.grid.size());
-        self.judge.keys(view.grid, of, 0, &self.numbers, &mut self.keys);
+        self.node_distances.keys(view.grid, of, 0, &self.numbers, &mut self.keys);
         self.kept.clear();
         let all = self.numbers.iter().zip(&self.keys).take(n_kept);
         self.kept.extend(all.map(|(node, key)| Near { key: *key, node: *node }));
@@ -175,7 +175,7 @@ impl Mender {
     /// Takes all candidates that no nearer link is nearer to than the node is, as far as there is room for `most`; then the
     /// nearest of the others until there are `least`.
     fn choose(&mut self, view: &View<'_>, n_kept: usize, most: usize, least: usize) {
-        let Self { judge, around, keys, kept, spare, .. } = self;
+        let Self { node_distances, around, keys, kept, spare, .. } = self;
         let of = around.codes(view.grid.size());
         spare.clear();
         let candidates = (0u32..).zip(&*keys).skip(n_kept);
@@ -188,8 +188,9 @@ impl Mender {
             let place = kept.partition_point(|k| k.key <= candidate.key);
             let mut nearer = kept.get(..place).unwrap_or_default().iter();
             let is_open = kept.len() < most
-                && nearer
-                    .all(|k| judge.between(view.grid, of, candidate.node, k.node) >= candidate.key);
+                && nearer.all(|k| {
+                    node_distances.between(view.grid, of, candidate.node, k.node) >= candidate.key
+                });
             if is_open {
                 kept.insert(place, *candidate);
             }

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use ann::coarse::Coarse;
-use ann::feed::{Feeder, Stop, feed};
 use ann::parallel::WorkerError;
 use ann::topk::Hit;
+use ann::work_queue::{Producer, Stop, run_pipeline};
 
 use super::{Scan, State};
 use crate::error::Error;
@@ -86,13 +86,13 @@ pub fn first_tranches<'a, L: ListScanner + Send, P: Pages>(
         failed: Mutex::new(None),
     };
     let visits = OnceLock::new();
-    let fed = feed(
+    let done = run_pipeline(
         params.threads,
         || pages.check_interrupts(),
-        |feeder| produce(pages, &shared, &visits, params, feeder),
+        |producer| produce(pages, &shared, &visits, params, producer),
         |stop, work| shared.consume(stop, work),
     );
-    fed.map_err(|error: WorkerError| Error::Workers(error.to_string()))?
+    done.map_err(|error: WorkerError| Error::Workers(error.to_string()))?
 }
 
 /// The calling thread's part: what it hands out, step after step.
@@ -101,7 +101,7 @@ fn produce<'v, L: ListScanner, P: Pages>(
     shared: &Shared<'_, L>,
     visits: &'v OnceLock<Vec<Visit>>,
     params: BatchParams,
-    feeder: &mut Feeder<'_, Work<'v, L>>,
+    producer: &mut Producer<'_, Work<'v, L>>,
 ) -> Result<(), Error> {
     let n = shared.scans.len();
     let groups = || (0..n).step_by(GROUP).map(|start| start..n.min(start + GROUP));
@@ -110,8 +110,8 @@ fn produce<'v, L: ListScanner, P: Pages>(
             // Nobody else sets them.
             let _ = shared.centroids.set(quantizer.centroids(pages)?);
         }
-        groups().for_each(|group| feeder.give(Work::FindLists(group)));
-        feeder.settle();
+        groups().for_each(|group| producer.push(Work::FindLists(group)));
+        producer.drain();
     } else {
         for scan in &shared.scans {
             locked(scan).start(pages, &shared.view)?;
@@ -123,9 +123,9 @@ fn produce<'v, L: ListScanner, P: Pages>(
     }
     let visits = visits.get_or_init(|| shared.visits(pages));
     let room = (params.memory / (params.threads.max(1) * PARTS)).clamp(PART_MIN, PART_MAX);
-    copy_lists(pages, shared, visits, room, feeder)?;
-    feeder.settle();
-    groups().for_each(|group| feeder.give(Work::PutInOrder(group)));
+    copy_lists(pages, shared, visits, room, producer)?;
+    producer.drain();
+    groups().for_each(|group| producer.push(Work::PutInOrder(group)));
     Ok(())
 }
 
@@ -151,7 +151,7 @@ impl<'a, L: ListScanner> Shared<'a, L> {
             }
             Work::PutInOrder(group) => {
                 for scan in &mut self.group(group) {
-                    if stop.is_asked() {
+                    if stop.is_requested() {
                         return;
                     }
                     scan.end_first(&self.view);
@@ -242,7 +242,7 @@ impl<L: ListScanner> Shared<'_, L> {
         let mut busy = Vec::new();
         let mut held = Vec::with_capacity(L::TOGETHER);
         for visit in from.iter().chain(before) {
-            if stop.is_asked() {
+            if stop.is_requested() {
                 return;
             }
             match self.scans.get(visit.scan as usize).map(Mutex::try_lock) {
@@ -257,7 +257,8 @@ impl<L: ListScanner> Shared<'_, L> {
         self.show(&task.part, &mut held);
         // One at a time: who waits for a scan must not hold another.
         for visit in busy {
-            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !stop.is_asked()) {
+            if let Some(scan) = self.scans.get(visit.scan as usize).filter(|_| !stop.is_requested())
+            {
                 held.push((visit, locked(scan)));
                 self.show(&task.part, &mut held);
             }
@@ -282,7 +283,7 @@ fn copy_lists<'v, L: ListScanner, P: Pages>(
     shared: &Shared<'_, L>,
     visits: &'v [Visit],
     room: usize,
-    feeder: &mut Feeder<'_, Work<'v, L>>,
+    producer: &mut Producer<'_, Work<'v, L>>,
 ) -> Result<(), Error> {
     let mut start = 0usize;
     let mut part = L::Part::default();
@@ -298,14 +299,14 @@ fn copy_lists<'v, L: ListScanner, P: Pages>(
             let part = std::mem::replace(part, empty);
             tasks.push(Task { part, visits, start: start % visits.len() });
             if n_visits >= VISITS_MIN || bytes >= room {
-                feeder.give(Work::Scan(std::mem::take(&mut tasks)));
+                producer.push(Work::Scan(std::mem::take(&mut tasks)));
                 (n_visits, bytes) = (0, 0);
             }
         })?;
         pages.check_interrupts();
     }
     if !tasks.is_empty() {
-        feeder.give(Work::Scan(tasks));
+        producer.push(Work::Scan(tasks));
     }
     Ok(())
 }

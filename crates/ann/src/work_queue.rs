@@ -151,22 +151,22 @@ pub struct Stop<'a>(&'a dyn Fn() -> bool);
 impl Stop<'_> {
     /// Whether nobody wants the result any more. On the calling thread this is where interrupts are answered: it may unwind.
     #[inline]
-    pub fn is_asked(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         (self.0)()
     }
 }
 
 /// What the calling thread hands its items over by.
-pub struct Feeder<'a, T> {
+pub struct Producer<'a, T> {
     queue: &'a Queue<T>,
     tick: RefCell<&'a mut dyn FnMut()>,
     consume: &'a (dyn Fn(&Stop<'_>, T) + Sync),
 }
 
-impl<T> Feeder<'_, T> {
+impl<T> Producer<'_, T> {
     /// Hands an item to the workers. Where they are behind it consumes what waits: each time that a thread sleeps costs more
     /// than many an item.
-    pub fn give(&mut self, mut item: T) {
+    pub fn push(&mut self, mut item: T) {
         while let Err(back) = self.queue.put(item) {
             item = back;
             self.consume_one();
@@ -174,7 +174,7 @@ impl<T> Feeder<'_, T> {
     }
 
     /// Returns when every item given so far is consumed.
-    pub fn settle(&mut self) {
+    pub fn drain(&mut self) {
         while self.consume_one() {}
         self.queue.wait(self.tick.get_mut(), Awaited::Rest);
     }
@@ -239,10 +239,10 @@ impl<T> Drop for LeaveOnDrop<'_, T> {
 /// consumes or waits `tick` is called, every 10 ms if not more often. Where `tick` or `produce` unwinds the job is cancelled and
 /// the workers are joined before the unwind goes on: `consume` asks whether to stop, and items not begun are
 /// passed over. A panic of `consume` goes on in the calling thread.
-pub fn feed<T: Send, R>(
+pub fn run_pipeline<T: Send, R>(
     threads: usize,
     mut tick: impl FnMut(),
-    produce: impl FnOnce(&mut Feeder<'_, T>) -> R,
+    produce: impl FnOnce(&mut Producer<'_, T>) -> R,
     consume: impl Fn(&Stop<'_>, T) + Sync,
 ) -> Result<R, WorkerError> {
     let threads = threads.max(1);
@@ -269,9 +269,9 @@ pub fn feed<T: Send, R>(
             workers.push(worker.map_err(|error| WorkerError::Spawn(error.to_string()))?);
         }
         drop(blocked);
-        let mut feeder = Feeder { queue, tick: RefCell::new(&mut tick), consume };
-        let result = produce(&mut feeder);
-        while feeder.consume_one() {}
+        let mut producer = Producer { queue, tick: RefCell::new(&mut tick), consume };
+        let result = produce(&mut producer);
+        while producer.consume_one() {}
         drop(close);
         queue.wait(&mut tick, Awaited::End);
         drop(cancel);
@@ -284,7 +284,7 @@ pub fn feed<T: Send, R>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Feeder, Stop, feed};
+    use super::{Producer, Stop, run_pipeline};
     use nix::sys::signal::{SigSet, Signal};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -296,8 +296,8 @@ mod tests {
         for threads in [0, 1, 3] {
             for n in [0, 1, 1000u64] {
                 let (sum, count) = (AtomicU64::new(0), AtomicU64::new(0));
-                let produce = |feeder: &mut Feeder<'_, u64>| {
-                    (0..n).for_each(|item| feeder.give(item));
+                let produce = |producer: &mut Producer<'_, u64>| {
+                    (0..n).for_each(|item| producer.push(item));
                     "done"
                 };
                 let consume = |_: &Stop<'_>, item| {
@@ -306,7 +306,7 @@ mod tests {
                     sum.fetch_add(item, Ordering::Relaxed);
                     count.fetch_add(1, Ordering::Relaxed);
                 };
-                assert_eq!(feed(threads, || (), produce, consume).unwrap(), "done");
+                assert_eq!(run_pipeline(threads, || (), produce, consume).unwrap(), "done");
                 assert_eq!(count.into_inner(), n);
                 assert_eq!(sum.into_inner(), n * n.saturating_sub(1) / 2);
             }
@@ -318,10 +318,10 @@ mod tests {
     fn what_was_given_is_consumed_once_it_is_settled() {
         for threads in [1, 3] {
             let sum = AtomicU64::new(0);
-            let produce = |feeder: &mut Feeder<'_, u64>| {
+            let produce = |producer: &mut Producer<'_, u64>| {
                 for round in 1..=20 {
-                    (0..50).for_each(|_| feeder.give(1));
-                    feeder.settle();
+                    (0..50).for_each(|_| producer.push(1));
+                    producer.drain();
                     assert_eq!(sum.load(Ordering::Relaxed), 50 * round);
                 }
             };
@@ -329,7 +329,7 @@ mod tests {
                 yield_now();
                 sum.fetch_add(item, Ordering::Relaxed);
             };
-            feed(threads, || (), produce, consume).unwrap();
+            run_pipeline(threads, || (), produce, consume).unwrap();
         }
     }
 
@@ -342,15 +342,15 @@ mod tests {
             }
             panic!("cancel")
         };
-        let produce = |feeder: &mut Feeder<'_, ()>| (0..100).for_each(|_| feeder.give(()));
+        let produce = |producer: &mut Producer<'_, ()>| (0..100).for_each(|_| producer.push(()));
         let consume = |stop: &Stop<'_>, ()| {
             begun.store(true, Ordering::SeqCst);
-            while !stop.is_asked() {
+            while !stop.is_requested() {
                 yield_now();
             }
             ended.store(true, Ordering::SeqCst);
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| feed(2, tick, produce, consume)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run_pipeline(2, tick, produce, consume)));
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"cancel"));
         assert!(ended.load(Ordering::SeqCst));
     }
@@ -358,11 +358,11 @@ mod tests {
     #[test]
     fn an_unwinding_producer_ends_the_workers() {
         let outcome = catch_unwind(|| {
-            let produce = |feeder: &mut Feeder<'_, u8>| {
-                feeder.give(1);
+            let produce = |producer: &mut Producer<'_, u8>| {
+                producer.push(1);
                 panic!("no page");
             };
-            feed(2, || (), produce, |_, _| ()).is_ok()
+            run_pipeline(2, || (), produce, |_, _| ()).is_ok()
         });
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"no page"));
     }
@@ -370,8 +370,8 @@ mod tests {
     #[test]
     fn a_panic_of_a_worker_goes_on_in_the_caller() {
         let outcome = catch_unwind(|| {
-            let produce = |feeder: &mut Feeder<'_, u8>| (0..100).for_each(|i| feeder.give(i));
-            feed(2, || (), produce, |_, _| panic!("broken")).is_ok()
+            let produce = |producer: &mut Producer<'_, u8>| (0..100).for_each(|i| producer.push(i));
+            run_pipeline(2, || (), produce, |_, _| panic!("broken")).is_ok()
         });
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"broken"));
     }

@@ -5,16 +5,16 @@ use super::grid::Grid;
 
 /// The node that others are compared with, and memory for that.
 #[derive(Clone, Debug)]
-pub struct Judge {
+pub struct NodeDistances {
     query: NodeQuery,
     node: Option<u32>,
     sums: Vec<i32>,
 }
 
-impl Judge {
+impl NodeDistances {
     /// Of nodes whose codes are of that grid.
     pub fn new(grid: &Grid) -> Self {
-        Judge { query: NodeQuery::unaimed(grid), node: None, sums: Vec::new() }
+        NodeDistances { query: NodeQuery::unaimed(grid), node: None, sums: Vec::new() }
     }
 
     /// The numbers of nodes mean others from now on.

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ann::feed::{Feeder, Stop, feed};
 use ann::radix::sort_places;
 use ann::topk::Hit;
+use ann::work_queue::{Producer, Stop, run_pipeline};
 use pages::Error;
 use pages::lists::candidates::CodedScan;
 use pages::search::exact::ExactQuery;
@@ -90,7 +90,7 @@ enum Work<'a, T> {
 
 /// What the calling thread hands vectors over by.
 pub struct Sender<'s, 'f, 'a, T> {
-    feeder: &'s mut Feeder<'f, Work<'a, T>>,
+    producer: &'s mut Producer<'f, Work<'a, T>>,
     part: Part<'a, T>,
     spare: &'s Mutex<Vec<Part<'a, T>>>,
     measure: &'s mut dyn FnMut(&[T], Same<'a>),
@@ -117,7 +117,7 @@ impl<'a, T: Copy> Sender<'_, '_, 'a, T> {
 
     fn send_all(&mut self) {
         let empty = locked(self.spare).pop().unwrap_or_default();
-        self.feeder.give(Work::Measure(std::mem::replace(&mut self.part, empty)));
+        self.producer.push(Work::Measure(std::mem::replace(&mut self.part, empty)));
     }
 }
 
@@ -126,17 +126,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How candidates are judged.
-pub struct Judge<M, T> {
+/// How candidates are put in order.
+pub struct Reranker<M, T> {
     /// Calls its last argument with the key of a vector for each of the queries.
     pub measure: M,
     /// Gives a scan the keys of its candidates, in their order; None: no row.
     pub take: T,
 }
 
-impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
-    /// Judges the candidates of `scans`, whose queries are `queries`. `read` is called once and passes on every vector
-    /// that there is.
+impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Reranker<M, F> {
+    /// Gives each of `scans`, whose queries are `queries`, its candidates in their order. `read` is called once and passes on every
+    /// vector that there is.
     pub fn run<'a, T: Copy + Send + Sync>(
         &self,
         candidates: &'a Candidates,
@@ -153,18 +153,19 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
             candidates.owners.iter().map(|_| AtomicU64::new(NO_ROW)).collect();
         let spare = Mutex::new(Vec::new());
         let compared = Compared { candidates, queries, keys: &keys };
-        let produce = |feeder: &mut Feeder<'_, Work<'a, T>>| {
+        let produce = |producer: &mut Producer<'_, Work<'a, T>>| {
             let mut asking = Vec::new();
             let mut measure = |row: &[T], same: Same<'a>| {
                 compared.measure(row, same, &self.measure, &mut asking);
             };
             let (part, measure) = (Part::default(), &mut measure);
-            let mut sender = Sender { feeder, part, spare: &spare, measure };
+            let mut sender = Sender { producer, part, spare: &spare, measure };
             read(&mut sender)?;
             sender.send_all();
-            feeder.settle();
+            producer.drain();
             let groups = (0..scans.len()).step_by(GROUP);
-            groups.for_each(|start| feeder.give(Work::Take(start..scans.len().min(start + GROUP))));
+            groups
+                .for_each(|start| producer.push(Work::Take(start..scans.len().min(start + GROUP))));
             Ok(())
         };
         let consume = |stop: &Stop<'_>, work| match work {
@@ -179,7 +180,7 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
             }
             Work::Take(group) => {
                 for number in group {
-                    if stop.is_asked() {
+                    if stop.is_requested() {
                         return;
                     }
                     let bounds =
@@ -192,8 +193,8 @@ impl<M, F: Fn(&mut CodedScan, &[Option<f64>]) + Sync> Judge<M, F> {
                 }
             }
         };
-        let fed = feed(threads, check_for_interrupts, produce, consume);
-        fed.map_err(|error| Error::Workers(error.to_string()))?
+        let done = run_pipeline(threads, check_for_interrupts, produce, consume);
+        done.map_err(|error| Error::Workers(error.to_string()))?
     }
 }
 

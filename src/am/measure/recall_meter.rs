@@ -25,7 +25,7 @@ use crate::am::value::Column;
 const WARM_UP: usize = 100;
 
 /// Queries with their exact answers, and the scan that is held against them.
-pub struct Judge<E: Column> {
+pub struct RecallMeter<E: Column> {
     rows: IndexedRows,
     scan: IndexScan,
     metric: Metric,
@@ -40,7 +40,7 @@ pub struct Judge<E: Column> {
     order: Vec<u32>,
 }
 
-impl<E: Column> Judge<E> {
+impl<E: Column> RecallMeter<E> {
     /// # Safety
     /// As [`super::recall`]; the operator class must be over vectors of `E`.
     pub unsafe fn new(heap: pg_sys::Relation, index: pg_sys::Relation, request: Request) -> Self {
@@ -73,19 +73,19 @@ impl<E: Column> Judge<E> {
             let order = Rng::new(seed).permutation(n as u32);
             let scan = IndexScan::new(&rows);
             let (keys, nodes) = (RowKeys::new(metric), Vec::new());
-            let mut judge = Self { rows, scan, metric, keys, dims, truth, k, nodes, order };
+            let mut meter = Self { rows, scan, metric, keys, dims, truth, k, nodes, order };
             if method_of(index).is_some_and(|method| method.is_graph) {
-                judge.find_nodes();
+                meter.find_nodes();
             }
-            judge.warm_up();
-            judge
+            meter.warm_up();
+            meter
         }
     }
 
     /// Measures settings: all queries, or with a target until it is clear on which side of it they are.
     ///
     /// # Safety
-    /// As [`Judge::new`].
+    /// As [`RecallMeter::new`].
     pub unsafe fn measure(
         &mut self,
         settings: &[IndexSetting],
@@ -98,7 +98,7 @@ impl<E: Column> Judge<E> {
             // SAFETY: the caller's promise.
             let taken = unsafe { self.ask(number, &mut tids) };
             // SAFETY: the caller's promise.
-            let (found, wanted) = unsafe { self.judge(number, &tids) };
+            let (found, wanted) = unsafe { self.count_found(number, &tids) };
             (taken, found, wanted)
         });
         self.order = order;
@@ -108,7 +108,7 @@ impl<E: Column> Judge<E> {
     /// Finds the nodes that the queries are: a search without them is measured. Their links would lead to what is asked for.
     ///
     /// # Safety
-    /// As [`Judge::new`].
+    /// As [`RecallMeter::new`].
     unsafe fn find_nodes(&mut self) {
         for (number, &tid) in self.truth.queries.own.iter().enumerate() {
             let point = point(&self.truth.queries.points, number, self.dims);
@@ -120,7 +120,7 @@ impl<E: Column> Judge<E> {
     /// Asks some queries whose time does not count: the first of a session read the trained parameters.
     ///
     /// # Safety
-    /// As [`Judge::new`].
+    /// As [`RecallMeter::new`].
     unsafe fn warm_up(&mut self) {
         let mut tids = Vec::new();
         for i in 0..self.order.len().min(WARM_UP) {
@@ -132,7 +132,7 @@ impl<E: Column> Judge<E> {
     /// The index's answer to a query, and the time it took.
     ///
     /// # Safety
-    /// As [`Judge::new`].
+    /// As [`RecallMeter::new`].
     unsafe fn ask(&mut self, number: usize, tids: &mut Vec<Tid>) -> Clock {
         let node = self.nodes.get(number).copied().flatten();
         let own = self.truth.queries.own.get(number).map(|&tid| Own { tid, node });
@@ -144,8 +144,8 @@ impl<E: Column> Judge<E> {
     /// How many of the rows that a query wants are among `tids`, and how many it wants.
     ///
     /// # Safety
-    /// As [`Judge::new`].
-    unsafe fn judge(&mut self, number: usize, tids: &[Tid]) -> (usize, usize) {
+    /// As [`RecallMeter::new`].
+    unsafe fn count_found(&mut self, number: usize, tids: &[Tid]) -> (usize, usize) {
         let Some(nearest) = self.truth.nearest.get(number) else { return (0, 0) };
         let point = point(&self.truth.queries.points, number, self.dims);
         let (keys, wanted) = (self.keys, nearest.ids.len());
@@ -158,10 +158,10 @@ impl<E: Column> Judge<E> {
                 found += 1;
                 continue;
             }
-            let judge =
+            let count =
                 |elements: &[E]| found += usize::from(keys.key(&query, elements) <= nearest.limit);
             // SAFETY: the caller's promise.
-            unsafe { self.rows.fetch(tid, judge) };
+            unsafe { self.rows.fetch(tid, count) };
         }
         (found, wanted)
     }
