@@ -200,7 +200,7 @@ fn parts_of<'a>(
     TrainedParts { centroids, quantizer, codec, model }
 }
 
-/// The code of the centroids, if there are so many that they have one.
+/// The code of the centroids; None where they are too few to have one.
 fn code_of_centroids(params: &MetaParams, trained: &Trained) -> Option<Codec> {
     let train = |job: &Job| quantizer::train(&params.lists, &trained.centroids, params.seed, job);
     let done = parallel::run(guc::build_threads(), |_job| check_for_interrupts(), train);

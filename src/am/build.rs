@@ -216,7 +216,7 @@ fn refuse_binary() -> ! {
     .error()
 }
 
-/// Raises 54000 where a vector of so many bits has no room in an index.
+/// Raises 54000 where a vector of `dims` bits has no room in an index.
 fn require_bits_fit(method: &Method, dims: usize) {
     let most = if method.is_graph { hnsw::BITS_MAX } else { BITS_MAX };
     if dims > most {

@@ -9,11 +9,12 @@ use ann::middle::Mean;
 use ann::rng::Rng;
 use pages::lists::meta::Fit;
 
-/// A batch's rows that are compared with their codes, which takes much longer than the comparison with their centroids:
-/// so many at first, later one of so many.
+/// Comparing rows with their codes takes much longer than comparing them with their centroids. Of each of the first batches
+/// this many rows are compared with their codes,
 const CODES_FIRST: usize = 1024;
+/// and of each later batch one in this many.
 const ROWS_PER_CODE: usize = 32;
-/// Rows after which it is later.
+/// A batch is a later one once this many rows were compared with their codes.
 const CODES_ENOUGH: u64 = 4096;
 const SEED: u64 = 1234;
 

@@ -29,7 +29,7 @@ use super::transform::Transform;
 pub const OPQ_ROWS: usize = 65_536;
 /// Rows of a sample in a file by which a code is chosen.
 const CHOICE_ROWS: usize = 65_536;
-/// Rows rotated at once: so many are held twice.
+/// Rows rotated at once, which are in memory twice meanwhile.
 const ROTATED_AT_ONCE: usize = 4096;
 
 /// What is trained, in this order. The numbers are what the training's `Job` tells.

@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 /// Blocks remembered at most: 4 MB of memory for 8 GB.
 const BLOCKS_MAX: usize = 1 << 20;
 
-/// One access in so many goes through the buffer table all the same: only that raises the buffer's
+/// One access in this many goes through the buffer table all the same: only that raises the buffer's
 /// usage count, without which the clock sweep would take the busiest pages for idle ones.
 const COUNTED_EVERY: u32 = 32;
 

@@ -86,7 +86,7 @@ struct Room {
 impl Room {
     /// The centroids themselves, and once more in the order in which assignment reads them.
     const VECTORS_PER_LIST: usize = 2;
-    /// Centroids that leave less than a quarter of the memory come on top of it, up to so many times the memory.
+    /// Centroids that leave less than a quarter of the memory come on top of it, up to this multiple of the memory.
     const CENTROIDS_MAX: usize = 8;
     /// With fewer rows a list in memory, those that it has no room for go to a file.
     const POINTS_PER_LIST: usize = 64;
@@ -119,7 +119,7 @@ impl Room {
     }
 }
 
-/// For vectors of so many dimensions: the lists that an index of `rows` rows gets by rule, as far as maintenance_work_mem
+/// For vectors of `dims` dimensions: the lists that an index of `rows` rows gets by rule, as far as maintenance_work_mem
 /// has room for their centroids; and whether it has room for a rotation.
 pub fn affordable(dims: usize, rows: u64) -> (u32, bool) {
     let room = Room::of(dims);
@@ -134,7 +134,7 @@ pub fn has_room(frozen: &Frozen, rows: u64) -> bool {
         && (!has_matrix || 2 * frozen.dims <= room.vectors)
 }
 
-/// The most lists of so many dimensions that memory has room for.
+/// The most centroids of `dims` dimensions that memory has room for.
 pub fn nlist_max(dims: usize) -> u32 {
     Room::of(dims).nlist_max()
 }

@@ -57,7 +57,7 @@ fn send<E: SqlElement>(args: &Arguments) -> Result<Datum, SqlError> {
 /// A `bytea` of `size` bytes, at most 128,012, that `fill` writes.
 pub fn bytea(size: usize, fill: impl FnOnce(&mut [u8])) -> Datum {
     let header = pg_sys::VARHDRSZ;
-    // SAFETY: palloc0 gives so many zeroed bytes or raises an error; they fit the varlena length.
+    // SAFETY: palloc0 gives `size` zeroed bytes or raises an error; they fit the varlena length.
     let bytes = unsafe {
         let bytea = pg_sys::palloc0(header + size).cast::<u8>();
         pgrx::set_varsize_4b(bytea.cast(), (header + size) as i32);

@@ -27,7 +27,7 @@ enum Unseen {
     /// It was dropped, perhaps after the caller found it in the catalog.
     Gone(pg_sys::Oid),
     Partitioned(String),
-    /// The same, and of these partitions so many are foreign tables.
+    /// The same, and how many of these partitions are foreign tables.
     OnServers(String, i64),
     /// An index whose table Citus has distributed: the rows are in shards on other servers.
     Distributed(String),

@@ -9,7 +9,7 @@ export! {
     "l2_to_cosine" => l2_to_cosine;
 }
 
-/// `faiss.optimal_nlist(bigint)`: the number of inverted lists that fits so many rows.
+/// `faiss.optimal_nlist(bigint)`: the number of inverted lists that suits a number of rows.
 ///
 /// Errors: 22023 for a negative number.
 fn optimal_nlist(args: &Arguments) -> Result<i32, SqlError> {

@@ -61,7 +61,7 @@ fn typmod_in<E: SqlElement>(args: &Arguments) -> Result<i32, SqlError> {
     read_modifier(args, E::TYPE_NAME, DIMS_MAX)
 }
 
-/// The type modifier in argument 0, of the type of this name, which has at most so many dimensions.
+/// The type modifier in argument 0, of the type `type_name`, which has at most `most` dimensions.
 pub fn read_modifier(args: &Arguments, type_name: &str, most: usize) -> Result<i32, SqlError> {
     let mut count = 0;
     // SAFETY: the DDL declares argument 0 as cstring[]; the server never toasts a type modifier. It

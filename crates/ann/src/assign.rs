@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 /// Bytes of packed points that one thread works on at a time; they stay in its L2 cache.
 const BLOCK_BYTES: usize = 128 * 1024;
-/// Vectors of at most so many elements are compared by the kernel for short ones.
+/// Vectors of at most this many elements are compared by the kernel for short ones.
 const SHORT_DIMS: usize = 16;
 /// Multiply-adds between two looks at the job's cancel flag: about a millisecond.
 const POLL_PRODUCTS: usize = 1 << 24;

@@ -20,7 +20,7 @@ pub trait Element: bytemuck::Pod + PartialEq + Send + Sync + 'static {
     /// What kernels take a query as.
     type Operand: bytemuck::Pod + Send + Sync;
 
-    /// Elements of a vector of so many dimensions.
+    /// Elements of a vector of `dims` dimensions.
     fn count(dims: usize) -> usize {
         dims.div_ceil(Self::COMPONENTS)
     }

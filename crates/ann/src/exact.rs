@@ -80,7 +80,7 @@ pub struct Ranked {
 pub struct Nearest {
     /// The key of the last of the nearest rows: what is not beyond it is as good as one of them. −∞ if there is no row.
     pub limit: f64,
-    /// The nearest rows in the order of their numbers: k, or fewer if there are not so many with a distance.
+    /// The nearest rows in the order of their numbers: k, or fewer where fewer rows have a distance.
     pub ids: Vec<u64>,
 }
 

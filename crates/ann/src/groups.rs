@@ -58,7 +58,7 @@ pub struct Groups {
     n_probes: usize,
 }
 
-/// How many groups so many centroids are put into.
+/// How many groups `k` centroids are put into.
 pub fn n_groups(k: usize) -> usize {
     ((k as f64).sqrt().round() as usize).clamp(1, k.max(1))
 }
@@ -106,7 +106,7 @@ impl Groups {
         })
     }
 
-    /// Compares points with so many groups.
+    /// Compares points with `n_probes` groups.
     pub fn with_probes(self, n_probes: usize) -> Self {
         Self { n_probes: n_probes.clamp(1, self.n_groups), ..self }
     }
@@ -321,7 +321,7 @@ impl<'a> GroupAssigner<'a> {
     }
 }
 
-/// Assigns many points: by groups where there are so many lists that [`is_by_levels`] says so, else by comparing all.
+/// Assigns many points: by groups where [`is_by_levels`] says so of the number of lists, else by comparing all.
 pub enum BulkAssigner<'a> {
     /// Every centroid is compared.
     All(Assigner<'a>),

@@ -16,7 +16,7 @@ const SMALLEST: f32 = 1e-4;
 const MOST: f32 = 1.697_7;
 /// How far XXᵀ may be from the identity in any element.
 const CLOSE: f32 = 2e-6;
-/// After so many steps a singular value that is not near 1 was zero within rounding.
+/// After this many steps, a singular value that is not near 1 was zero within rounding.
 const STEPS: usize = 40;
 
 /// The orthonormal factor of a `dims` × `dims` matrix, row-major. `None` where it is not defined (a singular

@@ -2,7 +2,7 @@
 
 const DIGIT_BITS: u32 = 11;
 const DIGITS: usize = 1 << DIGIT_BITS;
-/// Fewer than so many are compared with each other.
+/// Fewer than this many are compared with each other.
 const COUNTED_MIN: usize = 1024;
 
 /// Puts pairs in the order of their places; those of one place in the order of what goes along, if they came in that order.

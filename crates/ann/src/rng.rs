@@ -89,7 +89,7 @@ impl Reservoir {
     }
 }
 
-/// At most `most` of the numbers below `n`, ascending: one drawn of each so many. Not each so-manieth: of a table in which every
+/// At most `most` of the numbers below `n`, ascending: one drawn at random from each of equal parts. Not every n-th: of a table in which every
 /// tenth row is of another kind, that may be none of these, or all.
 pub fn spread(n: u32, most: u32) -> impl Iterator<Item = u32> {
     let mut rng = Rng::new(u64::from(n));

@@ -2,7 +2,7 @@
 
 /// The most inverted lists an index can have.
 pub const MAX_NLIST: u32 = 1 << 22;
-/// From so many lists on centroids are trained by levels and rows assigned by groups of centroids.
+/// From this many lists on, centroids are trained by levels and rows assigned by groups of centroids.
 pub const LEVELS_NLIST_MIN: usize = 4096;
 /// Below this many training points per centroid the clustering is poor: the caller warns.
 pub const MIN_POINTS_PER_CENTROID: usize = 39;
@@ -29,7 +29,7 @@ pub fn training_sample(nlist: u32) -> usize {
     nlist as usize * points
 }
 
-/// Whether so many lists are trained by levels even if memory has room for one.
+/// Whether `nlist` lists are trained by levels even where memory has room for one level.
 pub fn is_by_levels(nlist: usize) -> bool {
     nlist >= LEVELS_NLIST_MIN
 }

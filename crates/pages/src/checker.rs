@@ -47,7 +47,7 @@ impl<'a, P: Pages> Checker<'a, P> {
         Self { pages, problems: Vec::new(), seen: Vec::new(), tids: Vec::new(), generation: None }
     }
 
-    /// Starts: so many blocks there are, and META is met.
+    /// Starts with the number of blocks there are; META counts as met.
     pub(crate) fn start(&mut self, n_blocks: Blkno) {
         self.seen = vec![false; n_blocks as usize];
         self.meet(META_BLKNO, META_BLKNO);
@@ -66,7 +66,7 @@ impl<'a, P: Pages> Checker<'a, P> {
         self.orphans();
     }
 
-    /// Whether there are so many problems that the check ends.
+    /// Whether enough problems were found for the check to end.
     pub(crate) fn is_full(&self) -> bool {
         self.problems.len() >= PROBLEMS_MAX
     }

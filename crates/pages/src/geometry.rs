@@ -59,7 +59,7 @@ impl Geometry {
         best.map(|(_, shape)| shape)
     }
 
-    /// How an index stores vectors of so many dimensions as the column has them. `element`: the column's `Element::TAG`.
+    /// How an index stores vectors of `dims` dimensions as the column has them. `element`: the column's `Element::TAG`.
     pub fn of_column(dims: usize, element: u8) -> Option<Self> {
         match element {
             f32::TAG => Self::new(dims, size_of::<f32>()),

@@ -107,7 +107,7 @@ impl MemPages {
         fork
     }
 
-    /// From now on more locks than these are a panic: whoever takes so many never ends.
+    /// From now on more locks than these are a panic: work that takes more never ends.
     pub fn limit_locks(&self, most: usize) {
         let mut state = self.lock_state();
         state.n_locks = 0;

@@ -64,7 +64,7 @@ pub trait Pages {
     /// lost, and is seen by others who hold a share lock meanwhile.
     fn hint(&self, page: &Self::Read<'_>, places: &[usize]);
 
-    /// Adds so many pages of zeros at the end, one after the other, which the free space map is not told of; returns the
+    /// Adds `n` pages of zeros at the end, one after the other, which the free space map is not told of; returns the
     /// number of the first. Nothing is logged: pages that are not overwritten are leaked by a crash.
     fn extend_by(&self, n: Blkno) -> Result<Blkno, Error>;
 

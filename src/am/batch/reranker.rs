@@ -17,11 +17,11 @@ use crate::am::interrupts::check_for_interrupts;
 
 /// Bytes of vectors that a worker gets at a time.
 pub const PART: usize = 64 * 1024;
-/// Up to so many distances take less than to copy the vector and to read the copy in another core.
+/// Up to this number of distances, computing them takes less time than copying the vector for another core.
 const FEW: usize = 4;
 /// Queries whose candidates a worker puts in order together.
 const GROUP: usize = 16;
-/// What no distance is: a NaN, and none that arithmetic makes.
+/// Marks a candidate without a row: a NaN that no computation produces.
 const NO_ROW: u64 = u64::MAX;
 
 /// Those that name the same vector, each a place and its number.

@@ -10,7 +10,7 @@ use super::{CODE_SHARE, Prices, exact_distance, in_order};
 const CONTINUATION: f64 = 2.0;
 /// Rows whose candidates are re-ranked before the first one comes out.
 const ROWS_FIRST: f64 = 10.0;
-/// A scan goes on to further lists until it has visited so many vectors per row asked for.
+/// A scan goes on to further lists until it has visited this many vectors for each row asked for.
 const VISITED_PER_ROW: f64 = 8.0;
 /// Comparing an attribute of an entry, in operator calls.
 const OPERATORS_PER_ATTRIBUTE: f64 = 0.01;

@@ -44,7 +44,7 @@ impl BitString<'_> {
 
     /// The bits, eight to a byte.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: from_datum checked that so many bytes follow the header.
+        // SAFETY: from_datum checked that these bytes follow the header.
         unsafe {
             let first = self.plain.start().add(HEADER_SIZE);
             std::slice::from_raw_parts(first, self.length.div_ceil(8))

@@ -62,7 +62,7 @@ impl ServerFile {
             check_for_interrupts();
             let len = rest.len().min(AT_ONCE);
             let place = (at + done as u64) as libc::off_t;
-            // SAFETY: an open descriptor, and room for so many bytes.
+            // SAFETY: an open descriptor, and a buffer with room for the bytes asked for.
             let n = unsafe { libc::pread(self.fd, rest.as_mut_ptr().cast(), len, place) };
             match usize::try_from(n) {
                 Ok(0) => return Err(Error::Source("it became shorter meanwhile".into())),
@@ -126,7 +126,7 @@ impl NewFile {
         while !rest.is_empty() {
             check_for_interrupts();
             let len = rest.len().min(AT_ONCE);
-            // SAFETY: an open descriptor, and so many bytes.
+            // SAFETY: an open descriptor, and a buffer that holds the bytes written.
             let n = unsafe { libc::write(self.fd, rest.as_ptr().cast(), len) };
             match usize::try_from(n) {
                 Ok(n) => rest = rest.get(n..).unwrap_or_default(),

@@ -10,7 +10,7 @@ use crate::am::build::memory_bytes_max;
 const BATCH_ROWS_MAX: usize = 16_384;
 /// The part of memory that a batch takes at most.
 const BATCH_SHARE: usize = 8;
-/// However little memory there is, so many rows are built at once.
+/// Rows that are built at once however little memory there is.
 const ROWS_MIN: usize = 256;
 /// Rows by which memory per row is measured.
 const ROWS_MEASURED: usize = 1 << 16;

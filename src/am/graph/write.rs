@@ -57,7 +57,7 @@ struct Made {
 }
 
 impl Made {
-    /// Builds the graph on so many worker threads; one makes the same graph of the same rows. Also the order of its nodes
+    /// Builds the graph on `threads` worker threads; one thread makes the same graph of the same rows. Also the order of its nodes
     /// in pages.
     fn new(
         params: &MetaParams,

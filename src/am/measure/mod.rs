@@ -41,7 +41,7 @@ pub struct Request {
 
 /// Where the queries come from.
 pub enum QuerySource {
-    /// Rows of the table: so many, and whether each is left out of its own answer.
+    /// Rows of the table: how many, and whether each is left out of its own answer.
     Sample { n: usize, exclude_self: bool },
     /// The caller's own: n × dims, of values that the column's type can hold.
     Given(Vec<f32>),
@@ -75,7 +75,7 @@ pub struct Tuned {
 
 /// The recall of `index` with the settings that a scan would use now, and the mean CPU time of an exact answer.
 ///
-/// Errors: 55000 if there is nothing to measure by, 54000 if memory has no room for so many queries, and whatever
+/// Errors: 55000 if there is nothing to measure by, 54000 if memory has no room for the queries, and whatever
 /// the index's expressions raise. Answers interrupts.
 ///
 /// # Safety

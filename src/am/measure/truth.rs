@@ -30,7 +30,7 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// Draws `n` rows at random over the whole table, fewer if there are not so many.
+    /// Draws `n` rows at random over the whole table, or all of them where there are fewer.
     ///
     /// # Safety
     /// As [`IndexedRows::scan`].
@@ -63,12 +63,12 @@ pub struct Truth {
     pub ms: f64,
 }
 
-/// Raises 54000 if maintenance_work_mem has no room for so many queries with `k` answers each.
+/// Raises 54000 if maintenance_work_mem has no room for `n` queries with `k` answers each.
 pub fn require_room(n: usize, dims: usize, k: usize) {
     require_bytes(n, ExactSearch::<f32>::bytes_per_query(dims, k));
 }
 
-/// The same for queries that take so many bytes each.
+/// The same for queries of `bytes` bytes each.
 pub fn require_bytes(n: usize, bytes: usize) {
     let bytes = n.saturating_mul(bytes);
     if bytes <= memory_bytes_max() {

@@ -31,9 +31,9 @@ use crate::am::report::checked;
 use crate::am::transform::Transform;
 use crate::am::value::Column;
 
-/// Rows that ask: one in so many lists, so that the measurement takes a few hundredths of the training, ...
+/// One row asks for each this many lists, so that the measurement takes a few hundredths of the training.
 const LISTS_PER_QUERY: usize = 5;
-/// ... but at least so many.
+/// The fewest rows that ask.
 const QUERIES_MIN: usize = 64;
 /// Queries that are in memory together with their candidates.
 const TOGETHER: usize = 32;
@@ -41,7 +41,7 @@ const TOGETHER: usize = 32;
 const CANDIDATES: usize = 100 * K_FACTOR_MAX as usize;
 /// Of a hundred of the ten nearest neighbours, those in whose lists codes are looked at.
 const SEARCHED: (usize, usize) = (199, 200);
-/// All queries together look at the codes of so many times the rows at most.
+/// All queries together look at the codes of at most this multiple of the rows.
 const CODES_LOOKED_AT: usize = 64;
 /// Bytes of copies of lists in memory.
 const COPIES: usize = 4 << 20;

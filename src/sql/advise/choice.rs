@@ -17,9 +17,9 @@ use crate::am::options::EF_CONSTRUCTION_DEFAULT;
 
 /// Below this many rows every row is compared.
 pub const FLAT_ROWS: u64 = 100_000;
-/// Vectors of so many bytes are compared one by one in some 5 ms; of more, their codes are.
+/// Bytes of vectors that are compared one by one in some 5 ms. Beyond, their codes are compared.
 const FLAT_BYTES: u64 = 64 << 20;
-/// From so many rows on a graph is tried first: its cost grows like their logarithm, that of lists like their square
+/// From this many rows on, a graph is tried first: its cost grows like their logarithm, that of lists like their square
 /// root.
 pub const GRAPH_ROWS: u64 = 1_000_000;
 /// Above this many rows the build of a graph takes too long.
@@ -28,9 +28,9 @@ const GRAPH_ROWS_MAX: u64 = 10_000_000;
 pub const PARTITION_ROWS: u64 = 100_000_000;
 /// Above this recall the guesses of a code of half a byte and less a component cost more candidates than they save.
 const EXACT_RECALL: f64 = 0.99;
-/// Vectors of at most so many bytes gain little by a code.
+/// Vectors of at most this many bytes gain little by a code.
 const SHORT_BYTES: usize = 256;
-/// From so many dimensions on one bit a component says enough.
+/// From this many dimensions on, one bit a component says enough.
 const RABITQ_DIMS: usize = 256;
 
 /// Vectors as they are, in no lists.

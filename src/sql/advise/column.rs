@@ -56,7 +56,7 @@ struct Attribute {
 }
 
 impl Column {
-    /// Looks at the column; `rows`: plan for so many instead of those there are.
+    /// Looks at the column; `rows`: the number to plan for, in place of the table's own.
     ///
     /// Errors: 42P01 and 42809 for what is no table, 42703 without such a column, 42501 without SELECT on it, 42804 if no
     /// operator class is for its type or if it is bit, 22023 if nothing says how many dimensions it has.

@@ -28,7 +28,7 @@ pub struct PqFsQuery(Lut<Linear>);
 
 impl PqFs {
     /// The quantizer with these codebooks, 16 · dims floats as `train_codebooks` returns them. `None` if there are
-    /// not so many or `m` does not divide the dimension.
+    /// another number of them, or if `m` does not divide the dimension.
     pub fn new(m: usize, space: Space, codebooks: Vec<f32>) -> Option<Self> {
         let fits = m > 0 && space.dims > 0 && space.dims.is_multiple_of(m);
         if !fits || codebooks.len() != KSUB * space.dims {

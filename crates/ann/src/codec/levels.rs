@@ -9,9 +9,9 @@
 /// Scales that are tried, and how often the best is improved.
 const TRIED: u8 = 8;
 const IMPROVED: usize = 2;
-/// Scales are tried from so many times the one that takes the longest component to the last level ...
+/// The scales that are tried are multiples of the one that takes the longest component to the last level: from this multiple
 const FROM: f32 = 0.9;
-/// ... up to 1 + so many times 2^−b, at even distances: the fewer levels, the more it pays to cut long components off.
+/// up to 1 + this number times 2^−b, at even distances: the fewer levels, the more it pays to cut long components off.
 const UP_TO: f32 = 6.4;
 /// Adding it to a small float leaves the nearest integer in the lowest bits.
 const TO_INTEGER: f32 = 12_582_912.0;

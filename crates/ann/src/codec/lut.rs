@@ -41,7 +41,7 @@ pub struct Lut<E: Estimate> {
 }
 
 impl<E: Estimate> Lut<E> {
-    /// Tables for planes of so many units, all zero.
+    /// Tables for planes of `n_units` units, all zero.
     pub fn new(n_units: usize) -> Self {
         Lut {
             n_units,

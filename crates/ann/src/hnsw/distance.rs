@@ -9,7 +9,7 @@ use crate::metric::Metric;
 /// How many vectors ahead are asked for.
 const AHEAD: usize = 4;
 
-/// Inner products from here on are keys by their logarithm: so many of their octaves are one.
+/// From here on, the key of an inner product is its logarithm: this many octaves (powers of two) are one step of the key.
 pub(super) const WIDE: f32 = (1u128 << 126) as f32;
 const OCTAVES: f64 = 80.0;
 

@@ -18,7 +18,7 @@ use crate::rng::spread;
 
 /// Components of a code at most, so that two codes fit a page; longer vectors are folded.
 pub const FOLD: usize = 4000;
-/// Codes are padded to a multiple of so many bytes, which are the step of the kernels.
+/// Codes are padded to a multiple of this many bytes, the step of the kernels.
 const PAD: usize = 16;
 /// The stored byte of the component 0.
 const ZERO: u8 = 128;

@@ -28,7 +28,7 @@ pub fn links_pruned(metric: Metric, cap: usize) -> usize {
 /// what lies beside it (a table whose scale grows: recall@10 .88 by the rule, 1.00 so). With real data, too, a search that finds
 /// as much compares a twentieth less. Three in four under inner product, where long vectors are so to most others, and under L1
 /// (products of uniforms in 10 dimensions, recall@20 at efSearch 40: .992, by one in four .984). The rest is left to links back.
-/// All of them over bits, where so many are as near as others that the rule leaves few.
+/// All of them over bits, where many nodes are equally near and the rule would leave few.
 pub fn links_least(metric: Metric, m: usize, level: usize) -> usize {
     match level {
         0 if metric.is_of_bits() => links_max(m, 0),

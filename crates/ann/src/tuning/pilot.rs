@@ -17,7 +17,7 @@ const QUERIES: u32 = 40;
 const NEAR: usize = 160;
 /// Rows asked for.
 const K: usize = 10;
-/// Of so many of the nearest rows one may be missing among the candidates.
+/// One in this many of the nearest rows may be missing among the candidates.
 const ONE_LOST: usize = 50;
 /// Candidates for each row asked for.
 const K_FACTOR: usize = 8;

@@ -1,8 +1,8 @@
 //! A measured recall, and how sure it is.
 
-/// 95 % of a normal distribution lie within so many standard deviations.
+/// 95 % of a normal distribution lie within this many standard deviations.
 pub const SIGMAS_95: f64 = 1.959_964;
-/// Beyond so many, a query more or less changes no decision.
+/// Beyond this many, one query more or less changes no decision.
 const SIGMAS_DECIDED: f64 = 3.3;
 /// Fewer queries than this decide nothing.
 const QUERIES_TO_DECIDE: u64 = 100;

@@ -70,7 +70,7 @@ fn codec(kind: CodeKind, dims: usize) -> Option<Codec> {
     Codec::from_params(kind, Space { dims, metric: Metric::L2 }, params)
 }
 
-/// Nanoseconds per vector of a scan of so many blocks, at least one.
+/// Nanoseconds for each vector of a scan of `n_blocks` blocks, at least one.
 fn scan(effort: Effort, codec: &Codec, q: &[f32], n_blocks: usize) -> f64 {
     let n_blocks = n_blocks.max(1);
     let (units, width) = (codec.units() * UNIT, codec.n_factors() * LANES);

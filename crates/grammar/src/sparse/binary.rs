@@ -11,7 +11,7 @@ const PREFIX: usize = 3 * size_of::<i32>();
 /// Bytes of a position, and of an element.
 const WORD: usize = 4;
 
-/// Bytes of a value with so many stored elements.
+/// Bytes of a value with `stored` stored elements.
 pub fn size(stored: usize) -> usize {
     PREFIX + stored * 2 * WORD
 }

@@ -39,7 +39,7 @@ pub fn check_dims(dims: i64) -> Result<usize, ValueError> {
     }
 }
 
-/// Checks a number of stored elements of a value with so many dimensions.
+/// Checks the number of stored elements of a value with `dims` dimensions.
 ///
 /// Errors: negative, above [`STORED_MAX`], more than dimensions.
 pub fn check_stored(stored: i64, dims: usize) -> Result<usize, ValueError> {

@@ -22,7 +22,7 @@ use crate::store::Pages;
 enum By {
     #[default]
     Codes,
-    /// Vectors of so many dimensions.
+    /// Vectors, by this metric, of this number of dimensions.
     Vectors(Metric, usize),
     Sparse(Metric),
 }

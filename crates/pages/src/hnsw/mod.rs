@@ -39,7 +39,7 @@ pub use map::Map;
 pub use meta::{Code, Meta, MetaParams};
 pub use shape::Shape;
 
-/// The most bits of a vector that a graph takes: a NODES page has room for a code of so many.
+/// The most bits of a vector that a graph takes: as many as a code on a NODES page has room for.
 pub const BITS_MAX: usize = 64_768;
 
 /// No node.

@@ -268,7 +268,7 @@ impl HnswScan {
         Ok(())
     }
 
-    /// The next so many nodes; none at the end.
+    /// The next nodes, up to as many as asked for; none at the end.
     fn nearest<P: Pages>(
         &mut self,
         pages: &P,

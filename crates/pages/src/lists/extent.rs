@@ -126,7 +126,7 @@ impl<'a> Extent<'a> {
         Self { first: first.max(self.first), end: end.min(self.end), ..*self }
     }
 
-    /// Stretches of it with at most so many blocks.
+    /// Stretches of it with at most `blocks` blocks.
     pub fn stretches(self, blocks: usize) -> impl Iterator<Item = Self> + use<'a> {
         let step = blocks.max(1) as u64 * LANES as u64;
         let starts = (self.first / LANES as u64 * LANES as u64..self.end).step_by(step as usize);

@@ -31,7 +31,7 @@ use crate::tid::Tid;
 
 use super::build::area::AreaWriter;
 
-/// From so many centroids on a code of them pays.
+/// From this many centroids on, a code of them pays.
 pub const CODED_NLIST_MIN: usize = 4096;
 /// Components of a sub-quantizer at most, where the dimension has a divisor that makes it so.
 const DSUB_MAX: usize = 2;
@@ -69,7 +69,7 @@ fn code_kind(dims: usize) -> CodeKind {
     CodeKind::PqFs { m: u16::try_from(m).unwrap_or(u16::MAX) }
 }
 
-/// Trains the code of the centroids (nlist × dims), if there are so many that they have one: for 65,536 centroids 0.15 s of one
+/// Trains the code of the centroids (nlist × dims), if there are enough of them to have one: for 65,536 centroids 0.15 s of one
 /// core at 128 dimensions, 0.9 s at 768. Runs on the pool it is called in.
 pub fn train(
     lists: &ListsParams,

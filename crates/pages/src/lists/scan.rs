@@ -71,7 +71,7 @@ pub struct Scan<L: ListScanner> {
     given: usize,
     /// Hits that the first lists are asked for.
     first: usize,
-    /// How many of them come before further lists are looked at, if the first lists hold so many, and the tuples visited for
+    /// How many of them come before further lists are looked at, if the first lists hold that many, and the tuples visited for
     /// each hit beyond.
     n_settled: u64,
     visited_per_hit: u64,

@@ -22,7 +22,7 @@ pub struct SearchParams {
     pub iterative: Iterative,
     /// No further list is begun once this many tuples were visited beyond the first nprobe lists.
     pub max_scan_tuples: u64,
-    /// No further list is begun once so many were searched.
+    /// No further list is begun once this many were searched.
     pub max_probes: usize,
     /// Rows that the scan will be asked for, if that is known: the LIMIT above it. It may be asked for more.
     pub rows_wanted: Option<u64>,

@@ -14,7 +14,7 @@ pub struct Limits {
     pub k: usize,
     /// A pass stops after this long…
     pub seconds: f64,
-    /// …but not before so many queries.
+    /// …but not before this many queries.
     pub least: usize,
     pub rounds: usize,
 }

@@ -26,7 +26,7 @@ use crate::am::progress::{self, Phase};
 use crate::am::rel;
 use crate::am::report::{Report, checked};
 
-/// However little memory there is, so many rows are built at once.
+/// Rows that are built at once however little memory there is.
 const ROWS_MIN: usize = 256;
 /// Rows by which memory for links is measured.
 const ROWS_MEASURED: usize = 1 << 16;

@@ -13,9 +13,9 @@ use crate::store::Pages;
 
 /// One row in this many is looked at: its neighbours' vectors are read for that.
 const LOOKED_AT: u64 = 4;
-/// So many misplaced rows are too many.
+/// This many misplaced rows are too many.
 const MOST: u16 = 8;
-/// One in so many is not: as many well placed rows make one misplaced row forgotten.
+/// One misplaced row in this many is not: after as many well placed rows, one misplaced row is forgotten.
 const FORGOTTEN_AFTER: u32 = 50;
 
 /// What an inserter has seen.

@@ -185,7 +185,7 @@ pub fn free(page: &mut Page, slots: &[u16]) {
     put_u16(body, START, start as u16);
 }
 
-/// What is wrong with a vector of so many dimensions; None: nothing.
+/// What is wrong with a vector of `dims` dimensions; None: nothing.
 pub fn problem_of(vector: Sparse<'_>, dims: usize) -> Option<&'static str> {
     let inside = |index: &i32| usize::try_from(*index).is_ok_and(|index| index < dims);
     if !vector.indices.is_sorted_by(|a, b| a < b) || !vector.indices.iter().all(inside) {

@@ -13,19 +13,19 @@ use crate::store::Pages;
 /// Candidates that are compared for one list, but at least some for each link that is gone.
 const CANDIDATES_MAX: usize = 128;
 const CANDIDATES_MIN: usize = 8;
-/// Where nothing that a gone node was linked to is left, the links of so many of these are looked at.
+/// Where nothing is left of what a gone node was linked to, the links of at most this many of those nodes are looked at.
 const EXPANDED_MAX: usize = 8;
-/// A list that loses one in so many of its links is rather made anew: what its other links are linked to may take their
-/// place, too. After five rounds in which three rows in ten were exchanged recall has lost a third less than without; for
+/// A list that loses one in this many of its links is made anew instead: neighbours of its other links may take their place,
+/// too. After five rounds in which three rows in ten were exchanged recall has lost a third less than without; for
 /// lists that lose less it is not worth what it costs.
 const MADE_ANEW: usize = 4;
-/// For one that loses one in so many the entry is searched from as well, as for a new node: what is left around leads to too
-/// little. That search goes along lists that are not mended yet, so that the list gets as many links as pruning leaves. Few
+/// A list that loses one in this many is also searched for from the entry, as for a new node: what is left around it leads to
+/// too little. That search goes along lists that are not mended yet, so that the list gets as many links as pruning leaves. Few
 /// lists lose as much as long as few rows die, but most do after three rows in four.
 const SEARCHED_ANEW: usize = 2;
-/// Such a search finds gone nodes, too, so that it is so many times wider at most.
+/// Such a search finds gone nodes, too, so it is wider, at most by this factor.
 const WIDER_MAX: usize = 8;
-/// Over bits it is so many times as wide again: many nodes are as near as others there, and keys cost little. A graph of thin
+/// Over bits it is wider again by this factor: many nodes are as near as others there, and keys cost little. A graph of thin
 /// lists (m = 4, efConstruction = 8, 52 random bits) of which three quarters went finds .90 instead of .80 of the 20 nearest.
 const WIDER_OF_BITS: usize = 4;
 

@@ -24,7 +24,8 @@ const PART_MAX: usize = 256 * 1024;
 const PART_MIN: usize = 16 * 1024;
 /// Parts of full size that exist at a time for each worker: being copied, waiting, being scanned, with some to spare.
 const PARTS: usize = 8;
-/// Short lists are handed out together until so many queries are to see one: a worker that wakes for less is not worth it.
+/// Short lists are handed out together until this many visits of queries have come together: waking a worker for less is not
+/// worth it.
 const VISITS_MIN: usize = 128;
 
 /// What a batch may take.

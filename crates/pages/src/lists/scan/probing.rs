@@ -99,7 +99,7 @@ impl<L: ListScanner> Scan<L> {
         Ok(())
     }
 
-    /// Whether as many rows passed the filter as are wanted, and so many were examined as recall takes. The `first` rows of nprobe
+    /// Whether enough rows have passed the filter, and enough were examined for the recall. The `first` rows of nprobe
     /// lists are enough where all pass. The nearest of n times fewer rows are spread over more lists.
     fn has_enough_passed(&self, first: u64) -> bool {
         let n = self.examined as f64 / self.visited.max(1) as f64;
