@@ -41,6 +41,7 @@ mod sample;
 mod scan;
 mod search;
 mod spill;
+mod support_function;
 mod table_end;
 #[cfg(feature = "pg_test")]
 mod testing;

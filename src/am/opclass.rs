@@ -12,6 +12,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::filter::kind::{self, Kind};
 use super::report::Report;
+use super::support_function::support_function;
 
 /// Support function number of the descriptor, the only one an operator class needs.
 pub const SUPPORT_PROC: u16 = 1;
@@ -219,76 +220,87 @@ fn not_a_descriptor() -> ! {
     .error()
 }
 
-/// Defines a version-1 C function that answers with a static descriptor.
-macro_rules! support_function {
-    ($name:ident, $finfo:ident, $element:expr, $metric:expr) => {
-        #[doc = concat!("Support function 1 for `", stringify!($name), "`.")]
-        #[unsafe(no_mangle)]
-        pub extern "C-unwind" fn $name(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-            static SUPPORT: Support = Support::new($element, $metric);
-            pg_sys::Datum::from(&raw const SUPPORT)
-        }
-
-        #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C-unwind" fn $finfo() -> &'static pg_sys::Pg_finfo_record {
-            static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &INFO
-        }
-    };
-}
-
-support_function!(faiss_vector_l2_support, pg_finfo_faiss_vector_l2_support, ElementType::F32, 0);
-support_function!(faiss_vector_ip_support, pg_finfo_faiss_vector_ip_support, ElementType::F32, 1);
+support_function!(
+    faiss_vector_l2_support,
+    pg_finfo_faiss_vector_l2_support,
+    Support,
+    Support::new(ElementType::F32, 0)
+);
+support_function!(
+    faiss_vector_ip_support,
+    pg_finfo_faiss_vector_ip_support,
+    Support,
+    Support::new(ElementType::F32, 1)
+);
 support_function!(
     faiss_vector_cosine_support,
     pg_finfo_faiss_vector_cosine_support,
-    ElementType::F32,
-    2
+    Support,
+    Support::new(ElementType::F32, 2)
 );
-support_function!(faiss_halfvec_l2_support, pg_finfo_faiss_halfvec_l2_support, ElementType::F16, 0);
-support_function!(faiss_halfvec_ip_support, pg_finfo_faiss_halfvec_ip_support, ElementType::F16, 1);
+support_function!(
+    faiss_halfvec_l2_support,
+    pg_finfo_faiss_halfvec_l2_support,
+    Support,
+    Support::new(ElementType::F16, 0)
+);
+support_function!(
+    faiss_halfvec_ip_support,
+    pg_finfo_faiss_halfvec_ip_support,
+    Support,
+    Support::new(ElementType::F16, 1)
+);
 support_function!(
     faiss_halfvec_cosine_support,
     pg_finfo_faiss_halfvec_cosine_support,
-    ElementType::F16,
-    2
+    Support,
+    Support::new(ElementType::F16, 2)
 );
-support_function!(faiss_vector_l1_support, pg_finfo_faiss_vector_l1_support, ElementType::F32, 3);
-support_function!(faiss_halfvec_l1_support, pg_finfo_faiss_halfvec_l1_support, ElementType::F16, 3);
+support_function!(
+    faiss_vector_l1_support,
+    pg_finfo_faiss_vector_l1_support,
+    Support,
+    Support::new(ElementType::F32, 3)
+);
+support_function!(
+    faiss_halfvec_l1_support,
+    pg_finfo_faiss_halfvec_l1_support,
+    Support,
+    Support::new(ElementType::F16, 3)
+);
 support_function!(
     faiss_bit_hamming_support,
     pg_finfo_faiss_bit_hamming_support,
-    ElementType::Bit,
-    4
+    Support,
+    Support::new(ElementType::Bit, 4)
 );
 support_function!(
     faiss_bit_jaccard_support,
     pg_finfo_faiss_bit_jaccard_support,
-    ElementType::Bit,
-    5
+    Support,
+    Support::new(ElementType::Bit, 5)
 );
 support_function!(
     faiss_sparsevec_l2_support,
     pg_finfo_faiss_sparsevec_l2_support,
-    ElementType::Sparse,
-    0
+    Support,
+    Support::new(ElementType::Sparse, 0)
 );
 support_function!(
     faiss_sparsevec_ip_support,
     pg_finfo_faiss_sparsevec_ip_support,
-    ElementType::Sparse,
-    1
+    Support,
+    Support::new(ElementType::Sparse, 1)
 );
 support_function!(
     faiss_sparsevec_cosine_support,
     pg_finfo_faiss_sparsevec_cosine_support,
-    ElementType::Sparse,
-    2
+    Support,
+    Support::new(ElementType::Sparse, 2)
 );
 support_function!(
     faiss_sparsevec_l1_support,
     pg_finfo_faiss_sparsevec_l1_support,
-    ElementType::Sparse,
-    3
+    Support,
+    Support::new(ElementType::Sparse, 3)
 );

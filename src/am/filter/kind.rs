@@ -5,6 +5,8 @@
 
 use pgrx::pg_sys;
 
+use crate::am::support_function::support_function;
+
 /// Strategies of filter columns: those of a B-tree, and two of arrays.
 pub const LESS: u16 = 1;
 pub const LESS_EQUAL: u16 = 2;
@@ -110,33 +112,64 @@ impl Support {
     }
 }
 
-/// Defines a version-1 C function that answers with a static descriptor.
-macro_rules! support_function {
-    ($name:ident, $finfo:ident, $kind:expr) => {
-        #[doc = concat!("Support function 1 for `", stringify!($name), "`.")]
-        #[unsafe(no_mangle)]
-        pub extern "C-unwind" fn $name(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-            static SUPPORT: Support = Support::new($kind);
-            pg_sys::Datum::from(&raw const SUPPORT)
-        }
-
-        #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C-unwind" fn $finfo() -> &'static pg_sys::Pg_finfo_record {
-            static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &INFO
-        }
-    };
-}
-
-support_function!(faiss_bool_support, pg_finfo_faiss_bool_support, Kind::Bool);
-support_function!(faiss_int2_support, pg_finfo_faiss_int2_support, Kind::Int2);
-support_function!(faiss_int4_support, pg_finfo_faiss_int4_support, Kind::Int4);
-support_function!(faiss_int8_support, pg_finfo_faiss_int8_support, Kind::Int8);
-support_function!(faiss_float4_support, pg_finfo_faiss_float4_support, Kind::Float4);
-support_function!(faiss_float8_support, pg_finfo_faiss_float8_support, Kind::Float8);
-support_function!(faiss_oid_support, pg_finfo_faiss_oid_support, Kind::Oid);
-support_function!(faiss_uuid_support, pg_finfo_faiss_uuid_support, Kind::Uuid);
-support_function!(faiss_numeric_support, pg_finfo_faiss_numeric_support, Kind::Numeric);
-support_function!(faiss_hash_support, pg_finfo_faiss_hash_support, Kind::Hash);
-support_function!(faiss_array_support, pg_finfo_faiss_array_support, Kind::Array);
+support_function!(
+    faiss_bool_support,
+    pg_finfo_faiss_bool_support,
+    Support,
+    Support::new(Kind::Bool)
+);
+support_function!(
+    faiss_int2_support,
+    pg_finfo_faiss_int2_support,
+    Support,
+    Support::new(Kind::Int2)
+);
+support_function!(
+    faiss_int4_support,
+    pg_finfo_faiss_int4_support,
+    Support,
+    Support::new(Kind::Int4)
+);
+support_function!(
+    faiss_int8_support,
+    pg_finfo_faiss_int8_support,
+    Support,
+    Support::new(Kind::Int8)
+);
+support_function!(
+    faiss_float4_support,
+    pg_finfo_faiss_float4_support,
+    Support,
+    Support::new(Kind::Float4)
+);
+support_function!(
+    faiss_float8_support,
+    pg_finfo_faiss_float8_support,
+    Support,
+    Support::new(Kind::Float8)
+);
+support_function!(faiss_oid_support, pg_finfo_faiss_oid_support, Support, Support::new(Kind::Oid));
+support_function!(
+    faiss_uuid_support,
+    pg_finfo_faiss_uuid_support,
+    Support,
+    Support::new(Kind::Uuid)
+);
+support_function!(
+    faiss_numeric_support,
+    pg_finfo_faiss_numeric_support,
+    Support,
+    Support::new(Kind::Numeric)
+);
+support_function!(
+    faiss_hash_support,
+    pg_finfo_faiss_hash_support,
+    Support,
+    Support::new(Kind::Hash)
+);
+support_function!(
+    faiss_array_support,
+    pg_finfo_faiss_array_support,
+    Support,
+    Support::new(Kind::Array)
+);
