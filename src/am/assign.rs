@@ -15,7 +15,7 @@ use pages::lists::{Fit, ListsIndex, Meta, MetaParams, quantizer, rebuild};
 use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::build::{Frozen, memory_bytes_max};
+use super::build::{IndexSpec, memory_bytes_max};
 use super::build_log;
 use super::filter::Encoder;
 use super::fit::FitMeter;
@@ -82,12 +82,12 @@ struct Coder<'a> {
 }
 
 impl<'a> Coder<'a> {
-    fn new(frozen: &Frozen, payload: Payload, trained: &'a Trained) -> Option<Self> {
+    fn new(spec: &IndexSpec, payload: Payload, trained: &'a Trained) -> Option<Self> {
         let codec = trained.codec.as_ref()?;
         Some(Self {
             codec,
-            coarse: trained.coarse(frozen),
-            transform: trained.transform(frozen),
+            coarse: trained.coarse(spec),
+            transform: trained.transform(spec),
             stored: &trained.stored,
             payload,
         })
@@ -97,20 +97,20 @@ impl<'a> Coder<'a> {
 /// Second pass over the table; returns live heap rows and indexed rows.
 pub fn assign_and_write<E: Column>(
     heap: &Heap,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     params: &MetaParams,
     trained: &Trained,
     sink: PgBulk,
 ) -> (f64, u64) {
     progress::set_phase(Phase::AssigningRows);
     let (begin, table_blocks) = (Instant::now(), heap.n_blocks());
-    let mut loader = Loader::new(heap.index(), frozen, params, trained);
+    let mut loader = Loader::new(heap.index(), spec, params, trained);
     let mut encoder = Encoder::new(heap.index());
     let heap_tuples = heap.scan_columns(
         |tid, value, (values, nulls)| {
             // SAFETY: the operator class says that the column holds vectors of E.
-            let vector = unsafe { Heap::vector::<E>(value, frozen.dims) };
-            if let Some(row) = Placed::new(frozen.metric, vector.elements()) {
+            let vector = unsafe { Heap::vector::<E>(value, spec.dims) };
+            if let Some(row) = Placed::new(spec.metric, vector.elements()) {
                 // SAFETY: the values of the index's columns.
                 let attributes = unsafe { encoder.encode(values, nulls) };
                 loader.add(tid, &row, attributes);
@@ -129,7 +129,7 @@ pub fn assign_and_write<E: Column>(
     build_log::written(heap.index(), begin.elapsed());
     if let Some(neighbours) = loaded.neighbours {
         progress::set_phase(Phase::MeasuringRecall);
-        neighbours.measure(heap.index(), frozen, trained);
+        neighbours.measure(heap.index(), spec, trained);
     }
     (heap_tuples, n)
 }
@@ -146,7 +146,7 @@ fn fit_of(meter: &FitMeter, trained: &Trained, table_blocks: u32) -> Fit {
 pub fn write_in_place<E: Column>(
     pages: &PgPages,
     index: pg_sys::Relation,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     params: &MetaParams,
     trained: &Trained,
     (loaded, table_blocks, generation): (Loaded<E>, u32, u32),
@@ -165,7 +165,7 @@ pub fn write_in_place<E: Column>(
     let (_, mut meta) = checked(index, builder.finish_without_meta());
     if let Some(neighbours) = loaded.neighbours {
         let lists = checked(index, ListsIndex::of(pages, meta.clone()));
-        meta.curve = neighbours.curve(index, (pages, &lists), frozen, trained);
+        meta.curve = neighbours.curve(index, (pages, &lists), spec, trained);
     }
     meta
 }
@@ -244,31 +244,31 @@ impl<'a, E: Column> Loader<'a, E> {
     /// Nothing yet, for a build within maintenance_work_mem.
     pub fn new(
         index: pg_sys::Relation,
-        frozen: &Frozen,
+        spec: &IndexSpec,
         params: &MetaParams,
         trained: &'a Trained,
     ) -> Self {
         let payload = payload_of(params, trained);
-        let coder = Coder::new(frozen, payload, trained);
-        let coded_bytes = coder.map_or(0, |_| payload.size() + frozen.dims * size_of::<f32>());
-        let vector_bytes = E::count(frozen.dims) * size_of::<E>();
+        let coder = Coder::new(spec, payload, trained);
+        let coded_bytes = coder.map_or(0, |_| payload.size() + spec.dims * size_of::<f32>());
+        let vector_bytes = E::count(spec.dims) * size_of::<E>();
         // As the column has it, widened, and less the middle of the centroids.
         let row_bytes =
-            vector_bytes + 2 * frozen.dims * size_of::<f32>() + coded_bytes + payload.attributes;
+            vector_bytes + 2 * spec.dims * size_of::<f32>() + coded_bytes + payload.attributes;
         let memory = memory_bytes_max();
         let rows_max = (memory / 4 / row_bytes).clamp(1, BATCH_ROWS_MAX);
         let sorted = (memory - rows_max * row_bytes).max(memory / 4);
-        let code = frozen.code.zip(trained.codec.as_ref());
-        let code = code.map(|(code, codec)| (code.kind, frozen.dims, codec));
+        let code = spec.code.zip(trained.codec.as_ref());
+        let code = code.map(|(code, codec)| (code.kind, spec.dims, codec));
         Self {
             index,
-            metric: frozen.metric,
-            dims: frozen.dims,
-            assigner: trained.is_trained().then(|| assigner(trained.coarse(frozen))),
+            metric: spec.metric,
+            dims: spec.dims,
+            assigner: trained.is_trained().then(|| assigner(trained.coarse(spec))),
             coder,
             payload,
-            fit: FitMeter::new(trained.centroids.len() / frozen.dims, code),
-            neighbours: ListNeighbours::new(frozen, trained),
+            fit: FitMeter::new(trained.centroids.len() / spec.dims, code),
+            neighbours: ListNeighbours::new(spec, trained),
             sorter: Sorter::new(TempRuns::default(), payload.size(), sorted),
             batch: Batch {
                 tids: Vec::new(),

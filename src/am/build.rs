@@ -34,9 +34,9 @@ use super::value::Column;
 /// Vectors of fewer components are not coded unless it is asked for: they take less than the rest of their row.
 pub const CODED_DIMS_MIN: usize = 65;
 
-/// What is frozen into an index when it is built.
+/// What an index is to be made of: what its options and its column say, and does not change until it is built again.
 #[derive(Clone, Copy)]
-pub struct Frozen {
+pub struct IndexSpec {
     pub method: &'static Method,
     pub metric: Metric,
     pub dims: usize,
@@ -55,7 +55,7 @@ pub struct Frozen {
     pub attributes: Attributes,
 }
 
-impl Frozen {
+impl IndexSpec {
     pub fn of(index: pg_sys::Relation, metric: Metric) -> Self {
         let (method, options) = (require_method(index), options_of(index));
         if !rel::has_type_of_opclass(index) {
@@ -250,20 +250,20 @@ pub unsafe extern "C-unwind" fn ambuild(
 ) -> *mut pg_sys::IndexBuildResult {
     require_columns(index);
     let class = opclass_of(index);
-    let mut frozen = Frozen::of(index, class.metric);
-    let named = frozen.model;
-    let model = frozen.take_model();
-    if let Some(name) = named.filter(|_| frozen.model.is_none()) {
+    let mut spec = IndexSpec::of(index, class.metric);
+    let named = spec.model;
+    let model = spec.take_model();
+    if let Some(name) = named.filter(|_| spec.model.is_none()) {
         models::warn_untrained(index, &name);
     }
     // SAFETY: the server's relations and IndexInfo, valid for the call.
     let heap = unsafe { Heap::new(heap, index, info) };
     let (heap_tuples, index_tuples) = match class.element {
-        ElementType::F32 => build::<f32>(&heap, &frozen, model),
-        ElementType::F16 => build::<f16>(&heap, &frozen, model),
-        ElementType::Bit => build::<Bits>(&heap, &frozen, model),
+        ElementType::F32 => build::<f32>(&heap, &spec, model),
+        ElementType::F16 => build::<f16>(&heap, &spec, model),
+        ElementType::Bit => build::<Bits>(&heap, &spec, model),
         ElementType::Sparse => {
-            options_of(index).graph.map_or((0.0, 0), |o| graph::sparse::build(&heap, &frozen, &o))
+            options_of(index).graph.map_or((0.0, 0), |o| graph::sparse::build(&heap, &spec, &o))
         }
     };
     // SAFETY: zeroed memory in the caller's memory context, as the server expects it.
@@ -273,23 +273,23 @@ pub unsafe extern "C-unwind" fn ambuild(
     result.into_pg()
 }
 
-fn build<E: Column>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f64, u64) {
+fn build<E: Column>(heap: &Heap, spec: &IndexSpec, model: Option<Trained>) -> (f64, u64) {
     if let Some(options) = options_of(heap.index()).graph {
-        return graph::build::<E>(heap, frozen, &options);
+        return graph::build::<E>(heap, spec, &options);
     }
     let trained = model.unwrap_or_else(|| {
-        if !frozen.is_to_be_trained() {
+        if !spec.is_to_be_trained() {
             return Trained::untrained();
         }
         progress::set_phase(Phase::SamplingRows);
-        let sample = train::sample::<E>(heap, frozen);
-        train::train(heap, sample, frozen)
+        let sample = train::sample::<E>(heap, spec);
+        train::train(heap, sample, spec)
     });
-    let frozen = &frozen.with_code_of(&trained);
+    let spec = &spec.with_code_of(&trained);
     // SAFETY: the index is new, empty and locked by this command.
     let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
-    let params = frozen.params::<E>(&trained);
-    assign::assign_and_write::<E>(heap, frozen, &params, &trained, sink)
+    let params = spec.params::<E>(&trained);
+    assign::assign_and_write::<E>(heap, spec, &params, &trained, sink)
 }
 
 /// # Safety
@@ -297,15 +297,15 @@ fn build<E: Column>(heap: &Heap, frozen: &Frozen, model: Option<Trained>) -> (f6
 #[pg_guard]
 pub unsafe extern "C-unwind" fn ambuildempty(index: pg_sys::Relation) {
     let class = opclass_of(index);
-    let mut frozen = Frozen::of(index, class.metric);
-    let trained = frozen.take_model().unwrap_or_else(Trained::untrained);
+    let mut spec = IndexSpec::of(index, class.metric);
+    let trained = spec.take_model().unwrap_or_else(Trained::untrained);
     // SAFETY: the fork was created empty for this call.
     let sink = unsafe { PgBulk::new(index, pg_sys::ForkNumber::INIT_FORKNUM) };
     let params = match class.element {
-        ElementType::F32 => frozen.params::<f32>(&trained),
-        ElementType::F16 => frozen.params::<f16>(&trained),
-        ElementType::Bit => frozen.params::<Bits>(&trained),
-        ElementType::Sparse => return graph::sparse::build_empty(index, &frozen, sink),
+        ElementType::F32 => spec.params::<f32>(&trained),
+        ElementType::F16 => spec.params::<f16>(&trained),
+        ElementType::Bit => spec.params::<Bits>(&trained),
+        ElementType::Sparse => return graph::sparse::build_empty(index, &spec, sink),
     };
     assign::write_empty(index, &params, &trained, sink);
 }
@@ -317,9 +317,9 @@ pub fn memory_bytes_max() -> usize {
 }
 
 /// The lists that `n` rows get: the option, or by rule, within what can be trained. One where there are no lists.
-pub fn nlist_for(frozen: &Frozen, n: u64) -> u32 {
-    match frozen.nlist_option {
-        _ if !frozen.method.has_lists => 1,
+pub fn nlist_for(spec: &IndexSpec, n: u64) -> u32 {
+    match spec.nlist_option {
+        _ if !spec.method.has_lists => 1,
         0 => rules::optimal_nlist(n),
         nlist => nlist,
     }

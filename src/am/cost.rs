@@ -26,7 +26,7 @@ use super::method::method_by_oid;
 use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
 use super::recall_target;
-use super::relation::{Index, IvfIndex, frozen_index};
+use super::relation::{Index, IvfIndex, cached_index};
 use ask::Ask;
 use table::Table;
 
@@ -285,7 +285,7 @@ unsafe fn shape_of(
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
     let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * in_index }.max(1.0);
-    let (frozen, settings) = if index.hypothetical {
+    let (stored, settings) = if index.hypothetical {
         let method = method_by_oid(index.relam);
         let settings = method.map_or(Settings::Faiss, |method| method.settings);
         let options = IvfOptions { settings, ..IvfOptions::default() };
@@ -296,12 +296,12 @@ unsafe fn shape_of(
         }
         let has_lists = method.is_none_or(|method| method.has_lists);
         let nlist = if has_lists { optimal_nlist(tuples as u64) } else { 1 };
-        (Frozen::guess(nlist, recall_target::nprobe_unmeasured(&options, nlist)), settings)
+        (Stored::guess(nlist, recall_target::nprobe_unmeasured(&options, nlist)), settings)
     } else {
         // SAFETY: the planner's lock is enough, so none is taken.
         match unsafe { look_into(index.indexoid) } {
             (Index::Lists(ivf), options) => {
-                (Frozen::of(&ivf, &options, rows, tuples), options.settings)
+                (Stored::of(&ivf, &options, rows, tuples), options.settings)
             }
             (Index::Graph(graph), options) => {
                 let pages = f64::from(index.pages).max(1.0);
@@ -312,19 +312,19 @@ unsafe fn shape_of(
         }
     };
     // Short lists share pages, but each is read by itself: its entries, and without a code its vectors.
-    let reads = if frozen.candidates > 0.0 { 1.0 } else { 2.0 };
-    let nlist = frozen.nlist.max(1.0);
+    let reads = if stored.candidates > 0.0 { 1.0 } else { 2.0 };
+    let nlist = stored.nlist.max(1.0);
     let shape = lists::Shape {
         tuples,
-        pages: (f64::from(index.pages) - frozen.fixed_pages).max(reads * nlist),
+        pages: (f64::from(index.pages) - stored.fixed_pages).max(reads * nlist),
         nlist,
-        nprobe: frozen.nprobe,
-        dims: frozen.dims,
-        candidates: frozen.candidates,
-        from_table: frozen.from_table,
+        nprobe: stored.nprobe,
+        dims: stored.dims,
+        candidates: stored.candidates,
+        from_table: stored.from_table,
         filter: lists::Filter {
             passing: filter.passing.clamp(1.0 / tuples, 1.0),
-            bytes: frozen.attributes,
+            bytes: stored.attributes,
             ..filter
         },
     };
@@ -332,7 +332,7 @@ unsafe fn shape_of(
 }
 
 /// What does not depend on the planner's statistics.
-struct Frozen {
+struct Stored {
     nlist: f64,
     nprobe: f64,
     dims: f64,
@@ -345,7 +345,7 @@ struct Frozen {
     attributes: f64,
 }
 
-impl Frozen {
+impl Stored {
     /// For an index that an advisor only imagines.
     fn guess(nlist: u32, nprobe: u32) -> Self {
         let (nlist, nprobe) = (nlist.into(), nprobe.into());
@@ -404,7 +404,7 @@ unsafe fn look_into(index: pg_sys::Oid) -> (Index, IvfOptions) {
     // SAFETY: the caller's promise; the relation outlives its pages.
     unsafe {
         let rel = pg_sys::index_open(index, no_lock);
-        let found = (frozen_index(rel, &PgPages::new(rel)), options_of(rel));
+        let found = (cached_index(rel, &PgPages::new(rel)), options_of(rel));
         pg_sys::index_close(rel, no_lock);
         found
     }

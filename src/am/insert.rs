@@ -20,7 +20,7 @@ use super::opclass::{ElementType, n_columns, vector_column};
 use super::pages::PgPages;
 use super::rebuild;
 use super::rel::tid_of;
-use super::relation::{Index, IvfIndex, frozen_index};
+use super::relation::{Index, IvfIndex, cached_index};
 use super::report::{checked, wrong_dimensions};
 use super::value::{Column, Value};
 
@@ -92,14 +92,14 @@ unsafe fn insert<E: Column>(
     let is_graph = method_of(index).is_some_and(|method| method.is_graph);
     // Lists must not be replaced before the row is in them.
     let lock = (!is_graph).then(|| ListLock::shared(index));
-    let frozen = frozen_index(index, &pages);
-    pages.remember(frozen.recent());
-    let (metric, dims) = frozen.metric_and_dims();
+    let cached = cached_index(index, &pages);
+    pages.remember(cached.recent());
+    let (metric, dims) = cached.metric_and_dims();
     if vector.dims() != dims {
         wrong_dimensions(dims, vector.dims());
     }
     let Some(row) = Placed::new(metric, vector.elements()) else { return };
-    match frozen {
+    match cached {
         Index::Graph(graph) => graph::insert(index, &pages, &graph, tid, &row),
         Index::Lists(_) if is_graph => graph::insert_into_list(index, &pages, tid, &row),
         Index::Lists(lists) => {

@@ -140,7 +140,7 @@ mod tests {
     use ann::Metric;
     use pgrx::pg_test;
 
-    use crate::am::build::Frozen;
+    use crate::am::build::IndexSpec;
     use crate::am::options::options_of;
     use crate::am::testing::{run, with_index};
 
@@ -151,11 +151,11 @@ mod tests {
             // SAFETY: copies of an open relation and of its access method's table, alive while they are used.
             let (mut relation, mut routine) = unsafe { (*index, *(*index).rd_indam) };
             relation.rd_indam = &raw mut routine;
-            assert!(Frozen::of(&raw mut relation, Metric::L2).method.has_lists);
+            assert!(IndexSpec::of(&raw mut relation, Metric::L2).method.has_lists);
             // SAFETY: it points to the copy above.
             unsafe { (*relation.rd_indam).amoptions = None };
             let index = &raw mut relation;
-            assert!(catch_unwind(AssertUnwindSafe(|| Frozen::of(index, Metric::L2))).is_err());
+            assert!(catch_unwind(AssertUnwindSafe(|| IndexSpec::of(index, Metric::L2))).is_err());
             assert!(catch_unwind(AssertUnwindSafe(|| options_of(index))).is_err());
         });
     }

@@ -21,7 +21,7 @@ use pages::lists::CodeParams;
 use pages::lists::meta::Fit;
 use pages::lists::trained::parts;
 
-use super::build::Frozen;
+use super::build::IndexSpec;
 use super::progress::Phase;
 use super::transform::Transform;
 
@@ -108,16 +108,16 @@ impl Trained {
     }
 
     /// The model that `of_model` takes back.
-    pub fn into_model(self, frozen: &Frozen, fit: &Fit) -> TrainedModel {
+    pub fn into_model(self, spec: &IndexSpec, fit: &Fit) -> TrainedModel {
         TrainedModel {
-            metric: frozen.metric,
-            dims: frozen.dims,
-            has_lists: frozen.method.has_lists,
-            seed: frozen.seed,
+            metric: spec.metric,
+            dims: spec.dims,
+            has_lists: spec.method.has_lists,
+            seed: spec.seed,
             trained_rows: self.rows,
             coarse_error: fit.coarse_error,
             code_error: fit.code_error,
-            code: frozen.code.filter(|_| self.codec.is_some()),
+            code: spec.code.filter(|_| self.codec.is_some()),
             params: self.model(),
             centroids: self.centroids,
         }
@@ -135,14 +135,14 @@ impl Trained {
     }
 
     /// What happens to a row before it is coded.
-    pub fn transform(&self, frozen: &Frozen) -> Transform<'_> {
-        frozen.code.map_or_else(Transform::default, |code| {
-            Transform::new(frozen.metric, &code, self.rotation.as_ref())
+    pub fn transform(&self, spec: &IndexSpec) -> Transform<'_> {
+        spec.code.map_or_else(Transform::default, |code| {
+            Transform::new(spec.metric, &code, self.rotation.as_ref())
         })
     }
 
-    pub fn coarse<'a>(&'a self, frozen: &Frozen) -> Coarse<'a> {
-        Coarse { metric: frozen.metric, dims: frozen.dims, centroids: &self.centroids }
+    pub fn coarse<'a>(&'a self, spec: &IndexSpec) -> Coarse<'a> {
+        Coarse { metric: spec.metric, dims: spec.dims, centroids: &self.centroids }
     }
 }
 
@@ -162,31 +162,31 @@ pub struct Plan {
 pub fn quantizers(
     points: &mut [f32],
     plan: &Plan,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     job: &Job,
 ) -> Result<Trained, TrainError> {
-    let dims = frozen.dims;
-    let stored = train_stored(points, frozen)?;
-    if normalizes(frozen) {
+    let dims = spec.dims;
+    let stored = train_stored(points, spec)?;
+    if normalizes(spec) {
         normalize(points, dims);
     }
     let (mut took, mut begin) = (Took::default(), Instant::now());
-    let rotation = rotation(points, frozen, job)?;
+    let rotation = rotation(points, spec, job)?;
     rotate(points, rotation.as_ref(), dims, job);
     took.rotation = lap(&mut begin);
     job.begin(Part::Lists as u64);
     let rows = points.get_mut(..plan.n * dims).unwrap_or_default();
-    let centroids = if !frozen.method.has_lists {
-        only_centroid(rows, frozen)
+    let centroids = if !spec.method.has_lists {
+        only_centroid(rows, spec)
     } else if is_by_levels(plan.k) {
-        lists_by_levels(&mut MemoryRows { points: rows, dims }, plan, frozen, job)?
+        lists_by_levels(&mut MemoryRows { points: rows, dims }, plan, spec, job)?
     } else {
-        of_lists(kmeans(rows, &kmeans_params(plan.k, frozen), job)?, frozen)
+        of_lists(kmeans(rows, &kmeans_params(plan.k, spec), job)?, spec)
     };
     took.lists = lap(&mut begin);
     let trained =
         Trained { rows: plan.n as u64, centroids, stored, rotation, ..Trained::untrained() };
-    let mut trained = with_code(trained, points, frozen, job)?;
+    let mut trained = with_code(trained, points, spec, job)?;
     took.code = lap(&mut begin);
     trained.took = took;
     Ok(trained)
@@ -196,24 +196,24 @@ pub fn quantizers(
 fn with_code(
     trained: Trained,
     points: &mut [f32],
-    frozen: &Frozen,
+    spec: &IndexSpec,
     job: &Job,
 ) -> Result<Trained, TrainError> {
-    let Some(asked_for) = frozen.code else { return Ok(trained) };
+    let Some(asked_for) = spec.code else { return Ok(trained) };
     job.begin(Part::Code as u64);
-    let kind = if frozen.is_code_chosen {
-        choose_code(&trained.coarse(frozen), points, frozen.seed, job)?
+    let kind = if spec.is_code_chosen {
+        choose_code(&trained.coarse(spec), points, spec.seed, job)?
     } else {
         Some(asked_for.kind)
     };
     let Some(kind) = kind else {
         // Vectors as they are are not rotated.
-        let undo = |rotation: &Rotation| rotation.undo_batch(&trained.centroids, frozen.dims, job);
+        let undo = |rotation: &Rotation| rotation.undo_batch(&trained.centroids, spec.dims, job);
         let centroids = trained.rotation.as_ref().map(undo).unwrap_or(trained.centroids);
         return Ok(Trained { centroids, rotation: None, stored: Stored::None, ..trained });
     };
     let code = CodeParams { kind, ..asked_for };
-    let codec = train_code(points, &trained.coarse(frozen), code, frozen.seed, job)?;
+    let codec = train_code(points, &trained.coarse(spec), code, spec.seed, job)?;
     Ok(Trained { code: Some(code), codec: Some(codec), ..trained })
 }
 
@@ -221,23 +221,23 @@ fn with_code(
 pub fn quantizers_of_rows(
     rows: &mut dyn Rows,
     plan: &Plan,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     job: &Job,
 ) -> Result<Trained, TrainError> {
-    let dims = frozen.dims;
+    let dims = spec.dims;
     let mut points = some_rows(rows, OPQ_ROWS.min(plan.room / 2), job)?;
-    let stored = train_stored(&points, frozen)?;
-    if normalizes(frozen) {
+    let stored = train_stored(&points, spec)?;
+    if normalizes(spec) {
         normalize(&mut points, dims);
     }
     let (mut took, mut begin) = (Took::default(), Instant::now());
-    let rotation = rotation(&points, frozen, job)?;
-    if normalizes(frozen) || rotation.is_some() {
+    let rotation = rotation(&points, spec, job)?;
+    if normalizes(spec) || rotation.is_some() {
         let block = (plan.room / 3).clamp(1, ROTATED_AT_ONCE);
         for first in (0..plan.n).step_by(block) {
             let range = first..plan.n.min(first + block);
             rows.read(std::slice::from_ref(&range), &mut points, job)?;
-            if normalizes(frozen) {
+            if normalizes(spec) {
                 normalize(&mut points, dims);
             }
             rotate(&mut points, rotation.as_ref(), dims, job);
@@ -247,21 +247,21 @@ pub fn quantizers_of_rows(
     drop(points);
     took.rotation = lap(&mut begin);
     job.begin(Part::Lists as u64);
-    let centroids = lists_by_levels(rows, plan, frozen, job)?;
+    let centroids = lists_by_levels(rows, plan, spec, job)?;
     took.lists = lap(&mut begin);
-    let wanted = frozen.code.map_or(0, |code| code.kind.training_rows());
-    let wanted = if frozen.is_code_chosen { wanted.max(CHOICE_ROWS) } else { wanted };
+    let wanted = spec.code.map_or(0, |code| code.kind.training_rows());
+    let wanted = if spec.is_code_chosen { wanted.max(CHOICE_ROWS) } else { wanted };
     let mut points = some_rows(rows, wanted.min(plan.room), job)?;
     let trained =
         Trained { rows: plan.n as u64, centroids, stored, rotation, ..Trained::untrained() };
-    let mut trained = with_code(trained, &mut points, frozen, job)?;
+    let mut trained = with_code(trained, &mut points, spec, job)?;
     took.code = lap(&mut begin);
     trained.took = took;
     Ok(trained)
 }
 
-fn normalizes(frozen: &Frozen) -> bool {
-    frozen.metric == Metric::Cosine || frozen.code.is_some_and(|code| code.normalize)
+fn normalizes(spec: &IndexSpec) -> bool {
+    spec.metric == Metric::Cosine || spec.code.is_some_and(|code| code.normalize)
 }
 
 fn rotate(points: &mut [f32], rotation: Option<&Rotation>, dims: usize, job: &Job) {
@@ -272,24 +272,24 @@ fn rotate(points: &mut [f32], rotation: Option<&Rotation>, dims: usize, job: &Jo
     }
 }
 
-fn kmeans_params(k: usize, frozen: &Frozen) -> KMeansParams {
-    let spherical = frozen.metric.is_spherical();
-    KMeansParams { seed: frozen.seed, ..KMeansParams::new(k, frozen.dims, spherical) }
+fn kmeans_params(k: usize, spec: &IndexSpec) -> KMeansParams {
+    let spherical = spec.metric.is_spherical();
+    KMeansParams { seed: spec.seed, ..KMeansParams::new(k, spec.dims, spherical) }
 }
 
 fn lists_by_levels(
     rows: &mut dyn Rows,
     plan: &Plan,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     job: &Job,
 ) -> Result<Vec<f32>, TrainError> {
-    let params = LevelParams { kmeans: kmeans_params(plan.k, frozen), room: plan.room };
-    Ok(of_lists(kmeans_by_levels(rows, &params, job)?, frozen))
+    let params = LevelParams { kmeans: kmeans_params(plan.k, spec), room: plan.room };
+    Ok(of_lists(kmeans_by_levels(rows, &params, job)?, spec))
 }
 
 /// As in FAISS a centroid of bits has those that most of its rows have.
-fn of_lists(mut centroids: Vec<f32>, frozen: &Frozen) -> Vec<f32> {
-    if frozen.metric.is_of_bits() {
+fn of_lists(mut centroids: Vec<f32>, spec: &IndexSpec) -> Vec<f32> {
+    if spec.metric.is_of_bits() {
         centroids.iter_mut().for_each(|x| *x = f32::from(u8::from(*x > 0.5)));
     }
     centroids
@@ -307,12 +307,12 @@ fn some_rows(rows: &mut dyn Rows, n: usize, job: &Job) -> Result<Vec<f32>, Train
 }
 
 /// The ranges of stored vectors. As in a code, a few outliers would take the steps away from the others.
-fn train_stored(points: &[f32], frozen: &Frozen) -> Result<Stored, TrainError> {
-    let refine = frozen.code.map_or(Refine::Heap, |code| code.refine);
+fn train_stored(points: &[f32], spec: &IndexSpec) -> Result<Stored, TrainError> {
+    let refine = spec.code.map_or(Refine::Heap, |code| code.refine);
     let has_ranges = refine == Refine::Sq8;
-    let few = if frozen.metric == Metric::InnerProduct { FEW_LONGEST } else { FEW };
-    let inliers = has_ranges.then(|| without_outliers(points, frozen.dims, few)).flatten();
-    Stored::train(refine, frozen.dims, inliers.as_deref().unwrap_or(points))
+    let few = if spec.metric == Metric::InnerProduct { FEW_LONGEST } else { FEW };
+    let inliers = has_ranges.then(|| without_outliers(points, spec.dims, few)).flatten();
+    Stored::train(refine, spec.dims, inliers.as_deref().unwrap_or(points))
 }
 
 /// The time since `begin`, which becomes now.
@@ -325,39 +325,39 @@ fn lap(begin: &mut Instant) -> Duration {
 /// What all rows are coded against where there are no lists: as in FAISS their mean if the code is RaBitQ, whose signs
 /// would say little of rows that all lie on one side; else zeros, so that a residual is the row itself. Outliers have no
 /// part in the mean.
-fn only_centroid(rows: &[f32], frozen: &Frozen) -> Vec<f32> {
-    let mut sums = vec![0.0f64; frozen.dims];
-    let is_rabitq = frozen.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
+fn only_centroid(rows: &[f32], spec: &IndexSpec) -> Vec<f32> {
+    let mut sums = vec![0.0f64; spec.dims];
+    let is_rabitq = spec.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
     if is_rabitq {
-        let inliers = without_outliers(rows, frozen.dims, FEW);
+        let inliers = without_outliers(rows, spec.dims, FEW);
         let rows = inliers.as_deref().unwrap_or(rows);
-        let n = rows.len() / frozen.dims;
-        for row in rows.chunks_exact(frozen.dims) {
+        let n = rows.len() / spec.dims;
+        for row in rows.chunks_exact(spec.dims) {
             sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) / n as f64);
         }
     }
     sums.into_iter().map(|sum| sum as f32).collect()
 }
 
-fn rotation(points: &[f32], frozen: &Frozen, job: &Job) -> Result<Option<Rotation>, TrainError> {
-    let dims = frozen.dims;
-    let kind = frozen.code.map_or(RotationKind::None, |code| code.rotation);
+fn rotation(points: &[f32], spec: &IndexSpec, job: &Job) -> Result<Option<Rotation>, TrainError> {
+    let dims = spec.dims;
+    let kind = spec.code.map_or(RotationKind::None, |code| code.rotation);
     if kind != RotationKind::None {
         job.begin(Part::Rotation as u64);
     }
     match kind {
         RotationKind::None => Ok(None),
         RotationKind::Random => {
-            RotationMatrix::random(dims, frozen.seed, job).map(|made| Some(Rotation::Matrix(made)))
+            RotationMatrix::random(dims, spec.seed, job).map(|made| Some(Rotation::Matrix(made)))
         }
         RotationKind::Hadamard => {
-            Ok(Some(Rotation::Hadamard(HadamardRotation::random(dims, frozen.seed))))
+            Ok(Some(Rotation::Hadamard(HadamardRotation::random(dims, spec.seed))))
         }
         RotationKind::Opq { m } => {
             let points = points.get(..OPQ_ROWS * dims).unwrap_or(points);
             let inliers = without_outliers(points, dims, FEW);
             let points = inliers.as_deref().unwrap_or(points);
-            train_opq(points, dims, m.into(), frozen.seed, job)
+            train_opq(points, dims, m.into(), spec.seed, job)
                 .map(|learned| Some(Rotation::Matrix(learned)))
         }
     }

@@ -83,7 +83,7 @@ impl IvfIndex {
     }
 }
 
-/// The frozen part of an index of any kind.
+/// What a build wrote into an index of any kind and nobody changes.
 #[derive(Clone)]
 pub enum Index {
     /// Inverted lists, or a single one: also a graph that has too few rows yet.
@@ -140,9 +140,9 @@ thread_local! {
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The frozen part of an index that is no graph. Raises 0A000 for a graph.
+/// The same of an index that is no graph. Raises 0A000 for a graph.
 pub fn ivf_index(rel: pg_sys::Relation, pages: &PgPages) -> Rc<IvfIndex> {
-    match frozen_index(rel, pages) {
+    match cached_index(rel, pages) {
         Index::Lists(index) => index,
         Index::Graph(_) => Report::new(
             PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -152,8 +152,8 @@ pub fn ivf_index(rel: pg_sys::Relation, pages: &PgPages) -> Rc<IvfIndex> {
     }
 }
 
-/// The frozen part of the open index `rel`, from the cache or from its pages.
-pub fn frozen_index(rel: pg_sys::Relation, pages: &PgPages) -> Index {
+/// What a build wrote into the open index `rel`, from the cache or from its pages.
+pub fn cached_index(rel: pg_sys::Relation, pages: &PgPages) -> Index {
     // SAFETY: an open relation.
     let relid = unsafe { (*rel).rd_id };
     let file_number = rel::file_number(rel);

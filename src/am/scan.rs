@@ -29,7 +29,7 @@ use super::pages::PgPages;
 use super::recall_target;
 use super::refetch::HeapRows;
 use super::rel;
-use super::relation::{Index, frozen_index};
+use super::relation::{Index, cached_index};
 use super::report::{Report, checked};
 use super::rerank::{CodedSearch, mark};
 use super::search::Search;
@@ -284,7 +284,7 @@ unsafe fn order_by_operator(scan: pg_sys::IndexScanDesc, state: &mut ScanState) 
         }
         let may_drop = state.conditions.has_recheck || !is_all(state.orderbys);
         let wanted = state.wanted.filter(|_| !may_drop);
-        let dims = state.running.as_ref().map_or(0, |frozen| frozen.metric_and_dims().1);
+        let dims = state.running.as_ref().map_or(0, |cached| cached.metric_and_dims().1);
         // Of a sparse vector no more terms are added up than there are elements.
         let dims = dims.min(TERMS_MAX);
         if let Some(order) = &mut state.order
@@ -370,9 +370,9 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             )
             .error();
         }
-        let frozen = frozen_index(index, &state.pages);
-        state.pages.remember(frozen.recent());
-        state.conditions = conditions(scan, &frozen);
+        let cached = cached_index(index, &state.pages);
+        state.pages.remember(cached.recent());
+        state.conditions = conditions(scan, &cached);
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = options_of(index);
@@ -385,14 +385,14 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             memory: guc::work_mem(),
         };
         let element = opclass_of(index).element;
-        let (metric, dims) = frozen.metric_and_dims();
+        let (metric, dims) = cached.metric_and_dims();
         let (query, mut params) = match element {
             ElementType::F32 => query_of::<f32>(dims, value, params),
             ElementType::F16 => query_of::<f16>(dims, value, params),
             ElementType::Bit => query_of::<Bits>(dims, value, params),
             ElementType::Sparse => (Vec::new(), params_of(value, params)),
         };
-        match &frozen {
+        match &cached {
             Index::Graph(graph) => {
                 let tuples = recall_target::tuples_of(index);
                 let ef =
@@ -406,7 +406,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
                     search.begin(graph, element, &query, params, ef);
                 }
                 search.leave_out(left_out::row_of(index));
-                return frozen;
+                return cached;
             }
             Index::Lists(ivf) => {
                 let tuples = recall_target::tuples_of(index);
@@ -416,12 +416,12 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
                     let search = coded_search(scan, state);
                     search.begin(ivf, element, &query, params, choice.budget);
                     search.leave_out(left_out::row_of(index));
-                    return frozen;
+                    return cached;
                 }
             }
         }
         state.search.begin(element, &query, params);
-        frozen
+        cached
     }
 }
 
@@ -429,8 +429,8 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
 ///
 /// # Safety
 /// As [`amgettuple`].
-unsafe fn conditions(scan: pg_sys::IndexScanDesc, frozen: &Index) -> Conditions {
-    let Index::Lists(ivf) = frozen else { return Conditions::default() };
+unsafe fn conditions(scan: pg_sys::IndexScanDesc, cached: &Index) -> Conditions {
+    let Index::Lists(ivf) = cached else { return Conditions::default() };
     // SAFETY: the caller's scan; its keys were copied by amrescan.
     unsafe {
         let n = (*scan).numberOfKeys.max(0) as usize;

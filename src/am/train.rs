@@ -10,7 +10,7 @@ use ann::rng::Rng;
 use ann::rules::{self, MIN_POINTS_PER_CENTROID};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::build::{Frozen, memory_bytes_max, nlist_for};
+use super::build::{IndexSpec, memory_bytes_max, nlist_for};
 use super::build_log;
 use super::guc;
 use super::heap_scan::Heap;
@@ -127,11 +127,11 @@ pub fn affordable(dims: usize, rows: u64) -> (u32, bool) {
 }
 
 /// Whether memory has room for what an index of `rows` rows is trained to: without that a training raises 54000.
-pub fn has_room(frozen: &Frozen, rows: u64) -> bool {
-    let room = Room::of(frozen.dims);
-    let has_matrix = frozen.code.is_some_and(|code| code.rotation.has_matrix());
-    u64::from(frozen.nlist_option).min(rows) <= u64::from(room.nlist_max())
-        && (!has_matrix || 2 * frozen.dims <= room.vectors)
+pub fn has_room(spec: &IndexSpec, rows: u64) -> bool {
+    let room = Room::of(spec.dims);
+    let has_matrix = spec.code.is_some_and(|code| code.rotation.has_matrix());
+    u64::from(spec.nlist_option).min(rows) <= u64::from(room.nlist_max())
+        && (!has_matrix || 2 * spec.dims <= room.vectors)
 }
 
 /// The most centroids of `dims` dimensions that memory has room for.
@@ -140,24 +140,23 @@ pub fn nlist_max(dims: usize) -> u32 {
 }
 
 /// The rows that a training for `rows` rows draws at most.
-pub fn rows_wanted(frozen: &Frozen, rows: u64) -> usize {
-    let nlist = nlist_for(frozen, rows).min(Room::of(frozen.dims).nlist_max());
-    rules::training_sample(nlist).max(code_rows(frozen))
+pub fn rows_wanted(spec: &IndexSpec, rows: u64) -> usize {
+    let nlist = nlist_for(spec, rows).min(Room::of(spec.dims).nlist_max());
+    rules::training_sample(nlist).max(code_rows(spec))
 }
 
 /// Refuses a number of lists that the user asked for and there is no room for, unless the table is
 /// so small that it gets fewer lists anyway.
-fn require_room(frozen: &Frozen, rows_max: u64) {
-    let nlist_max = Room::of(frozen.dims).nlist_max();
-    if u64::from(frozen.nlist_option).min(rows_max) <= u64::from(nlist_max) {
+fn require_room(spec: &IndexSpec, rows_max: u64) {
+    let nlist_max = Room::of(spec.dims).nlist_max();
+    if u64::from(spec.nlist_option).min(rows_max) <= u64::from(nlist_max) {
         return;
     }
     let (memory, times) = (memory_bytes_max() >> 20, Room::CENTROIDS_MAX);
-    let bytes =
-        frozen.nlist_option as usize * Room::VECTORS_PER_LIST * frozen.dims * size_of::<f32>();
+    let bytes = spec.nlist_option as usize * Room::VECTORS_PER_LIST * spec.dims * size_of::<f32>();
     Report::new(
         PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        format!("maintenance_work_mem is too small for {} lists", frozen.nlist_option),
+        format!("maintenance_work_mem is too small for {} lists", spec.nlist_option),
     )
     .detail(format!(
         "Training them takes {} MB for their centroids, which may be {times} times maintenance_work_mem, {memory} MB.",
@@ -168,15 +167,15 @@ fn require_room(frozen: &Frozen, rows_max: u64) {
 }
 
 /// Refuses a rotation by a matrix that memory has no room for, which is held twice while it is made.
-fn require_room_for_rotation(frozen: &Frozen) {
-    let has_matrix = frozen.code.is_some_and(|code| code.rotation.has_matrix());
-    let bytes = 2 * frozen.dims * frozen.dims * size_of::<f32>();
+fn require_room_for_rotation(spec: &IndexSpec) {
+    let has_matrix = spec.code.is_some_and(|code| code.rotation.has_matrix());
+    let bytes = 2 * spec.dims * spec.dims * size_of::<f32>();
     if !has_matrix || bytes <= memory_bytes_max() {
         return;
     }
     Report::new(
         PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        format!("maintenance_work_mem is too small for a rotation of {} dimensions", frozen.dims),
+        format!("maintenance_work_mem is too small for a rotation of {} dimensions", spec.dims),
     )
     .detail(format!(
         "It takes {} MB; maintenance_work_mem is {} MB.",
@@ -188,16 +187,16 @@ fn require_room_for_rotation(frozen: &Frozen) {
 }
 
 /// First pass over the table, whose vectors have elements of type `E`.
-pub fn sample<E: Column>(source: &impl Source, frozen: &Frozen) -> Sample {
-    let dims = frozen.dims;
-    require_room(frozen, source.rows_max());
-    require_room_for_rotation(frozen);
+pub fn sample<E: Column>(source: &impl Source, spec: &IndexSpec) -> Sample {
+    let dims = spec.dims;
+    require_room(spec, source.rows_max());
+    require_room_for_rotation(spec);
     let begin = Instant::now();
-    let mut drawing = drawing(source, frozen);
+    let mut drawing = drawing(source, spec);
     source.each(&mut |value| {
         // SAFETY: the operator class says that the column holds vectors of E.
         let vector = unsafe { Heap::vector::<E>(value, dims) };
-        if let Some(row) = Placed::new(frozen.metric, vector.elements()) {
+        if let Some(row) = Placed::new(spec.metric, vector.elements()) {
             drawing.offer(|to| E::widen(row.elements, to));
         }
     });
@@ -207,72 +206,72 @@ pub fn sample<E: Column>(source: &impl Source, frozen: &Frozen) -> Sample {
 }
 
 /// How many rows to draw, and how many of them memory has room for.
-fn drawing(source: &impl Source, frozen: &Frozen) -> Drawing {
-    let (room, rows_max) = (Room::of(frozen.dims), source.rows_max());
-    let nlist = nlist_for(frozen, rows_max).min(room.nlist_max());
-    let wanted = rules::training_sample(nlist).max(code_rows(frozen)).min(source.sample_max());
+fn drawing(source: &impl Source, spec: &IndexSpec) -> Drawing {
+    let (room, rows_max) = (Room::of(spec.dims), source.rows_max());
+    let nlist = nlist_for(spec, rows_max).min(room.nlist_max());
+    let wanted = rules::training_sample(nlist).max(code_rows(spec)).min(source.sample_max());
     let in_one_level = room.sample(nlist);
     let enough = (nlist as usize).saturating_mul(Room::POINTS_PER_LIST).min(wanted);
     let has_enough = enough as u64 <= in_one_level as u64 || rows_max <= in_one_level as u64;
     let (capacity, in_memory) = match () {
-        () if !frozen.method.has_lists => (in_one_level.min(wanted), in_one_level),
+        () if !spec.method.has_lists => (in_one_level.min(wanted), in_one_level),
         () if rules::is_by_levels(nlist as usize) => (wanted, room.sample_by_levels(nlist)),
         () if has_enough => (in_one_level.min(wanted), in_one_level),
         () => (wanted, room.sample_by_levels(nlist)),
     };
-    Drawing::new(frozen.dims, capacity.max(1), in_memory, frozen.seed)
+    Drawing::new(spec.dims, capacity.max(1), in_memory, spec.seed)
 }
 
 /// Rows that training the code or its rotation would like to have.
-fn code_rows(frozen: &Frozen) -> usize {
-    if frozen.method.is_graph {
+fn code_rows(spec: &IndexSpec) -> usize {
+    if spec.method.is_graph {
         return ROWS_WITHOUT_LISTS;
     }
-    frozen.code.map_or(0, |code| {
+    spec.code.map_or(0, |code| {
         let opq = matches!(code.rotation, RotationKind::Opq { .. });
         let rows = code.kind.training_rows().max(if opq { OPQ_ROWS } else { 0 });
-        rows.max(if frozen.method.has_lists { 0 } else { ROWS_WITHOUT_LISTS })
+        rows.max(if spec.method.has_lists { 0 } else { ROWS_WITHOUT_LISTS })
     })
 }
 
 /// Trains an index on the sample; one that cannot be trained yet works all the same, and is trained as rows come.
-pub fn train(heap: &Heap, mut sample: Sample, frozen: &Frozen) -> Trained {
-    match choose_nlist(heap, &sample, frozen) {
+pub fn train(heap: &Heap, mut sample: Sample, spec: &IndexSpec) -> Trained {
+    match choose_nlist(heap, &sample, spec) {
         Ok(nlist) => {
-            let queries = sample.some(QUERIES_MAX, frozen.dims);
-            Trained { queries, ..learn(heap, sample, frozen, nlist) }
+            let queries = sample.some(QUERIES_MAX, spec.dims);
+            Trained { queries, ..learn(heap, sample, spec, nlist) }
         }
         Err(Untrained::NoRows | Untrained::TooFew(..) | Untrained::OneList) => Trained::untrained(),
     }
 }
 
 /// Trains `nlist` lists and the code on the sample, on worker threads. Raises 53000 if that fails.
-pub fn learn(source: &impl Source, sample: Sample, frozen: &Frozen, nlist: u32) -> Trained {
-    try_learn(source, sample, frozen, nlist).unwrap_or_else(|what| failed(source, &what))
+pub fn learn(source: &impl Source, sample: Sample, spec: &IndexSpec, nlist: u32) -> Trained {
+    try_learn(source, sample, spec, nlist).unwrap_or_else(|what| failed(source, &what))
 }
 
 /// The same; or why it failed.
 pub fn try_learn(
     source: &impl Source,
     mut sample: Sample,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     nlist: u32,
 ) -> Result<Trained, String> {
     let k = nlist as usize;
     let wanted = rules::training_sample(nlist);
-    let has_lists = frozen.method.has_lists;
-    let n = sample.n.min(if has_lists { wanted } else { wanted.max(code_rows(frozen)) });
+    let has_lists = spec.method.has_lists;
+    let n = sample.n.min(if has_lists { wanted } else { wanted.max(code_rows(spec)) });
     warn_if_few(source, n, k);
     let begin = Instant::now();
-    let room = Room::of(frozen.dims);
+    let room = Room::of(spec.dims);
     let result = match &mut sample.store {
         Store::Memory(points) => {
-            shuffle(points, n.max(code_rows(frozen)), frozen);
-            let beside = room.beside(nlist).saturating_sub(points.len() / frozen.dims);
+            shuffle(points, n.max(code_rows(spec)), spec);
+            let beside = room.beside(nlist).saturating_sub(points.len() / spec.dims);
             let plan = Plan { n, k, room: beside.max(room.vectors / 8) };
-            on_workers(|_| (), |job| quantizers(points, &plan, frozen, job))
+            on_workers(|_| (), |job| quantizers(points, &plan, spec, job))
         }
-        Store::Spilled(file) => learn_from_file(file, room, n, frozen, nlist),
+        Store::Spilled(file) => learn_from_file(file, room, n, spec, nlist),
     };
     match result {
         Ok(Ok(trained)) => {
@@ -306,11 +305,11 @@ fn learn_from_file(
     file: &mut SampleFile,
     room: Room,
     n: usize,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     nlist: u32,
 ) -> Outcome {
     let k = nlist as usize;
-    if let Err(e) = file.keep(n, frozen.seed) {
+    if let Err(e) = file.keep(n, spec.seed) {
         return Ok(Err(e));
     }
     if !rules::is_by_levels(k) && n <= room.sample(nlist) {
@@ -318,22 +317,22 @@ fn learn_from_file(
         let read = file.read(std::slice::from_ref(&(0..n)), &mut points, &Job::default());
         let plan = Plan { n, k, room: room.beside(nlist) };
         return match read {
-            Ok(()) => on_workers(|_| (), |job| quantizers(&mut points, &plan, frozen, job)),
+            Ok(()) => on_workers(|_| (), |job| quantizers(&mut points, &plan, spec, job)),
             Err(e) => Ok(Err(e)),
         };
     }
     let plan = Plan { n, k, room: room.beside(nlist) };
     let (server, mut rows) = served(n);
-    let work = |job: &Job| quantizers_of_rows(&mut rows, &plan, frozen, job);
+    let work = |job: &Job| quantizers_of_rows(&mut rows, &plan, spec, job);
     on_workers(|job| server.serve(file, job), work)
 }
 
 /// Brings a random part of `n` of the sampled rows to the front: the sample was drawn before the number of lists was
 /// known, and its rows are in table order.
-fn shuffle(points: &mut [f32], n: usize, frozen: &Frozen) {
-    let dims = frozen.dims;
+fn shuffle(points: &mut [f32], n: usize, spec: &IndexSpec) {
+    let dims = spec.dims;
     let rows = points.len() / dims;
-    let mut rng = Rng::new(frozen.seed);
+    let mut rng = Rng::new(spec.seed);
     if n < rows {
         for i in 0..n {
             let j = i + rng.below((rows - i) as u32) as usize;
@@ -358,23 +357,23 @@ fn failed(source: &impl Source, what: &str) -> ! {
 pub fn choose_nlist(
     source: &impl Source,
     sample: &Sample,
-    frozen: &Frozen,
+    spec: &IndexSpec,
 ) -> Result<u32, Untrained> {
     if sample.n == 0 {
         return Err(Untrained::NoRows);
     }
-    if let Some(code) = &frozen.code
+    if let Some(code) = &spec.code
         && sample.n < code.kind.rows_min()
     {
         return Err(Untrained::TooFew(sample.n, code.kind));
     }
-    let wanted = nlist_for(frozen, sample.rows);
-    let is_code_asked_for = frozen.code.is_some() && !frozen.is_code_chosen;
-    if frozen.nlist_option == 0 && wanted <= 1 && !is_code_asked_for {
+    let wanted = nlist_for(spec, sample.rows);
+    let is_code_asked_for = spec.code.is_some() && !spec.is_code_chosen;
+    if spec.nlist_option == 0 && wanted <= 1 && !is_code_asked_for {
         return Err(Untrained::OneList);
     }
     let vectors = u32::try_from(sample.n).unwrap_or(u32::MAX);
-    let room = Room::of(frozen.dims).nlist_max();
+    let room = Room::of(spec.dims).nlist_max();
     let nlist = wanted.min(vectors).min(room);
     if nlist < wanted {
         let report = Report::new(

@@ -9,7 +9,7 @@ use super::list_lock::ListLock;
 use super::pages::PgPages;
 use super::rebuild::{free_old_builds, rebuild_in_vacuum};
 use super::rel::{self, pointer_of};
-use super::relation::{Index, frozen_index};
+use super::relation::{Index, cached_index};
 use super::report::checked;
 
 /// # Safety
@@ -34,7 +34,7 @@ pub unsafe extern "C-unwind" fn ambulkdelete(
         };
         // Lists must not be replaced, nor become a graph, before all their rows were asked about.
         let lock = ListLock::shared(index);
-        let done = match frozen_index(index, &pages) {
+        let done = match cached_index(index, &pages) {
             Index::Graph(graph) => {
                 drop(lock);
                 hnsw::vacuum::bulk_delete(&pages, &graph.view(), is_dead)
@@ -73,7 +73,7 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
                 pg_sys::IndexFreeSpaceMapVacuum(index);
             }
         } else {
-            let found = match frozen_index(index, &pages) {
+            let found = match cached_index(index, &pages) {
                 Index::Graph(graph) => hnsw::vacuum::stats(&pages, &graph.view()),
                 Index::Lists(ivf) => lists::vacuum::stats(&pages, &ivf.meta.lists),
             };

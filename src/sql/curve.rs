@@ -8,7 +8,7 @@ use pgrx::{name, pg_sys};
 
 use super::open_index::OpenIndex;
 use crate::am::measure;
-use crate::am::relation::{Index, frozen_index};
+use crate::am::relation::{Index, cached_index};
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity, reason = "a row type must stand in the signature")]
@@ -31,7 +31,7 @@ fn recall_curve(
         open.not_valid().notice();
         return TableIterator::empty();
     }
-    let (curve, kind) = match frozen_index(open.rel, &open.pages()) {
+    let (curve, kind) = match cached_index(open.rel, &open.pages()) {
         Index::Lists(ivf) => (
             ivf.meta.curve,
             Kind::Lists { has_lists: open.method.has_lists, is_coded: ivf.code.is_some() },

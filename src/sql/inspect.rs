@@ -22,7 +22,7 @@ use crate::am::opclass::opclass_of;
 use crate::am::options::options_of;
 use crate::am::pages::PgPages;
 use crate::am::rel;
-use crate::am::relation::{Index, frozen_index};
+use crate::am::relation::{Index, cached_index};
 use crate::am::report::checked;
 
 #[pg_extern(sql = false)]
@@ -58,7 +58,7 @@ fn index_info(
         return TableIterator::empty();
     };
     let pages = open.pages();
-    let info = match open.is_built().then(|| frozen_index(open.rel, &pages)) {
+    let info = match open.is_built().then(|| cached_index(open.rel, &pages)) {
         Some(Index::Lists(ivf)) => Info::of_lists(&open, &pages, &ivf.meta),
         Some(Index::Graph(graph)) => Info::of_graph(&open, &pages, &graph),
         None => Info::of_options(&open),
@@ -269,7 +269,7 @@ fn list_info(
     }
     let pages = open.pages();
     // A graph has no lists.
-    let Index::Lists(ivf) = frozen_index(open.rel, &pages) else {
+    let Index::Lists(ivf) = cached_index(open.rel, &pages) else {
         return TableIterator::empty();
     };
     let lists = lists_of(&open, &pages, &ivf.meta);

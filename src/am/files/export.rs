@@ -11,7 +11,7 @@ use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::pages::PgPages;
 use crate::am::progress::{Phase, Shown, set_phase};
 use crate::am::rel;
-use crate::am::relation::{Index, frozen_index};
+use crate::am::relation::{Index, cached_index};
 use crate::am::report::Report;
 use crate::am::rights;
 use crate::am::value::Column;
@@ -91,7 +91,7 @@ pub unsafe fn export(
 }
 
 fn file_of<E: Column>(exporting: &Exporting<'_>, wanted: &Wanted) -> Assembly {
-    match frozen_index(exporting.index, exporting.pages) {
+    match cached_index(exporting.index, exporting.pages) {
         Index::Lists(ivf) => lists::file::<E>(exporting, &ivf, wanted),
         Index::Graph(graph) => graph::file::<E>(exporting, &graph),
     }

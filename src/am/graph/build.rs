@@ -23,7 +23,7 @@ use super::rows::Rows;
 use super::vectors::Vectors;
 use super::write::write_new;
 use crate::am::assign;
-use crate::am::build::Frozen;
+use crate::am::build::IndexSpec;
 use crate::am::guc;
 use crate::am::heap_scan::Heap;
 use crate::am::insert::Placed;
@@ -39,28 +39,28 @@ use crate::am::train;
 use crate::am::value::{Column, Value};
 
 /// Builds a graph, or a list of what is too little for one; returns live heap rows and indexed rows.
-pub fn build<E: Column>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
+pub fn build<E: Column>(heap: &Heap, spec: &IndexSpec, options: &GraphOptions) -> (f64, u64) {
     progress::set_phase(Phase::SamplingRows);
-    let mut sample = train::sample::<E>(heap, frozen);
+    let mut sample = train::sample::<E>(heap, spec);
     if sample.rows() < GRAPH_MIN {
         let untrained = Trained::untrained();
         // SAFETY: the index is new, empty and locked by this command.
         let sink = unsafe { PgBulk::new(heap.index(), pg_sys::ForkNumber::MAIN_FORKNUM) };
-        let params = frozen.params::<E>(&untrained);
-        return assign::assign_and_write::<E>(heap, frozen, &params, &untrained, sink);
+        let params = spec.params::<E>(&untrained);
+        return assign::assign_and_write::<E>(heap, spec, &params, &untrained, sink);
     }
     let rows = sample.rows();
-    let params = graph_params::<E>(frozen, options, sample.n());
-    let asking = sample.some(QUERIES_MAX, frozen.dims);
-    let neighbours = GraphNeighbours::new(frozen.metric, frozen.dims, &asking);
+    let params = graph_params::<E>(spec, options, sample.n());
+    let asking = sample.some(QUERIES_MAX, spec.dims);
+    let neighbours = GraphNeighbours::new(spec.metric, spec.dims, &asking);
     let plan = plan(heap.index(), &params, sample);
     progress::set_phase(Phase::CodingRows);
     let mut loader = Loader::<E>::new(heap, &plan, rows, neighbours);
     let heap_tuples = heap.scan(
         |tid, value| {
             // SAFETY: the operator class says that the column holds vectors of E.
-            let vector = unsafe { Heap::vector::<E>(value, frozen.dims) };
-            if let Some(row) = Placed::new(frozen.metric, vector.elements()) {
+            let vector = unsafe { Heap::vector::<E>(value, spec.dims) };
+            if let Some(row) = Placed::new(spec.metric, vector.elements()) {
                 loader.add(tid, &row);
             }
         },
@@ -71,19 +71,19 @@ pub fn build<E: Column>(heap: &Heap, frozen: &Frozen, options: &GraphOptions) ->
 
 /// What the metapage of a graph of these options says.
 pub fn graph_params<E: Column>(
-    frozen: &Frozen,
+    spec: &IndexSpec,
     options: &GraphOptions,
     trained_rows: usize,
 ) -> MetaParams {
     let number = options.code.map_or(Code::Flat.to_u8(), |code| code.to_numbers().0);
     MetaParams {
         element: E::TAG,
-        metric: frozen.metric,
-        dims: frozen.dims,
+        metric: spec.metric,
+        dims: spec.dims,
         m: options.m.into(),
         ef_construction: options.ef_construction as usize,
         code: Code::from_u8(number).unwrap_or(Code::Flat),
-        seed: frozen.seed,
+        seed: spec.seed,
         trained_rows: trained_rows as u64,
     }
 }

@@ -16,13 +16,13 @@ use super::plan::{Plan, plan};
 use super::rows::Rows;
 use super::vectors::Vectors;
 use super::write::write_behind;
-use crate::am::build::Frozen;
+use crate::am::build::IndexSpec;
 use crate::am::list_lock::ListLock;
 use crate::am::opclass::opclass_of;
 use crate::am::options::options_of;
 use crate::am::pages::{PgAppend, PgPages};
 use crate::am::rel;
-use crate::am::relation::{Index, IvfIndex, frozen_index};
+use crate::am::relation::{Index, IvfIndex, cached_index};
 use crate::am::report::{Report, checked};
 use crate::am::train::Sample;
 use crate::am::value::Column;
@@ -35,7 +35,7 @@ pub fn make_graph<E: Column>(index: pg_sys::Relation, pages: &PgPages, list: &Rc
     }
     let Some(lock) = ListLock::alone(index) else { return };
     // Somebody may have been faster.
-    if let Index::Lists(list) = frozen_index(index, pages) {
+    if let Index::Lists(list) = cached_index(index, pages) {
         checked(index, convert::<E>(index, pages, &list, stats.live));
         Report::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
@@ -53,9 +53,9 @@ fn convert<E: Column>(
     n: u64,
 ) -> Result<(), Error> {
     let Some(options) = options_of(index).graph else { return Ok(()) };
-    let frozen = Frozen::of(index, opclass_of(index).metric);
+    let spec = IndexSpec::of(index, opclass_of(index).metric);
     let sample = sample::<E>(pages, list, n)?;
-    let params = graph_params::<E>(&frozen, &options, sample.n());
+    let params = graph_params::<E>(&spec, &options, sample.n());
     let Plan { params, grid, by_vectors } = plan(index, &params, sample);
     let coder = Coder::new(&params, &grid);
     let code_bytes = grid.size();

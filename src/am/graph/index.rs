@@ -13,7 +13,7 @@ use pages::tid::Tid;
 use crate::am::pages::PgPages;
 use crate::am::recent::RecentBuffers;
 
-/// The frozen part of a graph, and its map, which only grows.
+/// What a build wrote into a graph and nobody changes, and its map, which only grows.
 pub struct HnswIndex {
     pub meta: Meta,
     grid: Grid,

@@ -10,7 +10,7 @@ use super::index::HnswIndex;
 use crate::am::insert::{Placed, insert_into_lists};
 use crate::am::list_lock::ListLock;
 use crate::am::pages::PgPages;
-use crate::am::relation::{Index, frozen_index};
+use crate::am::relation::{Index, cached_index};
 use crate::am::report::checked;
 use crate::am::value::Column;
 
@@ -37,7 +37,7 @@ pub fn insert_into_list<E: Column>(
     row: &Placed<'_, E>,
 ) {
     let lock = ListLock::shared(index);
-    match frozen_index(index, pages) {
+    match cached_index(index, pages) {
         Index::Graph(graph) => {
             drop(lock);
             insert(index, pages, &graph, tid, row);

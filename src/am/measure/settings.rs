@@ -11,7 +11,7 @@ use crate::am::method::method_of;
 use crate::am::options::options_of;
 use crate::am::pages::PgPages;
 use crate::am::recall_target;
-use crate::am::relation::{Index, frozen_index};
+use crate::am::relation::{Index, cached_index};
 use crate::am::rights::set_for_level;
 
 /// The largest `k_factor` tried, above which reading candidates from the table takes longer than any scan of codes.
@@ -83,10 +83,10 @@ pub fn settings_of(index: pg_sys::Relation, k: usize) -> Vec<IndexSetting> {
     let (method, rows) = (method_of(index), Some(k as u64));
     // SAFETY: the index stays open during the call.
     let pages = unsafe { PgPages::new(index) };
-    let frozen = frozen_index(index, &pages);
+    let cached = cached_index(index, &pages);
     if method.is_some_and(|method| method.is_graph) {
         let axis = Axis { ladder: EF_SEARCH_TRIED.to_vec(), start: 0 };
-        let meta = match &frozen {
+        let meta = match &cached {
             Index::Graph(graph) => Some(&graph.meta),
             // Too few rows to be a graph yet.
             Index::Lists(_) => None,
@@ -94,7 +94,7 @@ pub fn settings_of(index: pg_sys::Relation, k: usize) -> Vec<IndexSetting> {
         let now = recall_target::ef_search(&options, meta, rows, tuples);
         return vec![IndexSetting { setting: SearchSetting::EfSearch, axis, now }];
     }
-    let Index::Lists(ivf) = frozen else { return Vec::new() };
+    let Index::Lists(ivf) = cached else { return Vec::new() };
     let choice = recall_target::of_lists(&options, &ivf.meta, rows, tuples);
     let has_lists = method.is_some_and(|method| method.has_lists);
     let nlist = ivf.meta.nlist() as u32;

@@ -15,7 +15,7 @@ use pages::ModelName;
 use pages::blob::{BlobError, TrainedModel};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::build::Frozen;
+use super::build::IndexSpec;
 use super::quantizers::Trained;
 use super::report::Report;
 
@@ -32,15 +32,15 @@ pub enum Lookup {
     Awaited,
 }
 
-/// The model that `frozen` names, if it names one. Raises 42704 if there is no such model, 42501 if the current role (in a
+/// The model that `spec` names, if it names one. Raises 42704 if there is no such model, 42501 if the current role (in a
 /// build the owner of the table) may not use it, 22023 if it is for other indexes.
 ///
 /// pg_upgrade builds indexes while all tables, also that of the models, are empty, and then puts the old server's files in
 /// the place of what was built: there the index does without.
-pub fn load_for(frozen: &Frozen) -> Lookup {
+pub fn load_for(spec: &IndexSpec) -> Lookup {
     // SAFETY: a plain variable of the server, set at its start.
     let is_upgrade = unsafe { pg_sys::IsBinaryUpgrade };
-    let Some(name) = frozen.model.filter(|_| !is_upgrade) else { return Lookup::None };
+    let Some(name) = spec.model.filter(|_| !is_upgrade) else { return Lookup::None };
     let is_restore = restore::is_running();
     let found =
         store::load(&name).or_else(|| is_restore.then(|| restore::wait_for(&name)).flatten());
@@ -54,15 +54,15 @@ pub fn load_for(frozen: &Frozen) -> Lookup {
     };
     require_owner(&name, &owner);
     let model = TrainedModel::from_bytes(&bytes).unwrap_or_else(|e| damaged(&name, &e));
-    require_fit(frozen, &name, &model);
+    require_fit(spec, &name, &model);
     Lookup::Found(model)
 }
 
 /// What it was trained to.
-pub fn trained(frozen: &Frozen, model: TrainedModel) -> Trained {
+pub fn trained(spec: &IndexSpec, model: TrainedModel) -> Trained {
     Trained::of_model(model).unwrap_or_else(|| {
         let e = BlobError::Damaged("its parameters make no code");
-        frozen.model.map_or_else(Trained::untrained, |name| damaged(&name, &e))
+        spec.model.map_or_else(Trained::untrained, |name| damaged(&name, &e))
     })
 }
 
@@ -109,8 +109,8 @@ fn require_owner(name: &ModelName, owner: &str) {
 }
 
 /// Raises 22023 where the model is for other indexes, and says what both are.
-fn require_fit(frozen: &Frozen, name: &ModelName, model: &TrainedModel) {
-    let wanted = (frozen.method.has_lists, frozen.dims, frozen.metric);
+fn require_fit(spec: &IndexSpec, name: &ModelName, model: &TrainedModel) {
+    let wanted = (spec.method.has_lists, spec.dims, spec.metric);
     if (model.has_lists, model.dims, model.metric) == wanted {
         return;
     }
@@ -125,7 +125,7 @@ fn require_fit(frozen: &Frozen, name: &ModelName, model: &TrainedModel) {
     .detail(format!(
         "The model is for {}; the index has {}.",
         is_for(model.has_lists, model.dims, model.metric),
-        is_for(frozen.method.has_lists, frozen.dims, frozen.metric)
+        is_for(spec.method.has_lists, spec.dims, spec.metric)
     ))
     .hint("Train a model for this column and operator class, or leave out \"model\".")
     .error()

@@ -14,7 +14,7 @@ use pages::ModelName;
 use pages::lists::meta::Fit;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::super::build::Frozen;
+use super::super::build::IndexSpec;
 use super::super::fit::Errors;
 use super::super::guc;
 use super::super::interrupts::check_for_interrupts;
@@ -69,8 +69,8 @@ pub fn train(request: &Request) -> Made {
         store::taken(&request.name);
     }
     let column = Column::of(request.relation, &request.column);
-    let frozen = plan(request, column.dims);
-    let method = method_oid(frozen.method);
+    let spec = plan(request, column.dims);
+    let method = method_oid(spec.method);
     let _shown = progress::Shown::start(request.relation, method);
     let name = &column.name;
     let rows =
@@ -78,43 +78,43 @@ pub fn train(request: &Request) -> Made {
     let started = Instant::now();
     progress::set_phase(Phase::SamplingRows);
     let mut sample = match column.element {
-        ElementType::F32 => train::sample::<f32>(&rows, &frozen),
-        ElementType::F16 => train::sample::<f16>(&rows, &frozen),
-        ElementType::Bit => train::sample::<Bits>(&rows, &frozen),
+        ElementType::F32 => train::sample::<f32>(&rows, &spec),
+        ElementType::F16 => train::sample::<f16>(&rows, &spec),
+        ElementType::Bit => train::sample::<Bits>(&rows, &spec),
         // `Column::of` has refused it.
-        ElementType::Sparse => train::Sample::of(Vec::new(), frozen.dims),
+        ElementType::Sparse => train::Sample::of(Vec::new(), spec.dims),
     };
     let total_rows = sample.rows;
-    let nlist = match train::choose_nlist(&rows, &sample, &frozen) {
+    let nlist = match train::choose_nlist(&rows, &sample, &spec) {
         Ok(nlist) => nlist,
         Err(why) => untrainable(&rows, &column, why),
     };
-    let some = sample.some(MEASURED_ROWS, frozen.dims);
-    let trained = train::learn(&rows, sample, &frozen, nlist);
-    let fit = measured(&frozen, &trained, &some);
-    let made = keep(request, &column, &frozen, trained, &fit, total_rows);
+    let some = sample.some(MEASURED_ROWS, spec.dims);
+    let trained = train::learn(&rows, sample, &spec, nlist);
+    let fit = measured(&spec, &trained, &some);
+    let made = keep(request, &column, &spec, trained, &fit, total_rows);
     say_trained(request, &made, total_rows, started);
     made
 }
 
 /// How well `rows` fit what was trained.
-fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> Fit {
-    let coarse = trained.coarse(frozen);
-    let loss = frozen
+fn measured(spec: &IndexSpec, trained: &Trained, rows: &[f32]) -> Fit {
+    let coarse = trained.coarse(spec);
+    let loss = spec
         .code
         .zip(trained.codec.as_ref())
-        .and_then(|(code, codec)| CodeLoss::new(code.kind, frozen.dims, codec.params()));
+        .and_then(|(code, codec)| CodeLoss::new(code.kind, spec.dims, codec.params()));
     let errors = parallel::run(
         guc::build_threads(),
         |_job| check_for_interrupts(),
         |job| {
-            let points = trained.transform(frozen).apply_batch(rows, frozen.dims, job);
-            let n = points.len() / frozen.dims;
+            let points = trained.transform(spec).apply_batch(rows, spec.dims, job);
+            let n = points.len() / spec.dims;
             let (mut list_nos, mut distances) = (vec![0; n], vec![0.0; n]);
             Assigner::new(coarse).assign(&points, &mut list_nos, &mut distances, job);
             let mut errors = Errors::against_centroids(&coarse, &points, &distances);
             let Some(mut loss) = loss else { return errors };
-            let groups = points.chunks(MEASURED_AT_ONCE * frozen.dims);
+            let groups = points.chunks(MEASURED_AT_ONCE * spec.dims);
             for (points, list_nos) in groups.zip(list_nos.chunks(MEASURED_AT_ONCE)) {
                 if job.cancelled() {
                     break;
@@ -133,12 +133,12 @@ fn measured(frozen: &Frozen, trained: &Trained, rows: &[f32]) -> Fit {
 fn keep(
     request: &Request,
     column: &Column,
-    frozen: &Frozen,
+    spec: &IndexSpec,
     trained: Trained,
     fit: &Fit,
     rows: u64,
 ) -> Made {
-    let model = trained.into_model(frozen, fit);
+    let model = trained.into_model(spec, fit);
     let known = |error: f32| (error > 0.0).then_some(f64::from(error));
     // Without lists only RaBitQ codes what a row differs from the centroid by.
     let is_rabitq = model.code.is_some_and(|code| matches!(code.kind, CodeKind::RaBitQ { .. }));
@@ -152,11 +152,11 @@ fn keep(
     };
     let about = Provenance {
         name: &request.name,
-        method: frozen.method.name,
+        method: spec.method.name,
         factory: &factory,
-        metric: frozen.metric.name(),
-        dims: frozen.dims as i32,
-        nlist: frozen.method.has_lists.then_some(model.nlist() as i32),
+        metric: spec.metric.name(),
+        dims: spec.dims as i32,
+        nlist: spec.method.has_lists.then_some(model.nlist() as i32),
         source: Some(store::Source {
             relation: &column.relation,
             column: &request.column,
@@ -169,7 +169,7 @@ fn keep(
             rows: rows as i64,
         }),
         trained_rows: model.trained_rows as i64,
-        seed: frozen.seed as i64,
+        seed: spec.seed as i64,
         coarse_error,
         code_error,
     };
@@ -178,7 +178,7 @@ fn keep(
 }
 
 /// What an index with the model will be made of.
-fn plan(request: &Request, dims: usize) -> Frozen {
+fn plan(request: &Request, dims: usize) -> IndexSpec {
     let parsed = request.factory.as_deref().and_then(|text| Factory::parse(text).ok());
     let method = match parsed {
         Some(Factory { nlist: None, .. }) => &FAISSFLAT,
@@ -186,8 +186,8 @@ fn plan(request: &Request, dims: usize) -> Frozen {
     };
     let options = IvfOptions::parse(&method.family(), request.factory.clone(), request.seed)
         .unwrap_or_else(|refusal| Report::from(refusal).error());
-    let frozen = Frozen::new(method, &options, request.metric, dims);
-    if !frozen.is_to_be_trained() {
+    let spec = IndexSpec::new(method, &options, request.metric, dims);
+    if !spec.is_to_be_trained() {
         Report::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "factory string \"Flat\" has nothing to train",
@@ -195,7 +195,7 @@ fn plan(request: &Request, dims: usize) -> Frozen {
         .hint("Put IVFn before it, or choose a code, as in IVF1024,Flat or SQ8.")
         .error();
     }
-    frozen
+    spec
 }
 
 /// An index can wait for its rows, a model without them would be nothing.

@@ -1,7 +1,7 @@
 //! Options in `CREATE INDEX … WITH (…)`: what an index is made of, and its own search defaults.
 //!
 //! `registry.rs` tells the server which options there are and reads what it parsed; `grammar::options`
-//! fills in defaults and refuses what makes no sense together. Structural options are frozen in the
+//! fills in defaults and refuses what makes no sense together. Structural options are fixed in the
 //! metapage at build; changing one takes effect at REINDEX. Search defaults are read at every scan.
 
 mod registry;

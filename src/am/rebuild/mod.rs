@@ -18,7 +18,7 @@ use pages::tid::Tid;
 use pgrx::pg_sys;
 
 use super::assign::{Loader, write_in_place};
-use super::build::Frozen;
+use super::build::IndexSpec;
 use super::build_log;
 use super::guc;
 use super::insert::{Placed, insert_into_lists};
@@ -31,7 +31,7 @@ use super::pages::PgPages;
 use super::quantizers::Trained;
 use super::recall_target::QUERIES_MAX;
 use super::rel;
-use super::relation::{Index, IvfIndex, frozen_index};
+use super::relation::{Index, IvfIndex, cached_index};
 use super::report::checked;
 use super::rights;
 use super::train;
@@ -94,7 +94,7 @@ pub fn train_if_due<E: Column>(
     }
     let Some(lock) = ListLock::alone(index) else { return };
     // Somebody may have been faster.
-    let Index::Lists(ivf) = frozen_index(index, pages) else { return };
+    let Index::Lists(ivf) = cached_index(index, pages) else { return };
     if !is_due(index, pages, &ivf) || !expressions::are_harmless(index) {
         return;
     }
@@ -131,7 +131,7 @@ pub fn rebuild_if_due(table: pg_sys::Relation, index: pg_sys::Relation) -> Optio
     let pages = unsafe { PgPages::new(index) };
     // Keeps inserts from training the lists from here on: they would not be those that are looked at.
     let _lock = ListLock::shared(index);
-    let Index::Lists(ivf) = frozen_index(index, &pages) else { return None };
+    let Index::Lists(ivf) = cached_index(index, &pages) else { return None };
     if !may_train(index, &ivf) {
         return None;
     }
@@ -164,7 +164,7 @@ fn examine_and_run<E: Column>(
 }
 
 fn lists_now(index: pg_sys::Relation, pages: &PgPages) -> Option<Rc<IvfIndex>> {
-    match frozen_index(index, pages) {
+    match cached_index(index, pages) {
         Index::Lists(ivf) => Some(ivf),
         Index::Graph(_) => None,
     }
@@ -179,16 +179,16 @@ pub fn with_rights<R>(
     if rel::has_expressions(index) { rights::as_owner(table, work) } else { work() }
 }
 
-/// What the new build is to be: what was frozen at the first one, or of an untrained index what its options say.
-fn frozen_of(index: pg_sys::Relation, ivf: &IvfIndex) -> Frozen {
-    let frozen = Frozen::of(index, ivf.meta.metric());
+/// What the new build is to be: what was decided at the first one, or of an untrained index what its options say.
+fn spec_of(index: pg_sys::Relation, ivf: &IvfIndex) -> IndexSpec {
+    let spec = IndexSpec::of(index, ivf.meta.metric());
     if !ivf.meta.is_trained() {
-        return frozen;
+        return spec;
     }
     let (seed, nlist_option) = (ivf.meta.seed, ivf.meta.nlist_option);
-    let is_code_chosen = ivf.meta.is_code_chosen && frozen.is_code_chosen;
-    let code = if is_code_chosen { frozen.code } else { ivf.meta.code() };
-    Frozen { code, is_code_chosen, seed, nlist_option, ..frozen }
+    let is_code_chosen = ivf.meta.is_code_chosen && spec.is_code_chosen;
+    let code = if is_code_chosen { spec.code } else { ivf.meta.code() };
+    IndexSpec { code, is_code_chosen, seed, nlist_option, ..spec }
 }
 
 /// Builds the lists anew. With `alone` no insert runs; else the caller shares the lock, and those that run are waited for at
@@ -202,37 +202,37 @@ fn run<E: Column>(
     rows: &mut TableRows,
     alone: Option<ListLock>,
 ) -> Option<usize> {
-    let frozen = frozen_of(index, ivf);
+    let spec = spec_of(index, ivf);
     let mut known = checked(index, TidSet::of(pages, &ivf.meta.lists));
     let n = known.len() as u64;
-    if !train::has_room(&frozen, n) {
+    if !train::has_room(&spec, n) {
         return None;
     }
     let source = TrainingRows {
         index,
         rows: RefCell::new(&mut *rows),
         tids: &known,
-        n: train::rows_wanted(&frozen, n),
-        seed: frozen.seed,
+        n: train::rows_wanted(&spec, n),
+        seed: spec.seed,
     };
-    let mut sample = train::sample::<E>(&source, &frozen);
-    let nlist = due::nlist_wanted(frozen.nlist_option, n, frozen.method.has_lists);
-    let nlist = nlist.min(train::nlist_max(frozen.dims)).min(sample.n() as u32);
-    if frozen.code.is_some_and(|code| sample.n() < code.kind.rows_min()) || nlist == 0 {
+    let mut sample = train::sample::<E>(&source, &spec);
+    let nlist = due::nlist_wanted(spec.nlist_option, n, spec.method.has_lists);
+    let nlist = nlist.min(train::nlist_max(spec.dims)).min(sample.n() as u32);
+    if spec.code.is_some_and(|code| sample.n() < code.kind.rows_min()) || nlist == 0 {
         return None;
     }
-    let queries = sample.some(QUERIES_MAX, frozen.dims);
-    let trained = train::try_learn(&source, sample, &frozen, nlist).ok()?;
+    let queries = sample.some(QUERIES_MAX, spec.dims);
+    let trained = train::try_learn(&source, sample, &spec, nlist).ok()?;
     let trained = Trained { queries, ..trained };
-    let frozen = frozen.with_code_of(&trained);
+    let spec = spec.with_code_of(&trained);
     let generation = checked(index, begin(pages));
-    let params = frozen.params::<E>(&trained);
+    let params = spec.params::<E>(&trained);
     let begun = Instant::now();
-    let mut loader = Loader::<E>::new(index, &frozen, &params, &trained);
+    let mut loader = Loader::<E>::new(index, &spec, &params, &trained);
     let table_blocks = rel::n_blocks(table);
     for tid in known.iter() {
         rows.fetch::<E>(tid, |elements, attributes| {
-            if let Some(row) = Placed::new(frozen.metric, elements) {
+            if let Some(row) = Placed::new(spec.metric, elements) {
                 loader.add(tid, &row, attributes);
             }
         });
@@ -241,7 +241,7 @@ fn run<E: Column>(
     let meta = write_in_place(
         pages,
         index,
-        &frozen,
+        &spec,
         &params,
         &trained,
         (loader.finish(), table_blocks, generation),

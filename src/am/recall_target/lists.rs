@@ -20,7 +20,7 @@ use pages::tid::Tid;
 use pgrx::pg_sys;
 
 use super::neighbours::{Neighbours, QUERIES_MAX, on_workers};
-use crate::am::build::Frozen;
+use crate::am::build::IndexSpec;
 use crate::am::build_log;
 use crate::am::guc;
 use crate::am::interrupts::check_for_interrupts;
@@ -51,13 +51,13 @@ pub struct ListNeighbours<E: Column>(Neighbours<E>);
 
 impl<E: Column> ListNeighbours<E> {
     /// None where there is nothing to choose: one list of vectors as they are.
-    pub fn new(frozen: &Frozen, trained: &Trained) -> Option<Self> {
-        let nlist = trained.centroids.len() / frozen.dims.max(1);
+    pub fn new(spec: &IndexSpec, trained: &Trained) -> Option<Self> {
+        let nlist = trained.centroids.len() / spec.dims.max(1);
         if nlist <= 1 && trained.codec.is_none() {
             return None;
         }
         let n = (nlist / LISTS_PER_QUERY).clamp(QUERIES_MIN, QUERIES_MAX);
-        Some(Self(Neighbours::new(frozen.metric, frozen.dims, n, &trained.queries)))
+        Some(Self(Neighbours::new(spec.metric, spec.dims, n, &trained.queries)))
     }
 
     /// Looks at rows that were assigned to lists.
@@ -66,11 +66,11 @@ impl<E: Column> ListNeighbours<E> {
     }
 
     /// Measures by the pages of `index`, which are all written, and puts the curve into its metapage.
-    pub fn measure(self, index: pg_sys::Relation, frozen: &Frozen, trained: &Trained) {
+    pub fn measure(self, index: pg_sys::Relation, spec: &IndexSpec, trained: &Trained) {
         // SAFETY: the index stays open as long as the build runs.
         let pages = unsafe { PgPages::new(index) };
         let lists = checked(index, ListsIndex::open(&pages));
-        let curve = self.curve(index, (&pages, &lists), frozen, trained);
+        let curve = self.curve(index, (&pages, &lists), spec, trained);
         checked(index, Meta::put_curve(&pages, &curve));
     }
 
@@ -79,11 +79,11 @@ impl<E: Column> ListNeighbours<E> {
         self,
         index: pg_sys::Relation,
         (pages, lists): (&PgPages, &ListsIndex),
-        frozen: &Frozen,
+        spec: &IndexSpec,
         trained: &Trained,
     ) -> Curve {
         let (compared, before) = (self.0.took, clock::of_process());
-        let curve = checked(index, curve((pages, lists), frozen, trained, self.0.finish()));
+        let curve = checked(index, curve((pages, lists), spec, trained, self.0.finish()));
         build_log::measured(index, compared, clock::of_process() - before);
         curve
     }
@@ -92,11 +92,11 @@ impl<E: Column> ListNeighbours<E> {
 /// What recall costs, by the neighbours of some rows.
 fn curve(
     (pages, index): (&PgPages, &ListsIndex),
-    frozen: &Frozen,
+    spec: &IndexSpec,
     trained: &Trained,
     asked: Vec<Ranked>,
 ) -> Result<Curve, Error> {
-    let (coarse, transform) = (trained.coarse(frozen), trained.transform(frozen));
+    let (coarse, transform) = (trained.coarse(spec), trained.transform(spec));
     let nlist = coarse.nlist().max(1);
     let mut places: Vec<Vec<Place>> = vec![Vec::new(); asked.len()];
     let find = |job: &Job| {

@@ -14,7 +14,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::indexed;
 use super::recall::Neighbours;
 use super::rows::{Made, Rows};
-use crate::am::build::{Frozen, memory_bytes_max};
+use crate::am::build::{IndexSpec, memory_bytes_max};
 use crate::am::graph::HnswIndex;
 use crate::am::graph::build::no_workers;
 use crate::am::guc;
@@ -31,24 +31,24 @@ const ROWS_MIN: usize = 256;
 /// Rows by which memory for links is measured.
 const ROWS_MEASURED: usize = 1 << 16;
 
-fn params_of(frozen: &Frozen, options: &GraphOptions) -> MetaParams {
+fn params_of(spec: &IndexSpec, options: &GraphOptions) -> MetaParams {
     MetaParams {
         element: sparse::TAG,
-        metric: frozen.metric,
-        dims: frozen.dims,
+        metric: spec.metric,
+        dims: spec.dims,
         m: options.m.into(),
         ef_construction: options.ef_construction as usize,
         code: Code::Flat,
-        seed: frozen.seed,
+        seed: spec.seed,
         trained_rows: 0,
     }
 }
 
 /// Builds a graph; returns live heap rows and indexed rows.
-pub fn build(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64) {
+pub fn build(heap: &Heap, spec: &IndexSpec, options: &GraphOptions) -> (f64, u64) {
     progress::set_phase(Phase::ReadingRows);
-    let mut loader = Loader::new(heap, params_of(frozen, options));
-    let of = (frozen.metric, frozen.dims);
+    let mut loader = Loader::new(heap, params_of(spec, options));
+    let of = (spec.metric, spec.dims);
     let heap_tuples = heap.scan(
         |tid, value| {
             // SAFETY: the operator class says that the column holds sparse vectors; this one lives as long as the call.
@@ -62,9 +62,9 @@ pub fn build(heap: &Heap, frozen: &Frozen, options: &GraphOptions) -> (f64, u64)
 }
 
 /// `ambuildempty`: a graph without rows.
-pub fn build_empty(index: pg_sys::Relation, frozen: &Frozen, sink: PgBulk) {
+pub fn build_empty(index: pg_sys::Relation, spec: &IndexSpec, sink: PgBulk) {
     let Some(options) = options_of(index).graph else { return };
-    checked(index, write(&params_of(frozen, &options), Rows::default(), 1, sink).map(drop));
+    checked(index, write(&params_of(spec, &options), Rows::default(), 1, sink).map(drop));
 }
 
 /// Collects rows; once memory is full it writes the graph, and inserts.

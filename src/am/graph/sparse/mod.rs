@@ -20,7 +20,7 @@ use crate::am::datum::sparse::SparseVarlena;
 use crate::am::method::{Method, method_of};
 use crate::am::options::IvfOptions;
 use crate::am::pages::PgPages;
-use crate::am::relation::{Index, frozen_index};
+use crate::am::relation::{Index, cached_index};
 use crate::am::report::{Report, checked, wrong_dimensions};
 
 /// Raises 22023 for what no index over sparse vectors is.
@@ -85,12 +85,12 @@ fn too_many_elements(index: pg_sys::Relation, stored: usize) -> ! {
 pub unsafe fn insert(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
     // SAFETY: the caller's promise.
     let mut pages = unsafe { PgPages::new(index) };
-    let frozen = frozen_index(index, &pages);
-    pages.remember(frozen.recent());
+    let cached = cached_index(index, &pages);
+    pages.remember(cached.recent());
     // Nothing else is built over sparse vectors.
-    let Index::Graph(graph) = &frozen else { return };
+    let Index::Graph(graph) = &cached else { return };
     // SAFETY: the caller's promise.
-    let vector = unsafe { indexed(index, value, frozen.metric_and_dims()) };
+    let vector = unsafe { indexed(index, value, cached.metric_and_dims()) };
     if let Some(vector) = vector {
         checked(index, graph.insert_sparse(&pages, tid, vector.elements()));
     }
