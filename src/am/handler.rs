@@ -33,7 +33,7 @@ handler!(faisshnsw_handler, pg_finfo_faisshnsw_handler => answer(&FAISSHNSW));
 handler!(pgfaiss_ivfflat_handler, pg_finfo_pgfaiss_ivfflat_handler => answer_alias(&IVFFLAT));
 handler!(pgfaiss_hnsw_handler, pg_finfo_pgfaiss_hnsw_handler => answer_alias(&HNSW));
 
-/// The same under pgvector's name. The settings of these names exist from here on: no earlier, because pgvector, which
+/// As `answer`, under pgvector's name. The settings of these names exist from here on: no earlier, because pgvector, which
 /// defines them as well, may be in the same server, but not in a database that has these methods.
 fn answer_alias(method: &Method) -> pg_sys::Datum {
     aliases::register();

@@ -62,7 +62,7 @@ impl Heap {
         self.scan_columns(|tid, vector, _| row(tid, vector), report_progress)
     }
 
-    /// The same with the values of all columns.
+    /// As `scan`, with the values of all columns.
     pub fn scan_columns(
         &self,
         mut row: impl FnMut(Tid, pg_sys::Datum, Columns<'_>),

@@ -217,7 +217,7 @@ fn with_code(
     Ok(Trained { code: Some(code), codec: Some(codec), ..trained })
 }
 
-/// The same from rows in a file, a part of them at a time.
+/// As `quantizers`, from rows in a file, a part of them at a time.
 pub fn quantizers_of_rows(
     rows: &mut dyn Rows,
     plan: &Plan,

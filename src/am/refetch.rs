@@ -79,7 +79,7 @@ impl HeapRows {
         });
     }
 
-    /// The same of candidates that are in the table's order, by [`Tid::to_u64`]: `each` gets all that name a row at once,
+    /// As `visit`, for candidates that are in the table's order, by [`Tid::to_u64`]: `each` gets all that name a row at once,
     /// which is looked at once. Queries that are near to each other share candidates.
     pub fn visit_sorted<'a, E: Column>(
         &mut self,

@@ -101,7 +101,7 @@ impl CodedSearch {
         Ok(found.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
 
-    /// The same, with its exact key for a distance.
+    /// As `next`, with its exact key for a distance.
     fn next_of<E: Column>(
         &mut self,
         pages: &PgPages,

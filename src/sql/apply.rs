@@ -14,7 +14,7 @@ pub fn require_may_alter(index: pg_sys::Oid) {
     require_may(index, c"ALTER INDEX");
 }
 
-/// The same of who would build lists anew.
+/// As `require_may_alter`, for callers that build lists anew.
 pub fn require_may_maintain(index: pg_sys::Oid) {
     require_may(index, c"faiss.maintain");
 }

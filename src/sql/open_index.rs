@@ -27,7 +27,7 @@ enum Unseen {
     /// It was dropped, perhaps after the caller found it in the catalog.
     Gone(pg_sys::Oid),
     Partitioned(String),
-    /// The same, and how many of these partitions are foreign tables.
+    /// A partitioned one, and how many of these partitions are foreign tables.
     OnServers(String, i64),
     /// An index whose table Citus has distributed: the rows are in shards on other servers.
     Distributed(String),
@@ -74,13 +74,13 @@ impl OpenIndex {
         Self::open(oid, lock).unwrap_or_else(|unseen| Report::from(unseen).error())
     }
 
-    /// The same for who goes through all indexes in the catalog: None, and a notice that says why, where there is nothing
-    /// to be seen.
+    /// As `new`, for callers that go through all indexes in the catalog: None, and a notice that says why, where there is
+    /// nothing to be seen.
     pub fn look(oid: pg_sys::Oid, lock: u32) -> Option<Self> {
         Self::open(oid, lock).map_err(|unseen| Report::from(unseen).notice()).ok()
     }
 
-    /// The same with inserts and VACUUM locked out, if that can be had at once and without a wait for the end of a build;
+    /// As `look`, with inserts and VACUUM locked out, if that can be had at once and without a wait for the end of a build;
     /// the answer's second part says so. Who rebuilds or alters the index may wait for the caller's snapshot, so the caller
     /// must not wait for them.
     pub fn look_without_writers(oid: pg_sys::Oid) -> Option<(Self, bool)> {

@@ -95,7 +95,7 @@ impl Coarse<'_> {
         self.block_distances(&shortened(q), self.centroids, out);
     }
 
-    /// The same of many queries, query after query: a few centroids at a time, which stay in the first-level cache while
+    /// As `distances`, for many queries, query after query: a few centroids at a time, which stay in the first-level cache while
     /// all queries are compared with them.
     pub fn distances_of_many(&self, queries: &[&[f32]], out: &mut Vec<f32>) {
         let nlist = self.nlist();

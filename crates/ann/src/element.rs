@@ -34,7 +34,7 @@ pub trait Element: bytemuck::Pod + PartialEq + Send + Sync + 'static {
     fn is_zero(elements: &[Self]) -> bool;
     /// The sum that keys of this metric come from, over many rows. A metric that these elements do not have gets some sum.
     fn kernel(metric: Metric) -> RowKernel<Self>;
-    /// The same of one row.
+    /// As `kernel`, for one row.
     fn sum(metric: Metric, query: &Query, row: &[Self]) -> f32;
     /// Σ a².
     fn norm_sqr(elements: &[Self]) -> f32;
@@ -206,7 +206,7 @@ impl Element for Bits {
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     point: Vec<f32>,
-    /// The same packed, under a metric of bits.
+    /// As `point`, packed, under a metric of bits.
     bits: Vec<Bits>,
     norm_sqr: f32,
 }

@@ -142,7 +142,7 @@ impl<E: Element> ExactSearch<E> {
         self.add_at(ids, &[], rows, job);
     }
 
-    /// The same with a number beside each row, which its hit says again.
+    /// As `add`, with a number beside each row, which its hit says again.
     pub fn add_at(&mut self, ids: &[u64], ats: &[u32], rows: &[E], job: &Job) {
         let (n, keys, operands) = (E::count(self.dims), self.keys, &self.operands);
         let norms: Vec<f32> = match keys.metric.has_norms() {

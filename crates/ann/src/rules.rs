@@ -8,7 +8,7 @@ pub const LEVELS_NLIST_MIN: usize = 4096;
 pub const MIN_POINTS_PER_CENTROID: usize = 39;
 /// More training points per centroid than this change nothing: the sample is cut here.
 pub const MAX_POINTS_PER_CENTROID: usize = 256;
-/// The same of centroids trained by levels.
+/// As `MAX_POINTS_PER_CENTROID`, for centroids trained by levels.
 pub const MAX_POINTS_BY_LEVELS: usize = 128;
 
 /// The number of inverted lists for `n` rows: 4·√n to the nearest power of two, at most n / 39 (so that there are

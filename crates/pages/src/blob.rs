@@ -45,7 +45,7 @@ pub struct TrainedModel {
     pub trained_rows: u64,
     /// Mean error of rows it was trained on, as `Fit` defines it; 0 = not known.
     pub coarse_error: f32,
-    /// The same of their codes.
+    /// As `coarse_error`, against their codes.
     pub code_error: f32,
     /// How vectors are coded; None: stored as the column has them.
     pub code: Option<CodeParams>,

@@ -53,7 +53,7 @@ impl Tid {
         Self::from_parts(u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]))
     }
 
-    /// The same of a heap block and an offset that are stored apart.
+    /// As `from_bytes`, for a heap block and an offset that are stored apart.
     #[inline]
     pub fn from_parts(blkno: u32, offset: u16) -> Self {
         Self { blkno, offset: offset & OFFSET_MAX }

@@ -35,7 +35,7 @@ pub trait Trial: Sized {
     fn damage(mem: &MemPages) -> Vec<Problem>;
     /// Fails if pages are damaged or searches do not give the model.
     fn verify_leaky(&mut self);
-    /// The same, and if pages have leaked.
+    /// As `verify_leaky`; also fails if pages have leaked.
     fn verify(&mut self);
 }
 

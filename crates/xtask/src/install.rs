@@ -75,7 +75,7 @@ pub fn lay_out_pgfaiss(pg: &PgConfig, library: &Path) -> Result<()> {
     SHARDS.install(pg)
 }
 
-/// The same for our extension `vector`.
+/// As `lay_out_pgfaiss`, for our extension `vector`.
 pub fn lay_out_vector(pg: &PgConfig) -> Result<()> {
     make_directories(pg)?;
     VECTOR.install(pg)

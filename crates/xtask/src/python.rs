@@ -19,7 +19,7 @@ pub fn environment(name: &str, requirements: &[&str]) -> Result<PathBuf> {
     made(name, &requirements.join(", "), &requirements.join("\n"), requirements)
 }
 
-/// The same with the packages of a requirements file that names every one of them and its version: pip has nothing to
+/// As `environment`, with the packages of a requirements file that names every one of them and its version: pip has nothing to
 /// decide.
 pub fn pinned(name: &str, file: &Path) -> Result<PathBuf> {
     let wanted = fs::read_to_string(file).with_context(|| file.display().to_string())?;

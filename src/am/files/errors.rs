@@ -10,7 +10,7 @@ pub fn raise(error: Error) -> ! {
     file_error(error).error()
 }
 
-/// The same as a report.
+/// The report that `raise` raises.
 pub fn file_error(error: Error) -> Report {
     match error {
         Error::Damaged { code, at, what } => Report::new(

@@ -71,7 +71,7 @@ impl GraphSearch {
         self.query = Some((ExactQuery::new(metric, query), element));
     }
 
-    /// The same with a sparse vector.
+    /// As `begin`, with a sparse vector.
     pub fn begin_sparse(
         &mut self,
         graph: &HnswIndex,
@@ -109,7 +109,7 @@ impl GraphSearch {
         Ok(found.map(|row| Found { distance: query.distance_of(row.distance), ..row }))
     }
 
-    /// The same, with its exact key for a distance.
+    /// As `next`, with its exact key for a distance.
     fn next_of<E: Column>(
         &mut self,
         pages: &PgPages,
@@ -149,7 +149,7 @@ impl GraphSearch {
         }
     }
 
-    /// The same of sparse vectors, which the graph stores.
+    /// As `next_of`, for sparse vectors, which the graph stores.
     fn next_sparse(&mut self, pages: &PgPages, graph: &HnswIndex) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(sparse)) = (&self.query, &self.sparse) else { return Ok(None) };
         let view = graph.view().trusting(self.trusts_marks);

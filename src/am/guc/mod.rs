@@ -229,7 +229,7 @@ unsafe extern "C-unwind" fn keep_source(
     unsafe { put_source(extra, source) }
 }
 
-/// The same for a setting that is a floating-point number.
+/// As `keep_source`, for a setting that is a floating-point number.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn keep_source_of_float(
     _newval: *mut f64,

@@ -60,7 +60,7 @@ impl IndexScan {
         taken
     }
 
-    /// The same for a query as a value, which must live as long as the call.
+    /// As `ask`, for a query as a value, which must live as long as the call.
     ///
     /// # Safety
     /// It must be of the type that the operator takes.

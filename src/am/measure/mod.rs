@@ -53,7 +53,7 @@ pub enum QuerySource {
 pub struct Measured {
     /// As `nprobe=16,k_factor=4`; empty if there is nothing to set.
     pub text: String,
-    /// The same, one by one.
+    /// Each setting with its value.
     pub values: Vec<(SearchSetting, u32)>,
     pub recall: f64,
     /// 95 % confidence.

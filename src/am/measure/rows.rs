@@ -104,7 +104,7 @@ impl IndexedRows {
         unsafe { self.fetch_value(tid, |rows, value| rows.elements(value, &mut look)) };
     }
 
-    /// The same of its value.
+    /// As `fetch`, for a row's value.
     ///
     /// # Safety
     /// As [`IndexedRows::scan_values`].

@@ -68,7 +68,7 @@ pub fn require_room(n: usize, dims: usize, k: usize) {
     require_bytes(n, ExactSearch::<f32>::bytes_per_query(dims, k));
 }
 
-/// The same for queries of `bytes` bytes each.
+/// As `require_room`, for queries of `bytes` bytes each.
 pub fn require_bytes(n: usize, bytes: usize) {
     let bytes = n.saturating_mul(bytes);
     if bytes <= memory_bytes_max() {

@@ -48,7 +48,7 @@ impl PageHint {
         Self::in_buffer(buffer, tid)
     }
 
-    /// The same where it was last: in a buffer that the server named once.
+    /// As `new`, where it was last: in a buffer that the server named once.
     #[inline]
     pub fn in_buffer(buffer: pg_sys::Buffer, tid: Tid) -> Self {
         if buffer <= 0 {

@@ -55,7 +55,7 @@ pub fn of_lists(options: &IvfOptions, meta: &Meta, rows: Option<u64>, tuples: f6
     of_wishes(Wishes::of(options), options, meta, (rows, tuples))
 }
 
-/// The same where something else is wished than settings and options say.
+/// As `of_lists`, where something else is wished than settings and options say.
 pub fn of_wishes(
     wishes: Wishes,
     options: &IvfOptions,

@@ -97,7 +97,7 @@ impl Codec {
     }
 }
 
-/// The same for every kind of codec.
+/// One expression for every kind of codec.
 macro_rules! each {
     ($codec:expr, $inner:ident => $value:expr) => {
         match $codec {
@@ -109,7 +109,7 @@ macro_rules! each {
     };
 }
 
-/// The same for every kind of codec with its own kind of query. A query of another codec is the caller's mistake: it is
+/// One expression for every kind of codec with its own kind of query. A query of another codec is the caller's mistake: it is
 /// left as it is, or the output is.
 macro_rules! each_query {
     ($codec:expr, $query:expr, ($inner:ident, $own:ident) => $value:expr) => {

@@ -18,7 +18,7 @@ pub struct PqFs {
     m: usize,
     /// Sub-quantizer, centroid, component: as FAISS stores them.
     codebooks: Vec<f32>,
-    /// The same by sub-quantizer and component: the sixteen centroids' values together.
+    /// As `codebooks`, by sub-quantizer and component: the sixteen centroids' values together.
     columns: Vec<[f32; KSUB]>,
 }
 

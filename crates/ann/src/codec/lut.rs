@@ -139,7 +139,7 @@ impl<E: Estimate> Lut<E> {
         }
     }
 
-    /// The same with the entries themselves, in the floats alone.
+    /// As `accumulate`, with the entries themselves, in the floats alone.
     #[cold]
     fn accumulate_entries(&self, sums: &mut Sums, first_unit: usize, units: &[u8]) {
         let entries: &[[[f32; 16]; 2]] = self.entries.as_chunks().0.as_chunks().0;

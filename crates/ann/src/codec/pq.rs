@@ -32,7 +32,7 @@ pub struct Pq {
     layout: Layout,
     /// The codebooks as FAISS stores them: sub-quantizer, centroid, component.
     params: Vec<f32>,
-    /// The same in columns: sub-quantizer, component, centroid.
+    /// As `params`, in columns: sub-quantizer, component, centroid.
     columns: Vec<f32>,
     kernel: BookKernel,
 }

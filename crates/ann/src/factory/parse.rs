@@ -27,7 +27,7 @@ impl Factory {
         Parser { whole, parts: &parts, at: 0 }.factory()
     }
 
-    /// The same, also of a binary index, which has no code; and whether it is one.
+    /// As `parse`, also of a binary index, which has no code; and whether it is one.
     pub fn parse_any(whole: &str) -> Result<(Self, bool), FactoryError> {
         match whole.strip_prefix('B').filter(|_| is_binary(whole)) {
             Some(rest) if rest.starts_with("IVF") => {

@@ -99,7 +99,7 @@ impl Beam {
         self.descend_to(graph, entry, levels, (n_ids, DESCENT_WIDTH), out)
     }
 
-    /// The same for a query: `width` nodes of the last level above `to_level` are followed, see [`descent_width`], and no more
+    /// As `descend`, for a query: `width` nodes of the last level above `to_level` are followed, see [`descent_width`], and no more
     /// than a new node's way down follows of those above it.
     pub fn descend_to<G: Graph>(
         &mut self,

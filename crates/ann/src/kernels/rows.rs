@@ -72,7 +72,7 @@ impl<E: Element> RowKernel<E> {
         unsafe { (self.distances)(query, rows, out) }
     }
 
-    /// The same of four queries of one length, bit for bit: `out[q][r]` belongs to query q. Every row is loaded once.
+    /// As `distances`, for four queries of one length, bit for bit: `out[q][r]` belongs to query q. Every row is loaded once.
     #[inline]
     pub fn distances_of_four(&self, queries: [&[E::Operand]; 4], rows: &[E], out: [&mut [f32]; 4]) {
         debug_assert!(queries.iter().all(|query| query.len() == queries[0].len()));
@@ -178,7 +178,7 @@ pub fn prefetch(bytes: &[u8]) {
     prefetch_at(bytes.as_ptr_range());
 }
 
-/// The same for any addresses: nothing is read there.
+/// As `prefetch`, for any addresses: nothing is read there.
 #[inline]
 pub fn prefetch_at(bytes: Range<*const u8>) {
     #[cfg(target_arch = "x86_64")]

@@ -122,7 +122,7 @@ pub fn has_any(strip: &[u8], bits: u64) -> u32 {
     unsafe { isa::any_of::pick(Isa::detect())(strip, bits) }
 }
 
-/// The same of those that have all of `bits`.
+/// As `has_any`, for those that have all of `bits`.
 #[inline]
 pub fn has_all(strip: &[u8], bits: u64) -> u32 {
     // SAFETY: the set was detected on this CPU.

@@ -99,7 +99,7 @@ impl Tile {
         unsafe { (self.pass)(points, dims, panels, bias, first_panel, best) }
     }
 
-    /// The same of points that lie anywhere, a row of `dims` elements each: worth while where a point meets too few centroids to be
+    /// As `pass`, for points that lie anywhere, a row of `dims` elements each: worth while where a point meets too few centroids to be
     /// laid out for them.
     pub fn pass_rows(
         &self,

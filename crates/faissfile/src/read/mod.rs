@@ -122,7 +122,7 @@ impl Reader<'_> {
         self.span(from, len, width, what)
     }
 
-    /// The same of a known number of elements.
+    /// As `array`, for a known number of elements.
     fn exactly(&mut self, len: u64, width: u64, what: &str) -> Result<Span, Error> {
         let from = self.at;
         let found = self.u64(what)?;

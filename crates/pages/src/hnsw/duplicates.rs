@@ -144,7 +144,7 @@ pub(super) fn read_lane<P: Pages>(
     Ok((blkno, lane))
 }
 
-/// The same for a scan: without the row if it is marked and marks are trusted.
+/// As `read_lane`, for a scan: without the row if it is marked and marks are trusted.
 fn read_row<P: Pages>(pages: &P, view: &View<'_>, node: u32) -> Result<Lane, Error> {
     let shape = &view.meta.shape;
     let (chunk, lane) = shape.place(node);

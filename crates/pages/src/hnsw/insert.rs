@@ -142,7 +142,7 @@ impl Inserter {
         inserted
     }
 
-    /// The same for a graph over sparse vectors.
+    /// As `insert`, for a graph over sparse vectors.
     pub fn insert_sparse<P: Pages>(
         &mut self,
         pages: &P,

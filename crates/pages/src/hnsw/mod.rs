@@ -66,12 +66,12 @@ impl<'a> View<'a> {
         Self { meta, grid, map, by_vectors: false, trusts_marks: false }
     }
 
-    /// The same for a scan that may believe marks, or may not.
+    /// As `new`, for a scan that may believe marks, or may not.
     pub fn trusting(self, trusts_marks: bool) -> Self {
         Self { trusts_marks, ..self }
     }
 
-    /// The same with what ENTRY says now about codes. A verb asks once, when it begins: keys of codes and of vectors cannot be
+    /// As `trusting`, with what ENTRY says now about codes. A verb asks once, when it begins: keys of codes and of vectors cannot be
     /// compared.
     pub fn now<P: Pages>(self, pages: &P) -> Result<Self, Error> {
         let entry = entry::Entry::read(pages, self.meta)?;

@@ -177,7 +177,7 @@ pub fn tid_of(page: &Page, shape: &Shape, place: usize) -> Tid {
     Tid::from_bytes(stored_tid(page, shape, place))
 }
 
-/// The same with its mark, as it is stored.
+/// As `tid_of`, with its mark, as it is stored.
 #[inline]
 fn stored_tid(page: &Page, shape: &Shape, place: usize) -> [u8; TID_SIZE] {
     let bytes = page.body().get(shape.tid_at(place)..).and_then(|b| b.first_chunk());

@@ -133,7 +133,7 @@ impl<'s, 'p, P: Pages> Walk<'s, 'p, P> {
         })
     }
 
-    /// The same of sparse vectors. What is free by now, or another node's, has the key of nothing.
+    /// As `keys_of_vectors`, for sparse vectors. What is free by now, or another node's, has the key of nothing.
     fn keys_of_sparse(
         &mut self,
         query: &SparseQuery,

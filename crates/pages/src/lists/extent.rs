@@ -121,7 +121,7 @@ impl<'a> Extent<'a> {
         self.end.saturating_sub(self.first) as usize
     }
 
-    /// The same over some of its slots.
+    /// The part of it with these slots.
     pub fn slots(&self, first: u64, end: u64) -> Self {
         Self { first: first.max(self.first), end: end.min(self.end), ..*self }
     }

@@ -168,7 +168,7 @@ fn show<E: Element>(part: &Rows<E>, visitor: &mut Visitor<'_, FlatScanner<E>>) {
     visitor.probe.out = values;
 }
 
-/// The same to four queries, each row loaded once for all of them.
+/// As `show`, to four queries, each row loaded once for all of them.
 fn show_four<E: Element>(part: &Rows<E>, four: &mut [&mut Visitor<'_, FlatScanner<E>>; 4]) {
     let mut values = four.each_mut().map(|visitor| std::mem::take(&mut visitor.probe.out));
     let FlatScanner { kernel, query, .. } = &*four[0].probe;

@@ -32,7 +32,7 @@ impl<'a, P: Pages, E: Pod, F: Fn(&[E]) -> f64> StoredRows<'a, P, E, F, ListVecto
 }
 
 impl<'a, P: Pages, E: Pod> StoredRows<'a, P, E, (), ListVectors> {
-    /// The same to be visited only.
+    /// As `new`, to be visited only.
     pub fn unmeasured(pages: &'a P, lists: &InvertedLists) -> Result<Self, Error> {
         Self::at(pages, ListVectors::of(lists), ())
     }

@@ -114,7 +114,7 @@ pub(super) fn settle(image: &mut Page, lists: &InvertedLists, extent: &Extent<'_
     }
 }
 
-/// The same of an OVERFLOW page.
+/// As `settle`, for an OVERFLOW page.
 pub(super) fn settle_first(image: &mut Page, lists: &InvertedLists, list_no: u32) {
     settle_page(image, &extent_on(&[], list_no, &lists.layout), 0);
 }

@@ -162,7 +162,7 @@ impl<L: ListScanner> Scan<L> {
         self.begin_with(query, params, first_hits(params.rows_wanted));
     }
 
-    /// The same for who wants candidates by [`Scan::candidates`], whose order is relaxed; `first` of them at first, and later
+    /// As `begin`, for callers that want candidates by [`Scan::candidates`], whose order is relaxed; `first` of them at first, and later
     /// about `per_row` for each row.
     pub fn begin_candidates(
         &mut self,

@@ -25,12 +25,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The same for a scan that may believe marks, or may not.
+    /// The view of a scan that may believe marks, or may not.
     pub fn trusting(self, trusts_marks: bool) -> Self {
         Self { trusts_marks, ..self }
     }
 
-    /// The same for a scan that wants some rows only.
+    /// The view of a scan that wants only the rows that pass a filter.
     pub fn filtered(self, filter: Option<&'a Filter>) -> Self {
         Self { filter, ..self }
     }

@@ -32,7 +32,7 @@ impl<'p, P: Pages> Extents<'p, P> {
         Ok(Self::of(pages, lists, list_no, &entry))
     }
 
-    /// The same by an entry that was read before.
+    /// As `open`, by an entry that was read before.
     pub fn of(pages: &'p P, lists: &'p InvertedLists, list_no: u32, entry: &Entry) -> Self {
         let packed = Some(entry.packed(lists, list_no)).filter(|extent| extent.n_slots() > 0);
         let overflow = Self::overflow(pages, lists, list_no, entry.overflow_first);

@@ -42,7 +42,7 @@ pub fn run(options: &Options) -> Result<PathBuf> {
     measure(options, Some(&pg))
 }
 
-/// The same in the given server; without one, the kernels alone.
+/// As `run`, in the given server; without one, the kernels alone.
 pub fn measure(options: &Options, pg: Option<&PgConfig>) -> Result<PathBuf> {
     let options = &if options.smoke { tiny(options) } else { options.clone() };
     let dir = options.out.clone().unwrap_or_else(|| target_dir().join("bench"));

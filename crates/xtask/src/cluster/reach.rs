@@ -25,7 +25,7 @@ impl Cluster {
         config
     }
 
-    /// The same for libpq and its relatives.
+    /// As `config`, for libpq and its relatives.
     pub fn conninfo(&self, dbname: &str) -> String {
         let (host, user) = (self.socket_dir.display(), &self.account.name);
         format!("host={host} port={} user={user} dbname={dbname}", self.port)

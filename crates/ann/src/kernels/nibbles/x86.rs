@@ -35,7 +35,7 @@ fn register_256(unit: &Unit) -> __m256i {
     unsafe { std::mem::transmute::<Unit, __m256i>(*unit) }
 }
 
-/// The same of two units.
+/// As `register_256`, for two units.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn register_512(units: &[Unit; 2]) -> __m512i {
@@ -63,7 +63,7 @@ fn sum_256(tables: &[Unit], units: &[Unit]) -> Halves {
     [even(low, low_odd), low_odd, even(high, high_odd), high_odd]
 }
 
-/// The same, two units a step.
+/// As `sum_256`, two units a step.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2")]
 fn sum_512(tables: &[Unit], units: &[Unit]) -> Halves {

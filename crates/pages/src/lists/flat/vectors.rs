@@ -108,7 +108,7 @@ impl<'a, 'p, P: Pages> VectorBlocks<'a, 'p, P> {
         self.stretch.vectors.blkno(page).filter(|blkno| *blkno != INVALID_BLKNO)
     }
 
-    /// The same of a block whose first row came after that: its overflow extent names it by now. No lock is held.
+    /// As `blkno`, for a block whose first row came after the extent was read: its overflow extent names the page by now. No lock is held.
     fn blkno_now(&self, number: u64, j: usize) -> Result<Blkno, Error> {
         let missing = || Error::corrupted(INVALID_BLKNO, "a row has no vector");
         let first = self.stretch.blkno(0).ok_or_else(missing)?;

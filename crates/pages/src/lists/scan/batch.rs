@@ -342,7 +342,7 @@ impl<L: ListScanner> Scan<L> {
         if self.state == State::Primed && self.given == 0 { &self.ready } else { &[] }
     }
 
-    /// The same, taken: the second come next. Empty where the nearest lists are: then nothing is taken.
+    /// Takes what `first_tranche` says: the second come next. Empty where the nearest lists are: then nothing is taken.
     pub(crate) fn take_first_tranche(&mut self) -> &[Hit] {
         match self.state {
             State::Primed if !self.ready.is_empty() => {

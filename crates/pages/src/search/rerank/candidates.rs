@@ -23,7 +23,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The same for every row.
+    /// As `is_shrinking`, for every row.
     pub const fn fixed(per_row: usize) -> Self {
         Self { per_row, is_shrinking: false }
     }

@@ -9,7 +9,7 @@ pub trait FoundTogether: Candidates {
     /// The first candidates, if they were found together with those of other scans and none of them was taken yet.
     fn first_found(&self) -> &[Hit];
 
-    /// The same, taken: the second candidates come next.
+    /// Takes what `first_found` says: the second candidates come next.
     fn take_first_found(&mut self) -> &[Hit];
 }
 
