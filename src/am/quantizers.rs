@@ -15,7 +15,7 @@ use ann::opq::train_opq;
 use ann::parallel::Job;
 use ann::rotation::{HadamardRotation, Rotation, RotationMatrix};
 use ann::rules::is_by_levels;
-use ann::tuning::pilot::choose_code;
+use ann::tuning::pilot::{self, choose_code};
 use pages::blob::TrainedModel;
 use pages::lists::CodeParams;
 use pages::lists::meta::Fit;
@@ -27,8 +27,6 @@ use super::transform::Transform;
 
 /// Rows that OPQ is trained on at most, as in FAISS.
 pub const OPQ_ROWS: usize = 65_536;
-/// Rows of a sample in a file by which a code is chosen.
-const CHOICE_ROWS: usize = 65_536;
 /// Rows rotated at once, which are in memory twice meanwhile.
 const ROTATED_AT_ONCE: usize = 4096;
 
@@ -250,7 +248,7 @@ pub fn quantizers_of_rows(
     let centroids = lists_by_levels(rows, plan, spec, job)?;
     took.lists = lap(&mut begin);
     let wanted = spec.code.map_or(0, |code| code.kind.training_rows());
-    let wanted = if spec.is_code_chosen { wanted.max(CHOICE_ROWS) } else { wanted };
+    let wanted = if spec.is_code_chosen { wanted.max(pilot::ROWS_MAX) } else { wanted };
     let mut points = some_rows(rows, wanted.min(plan.room), job)?;
     let trained =
         Trained { rows: plan.n as u64, centroids, stored, rotation, ..Trained::untrained() };

@@ -14,7 +14,7 @@ INSERT INTO t SELECT i, row_of(i, 100, 1, 1) FROM generate_series(1, 2000) i;
 CREATE INDEX chosen ON t USING faissivf (v) WITH (nlist = 8);
 CREATE INDEX asked ON t USING faissivf (v) WITH (nlist = 8, code = auto, refine = sq8);
 CREATE INDEX plain ON t USING faissivf (v) WITH (nlist = 8, code = flat);
-CREATE INDEX no_lists ON t USING faissflat (v);
+CREATE INDEX no_lists ON t USING faissflat (v) WITH (code = auto);
 CREATE INDEX by_name ON t USING ivfflat (v vector_l2_ops) WITH (lists = 8);
 CREATE INDEX taxicab ON t USING faissflat (v vector_l1_ops);
 SELECT index, (faiss.index_info(index)).factory FROM unnest('{chosen,asked,plain,no_lists,by_name,taxicab}'::regclass[]) index;

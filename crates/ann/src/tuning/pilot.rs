@@ -21,6 +21,9 @@ const K: usize = 10;
 const ONE_LOST: usize = 50;
 /// Candidates for each row asked for.
 const K_FACTOR: usize = 8;
+/// Rows among which the nearest are looked for, in blocks from all parts of the sample.
+pub const ROWS_MAX: usize = 65_536;
+const BLOCK: usize = 64;
 /// Rows that a code is trained on.
 const TRAINING_ROWS: u32 = 4096;
 /// With fewer rows nothing is measured.
@@ -92,12 +95,16 @@ impl Asked {
 
     fn ask(&mut self, coarse: &Coarse<'_>, points: &[f32]) {
         let Some(query) = row_of(points, self.row, self.dims) else { return };
-        let mut distances = vec![0.0; points.len() / self.dims];
-        distances_to(coarse, query, points, &mut distances);
+        let every = (points.len() / self.dims).div_ceil(ROWS_MAX);
+        let mut distances = [0.0; BLOCK];
         let mut nearest = TopK::new(NEAR);
-        for (id, key) in (0..).zip(distances) {
-            if id != self.row as u64 {
-                nearest.push(Hit { key: f64::from(key), id, at: 0 });
+        for (number, block) in points.chunks(BLOCK * self.dims).enumerate().step_by(every) {
+            let n = block.len() / self.dims;
+            distances_to(coarse, query, block, &mut distances[..n]);
+            for (id, key) in (number * BLOCK..).zip(&distances[..n]) {
+                if id != self.row {
+                    nearest.push(Hit { key: f64::from(*key), id: id as u64, at: 0 });
+                }
             }
         }
         let nearest = nearest.into_sorted();

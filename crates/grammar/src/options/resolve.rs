@@ -57,7 +57,7 @@ pub const ON_OFF_WORDS: &[(&CStr, c_int)] = &[
 pub struct Given {
     /// Whether the options are those of a graph.
     pub is_graph: bool,
-    /// Whether the build chooses the code where none is given.
+    /// Whether the build chooses the code where none is given, or `auto`, which else is flat.
     pub chooses_code: bool,
     /// Which settings scans heed.
     pub settings: Settings,
@@ -126,11 +126,12 @@ impl Given {
 
     /// Whether the build chooses the code by the rows.
     fn is_code_chosen(&self) -> bool {
-        let is_open = match self.code {
-            None => self.chooses_code,
-            Some(code) => code == AUTO,
-        };
-        is_open && self.factory.is_none() && self.model.is_none() && !self.is_graph
+        let is_open = self.code.is_none_or(|code| code == AUTO);
+        is_open
+            && self.chooses_code
+            && self.factory.is_none()
+            && self.model.is_none()
+            && !self.is_graph
     }
 
     /// FAISS's name of an option or pgvector's, not both.
