@@ -6,6 +6,7 @@
 mod tests {
     use ann::codec::CodeKind;
     use ann::factory::{Refine, RotationKind};
+    use ann::tuning::pilot::SHORTEST;
     use grammar::options::{CODE_WORDS, REFINE_WORDS};
     use pages::ModelName;
     use pgrx::{pg_sys, pg_test};
@@ -27,7 +28,15 @@ mod tests {
     #[pg_test]
     fn pgtest_options_reach_the_callbacks() {
         let default = IvfOptions::default();
-        assert_eq!(index_with(""), default);
+        let chosen = IvfOptions {
+            code: Some(SHORTEST),
+            rotation: RotationKind::Hadamard,
+            is_code_chosen: true,
+            ..default
+        };
+        assert_eq!(index_with(""), chosen);
+        let auto = index_with("WITH (code = auto, refine = sq8)");
+        assert_eq!(auto, IvfOptions { refine: Refine::Sq8, ..chosen });
         assert_eq!(
             index_with("WITH (nlist = 65536, code = FLAT, seed = 0, nprobe = 3, k_factor = 9)"),
             IvfOptions { nlist: 65_536, seed: 0, nprobe: Some(3), k_factor: Some(9), ..default }
@@ -98,10 +107,11 @@ mod tests {
     #[pg_test]
     fn pgtest_faissflat_has_the_same_options_without_lists() {
         for (options, same) in [
-            ("WITH (seed = 5)", "WITH (seed = 5)"),
+            ("WITH (seed = 5)", "WITH (seed = 5, code = flat)"),
+            ("WITH (code = auto)", "WITH (code = flat)"),
             ("WITH (code = pq, m = 3, k_factor = 7)", "WITH (code = pq, m = 3, k_factor = 7)"),
             ("WITH (code = rabitq, refine = flat)", "WITH (code = rabitq, refine = flat)"),
-            ("WITH (factory = 'Flat')", ""),
+            ("WITH (factory = 'Flat')", "WITH (code = flat)"),
             ("WITH (factory = 'RR,SQ8,RFlat')", "WITH (factory = 'RR,IVF1,SQ8,RFlat')"),
         ] {
             let expected = IvfOptions { nlist: 0, nprobe: None, ..index_with(same) };
@@ -171,7 +181,8 @@ mod tests {
 
     #[pg_test]
     fn pgtest_words_stand_for_the_numbers_of_the_metapage() {
-        for &(word, number) in &CODE_WORDS[1..] {
+        let numbered = CODE_WORDS.iter().filter(|(word, _)| ![c"auto", c"flat"].contains(word));
+        for &(word, number) in numbered {
             let code = index_with(&format!("WITH (code = {})", word.to_string_lossy())).code;
             assert_eq!(word.to_str().ok(), code.map(CodeKind::name));
             assert_eq!(code.map(|code| i32::from(code.to_numbers().0)), Some(number));
@@ -225,14 +236,16 @@ mod tests {
             assert_eq!(said, name, "{refused}");
         }
         for (bad, option, code) in [
-            ("m = 8", "m", "flat"),
+            ("m = 8", "m", "auto"),
+            ("code = auto, nbits = 2", "nbits", "auto"),
             ("code = sq8, m = 8", "m", "sq8"),
             ("code = rabitq, m = 8", "m", "rabitq"),
             ("code = sqfp16, nbits = 8", "nbits", "sqfp16"),
             ("code = flat, nbits = 8", "nbits", "flat"),
-            ("opq = on", "opq", "flat"),
+            ("opq = on", "opq", "auto"),
+            ("code = flat, opq = on", "opq", "flat"),
             ("code = rabitq, opq = on", "opq", "rabitq"),
-            ("refine = heap", "refine", "flat"),
+            ("code = flat, refine = heap", "refine", "flat"),
         ] {
             let said = format!("22023\noption \"{option}\" cannot be used with code \"{code}\"");
             let refused = refused(bad);
