@@ -163,7 +163,7 @@ fn indexed(metric: Metric) -> Indexed {
 fn create_index(client: &mut Client, metric: Metric) {
     let class = metric.opclass();
     run(client, "SET maintenance_work_mem = '512MB'");
-    run(client, &format!("CREATE INDEX t_v ON t USING faissivf (v {class})"));
+    run(client, &format!("CREATE INDEX t_v ON t USING faissivf (v {class}) WITH (code = flat)"));
     run(client, "VACUUM ANALYZE t");
 }
 

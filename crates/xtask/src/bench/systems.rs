@@ -71,7 +71,7 @@ const EF_SEARCH: Knob = Knob { template: "faiss.efSearch = {v}", values: BEAM };
 pub const SQL: &[SqlSystem] = &[
     plain("exact (pgfaiss)", OURS),
     ours("faissflat sq8", "faissflat", "WITH (code = 'sq8')", NO_KNOB),
-    ours("faissivf flat", "faissivf", "WITH (nlist = {nlist})", NPROBE),
+    ours("faissivf flat", "faissivf", "WITH (nlist = {nlist}, code = flat)", NPROBE),
     ours("faissivf sq8", "faissivf", "WITH (nlist = {nlist}, code = 'sq8')", NPROBE),
     ours("faissivf pqfs", "faissivf", "WITH (factory = 'IVF{nlist},PQ{pq_m}x4fs')", NPROBE),
     ours(
