@@ -44,7 +44,7 @@ const NARROWING: f64 = 4.0;
 /// Stands for the dimensions of an imagined index.
 const DIMS_UNKNOWN: f64 = 512.0;
 
-/// A distance of sparse vectors costs about as much as one of so many dimensions, unless they have fewer.
+/// A distance of sparse vectors costs about as much as one of this many dimensions, unless the vectors have fewer.
 const FLOATS_OF_SPARSE: f64 = 512.0;
 
 /// What an index looks like to the planner.

@@ -29,7 +29,7 @@ impl Servers {
         servers
     }
 
-    /// The same with the tables of [`Servers::fill`], and so many rows of the dictionary.
+    /// The same with the tables of [`Servers::fill`], and this number of rows of the dictionary.
     pub fn with_rows(rows: usize) -> Self {
         let words = checks::dictionary();
         let servers = Self::start();
@@ -138,7 +138,7 @@ impl Servers {
         client
     }
 
-    /// Returns when so many sessions of each of these shards wait for a lock, all at the same time.
+    /// Returns when this number of sessions of each of these shards wait for a lock, all at the same time.
     pub fn await_held(shards: &[&Cluster], sessions: i64) {
         let mut clients: Vec<Client> = shards.iter().map(|shard| connect(shard)).collect();
         let begin = Instant::now();

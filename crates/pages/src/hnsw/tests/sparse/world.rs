@@ -26,7 +26,7 @@ use crate::search::params::Found;
 use crate::tid::Tid;
 use crate::trials::{self, Trial};
 
-/// A vector written out, for the model, of so many components.
+/// A vector written out, for the model, with all of its components.
 pub const DIMS: usize = 40;
 
 /// Its positions and elements; positions are far apart, as in vectors of many dimensions.
