@@ -165,7 +165,8 @@ pub fn write_in_place<E: Column>(
     let (_, mut meta) = checked(index, builder.finish_without_meta());
     if let Some(neighbours) = loaded.neighbours {
         let lists = checked(index, ListsIndex::of(pages, meta.clone()));
-        meta.curve = neighbours.curve(index, (pages, &lists), spec, trained);
+        let measured = neighbours.measured(index, (pages, &lists), spec, trained);
+        (meta.curve, meta.probe_rule) = (measured.curve, measured.rule);
     }
     meta
 }

@@ -61,11 +61,19 @@ impl CodedSearch {
         self.rows.remember(&ivf.recent_rows);
         let mut point = Vec::new();
         ivf.transform().apply(query, &mut point);
-        let SearchParams { nprobe, iterative, max_scan_tuples, max_probes, rows_wanted, memory } =
-            params;
+        let SearchParams {
+            nprobe,
+            rule,
+            iterative,
+            max_scan_tuples,
+            max_probes,
+            rows_wanted,
+            memory,
+        } = params;
         let is_exact = ivf.code.as_ref().is_some_and(|code| matches!(code.stored, Stored::Flat));
         let params = RerankParams {
             nprobe,
+            rule,
             iterative,
             max_scan_tuples,
             max_probes,

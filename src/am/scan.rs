@@ -378,6 +378,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let options = options_of(index);
         let params = SearchParams {
             nprobe: 1,
+            rule: None,
             iterative: guc::iterative(options.settings),
             max_scan_tuples: guc::max_scan_tuples(options.settings).0,
             max_probes: guc::max_probes(options.settings),
@@ -411,7 +412,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
             Index::Lists(ivf) => {
                 let tuples = recall_target::tuples_of(index);
                 let choice = recall_target::of_lists(&options, &ivf.meta, state.wanted, tuples);
-                params.nprobe = choice.nprobe as usize;
+                (params.nprobe, params.rule) = (choice.nprobe as usize, choice.rule);
                 if ivf.code.is_some() {
                     let search = coded_search(scan, state);
                     search.begin(ivf, element, &query, params, choice.budget);

@@ -21,6 +21,7 @@ pub mod mem;
 pub mod model;
 pub mod model_name;
 pub mod page;
+pub mod probe_rule;
 pub mod recall_curve;
 pub mod search;
 pub mod store;

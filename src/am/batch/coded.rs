@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use ann::codec::Stored;
 use ann::topk::Hit;
+use ann::tuning::probing::ProbeRule;
 use bytemuck::Pod;
 use half::f16;
 use pages::lists::candidates::{CodedScan, RerankParams, first_candidates};
@@ -31,7 +32,9 @@ impl Batch {
         let sorted = 2 * size_of::<(u64, u32)>() + size_of::<Same<'_>>();
         let known = size_of::<Option<f64>>() + sorted + size_of::<u32>() + size_of::<u64>();
         let each = size_of::<Hit>() + known.max(size_of::<Hit>());
-        let lists = self.params.nprobe.min(meta.nlist()) * 24;
+        let nprobe = self.params.nprobe;
+        let known = self.params.rule.map_or(nprobe, |_| ProbeRule::known(nprobe, meta.nlist()));
+        let lists = known.min(meta.nlist()) * 24;
         let code = self.ivf.code.as_ref();
         let tables = code.map_or(0, |code| code.params.kind.query_bytes(meta.dims()));
         let query = 3 * meta.dims() * size_of::<f32>();
@@ -63,10 +66,18 @@ impl Batch {
     }
 
     fn begin(&self, query: &[f32]) -> CodedScan {
-        let SearchParams { nprobe, iterative, max_scan_tuples, max_probes, rows_wanted, memory } =
-            self.params;
+        let SearchParams {
+            nprobe,
+            rule,
+            iterative,
+            max_scan_tuples,
+            max_probes,
+            rows_wanted,
+            memory,
+        } = self.params;
         let params = RerankParams {
             nprobe,
+            rule,
             iterative,
             max_scan_tuples,
             max_probes,

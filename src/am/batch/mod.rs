@@ -165,6 +165,7 @@ impl Batch {
             k: wanted.k,
             params: SearchParams {
                 nprobe: choice.nprobe as usize,
+                rule: choice.rule,
                 iterative: guc::iterative(options.settings),
                 max_scan_tuples: guc::max_scan_tuples(options.settings).0,
                 max_probes: guc::max_probes(options.settings),

@@ -9,6 +9,7 @@ use ann::factory::Refine;
 use ann::parallel::{Job, for_each_chunk};
 use ann::topk::Hit;
 use ann::tuning::Curve;
+use ann::tuning::probing::{self, ProbeRule, Profile, squared};
 use ann::tuning::reach::{K_FACTOR_MAX, Place, Price, curve_of_lists};
 use pages::Error;
 use pages::lists::coded::CodedScanner;
@@ -70,63 +71,85 @@ impl<E: Column> ListNeighbours<E> {
         // SAFETY: the index stays open as long as the build runs.
         let pages = unsafe { PgPages::new(index) };
         let lists = checked(index, ListsIndex::open(&pages));
-        let curve = self.curve(index, (&pages, &lists), spec, trained);
-        checked(index, Meta::put_curve(&pages, &curve));
+        let measured = self.measured(index, (&pages, &lists), spec, trained);
+        checked(index, Meta::put_curve(&pages, &measured.curve, measured.rule.as_ref()));
     }
 
     /// Measures by the pages of lists, which are all written.
-    pub fn curve(
+    pub fn measured(
         self,
         index: pg_sys::Relation,
         (pages, lists): (&PgPages, &ListsIndex),
         spec: &IndexSpec,
         trained: &Trained,
-    ) -> Curve {
+    ) -> Measured {
         let (compared, before) = (self.0.took, clock::of_process());
-        let curve = checked(index, curve((pages, lists), spec, trained, self.0.finish()));
+        let measured = checked(index, measure((pages, lists), spec, trained, self.0.finish()));
         build_log::measured(index, compared, clock::of_process() - before);
-        curve
+        measured
     }
 }
 
+/// What recall costs on an index, and how a search chooses its lists.
+pub struct Measured {
+    pub curve: Curve,
+    pub rule: Option<ProbeRule>,
+}
+
 /// What recall costs, by the neighbours of some rows.
-fn curve(
+fn measure(
     (pages, index): (&PgPages, &ListsIndex),
     spec: &IndexSpec,
     trained: &Trained,
     asked: Vec<Ranked>,
-) -> Result<Curve, Error> {
+) -> Result<Measured, Error> {
     let (coarse, transform) = (trained.coarse(spec), trained.transform(spec));
     let nlist = coarse.nlist().max(1);
-    let mut places: Vec<Vec<Place>> = vec![Vec::new(); asked.len()];
+    let mut seen = vec![(None, Vec::new()); asked.len()];
     let find = |job: &Job| {
-        for_each_chunk(&mut places, 1, |i, places| {
-            if let (Some(ranked), Some(places), false) =
-                (asked.get(i), places.first_mut(), job.cancelled())
+        for_each_chunk(&mut seen, 1, |i, seen| {
+            if let (Some(ranked), Some(seen), false) =
+                (asked.get(i), seen.first_mut(), job.cancelled())
             {
-                *places = lists_of(&coarse, &transform, ranked);
+                *seen = lists_of(&coarse, &transform, ranked);
             }
         });
     };
     on_workers(find);
+    let (profiles, mut places): (Vec<Option<Profile>>, Vec<Vec<Place>>) = seen.into_iter().unzip();
     if trained.codec.is_some() {
         let nprobe = searched(&places, nlist, asked.len());
         put_candidates(pages, index, &transform, nprobe, (&asked, &mut places))?;
     }
-    Ok(curve_of_lists(&places, nlist as u32, price(&index.meta)))
+    let ranks: Vec<Vec<u32>> =
+        places.iter().map(|places| places.iter().map(|place| place.list).collect()).collect();
+    let widths = probing::fit(&profiles, &ranks, nlist);
+    for (query, places) in places.iter_mut().enumerate() {
+        places.iter_mut().for_each(|place| place.list = widths.before(query, place.list));
+    }
+    let curve = curve_of_lists(&places, nlist as u32, price(&index.meta));
+    Ok(Measured { curve, rule: widths.rule })
 }
 
-/// In which of the lists, counted from the nearest to the query, each neighbour lies.
-fn lists_of(coarse: &Coarse<'_>, transform: &Transform<'_>, ranked: &Ranked) -> Vec<Place> {
-    let mut distances = Vec::new();
+/// What a query sees of the lists, and in which of them, counted from the nearest to the query, each neighbour lies.
+fn lists_of(
+    coarse: &Coarse<'_>,
+    transform: &Transform<'_>,
+    ranked: &Ranked,
+) -> (Option<Profile>, Vec<Place>) {
+    let (mut distances, mut profile) = (Vec::new(), None);
     if coarse.nlist() > 1 {
         let mut point = Vec::new();
         transform.apply(&ranked.point, &mut point);
         coarse.distances(&point, &mut distances);
+        squared(coarse.metric, &point, &mut distances);
     }
     let mut order: Vec<u32> = (0..distances.len() as u32).collect();
     let distance = |list: &u32| distances.get(*list as usize).copied().unwrap_or(f32::NAN);
     order.sort_unstable_by(|a, b| distance(a).total_cmp(&distance(b)).then(a.cmp(b)));
+    if !order.is_empty() {
+        profile = Profile::new(&order.iter().map(distance).collect::<Vec<f32>>());
+    }
     let mut rank = vec![0; distances.len()];
     for (at, list) in (0..).zip(order) {
         if let Some(rank) = rank.get_mut(list as usize) {
@@ -134,7 +157,8 @@ fn lists_of(coarse: &Coarse<'_>, transform: &Transform<'_>, ranked: &Ranked) -> 
         }
     }
     let list = |hit: &Hit| rank.get(hit.at as usize).copied().unwrap_or(0);
-    ranked.nearest.iter().map(|hit| Place { list: list(hit), candidate: 0 }).collect()
+    let places = ranked.nearest.iter().map(|hit| Place { list: list(hit), candidate: 0 }).collect();
+    (profile, places)
 }
 
 /// How many lists are searched to see where codes put the neighbours.
@@ -157,6 +181,7 @@ fn put_candidates(
 ) -> Result<(), Error> {
     let params = SearchParams {
         nprobe,
+        rule: None,
         iterative: Iterative::Off,
         max_scan_tuples: u64::MAX,
         max_probes: usize::MAX,

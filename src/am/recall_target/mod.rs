@@ -8,6 +8,8 @@ mod graph;
 mod lists;
 mod neighbours;
 
+use ann::tuning::curve::asked;
+use ann::tuning::probing::ProbeRule;
 use ann::tuning::{Curve, Effort};
 use pages::hnsw;
 use pages::lists::Meta;
@@ -33,6 +35,8 @@ const NPROBE_UNMEASURED: f64 = 2.0;
 #[derive(Clone, Copy)]
 pub struct ListsChoice {
     pub nprobe: u32,
+    /// How many lists each query searches, if nprobe is the number of a mean query.
+    pub rule: Option<ProbeRule>,
     pub budget: Budget,
 }
 
@@ -62,7 +66,8 @@ pub fn of_wishes(
     meta: &Meta,
     (rows, tuples): (Option<u64>, f64),
 ) -> ListsChoice {
-    let effort = effort(options, &meta.curve, rows, tuples / meta.build_rows.max(1) as f64);
+    let (curve, growth) = (&meta.curve, tuples / meta.build_rows.max(1) as f64);
+    let effort = effort(options, curve, rows, (growth, meta.probe_rule.is_some()));
     let nlist = meta.nlist() as u32;
     let nprobe = wishes.nprobe.unwrap_or_else(|| {
         let unmeasured = (f64::from(nlist).sqrt() * NPROBE_UNMEASURED).ceil() as u32;
@@ -74,14 +79,18 @@ pub fn of_wishes(
         }
     });
     // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
-    let effort = effort.filter(|_| wishes.nprobe.is_none());
-    let budget = match (wishes.k_factor, effort, meta.code()) {
+    let k_factor = match wishes.nprobe {
+        None => effort.map(|effort| effort.k_factor),
+        Some(_) => curve.k_factor_of_lists(rows.unwrap_or(ROWS_UNSAID), finite(growth)),
+    };
+    let budget = match (wishes.k_factor, k_factor, meta.code()) {
         (Some(k_factor), ..) => Budget::fixed(k_factor as usize),
-        (None, Some(effort), _) => Budget::fixed(effort.k_factor.into()),
+        (None, Some(k_factor), _) => Budget::fixed(k_factor.into()),
         (None, None, Some(code)) => Budget::automatic(code.kind.k_factor(meta.dims())),
         (None, None, None) => Budget::fixed(1),
     };
-    ListsChoice { nprobe, budget }
+    let rule = meta.probe_rule.filter(|_| wishes.nprobe.is_none());
+    ListsChoice { nprobe, rule, budget }
 }
 
 /// The lists that a scan of an index that is not there yet would search.
@@ -99,7 +108,7 @@ pub fn ef_search(
 ) -> u32 {
     guc::ef_search_for(options).unwrap_or_else(|| {
         let measured = meta.and_then(|meta| {
-            effort(options, &meta.curve, rows, tuples / meta.build_rows.max(1) as f64)
+            effort(options, &meta.curve, rows, (tuples / meta.build_rows.max(1) as f64, false))
         });
         let most = guc::EF_SEARCH_RANGE.1.unsigned_abs();
         measured.map_or_else(|| ef_search_unmeasured(options), |effort| effort.width).min(most)
@@ -111,9 +120,18 @@ fn ef_search_unmeasured(options: &IvfOptions) -> u32 {
     (EF_SEARCH_UNMEASURED * (0.05 / missed).sqrt()).ceil() as u32
 }
 
-fn effort(options: &IvfOptions, curve: &Curve, rows: Option<u64>, growth: f64) -> Option<Effort> {
-    let growth = if growth.is_finite() { growth } else { 1.0 };
-    curve.effort(guc::recall_target_for(options), rows.unwrap_or(ROWS_UNSAID), growth)
+fn effort(
+    options: &IvfOptions,
+    curve: &Curve,
+    rows: Option<u64>,
+    (growth, adapts): (f64, bool),
+) -> Option<Effort> {
+    let asked = asked(guc::recall_target_for(options), adapts);
+    curve.effort(asked, rows.unwrap_or(ROWS_UNSAID), finite(growth))
+}
+
+fn finite(growth: f64) -> f64 {
+    if growth.is_finite() { growth } else { 1.0 }
 }
 
 /// About how many rows an open index has, as VACUUM or the build counted them; 0 if nobody did.

@@ -9,9 +9,13 @@ pub const TARGET_DEFAULT: f64 = 0.95;
 /// Smallest and largest target.
 pub const TARGET_RANGE: (f64, f64) = (0.5, 0.999);
 
-/// Of what a search may miss, the part that a setting chosen by a curve misses on rows of the table. Rows that ask for their
-/// neighbours lie where rows are dense, and trained what they are asked by; queries do not. Measured in `tests/recall/target.rs`.
+/// Of what a search may miss, the part that a setting chosen by a curve misses on rows of the table, where every query searches
+/// as far. Rows that ask for their neighbours lie where rows are dense, and trained what they are asked by; queries do not.
+/// Measured in `tests/recall/target.rs`.
 const MISSED_SHARE: f64 = 0.9;
+/// The recall that the lists searched are worth: who says how many are searched has the candidates that find this part of what
+/// they hold, if any number does.
+const OF_LISTS: f64 = 0.99;
 /// How much more effort a doubling of the rows since the measurement gets.
 const GROWTH: f64 = 0.15;
 
@@ -42,20 +46,25 @@ pub struct Curve {
     pub rows: [Efforts; ROWS.len()],
 }
 
+/// The recall of a curve that a search for a target asks for. `adapts`: each query searches as many lists as suit it.
+pub fn asked(target: f64, adapts: bool) -> f64 {
+    let (low, high) = TARGET_RANGE;
+    let missed = 1.0 - target.clamp(low, high);
+    1.0 - if adapts { missed } else { missed * MISSED_SHARE }
+}
+
 impl Curve {
     /// Whether there is anything measured.
     pub fn is_measured(&self) -> bool {
         self.queries > 0
     }
 
-    /// What a search for `rows` rows needs to reach a target. `growth`: how many times as many rows there are as when it was
-    /// measured. None if nothing was measured.
-    pub fn effort(&self, target: f64, rows: u64, growth: f64) -> Option<Effort> {
+    /// What a search for `rows` rows needs to reach a recall, see [`asked`]. `growth`: how many times as many rows there are as
+    /// when it was measured. None if nothing was measured.
+    pub fn effort(&self, asked: f64, rows: u64, growth: f64) -> Option<Effort> {
         if !self.is_measured() {
             return None;
         }
-        let (low, high) = TARGET_RANGE;
-        let asked = 1.0 - (1.0 - target.clamp(low, high)) * MISSED_SHARE;
         let [one, ten, hundred] = self.rows.map(|efforts| efforts.at(asked));
         let decades = (rows.max(1) as f64).log10();
         let (width, k_factor) = if decades <= 1.0 {
@@ -71,9 +80,22 @@ impl Curve {
             k_factor: whole(k_factor * grown).min(f64::from(u16::MAX)) as u16,
         })
     }
+
+    /// The candidates for each row of a search for `rows` rows that goes over lists of a given number. None if nothing was
+    /// measured.
+    pub fn k_factor_of_lists(&self, rows: u64, growth: f64) -> Option<u16> {
+        let last = self.rows.iter().map(Efforts::worth).fold(1.0, f64::min);
+        self.effort(last, rows, growth).map(|effort| effort.k_factor)
+    }
 }
 
 impl Efforts {
+    /// The highest recall that was reached, or as much of it as is worth having.
+    fn worth(&self) -> f64 {
+        let last = usize::from(self.reached).checked_sub(1);
+        last.and_then(|last| RECALLS.get(last)).map_or(RECALLS[0], |recall| recall.min(OF_LISTS))
+    }
+
     /// Width and k_factor for a recall, on the line between the two measured recalls around it: of the logarithm of the width
     /// over the logarithm of what is missed.
     fn at(&self, recall: f64) -> (f64, f64) {
@@ -105,7 +127,7 @@ fn whole(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Curve, Effort, Efforts, RECALLS, ROWS};
+    use super::{Curve, Effort, Efforts, RECALLS, ROWS, asked};
 
     /// Widths that double from recall to recall, four times as many for ten times the rows.
     fn curve() -> Curve {
@@ -116,16 +138,11 @@ mod tests {
         Curve { queries: 100, rows: [efforts(1), efforts(4), efforts(16)] }
     }
 
-    /// The target at which exactly that recall is asked for.
-    fn target(recall: f64) -> f64 {
-        1.0 - (1.0 - recall) / super::MISSED_SHARE
-    }
-
     #[test]
     fn what_was_measured_is_what_is_asked_for() {
         for (rows, times) in ROWS.into_iter().zip([1u32, 4, 16]) {
             for (i, recall) in RECALLS.into_iter().enumerate().skip(1).take(8) {
-                let effort = curve().effort(target(recall), rows, 1.0).unwrap();
+                let effort = curve().effort(recall, rows, 1.0).unwrap();
                 let expected = Effort { width: times << i, k_factor: 1 + i as u16 };
                 assert_eq!(effort, expected, "{recall} {rows}");
             }
@@ -148,8 +165,24 @@ mod tests {
     }
 
     #[test]
+    fn queries_that_search_alike_ask_for_more() {
+        assert_eq!(asked(0.9, true), 0.9);
+        assert!((asked(0.9, false) - 0.91).abs() < 1e-9);
+        assert_eq!((asked(0.1, true), asked(1.0, true)), (0.5, 0.999));
+    }
+
+    #[test]
+    fn given_lists_get_the_candidates_for_nearly_all_they_hold() {
+        assert_eq!(curve().k_factor_of_lists(10, 1.0), Some(8), "that of .99");
+        let mut short = curve();
+        short.rows[1].reached = 4;
+        assert_eq!(short.k_factor_of_lists(10, 1.0), Some(4), "that of .9, the most there is");
+    }
+
+    #[test]
     fn without_a_measurement_nothing_is_known() {
         assert_eq!(Curve::default().effort(0.95, 10, 1.0), None);
+        assert_eq!(Curve::default().k_factor_of_lists(10, 1.0), None);
         let broken = Curve { queries: 1, ..Curve::default() };
         assert_eq!(broken.effort(0.95, 10, 1.0), Some(Effort { width: 1, k_factor: 1 }));
     }

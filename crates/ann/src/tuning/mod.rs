@@ -2,11 +2,13 @@
 //! bounds between them that spare most of the others.
 //!
 //! `tally.rs` a measured recall and how sure it is · `explore.rs` which settings are worth measuring · `curve.rs` what recall
-//! costs on one index, as it keeps it · `reach.rs` how such a curve is measured · `pilot.rs` which code suits the rows.
+//! costs on one index, as it keeps it · `reach.rs` how such a curve is measured · `pilot.rs` which code suits the rows ·
+//! `probing.rs` how many lists each query probes.
 
 pub mod curve;
 mod explore;
 pub mod pilot;
+pub mod probing;
 pub mod reach;
 mod tally;
 

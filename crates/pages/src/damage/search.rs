@@ -27,9 +27,9 @@ pub enum ListSearch<E: Element> {
 
 /// How lists of vectors as they are are searched: what is said of candidates says nothing to them.
 pub fn flat_params(params: &RerankParams) -> SearchParams {
-    let RerankParams { nprobe, iterative, max_scan_tuples, max_probes, .. } = *params;
+    let RerankParams { nprobe, rule, iterative, max_scan_tuples, max_probes, .. } = *params;
     let RerankParams { rows_wanted, memory, .. } = *params;
-    SearchParams { nprobe, iterative, max_scan_tuples, max_probes, rows_wanted, memory }
+    SearchParams { nprobe, rule, iterative, max_scan_tuples, max_probes, rows_wanted, memory }
 }
 
 impl<E: Element> ListSearch<E> {

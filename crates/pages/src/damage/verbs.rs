@@ -151,6 +151,7 @@ pub(super) fn drain<T>(mut next: impl FnMut() -> Result<Option<T>, Error>) -> Re
 pub(super) fn params_of(iterative: Iterative) -> RerankParams {
     RerankParams {
         nprobe: 2,
+        rule: None,
         iterative,
         max_scan_tuples: u64::MAX,
         max_probes: usize::MAX,

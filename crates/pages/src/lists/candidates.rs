@@ -1,6 +1,7 @@
 //! Candidates that codes of lists give, to be re-ranked.
 
 use ann::topk::Hit;
+use ann::tuning::probing::ProbeRule;
 
 use crate::error::Error;
 use crate::lists::coded::CodedScanner;
@@ -30,6 +31,7 @@ impl Candidates for Scan<CodedScanner> {
         let budget = params.budget;
         let search = SearchParams {
             nprobe: params.nprobe,
+            rule: params.rule,
             // Candidates are never late: only real distances decide what is returned.
             iterative: match iterative {
                 Iterative::Strict => Iterative::Relaxed,
@@ -79,6 +81,8 @@ impl Candidates for Scan<CodedScanner> {
 pub struct RerankParams {
     /// Lists to search first, at least 1.
     pub nprobe: usize,
+    /// As in [`SearchParams`].
+    pub rule: Option<ProbeRule>,
     /// What happens after them.
     pub iterative: Iterative,
     /// As in [`SearchParams`].

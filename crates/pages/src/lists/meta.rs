@@ -5,6 +5,7 @@ use ann::codec::{CodeKind, FLAT};
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
 use ann::tuning::Curve;
+use ann::tuning::probing::ProbeRule;
 
 use crate::bytes::{checksum, f32_at, put, put_u16, put_u32, u16_at, u32_at, u64_at};
 use crate::error::Error;
@@ -13,8 +14,8 @@ use crate::lists::{CodeParams, InvertedLists, ListsParams, directory, quantizer}
 use crate::model;
 use crate::model_name::ModelName;
 use crate::page::{Blkno, META_BLKNO, NO_OWNER, Page, PageKind};
-use crate::recall_curve;
 use crate::store::Pages;
+use crate::{probe_rule, recall_curve};
 
 /// The format this build writes and reads.
 pub const FORMAT_VERSION: u16 = 3;
@@ -42,9 +43,10 @@ const LAST_BEGUN: usize = GENERATION + 4;
 const RETIRED_XID: usize = GENERATION + 8;
 const BUILT_XID: usize = GENERATION + 16;
 const CURVE: usize = 288;
-const USED: usize = 512;
+const PROBE_RULE: usize = CURVE + recall_curve::SIZE;
+const USED: usize = 640;
 
-const _: () = assert!(GENERATION + 32 <= CURVE && CURVE + recall_curve::SIZE <= USED);
+const _: () = assert!(GENERATION + 32 <= CURVE && PROBE_RULE + probe_rule::SIZE <= USED);
 
 /// Bytes that describe inverted lists, and where among them.
 const LISTS_SIZE: usize = 64;
@@ -145,6 +147,8 @@ pub struct Meta {
     pub model: Option<ModelName>,
     /// What recall costs, measured when the rows were assigned to their lists; see [`Meta::put_curve`].
     pub curve: Curve,
+    /// How searches for a target of recall choose their lists; None: by their number alone.
+    pub probe_rule: Option<ProbeRule>,
     /// The builds that the index has had.
     pub builds: Builds,
 }
@@ -192,6 +196,7 @@ impl Meta {
             model: params.model,
             builds: Builds { built_xid: params.built_xid, ..Builds::default() },
             curve: Curve::default(),
+            probe_rule: None,
         })
     }
 
@@ -296,6 +301,7 @@ impl Meta {
             fit: Fit::decode(body),
             model: decode_model(body).ok_or_else(|| bad("name of a model"))?,
             curve: recall_curve::decode(body, CURVE),
+            probe_rule: probe_rule::decode(body, PROBE_RULE),
         };
         meta.require_sense()?;
         Ok(meta)
@@ -353,18 +359,24 @@ impl Meta {
         put(body, RETIRED_XID, &self.builds.retired_xid.to_le_bytes());
         put(body, BUILT_XID, &self.builds.built_xid.to_le_bytes());
         recall_curve::encode(body, CURVE, &self.curve);
+        probe_rule::encode(body, PROBE_RULE, self.probe_rule.as_ref());
         page.set_used(USED);
         seal(&mut page);
         page
     }
 
-    /// Puts a curve into the metapage, at the end of a build: it is measured on the pages that were written.
-    pub fn put_curve<P: Pages>(pages: &P, curve: &Curve) -> Result<(), Error> {
+    /// Puts what was measured into the metapage, at the end of a build: it is measured on the pages that were written.
+    pub fn put_curve<P: Pages>(
+        pages: &P,
+        curve: &Curve,
+        rule: Option<&ProbeRule>,
+    ) -> Result<(), Error> {
         let mut page = pages.lock(META_BLKNO)?;
         page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
         pages.edit(&mut [&mut page], |images| {
             let Some(page) = images.first_mut() else { return Ok(()) };
             recall_curve::encode(page.body_mut(), CURVE, curve);
+            probe_rule::encode(page.body_mut(), PROBE_RULE, rule);
             seal(page);
             Ok(())
         })

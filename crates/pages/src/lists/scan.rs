@@ -79,6 +79,8 @@ pub struct Scan<L: ListScanner> {
     step: usize,
     /// Whether all hits are kept that memory has room for.
     is_wide: bool,
+    /// Lists that this query visits first; 0 until they are known.
+    n_first: usize,
     /// Lists visited.
     n_probed: usize,
     /// The farthest hit handed out.
@@ -120,6 +122,7 @@ impl<L: ListScanner> Scan<L> {
             probe: L::new(),
             params: SearchParams {
                 nprobe: 1,
+                rule: None,
                 iterative: Iterative::Off,
                 max_scan_tuples: 0,
                 max_probes: usize::MAX,
@@ -139,6 +142,7 @@ impl<L: ListScanner> Scan<L> {
             visited_per_hit: VISITED_PER_ROW,
             step: TRANCHE_FIRST,
             is_wide: false,
+            n_first: 0,
             n_probed: 0,
             last: None,
             returned: 0,
@@ -188,7 +192,7 @@ impl<L: ListScanner> Scan<L> {
         self.step = self.first;
         self.top.reset(self.first);
         self.is_wide = false;
-        self.n_probed = 0;
+        (self.n_first, self.n_probed) = (0, 0);
         self.last = None;
         (self.returned, self.visited, self.continued) = (0, 0, 0);
         self.examined = 0;

@@ -27,6 +27,7 @@ use ann::element::{Bits, Element};
 use ann::factory::{Refine, RotationKind};
 use ann::metric::Metric;
 use ann::rng::Rng;
+use ann::tuning::probing::ProbeRule;
 
 use crate::lists::candidates::RerankParams;
 use crate::lists::{Attributes, CodeParams, Fit, ListsParams, MetaParams};
@@ -44,6 +45,7 @@ pub const REFINES: [Refine; 4] = Refine::ALL;
 /// Everything, in order of distance.
 pub const ALL: RerankParams = RerankParams {
     nprobe: usize::MAX,
+    rule: None,
     iterative: Iterative::Relaxed,
     max_scan_tuples: 0,
     max_probes: usize::MAX,
@@ -56,6 +58,12 @@ pub const ALL: RerankParams = RerankParams {
 /// The first lists and then the others, up to a bound.
 pub fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> RerankParams {
     RerankParams { nprobe, iterative, max_scan_tuples, budget: Budget::fixed(2), ..ALL }
+}
+
+/// Each query its own number of lists.
+pub fn rule() -> ProbeRule {
+    let limits = std::array::from_fn(|i| -0.5 - 0.7 * i as f32);
+    ProbeRule { exponents: [-1.0, -3.0, 2.5, 0.5], limits }
 }
 
 /// What an index of the tests is.

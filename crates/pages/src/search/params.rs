@@ -1,5 +1,7 @@
 //! How a search is asked for and what it gives, whatever the family of the index.
 
+use ann::tuning::probing::ProbeRule;
+
 use crate::tid::Tid;
 
 /// What happens when the rows that a search looked at first are used up: `faiss.iterative_scan`.
@@ -18,6 +20,8 @@ pub enum Iterative {
 pub struct SearchParams {
     /// Lists to search first, at least 1.
     pub nprobe: usize,
+    /// How many each query searches first, if nprobe is the number of a mean query; None: all search nprobe.
+    pub rule: Option<ProbeRule>,
     /// What happens after them.
     pub iterative: Iterative,
     /// No further list is begun once this many tuples were visited beyond the first nprobe lists.

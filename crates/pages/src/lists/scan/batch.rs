@@ -188,8 +188,9 @@ impl<L: ListScanner> Shared<'_, L> {
         coarse.distances_of_many(&queries, &mut distances);
         let each = distances.chunks_exact(coarse.nlist().max(1));
         for (scan, distances) in group.iter_mut().zip(each) {
-            let n = scan.n_first(self.view.lists);
+            let n = scan.n_known(self.view.lists);
             scan.probes.refill_first(distances, n);
+            scan.choose_first(self.view.lists);
         }
         Ok(())
     }
@@ -203,7 +204,7 @@ impl<L: ListScanner> Shared<'_, L> {
         let mut places = vec![0; view.lists.nlist + 1];
         for scan in scans {
             let mut scan = locked(scan);
-            for at in 0..scan.n_first(view.lists) {
+            for at in 0..scan.n_first {
                 let list_no = scan.probes.get(at).map_or(usize::MAX, |list_no| list_no as usize);
                 if let Some(count) = places.get_mut(list_no.saturating_add(1)) {
                     *count += 1;
@@ -219,7 +220,7 @@ impl<L: ListScanner> Shared<'_, L> {
         let mut visits = vec![Visit { list_no: 0, scan: 0, distance: 0.0 }; end];
         for (scan, number) in scans.iter().zip(0..) {
             let mut scan = locked(scan);
-            for at in 0..scan.n_first(view.lists) {
+            for at in 0..scan.n_first {
                 let (Some(list_no), Some(distance)) =
                     (scan.probes.get(at), scan.probes.distance(at))
                 else {
@@ -321,7 +322,7 @@ impl<L: ListScanner> Scan<L> {
 
     /// Makes the first hits ready and lets go of the others, whose memory many scans would hold.
     fn end_first(&mut self, view: &View<'_>) {
-        self.n_probed = self.n_first(view.lists);
+        self.n_probed = self.n_first;
         let has_further = self.has_further(view.lists);
         if self.is_ordered && has_further && self.is_short() {
             // Further lists come first, as this scan would go to them alone.

@@ -1,6 +1,7 @@
 //! Which lists a scan goes over, and when.
 
 use ann::topk::Hit;
+use ann::tuning::probing::{ProbeRule, squared};
 
 use super::{Late, Scan};
 use crate::error::Error;
@@ -19,8 +20,9 @@ impl<L: ListScanner> Scan<L> {
     /// Fits the query to the index and finds the lists that are visited first.
     pub(super) fn start<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
         self.prepare(view)?;
-        self.find_lists(pages, view, self.n_first(view.lists))?;
+        self.find_lists(pages, view, self.n_known(view.lists))?;
         self.probes.refill_nearest(&self.nearest);
+        self.choose_first(view.lists);
         Ok(())
     }
 
@@ -61,9 +63,26 @@ impl<L: ListScanner> Scan<L> {
         Ok(())
     }
 
-    /// The lists that are visited first.
-    pub(super) fn n_first(&self, lists: &InvertedLists) -> usize {
-        self.params.nprobe.clamp(1, lists.nlist)
+    /// The nearest lists that have to be known to choose those that are visited first.
+    pub(super) fn n_known(&self, lists: &InvertedLists) -> usize {
+        let nprobe = self.params.nprobe;
+        let known = self.params.rule.map_or(nprobe, |_| ProbeRule::known(nprobe, lists.nlist));
+        known.clamp(1, lists.nlist)
+    }
+
+    /// Chooses how many of the lists in `probes`, which are in order, are visited first.
+    pub(super) fn choose_first(&mut self, lists: &InvertedLists) {
+        let nprobe = self.params.nprobe.clamp(1, lists.nlist);
+        self.n_first = match &self.params.rule {
+            None => nprobe,
+            Some(rule) => {
+                let n = self.n_known(lists);
+                let mut distances: Vec<f32> =
+                    (0..n).map_while(|at| self.probes.distance(at)).collect();
+                squared(lists.params.metric, self.probe.query(), &mut distances);
+                rule.lists(nprobe, &distances).clamp(1, self.params.max_probes.max(1))
+            }
+        };
     }
 
     /// Visits the first lists.
@@ -72,7 +91,7 @@ impl<L: ListScanner> Scan<L> {
         pages: &P,
         view: &View<'_>,
     ) -> Result<(), Error> {
-        let end = self.n_first(view.lists);
+        let end = self.n_first;
         for at in 0..end {
             let seen = self.scan_list(pages, view, at, &Window::ALL)?;
             self.visited += seen.tuples;

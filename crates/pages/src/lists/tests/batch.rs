@@ -9,7 +9,7 @@ use ann::topk::Hit;
 use half::f16;
 
 use super::rows::ModelRows;
-use super::{ALL, METRICS, REFINES, Shape, World, kinds, params};
+use super::{ALL, METRICS, REFINES, Shape, World, kinds, params, rule};
 use crate::damage::search::ListSearch;
 use crate::lists::candidates::{CodedScan, RerankParams};
 use crate::lists::scan::batch::BatchParams;
@@ -26,13 +26,16 @@ fn modes(shape: &Shape) -> Vec<RerankParams> {
         ..params(nprobe, iterative, 300)
     };
     let (few, all) = (shape.nlist.div_ceil(10).max(1), shape.nlist.max(1));
+    let adapting = RerankParams { rule: Some(rule()), ..mode(few.max(3), Iterative::Strict) };
     if shape.code.is_some() {
         let modes = [(1, Iterative::Strict), (3, Iterative::Relaxed), (all, Iterative::Off)];
-        return modes.map(|(nprobe, iterative)| mode(nprobe, iterative)).to_vec();
+        let modes = modes.map(|(nprobe, iterative)| mode(nprobe, iterative));
+        return modes.into_iter().chain([adapting]).collect();
     }
     let orders = [Iterative::Strict, Iterative::Relaxed, Iterative::Off];
     let nprobes = [1, few, all, 2 * all];
-    nprobes.into_iter().flat_map(|n| orders.map(|order| mode(n, order))).collect()
+    let modes = nprobes.into_iter().flat_map(|n| orders.map(|order| mode(n, order)));
+    modes.chain([adapting]).collect()
 }
 
 /// Rows as bits, since NaN is a distance too, and what else a search says.

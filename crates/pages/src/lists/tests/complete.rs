@@ -7,7 +7,7 @@ use ann::element::{Bits, Element};
 use ann::metric::Metric;
 use half::f16;
 
-use super::{METRICS, REFINES, Shape, World, params};
+use super::{METRICS, REFINES, Shape, World, params, rule};
 use crate::damage::search::ListSearch;
 use crate::lists::candidates::RerankParams;
 use crate::search::exact::ExactQuery;
@@ -33,6 +33,7 @@ fn check<E: Element>(shape: Shape) {
     for (rows_wanted, memory) in limits {
         for (iterative, nprobe) in orders.into_iter().flat_map(|o| nprobes.map(|n| (o, n))) {
             let params = RerankParams {
+                rule: (nprobe == 3).then(rule),
                 budget: Budget::fixed(3),
                 rows_wanted,
                 memory,
