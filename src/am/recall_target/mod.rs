@@ -78,16 +78,23 @@ pub fn of_wishes(
             _ => nprobe.min(u32::try_from(guc::max_probes(options.settings)).unwrap_or(u32::MAX)),
         }
     });
-    // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
-    let k_factor = match wishes.nprobe {
-        None => effort.map(|effort| effort.k_factor),
-        Some(_) => curve.k_factor_of_lists(rows.unwrap_or(ROWS_UNSAID), finite(growth)),
-    };
-    let budget = match (wishes.k_factor, k_factor, meta.code()) {
-        (Some(k_factor), ..) => Budget::fixed(k_factor as usize),
-        (None, Some(k_factor), _) => Budget::fixed(k_factor.into()),
-        (None, None, Some(code)) => Budget::automatic(code.kind.k_factor(meta.dims())),
-        (None, None, None) => Budget::fixed(1),
+    let budget = match (wishes.k_factor, meta.code()) {
+        (Some(k_factor), _) => Budget::fixed(k_factor as usize),
+        (None, None) => Budget::fixed(1),
+        (None, Some(code)) => {
+            let usual = Budget::automatic(code.kind.k_factor(meta.dims()));
+            match (wishes.nprobe, effort) {
+                (None, effort) => effort.map_or(usual, |of| Budget::fixed(of.k_factor.into())),
+                // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
+                (Some(_), _) => {
+                    let rows = rows.unwrap_or(ROWS_UNSAID);
+                    let measured = curve.k_factor_of_lists(rows, finite(growth)).unwrap_or(1);
+                    let measured = Budget::fixed(measured.into());
+                    let is_enough = usual.candidates(rows) >= measured.candidates(rows);
+                    if is_enough { usual } else { measured }
+                }
+            }
+        }
     };
     let rule = meta.probe_rule.filter(|_| wishes.nprobe.is_none());
     ListsChoice { nprobe, rule, budget }
