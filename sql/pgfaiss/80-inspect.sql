@@ -14,7 +14,7 @@ COMMENT ON FUNCTION faiss.index_info(regclass) IS
     'one row about an index; imbalance_factor 1 = all lists equally long, 2 = queries scan twice as much as with equal lists';
 
 CREATE FUNCTION faiss.recall_curve(index regclass)
-RETURNS TABLE (k int, recall double precision, nprobe int, k_factor int, efsearch int)
+RETURNS TABLE (k int, recall double precision, nprobe int, k_factor real, efsearch int)
 LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'recall_curve_wrapper';
 

@@ -367,7 +367,7 @@ impl Stored {
         let (mut candidates, mut from_table) = (0.0, 0.0);
         let dims = meta.dims();
         if let Some(code) = meta.code() {
-            candidates = choice.budget.per_row as f64;
+            candidates = choice.budget.per_row;
             from_table = match code.refine {
                 Refine::Heap => candidates,
                 Refine::Flat => 0.0,

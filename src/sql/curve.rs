@@ -20,7 +20,7 @@ fn recall_curve(
         name!(k, i32),
         name!(recall, f64),
         name!(nprobe, Option<i32>),
-        name!(k_factor, Option<i32>),
+        name!(k_factor, Option<f32>),
         name!(efsearch, Option<i32>),
     ),
 > {
@@ -49,7 +49,7 @@ enum Kind {
 }
 
 /// k, recall, nprobe, k_factor, efSearch.
-type Row = (i32, f64, Option<i32>, Option<i32>, Option<i32>);
+type Row = (i32, f64, Option<i32>, Option<f32>, Option<i32>);
 
 /// The recalls that were reached; none where nothing was measured.
 fn points(curve: Curve, kind: Kind) -> impl Iterator<Item = Row> {
@@ -57,7 +57,7 @@ fn points(curve: Curve, kind: Kind) -> impl Iterator<Item = Row> {
     measured.flat_map(move |(efforts, k)| {
         let reached = efforts.efforts.into_iter().zip(RECALLS).take(efforts.reached.into());
         reached.map(move |(effort, recall)| {
-            let (width, k_factor) = (effort.width as i32, i32::from(effort.k_factor));
+            let (width, k_factor) = (effort.width as i32, effort.k_factor);
             let (nprobe, k_factor, ef_search) = match kind {
                 Kind::Graph => (None, None, Some(width)),
                 Kind::Lists { has_lists, is_coded } => {

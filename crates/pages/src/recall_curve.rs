@@ -6,13 +6,14 @@ use ann::tuning::curve::{Effort, Efforts, RECALLS, ROWS};
 use crate::bytes::{put, put_u16, put_u32, u16_at, u32_at};
 
 /// Bytes that a curve takes: queries u32 · recalls reached `[u8; 3]` · reserved u8 · for each number of rows and each recall
-/// width u32 and k_factor u16.
+/// width u32 and k_factor u16, in hundredths.
 pub const SIZE: usize = EFFORTS + ROWS.len() * RECALLS.len() * EFFORT_SIZE;
 
 const QUERIES: usize = 0;
 const REACHED: usize = 4;
 const EFFORTS: usize = 8;
 const EFFORT_SIZE: usize = 6;
+const HUNDREDTHS: f32 = 100.0;
 
 /// Where an effort lies.
 fn place(start: usize, rows: usize, recall: usize) -> usize {
@@ -27,7 +28,7 @@ pub fn encode(body: &mut [u8], start: usize, curve: &Curve) {
         for (recall, effort) in efforts.efforts.iter().enumerate() {
             let at = place(start, rows, recall);
             put_u32(body, at, effort.width);
-            put_u16(body, at + 4, effort.k_factor);
+            put_u16(body, at + 4, (effort.k_factor * HUNDREDTHS).round() as u16);
         }
     }
 }
@@ -38,7 +39,10 @@ pub fn decode(body: &[u8], start: usize) -> Curve {
     let efforts = |rows: usize| Efforts {
         efforts: std::array::from_fn(|recall| {
             let at = place(start, rows, recall);
-            Effort { width: u32_at(body, at), k_factor: u16_at(body, at + 4) }
+            Effort {
+                width: u32_at(body, at),
+                k_factor: f32::from(u16_at(body, at + 4)) / HUNDREDTHS,
+            }
         }),
         reached: u16_at(body, start + REACHED + rows) as u8,
     };
@@ -46,7 +50,7 @@ pub fn decode(body: &[u8], start: usize) -> Curve {
         Curve { queries: u32_at(body, start + QUERIES), rows: std::array::from_fn(efforts) };
     let is_sound = curve.rows.iter().all(|rows| {
         usize::from(rows.reached) <= RECALLS.len()
-            && rows.efforts.iter().all(|effort| effort.width > 0 && effort.k_factor > 0)
+            && rows.efforts.iter().all(|effort| effort.width > 0 && effort.k_factor >= 1.0)
     });
     if curve.is_measured() && is_sound { curve } else { Curve::default() }
 }
@@ -60,7 +64,7 @@ mod tests {
         let efforts = |first: u32| Efforts {
             efforts: std::array::from_fn(|i| Effort {
                 width: first + i as u32,
-                k_factor: 1 + i as u16,
+                k_factor: 1.0 + i as f32 / 4.0,
             }),
             reached: first as u8,
         };

@@ -9,6 +9,7 @@ use crate::am::interrupts::check_for_interrupts;
 use crate::am::left_out::LeftOut;
 use crate::am::opclass::ORDER_STRATEGY;
 use crate::am::rel;
+use crate::am::scan::AskedFor;
 use crate::am::value::Column;
 
 /// The row that a query is.
@@ -40,8 +41,8 @@ impl IndexScan {
         }
     }
 
-    /// Replaces `tids` by the first `k` rows that the index returns for ORDER BY distance, without row `own`; returns the
-    /// time it took.
+    /// Replaces `tids` by the first `k` rows that the index returns for ORDER BY distance and LIMIT k, without row `own`; returns
+    /// the time it took.
     ///
     /// # Safety
     /// The operator class must be over vectors of `E`.
@@ -81,6 +82,7 @@ impl IndexScan {
         // SAFETY: an open index.
         let relid = unsafe { (*(*self.scan).indexRelation).rd_id };
         let _left_out = own.map(|own| LeftOut::new(relid, own.tid, own.node));
+        let _asked_for = AskedFor::new(k as u64);
         let before = clock::of_thread();
         // SAFETY: the key is copied; its argument outlives the scan's use of it, which ends with the next rescan
         // at the latest, and no row is asked for after this loop. The slot is of the table's kind.

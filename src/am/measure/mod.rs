@@ -86,9 +86,10 @@ pub unsafe fn recall(
     request: Request,
 ) -> (Measured, f64) {
     let settings = settings_of(index, request.k);
-    let now: Vec<u32> = settings.iter().map(|setting| setting.now).collect();
+    let text = settings_now(index, request.k);
     let of_all = |measure: &mut dyn FnMut(&[u32], Option<f64>) -> Point, exact_ms: f64| {
-        (measured(&settings, &measure(&now, None)), exact_ms)
+        // Nothing is set: each query may search as many lists as suit it.
+        (Measured { text, ..measured(&[], &measure(&[], None)) }, exact_ms)
     };
     // SAFETY: the caller's promise.
     unsafe { with_measure(heap, index, &settings, request, of_all) }
@@ -130,7 +131,7 @@ pub fn settings_now(index: pg_sys::Relation, k: usize) -> String {
 fn measured(settings: &[IndexSetting], point: &Point) -> Measured {
     let values = || settings.iter().zip(point.values.iter().copied());
     Measured {
-        text: settings::text(values()),
+        text: settings::text(values().map(|(index, value)| (index, value.into()))),
         values: values().map(|(index, value)| (index.setting, value)).collect(),
         recall: point.recall(),
         interval: point.tally.interval(SIGMAS_95).unwrap_or((0.0, 1.0)),

@@ -194,7 +194,8 @@ pub fn measured_point(
         }
     }
     let point = Point { values: values.to_vec(), tally, ms: ms / f64::from(asked.max(1)) };
-    let text = settings::text(settings.iter().zip(values.iter().copied()));
+    let values_set = settings.iter().zip(values).map(|(index, value)| (index, (*value).into()));
+    let text = settings::text(values_set);
     say(format!(
         "{text}: recall {:.4} by {} queries, {:.3} ms",
         point.recall(),

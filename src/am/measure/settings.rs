@@ -72,8 +72,8 @@ pub struct IndexSetting {
     pub setting: SearchSetting,
     /// The values worth trying.
     pub axis: Axis,
-    /// What a scan would use now.
-    pub now: u32,
+    /// What a scan uses now. It is a fraction where it was measured, and the mean number of lists where each query has its own.
+    pub now: f64,
 }
 
 /// The settings of `index`, an open index of ours, as a scan for `k` rows has them, what is searched first. None where there is nothing to choose: every row
@@ -92,7 +92,7 @@ pub fn settings_of(index: pg_sys::Relation, k: usize) -> Vec<IndexSetting> {
             Index::Lists(_) => None,
         };
         let now = recall_target::ef_search(&options, meta, rows, tuples);
-        return vec![IndexSetting { setting: SearchSetting::EfSearch, axis, now }];
+        return vec![IndexSetting { setting: SearchSetting::EfSearch, axis, now: now.into() }];
     }
     let Index::Lists(ivf) = cached else { return Vec::new() };
     let choice = recall_target::of_lists(&options, &ivf.meta, rows, tuples);
@@ -101,14 +101,14 @@ pub fn settings_of(index: pg_sys::Relation, k: usize) -> Vec<IndexSetting> {
     let lists = (has_lists && ivf.meta.is_trained()).then(|| IndexSetting {
         setting: SearchSetting::Nprobe,
         axis: doubling(nlist, 1),
-        now: choice.nprobe.min(nlist),
+        now: choice.nprobe.min(nlist).into(),
     });
     let code = ivf.code.as_ref().map(|code| {
         let automatic = code.params.kind.k_factor(ivf.meta.dims()) as u32;
         IndexSetting {
             setting: SearchSetting::KFactor,
             axis: doubling(K_FACTOR_TRIED, automatic),
-            now: choice.budget.per_row as u32,
+            now: choice.budget.per_row,
         }
     });
     lists.into_iter().chain(code).collect()
@@ -125,8 +125,14 @@ fn doubling(last: u32, usual: u32) -> Axis {
 }
 
 /// As FAISS writes settings: `nprobe=16,k_factor=4`.
-pub fn text<'a>(settings: impl Iterator<Item = (&'a IndexSetting, u32)>) -> String {
-    let texts: Vec<String> =
-        settings.map(|(index, value)| format!("{}={value}", index.setting.name())).collect();
+pub fn text<'a>(settings: impl Iterator<Item = (&'a IndexSetting, f64)>) -> String {
+    let texts: Vec<String> = settings
+        .map(|(index, value)| format!("{}={}", index.setting.name(), shown(value)))
+        .collect();
     texts.join(",")
+}
+
+/// A value with two digits behind the point at most.
+fn shown(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }

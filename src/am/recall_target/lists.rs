@@ -39,7 +39,7 @@ const QUERIES_MIN: usize = 64;
 /// Queries that are in memory together with their candidates.
 const TOGETHER: usize = 32;
 /// Candidates of a query that are looked at: those for a hundred rows by the largest k_factor.
-const CANDIDATES: usize = 100 * K_FACTOR_MAX as usize;
+const CANDIDATES: usize = (100.0 * K_FACTOR_MAX) as usize;
 /// Of a hundred of the ten nearest neighbours, those in whose lists codes are looked at.
 const SEARCHED: (usize, usize) = (199, 200);
 /// All queries together look at the codes of at most this multiple of the rows.

@@ -8,7 +8,7 @@ mod graph;
 mod lists;
 mod neighbours;
 
-use ann::tuning::curve::asked;
+use ann::tuning::curve::{Size, asked};
 use ann::tuning::probing::ProbeRule;
 use ann::tuning::{Curve, Effort};
 use pages::hnsw;
@@ -66,9 +66,9 @@ pub fn of_wishes(
     meta: &Meta,
     (rows, tuples): (Option<u64>, f64),
 ) -> ListsChoice {
-    let (curve, growth) = (&meta.curve, tuples / meta.build_rows.max(1) as f64);
-    let effort = effort(options, curve, rows, (growth, meta.probe_rule.is_some()));
     let nlist = meta.nlist() as u32;
+    let (curve, size) = (&meta.curve, size(tuples, meta.build_rows, nlist));
+    let effort = effort(options, curve, rows, (size, meta.probe_rule.is_some()));
     let nprobe = wishes.nprobe.unwrap_or_else(|| {
         let unmeasured = (f64::from(nlist).sqrt() * NPROBE_UNMEASURED).ceil() as u32;
         let nprobe = effort.map_or(unmeasured, |effort| effort.width).clamp(1, nlist.max(1));
@@ -84,12 +84,12 @@ pub fn of_wishes(
         (None, Some(code)) => {
             let usual = Budget::automatic(code.kind.k_factor(meta.dims()));
             match (wishes.nprobe, effort) {
-                (None, effort) => effort.map_or(usual, |of| Budget::fixed(of.k_factor.into())),
+                (None, effort) => effort.map_or(usual, |of| Budget::measured(of.k_factor)),
                 // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
                 (Some(_), _) => {
                     let rows = rows.unwrap_or(ROWS_UNSAID);
-                    let measured = curve.k_factor_of_lists(rows, finite(growth)).unwrap_or(1);
-                    let measured = Budget::fixed(measured.into());
+                    let measured = curve.k_factor_of_lists(rows, size).unwrap_or(1.0);
+                    let measured = Budget::measured(measured);
                     let is_enough = usual.candidates(rows) >= measured.candidates(rows);
                     if is_enough { usual } else { measured }
                 }
@@ -115,7 +115,7 @@ pub fn ef_search(
 ) -> u32 {
     guc::ef_search_for(options).unwrap_or_else(|| {
         let measured = meta.and_then(|meta| {
-            effort(options, &meta.curve, rows, (tuples / meta.build_rows.max(1) as f64, false))
+            effort(options, &meta.curve, rows, (size(tuples, meta.build_rows, 0), false))
         });
         let most = guc::EF_SEARCH_RANGE.1.unsigned_abs();
         measured.map_or_else(|| ef_search_unmeasured(options), |effort| effort.width).min(most)
@@ -131,14 +131,17 @@ fn effort(
     options: &IvfOptions,
     curve: &Curve,
     rows: Option<u64>,
-    (growth, adapts): (f64, bool),
+    (size, adapts): (Size, bool),
 ) -> Option<Effort> {
     let asked = asked(guc::recall_target_for(options), adapts);
-    curve.effort(asked, rows.unwrap_or(ROWS_UNSAID), finite(growth))
+    curve.effort(asked, rows.unwrap_or(ROWS_UNSAID), size)
 }
 
-fn finite(growth: f64) -> f64 {
-    if growth.is_finite() { growth } else { 1.0 }
+/// How large an index with about `tuples` rows is that was built with `build_rows`.
+fn size(tuples: f64, build_rows: u64, lists: u32) -> Size {
+    let built = build_rows.max(1) as f64;
+    let growth = Some(tuples / built).filter(|growth| growth.is_finite()).unwrap_or(1.0);
+    Size { growth, rows: growth.max(1.0) * built, lists }
 }
 
 /// About how many rows an open index has, as VACUUM or the build counted them; 0 if nobody did.

@@ -3,9 +3,28 @@
 use super::curve::{Curve, Effort, Efforts, RECALLS, ROWS};
 
 /// The largest `k_factor` that is tried for a code.
-pub const K_FACTOR_MAX: u16 = 64;
+pub const K_FACTOR_MAX: f32 = 64.0;
 /// Those that are tried.
-const K_FACTORS: [u16; 14] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, K_FACTOR_MAX];
+const K_FACTORS: [f32; 18] = [
+    1.0,
+    1.25,
+    1.5,
+    1.75,
+    2.0,
+    2.5,
+    3.0,
+    4.0,
+    5.0,
+    6.0,
+    8.0,
+    10.0,
+    12.0,
+    16.0,
+    24.0,
+    32.0,
+    48.0,
+    K_FACTOR_MAX,
+];
 /// A search for fewer rows than this is measured as one for this many.
 const ROWS_LEAST: u64 = 10;
 
@@ -40,10 +59,10 @@ pub fn curve_of_lists(queries: &[Vec<Place>], nlist: u32, price: Price) -> Curve
         let near = || queries.iter().flat_map(|places| places.iter().take(looked_at(k)));
         let tried = if price.candidate.is_some() { &K_FACTORS[..] } else { &K_FACTORS[..1] };
         // For each k_factor: the lists that the rows lie in which it finds.
-        let found: Vec<(u16, Vec<u32>)> = tried
+        let found: Vec<(f32, Vec<u32>)> = tried
             .iter()
             .map(|&k_factor| {
-                let most = k.max(ROWS_LEAST) * u64::from(k_factor);
+                let most = (k.max(ROWS_LEAST) as f64 * f64::from(k_factor)).ceil() as u64;
                 let finds = |place: &&Place| u64::from(place.candidate) < most;
                 let mut lists: Vec<u32> = near().filter(finds).map(|place| place.list).collect();
                 lists.sort_unstable();
@@ -54,7 +73,7 @@ pub fn curve_of_lists(queries: &[Vec<Place>], nlist: u32, price: Price) -> Curve
             let candidates = k.max(ROWS_LEAST) as f64 * f64::from(effort.k_factor);
             f64::from(effort.width) * price.list + candidates * price.candidate.unwrap_or(0.0)
         };
-        let most = Effort { width: nlist.max(1), k_factor: tried.last().copied().unwrap_or(1) };
+        let most = Effort { width: nlist.max(1), k_factor: tried.last().copied().unwrap_or(1.0) };
         let n = near().count();
         let best = |recall: f64| {
             let wanted = (recall * n as f64 - 1e-9).ceil().max(1.0) as usize;
@@ -80,8 +99,8 @@ pub fn curve_of_graph(queries: u32, tried: &[(u32, [Option<f64>; ROWS.len()])]) 
             .collect();
         let most = tried.last().map_or(1, |(width, _)| *width);
         *efforts_of = efforts(
-            |recall| Some(Effort { width: width_for(&points, recall)?, k_factor: 1 }),
-            Effort { width: most.max(1), k_factor: 1 },
+            |recall| Some(Effort { width: width_for(&points, recall)?, k_factor: 1.0 }),
+            Effort { width: most.max(1), k_factor: 1.0 },
         );
     }
     Curve { queries, rows }
@@ -105,7 +124,7 @@ fn width_for(points: &[(f64, f64)], recall: f64) -> Option<u32> {
 /// Recall after recall, none with less than one before it.
 fn efforts(best: impl Fn(f64) -> Option<Effort>, most: Effort) -> Efforts {
     let mut all = Efforts { efforts: [most; RECALLS.len()], reached: 0 };
-    let mut last = Effort { width: 1, k_factor: 1 };
+    let mut last = Effort { width: 1, k_factor: 1.0 };
     for (i, (place, recall)) in all.efforts.iter_mut().zip(RECALLS).enumerate() {
         let Some(effort) = best(recall) else { break };
         last = Effort {
@@ -133,7 +152,7 @@ mod tests {
         assert_eq!(curve.queries, 20);
         let [one, ten, hundred] = curve.rows;
         // One row is judged by three.
-        assert_eq!(one.efforts[9], Effort { width: 3, k_factor: 1 });
+        assert_eq!(one.efforts[9], Effort { width: 3, k_factor: 1.0 });
         assert_eq!((ten.efforts[0].width, ten.efforts[3].width, ten.efforts[4].width), (5, 9, 10));
         assert_eq!((hundred.efforts[4].width, hundred.efforts[9].width), (95, 100));
         assert!(curve.rows.iter().all(|rows| usize::from(rows.reached) == RECALLS.len()));
@@ -150,15 +169,15 @@ mod tests {
             let price = Price { list, candidate: Some(candidate) };
             curve_of_lists(&queries, 128, price).rows[1].efforts[i]
         };
-        assert_eq!(at(1.0, 1.0, 0), Effort { width: 5, k_factor: 1 });
-        assert_eq!(at(1.0, 1.0, 1), Effort { width: 7, k_factor: 5 });
-        assert_eq!(at(1.0, 1.0, 3), Effort { width: 91, k_factor: 5 });
-        assert_eq!(at(1.0, 1.0, 4), Effort { width: 96, k_factor: 64 });
+        assert_eq!(at(1.0, 1.0, 0), Effort { width: 5, k_factor: 1.0 });
+        assert_eq!(at(1.0, 1.0, 1), Effort { width: 7, k_factor: 5.0 });
+        assert_eq!(at(1.0, 1.0, 3), Effort { width: 91, k_factor: 5.0 });
+        assert_eq!(at(1.0, 1.0, 4), Effort { width: 96, k_factor: 64.0 });
         // A recall that the codes do not allow: the most that was tried.
         let beyond = vec![vec![Place { list: 0, candidate: 100_000 }; 10]; 5];
         let curve = curve_of_lists(&beyond, 128, Price { list: 1.0, candidate: Some(1.0) });
         assert_eq!(curve.rows[1].reached, 0);
-        assert_eq!(curve.rows[1].efforts[4], Effort { width: 128, k_factor: 64 });
+        assert_eq!(curve.rows[1].efforts[4], Effort { width: 128, k_factor: 64.0 });
     }
 
     #[test]

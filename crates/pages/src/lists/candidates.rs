@@ -44,7 +44,7 @@ impl Candidates for Scan<CodedScanner> {
         };
         let first = budget.candidates(rows as u64);
         let at_once = usize::try_from(first).unwrap_or(usize::MAX);
-        self.begin_candidates(query, search, at_once, budget.per_row);
+        self.begin_candidates(query, search, at_once, budget.per_row as usize);
         let is_exact = params.is_exact;
         Terms { iterative, first, budget, memory, is_exact }
     }

@@ -26,7 +26,7 @@ pub use together::FoundTogether;
 /// When more than one candidate in fifty of a portion comes too late, the codes are rougher than k_factor allows for: from then
 /// on a row waits for four times as many candidates.
 const LATE_SHARE: usize = 50;
-const GROWTH: usize = 4;
+const GROWTH: f64 = 4.0;
 /// Of the candidates of a row, one in four is compared by its real distance once they are narrowed down, ...
 const NARROWING: u64 = 4;
 /// ... but at least two.
@@ -337,7 +337,7 @@ impl<C: Candidates> RerankScan<C> {
             let late = before - self.fresh.len();
             self.n_late += late as u64;
             if late * LATE_SHARE > before {
-                self.budget.per_row = self.budget.per_row.saturating_mul(GROWTH);
+                self.budget.per_row *= GROWTH;
             }
         }
         self.ready.append(&mut self.fresh);

@@ -17,7 +17,7 @@ const PER_ROW_MIN: f64 = 2.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
     /// For each of the first ten rows, at least 1.
-    pub per_row: usize,
+    pub per_row: f64,
     /// Whether the rows of many take fewer each.
     pub is_shrinking: bool,
 }
@@ -25,21 +25,25 @@ pub struct Budget {
 impl Budget {
     /// As `is_shrinking`, for every row.
     pub const fn fixed(per_row: usize) -> Self {
-        Self { per_row, is_shrinking: false }
+        Self { per_row: per_row as f64, is_shrinking: false }
+    }
+
+    /// As many as were measured to be enough, for every row.
+    pub fn measured(per_row: f32) -> Self {
+        Self { per_row: per_row.into(), is_shrinking: false }
     }
 
     /// What a code needs by itself: fewer for each row where there are many.
     pub const fn automatic(per_row: usize) -> Self {
-        Self { per_row, is_shrinking: true }
+        Self { per_row: per_row as f64, is_shrinking: true }
     }
 
     /// For that many rows together.
     pub fn candidates(self, rows: u64) -> u64 {
-        let per_row = self.per_row.max(1);
+        let per_row = self.per_row.max(1.0);
         if !self.is_shrinking || rows <= ROWS_FIRST {
-            return rows.saturating_mul(per_row as u64);
+            return (rows as f64 * per_row).ceil() as u64;
         }
-        let per_row = per_row as f64;
         let share = (ROWS_FIRST as f64 / rows as f64).powf(SHRINKING);
         (rows as f64 * (per_row * share).max(per_row.min(PER_ROW_MIN))) as u64
     }
