@@ -1,17 +1,17 @@
 //! How searches choose their lists, as the metapage keeps it.
 
-use ann::tuning::probing::{LIMITS, ProbeRule};
+use ann::tuning::probing::{PARTS, ProbeRule};
 
 use crate::bytes::{put_u32, u32_at};
 
-/// Bytes that a rule takes: four exponents and the limits, f32. All zero: there is none.
-pub const SIZE: usize = (EXPONENTS + LIMITS) * size_of::<f32>();
+/// Bytes that a rule takes: two exponents and the parts, f32. All zero: there is none.
+pub const SIZE: usize = (EXPONENTS + PARTS) * size_of::<f32>();
 
-const EXPONENTS: usize = 4;
+const EXPONENTS: usize = 2;
 
 /// Writes a rule at `start`.
 pub fn encode(body: &mut [u8], start: usize, rule: Option<&ProbeRule>) {
-    let numbers = rule.into_iter().flat_map(|rule| rule.exponents.into_iter().chain(rule.limits));
+    let numbers = rule.into_iter().flat_map(|rule| rule.exponents.into_iter().chain(rule.parts));
     let numbers = numbers.chain(std::iter::repeat(0.0));
     for (number, at) in numbers.zip((start..start + SIZE).step_by(size_of::<f32>())) {
         put_u32(body, at, number.to_bits());
@@ -24,9 +24,9 @@ pub fn decode(body: &[u8], start: usize) -> Option<ProbeRule> {
     let number = |at: usize| f32::from_bits(u32_at(body, start + at * size_of::<f32>()));
     let rule = ProbeRule {
         exponents: std::array::from_fn(number),
-        limits: std::array::from_fn(|at| number(EXPONENTS + at)),
+        parts: std::array::from_fn(|at| number(EXPONENTS + at)),
     };
-    let is_sound = rule.exponents.iter().chain(&rule.limits).all(|x| x.is_finite());
+    let is_sound = rule.exponents.iter().chain(&rule.parts).all(|x| x.is_finite());
     (is_sound && rule.exponents != [0.0; EXPONENTS]).then_some(rule)
 }
 
@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn a_rule_is_read_back_and_nonsense_is_none() {
-        let limits = std::array::from_fn(|i| -(i as f32));
-        let rule = ProbeRule { exponents: [-1.0, -4.0, 3.0, 1.0], limits };
+        let parts = std::array::from_fn(|i| i as f32 / PARTS as f32);
+        let rule = ProbeRule { exponents: [-1.0, -4.0], parts };
         let mut body = vec![0; 24 + SIZE + 8];
         assert_eq!(decode(&body, 24), None);
         encode(&mut body, 24, Some(&rule));

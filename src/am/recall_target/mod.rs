@@ -68,7 +68,7 @@ pub fn of_wishes(
 ) -> ListsChoice {
     let nlist = meta.nlist() as u32;
     let (curve, size) = (&meta.curve, size(tuples, meta.build_rows, nlist));
-    let effort = effort(options, curve, rows, (size, meta.probe_rule.is_some()));
+    let effort = effort(options, curve, rows, size);
     let nprobe = wishes.nprobe.unwrap_or_else(|| {
         let unmeasured = (f64::from(nlist).sqrt() * NPROBE_UNMEASURED).ceil() as u32;
         let nprobe = effort.map_or(unmeasured, |effort| effort.width).clamp(1, nlist.max(1));
@@ -114,9 +114,8 @@ pub fn ef_search(
     tuples: f64,
 ) -> u32 {
     guc::ef_search_for(options).unwrap_or_else(|| {
-        let measured = meta.and_then(|meta| {
-            effort(options, &meta.curve, rows, (size(tuples, meta.build_rows, 0), false))
-        });
+        let measured = meta
+            .and_then(|meta| effort(options, &meta.curve, rows, size(tuples, meta.build_rows, 0)));
         let most = guc::EF_SEARCH_RANGE.1.unsigned_abs();
         measured.map_or_else(|| ef_search_unmeasured(options), |effort| effort.width).min(most)
     })
@@ -127,13 +126,8 @@ fn ef_search_unmeasured(options: &IvfOptions) -> u32 {
     (EF_SEARCH_UNMEASURED * (0.05 / missed).sqrt()).ceil() as u32
 }
 
-fn effort(
-    options: &IvfOptions,
-    curve: &Curve,
-    rows: Option<u64>,
-    (size, adapts): (Size, bool),
-) -> Option<Effort> {
-    let asked = asked(guc::recall_target_for(options), adapts);
+fn effort(options: &IvfOptions, curve: &Curve, rows: Option<u64>, size: Size) -> Option<Effort> {
+    let asked = asked(guc::recall_target_for(options));
     curve.effort(asked, rows.unwrap_or(ROWS_UNSAID), size)
 }
 

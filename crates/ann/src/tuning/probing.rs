@@ -1,14 +1,14 @@
 //! How many lists a search probes for its own query.
 //!
-//! A number of lists that suits the average query is too large for one in the middle of a list, and too small for one between
-//! many. How many of its nearest rows the j-th nearest list holds (j from 0) is estimated by
+//! A number of lists that suits the mean query is too large for one in the middle of a list, and too small for one between
+//! many, or far from all rows. Of a query's nearest rows, the j-th nearest list (j from 0) is estimated to hold a part
 //!
-//! λ = c · (j + 1)^a · D_j^b · D_first^d · D_16th^e,
+//! w_j / Σ w, w_j = (j + 1)^a · D_j^b,
 //!
-//! D being the squared distance of the query to a list's centroid. All of that is known before a list is read. A search goes on
-//! as long as λ is above a limit. One limit for all queries finds the most neighbours by a mean number of lists. Quake (Mohoney and
-//! others 2025, adaptive partition scanning) estimates the same from volumes of balls; here the exponents are fitted, to rows
-//! of the table that asked for their neighbours.
+//! D_j being the squared distance of the query to the list's centroid: all that is known before a list is read. A search probes
+//! lists until they hold a given part, which is the same for all queries. Quake (Mohoney and others 2025, adaptive partition
+//! scanning) has the same aim and estimates the parts from volumes of balls; here the exponents are fitted, to rows of the table
+//! that asked for their neighbours.
 
 mod fit;
 
@@ -19,37 +19,26 @@ use crate::metric::Metric;
 /// A search probes at least one in this many of the mean number of lists, and at most this many times as many.
 const LEAST: usize = 8;
 const MOST: usize = 4;
-/// Which distance tells how far lists are in general: that of the 16th nearest.
+/// Distances are compared with that of the 16th nearest list.
 const FAR: usize = 15;
-/// Nearer than this part of the distance of the far list is as near as this: a query may be a centroid.
+/// A query may be a centroid: what is nearer than this part of that distance counts as just as near.
 const NEAREST: f32 = 1e-4;
-/// Limits are kept for mean numbers of 1, 2, 4 … lists.
-pub const LIMITS: usize = 24;
+/// Parts are kept for mean numbers of 1, 2, 4 … lists.
+pub const PARTS: usize = 24;
 
 /// When a search stops probing lists.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProbeRule {
-    /// The exponents a, b, d and e.
-    pub exponents: [f32; 4],
-    /// The logarithm of λ/c at which a search stops, for each mean number of lists; they fall.
-    pub limits: [f32; LIMITS],
+    /// The exponents a and b.
+    pub exponents: [f32; 2],
+    /// For each mean number of lists, the part of what the [`ProbeRule::known`] lists hold at which a search stops: 0 to 1.
+    pub parts: [f32; PARTS],
 }
 
-/// Logarithms of what a query's lists are compared with.
-#[derive(Debug, Clone, Copy)]
-struct Scale {
-    floor: f32,
-    first: f32,
-    far: f32,
-}
-
-impl Scale {
-    /// None where distances say nothing.
-    fn new(first: f32, far: f32) -> Option<Self> {
-        let floor = far * NEAREST;
-        let is_usable = floor.is_normal() && far.is_finite() && first.is_finite();
-        is_usable.then(|| Self { floor, first: first.max(floor).ln(), far: far.ln() })
-    }
+/// What the logarithm of a squared distance is taken relative to. None where distances say nothing.
+fn scale(distances: &[f32]) -> Option<f32> {
+    let far = distances.get(FAR).or(distances.last()).copied()?;
+    ((far * NEAREST).is_normal() && far.is_finite()).then_some(far)
 }
 
 impl ProbeRule {
@@ -62,30 +51,40 @@ impl ProbeRule {
     /// lists, in their order. Without distances that say something it is `nprobe`.
     pub fn lists(&self, nprobe: usize, distances: &[f32]) -> usize {
         let most = nprobe.saturating_mul(MOST).min(distances.len());
-        let far = distances.get(FAR).or(distances.last());
-        let scale = distances.first().zip(far).and_then(|(first, far)| Scale::new(*first, *far));
-        let Some(scale) = scale else { return nprobe.min(distances.len()) };
-        let (least, limit) = (least(nprobe).min(most), self.limit(nprobe as f32));
-        let others = (least..).zip(distances.get(least..most).unwrap_or_default());
-        let goes_on = |(rank, distance): &(usize, &f32)| {
-            self.score(scale, *rank as f32, distance.max(scale.floor).ln()) >= limit
-        };
-        least + others.take_while(goes_on).count()
+        let Some(far) = scale(distances) else { return nprobe.min(most) };
+        let mut lowest = f32::INFINITY;
+        let weights: Vec<f32> = distances
+            .iter()
+            .take(most)
+            .enumerate()
+            .map(|(rank, distance)| {
+                // A list farther away holds no more.
+                lowest = lowest.min(self.weight(rank as f32, (distance / far).max(NEAREST).ln()));
+                lowest
+            })
+            .collect();
+        let enough = weights.iter().sum::<f32>() * self.part(nprobe as f32);
+        let mut held = 0.0;
+        let probed = weights.iter().take_while(|weight| {
+            let goes_on = held <= enough;
+            held += **weight;
+            goes_on
+        });
+        probed.count().max(least(nprobe)).min(most)
     }
 
-    /// The logarithm of λ/c. `rank`: how many lists are nearer; `distance`: the logarithm of the list's own.
-    fn score(&self, scale: Scale, rank: f32, distance: f32) -> f32 {
-        let [of_rank, of_own, of_first, of_far] = self.exponents;
-        let by_rank = of_rank * (rank + 1.0).ln();
-        by_rank + of_own * distance + of_first * scale.first + of_far * scale.far
+    /// What the list before which `rank` others come holds, in any unit; `distance`: the logarithm of its relative distance.
+    fn weight(&self, rank: f32, distance: f32) -> f32 {
+        let [of_rank, of_distance] = self.exponents;
+        (of_rank * (rank + 1.0).ln() + of_distance * distance).exp()
     }
 
-    /// At which score a search stops that probes that many lists in the mean: on the line between those kept.
-    fn limit(&self, nprobe: f32) -> f32 {
-        let at = nprobe.max(1.0).log2().min((LIMITS - 1) as f32);
-        let of = |at: usize| self.limits.get(at).copied().unwrap_or(f32::NEG_INFINITY);
+    /// The part at which a search stops that probes that many lists in the mean: on the line between those kept.
+    fn part(&self, nprobe: f32) -> f32 {
+        let at = nprobe.max(1.0).log2().min((PARTS - 1) as f32);
+        let of = |at: usize| self.parts.get(at).copied().unwrap_or(1.0);
         let before = at as usize;
-        of(before) + (of((before + 1).min(LIMITS - 1)) - of(before)) * at.fract()
+        of(before) + (of((before + 1).min(PARTS - 1)) - of(before)) * at.fract()
     }
 }
 
@@ -108,18 +107,17 @@ fn least(nprobe: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{LIMITS, ProbeRule};
+    use super::{PARTS, ProbeRule};
 
-    /// By ranks alone.
+    /// All lists alike: a quarter of the known ones is as many as are wanted.
     fn plain() -> ProbeRule {
-        let limits = std::array::from_fn(|i| -((1u64 << i) as f32 + 0.5).ln());
-        ProbeRule { exponents: [-1.0, 0.0, 0.0, 0.0], limits }
+        ProbeRule { exponents: [0.0, 0.0], parts: [0.249; PARTS] }
     }
 
     #[test]
-    fn ranks_alone_are_nprobe() {
+    fn where_lists_are_alike_each_query_probes_nprobe() {
         let distances: Vec<f32> = (1..=1000).map(|i| i as f32).collect();
-        for nprobe in [1, 2, 4, 16, 64, 128] {
+        for nprobe in [4, 16, 64, 128] {
             let known = &distances[..ProbeRule::known(nprobe, 1000)];
             assert_eq!(plain().lists(nprobe, known), nprobe);
         }
@@ -129,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_query_near_its_centroid_probes_fewer_lists() {
-        let rule = ProbeRule { exponents: [-1.0, -4.0, 4.0, 0.0], ..plain() };
+        let rule = ProbeRule { exponents: [-1.0, -4.0], parts: [0.8; PARTS] };
         let distances = |first: f32| {
             let others = (1..200).map(|i| 1.0 + i as f32 / 200.0);
             std::iter::once(first).chain(others).collect::<Vec<f32>>()
@@ -137,8 +135,10 @@ mod tests {
         let lists = |first| rule.lists(32, &distances(first)[..128]);
         assert!(lists(0.3) < lists(0.8) && lists(0.8) < lists(1.0));
         assert_eq!((lists(0.0), lists(1e-9)), (4, 4), "an eighth at least");
-        let eager = ProbeRule { limits: [f32::MIN; LIMITS], ..rule };
+        let eager = ProbeRule { parts: [1.0; PARTS], ..rule };
         assert_eq!(eager.lists(32, &distances(1.0)[..128]), 128, "four times as many at most");
+        // Far from all lists alike.
+        assert!(rule.lists(32, &[9.0; 128]) > lists(1.0));
     }
 
     #[test]
@@ -146,6 +146,6 @@ mod tests {
         for distance in [0.0, f32::INFINITY, f32::NAN, f32::MIN_POSITIVE] {
             assert_eq!(plain().lists(8, &[distance; 32]), 8, "{distance}");
         }
-        assert_eq!((plain().lists(8, &[1.0; 3]), plain().lists(8, &[])), (3, 0));
+        assert_eq!((plain().lists(8, &[0.0; 3]), plain().lists(8, &[])), (3, 0));
     }
 }

@@ -62,8 +62,8 @@ pub fn params(nprobe: usize, iterative: Iterative, max_scan_tuples: u64) -> Rera
 
 /// Each query its own number of lists.
 pub fn rule() -> ProbeRule {
-    let limits = std::array::from_fn(|i| -0.5 - 0.7 * i as f32);
-    ProbeRule { exponents: [-1.0, -3.0, 2.5, 0.5], limits }
+    let parts = std::array::from_fn(|i| 1.0 - 0.7 / (1 + i) as f32);
+    ProbeRule { exponents: [-1.0, -3.0], parts }
 }
 
 /// What an index of the tests is.

@@ -1,7 +1,7 @@
-//! A rule fitted to rows that asked for their neighbours: a Poisson regression of how many of the nearest rows lie in each list,
-//! by Newton's method.
+//! A rule fitted to rows that asked for their neighbours: a multinomial regression of the lists that hold the nearest rows of
+//! each, by Newton's method.
 
-use super::{FAR, LIMITS, MOST, ProbeRule, Scale, least};
+use super::{FAR, MOST, NEAREST, PARTS, ProbeRule, least, scale};
 
 /// The neighbours of each query that count.
 const NEIGHBOURS: usize = 30;
@@ -13,95 +13,88 @@ const GROWTH: f64 = 1.2;
 /// How strongly exponents are drawn towards those of ranks alone, in neighbours.
 const PRIOR: f64 = 1.0;
 /// The exponents by which ranks alone decide.
-const BY_RANK: [f64; 4] = [-1.0, 0.0, 0.0, 0.0];
+const BY_RANK: [f64; 2] = [-1.0, 0.0];
+/// Weights of the nearest distances to such powers are numbers still.
+const EXPONENT_MAX: f64 = 9.0;
 const STEPS: usize = 50;
-const TERMS: usize = 5;
 /// A rule is worth having if it needs no more than this part of the lists, in the mean over searches that find these parts of
 /// the ten nearest neighbours of every query.
-const WORTH: f64 = 0.98;
-const NEAREST: usize = 10;
+const WORTH: f64 = 1.02;
+const TEN: usize = 10;
 const FOUND: [f64; 5] = [0.8, 0.9, 0.95, 0.97, 0.99];
 /// Mean numbers of lists that are told apart.
 const FINE: f64 = 1.05;
+/// Steps of the search for a part.
+const HALVINGS: usize = 25;
 
-/// What a query sees of the lists: how far those at some ranks are.
+/// What a query sees of the lists: the logarithms of the relative distances of those at some ranks.
 #[derive(Debug, Clone)]
-pub struct Profile {
-    scale: Scale,
-    /// The logarithms of their distances.
-    distances: Vec<f32>,
-}
+pub struct Profile(Vec<f32>);
 
 impl Profile {
     /// Of the squared distances of all lists, nearest first. None where they say nothing.
     pub fn new(distances: &[f32]) -> Option<Self> {
-        let far = distances.get(FAR).or(distances.last())?;
-        let scale = Scale::new(*distances.first()?, *far)?;
-        let at = |rank: u32| distances.get(rank as usize).map(|d| d.max(scale.floor).ln());
-        let distances: Option<Vec<f32>> = grid(distances.len()).into_iter().map(at).collect();
-        let distances = distances.filter(|distances| distances.iter().all(|d| d.is_finite()))?;
-        Some(Self { scale, distances })
+        let far = scale(distances)?;
+        let at = |rank: u32| distances.get(rank as usize).map(|d| (d / far).max(NEAREST).ln());
+        let logarithms: Option<Vec<f32>> = grid(distances.len()).into_iter().map(at).collect();
+        logarithms.filter(|all| all.iter().all(|x| x.is_finite())).map(Self)
     }
 }
-
-/// A query: what it sees, and how many lists are nearer than those of its nearest rows, nearest row first.
-type Asked<'a> = (&'a Profile, &'a [u32]);
 
 /// For each query, the mean number of lists of a search that probes each of its lists.
 pub struct Widths {
     /// The rule's, if one is worth having.
     pub rule: Option<ProbeRule>,
-    profiles: Vec<Option<Vec<f32>>>,
+    /// For each query, the lists it probes where a mean query probes the numbers in `fine`.
+    lists: Vec<Option<Vec<f32>>>,
     fine: Vec<f32>,
 }
 
 impl Widths {
     /// The smallest nprobe, less one, by which a search for this query probes the list before which `rank` others come.
     pub fn before(&self, query: usize, rank: u32) -> u32 {
-        let Some(Some(lists)) = self.profiles.get(query).filter(|_| self.rule.is_some()) else {
+        let Some(Some(lists)) = self.lists.get(query).filter(|_| self.rule.is_some()) else {
             return rank;
         };
         let at = lists.partition_point(|n| *n <= rank as f32);
-        self.fine
-            .get(at)
-            .or(self.fine.last())
-            .map_or(rank, |width| (width.ceil() as u32).max(1) - 1)
+        let width = self.fine.get(at).or(self.fine.last());
+        width.map_or(rank, |width| (width.ceil() as u32).max(1) - 1)
     }
 }
 
 /// Fits a rule to queries. `ranks`: for each of them, how many lists are nearer than those of its nearest rows, nearest row first.
 pub fn fit(profiles: &[Option<Profile>], ranks: &[Vec<u32>], nlist: usize) -> Widths {
     let grid = grid(nlist);
-    let known: Vec<Asked<'_>> = profiles
+    let asked: Vec<(&Profile, &[u32])> = profiles
         .iter()
         .zip(ranks)
         .filter_map(|(profile, ranks)| Some((profile.as_ref()?, ranks.as_slice())))
         .collect();
-    let none = Widths { rule: None, profiles: Vec::new(), fine: Vec::new() };
-    if known.len() < QUERIES_MIN || nlist <= FAR {
+    let none = Widths { rule: None, lists: Vec::new(), fine: Vec::new() };
+    if asked.len() < QUERIES_MIN || nlist <= FAR {
         return none;
     }
-    let Some(exponents) = regress(&grid, &known, nlist) else { return none };
-    let mut rule = ProbeRule { exponents, limits: [f32::NEG_INFINITY; LIMITS] };
-    for (i, limit) in rule.limits.iter_mut().enumerate() {
-        let nprobe = 1usize << i;
-        *limit = limit_for(&grid, &known, exponents, nprobe.min(nlist));
-    }
+    let Some(exponents) = regress(&grid, &asked) else { return none };
+    let mut rule = ProbeRule { exponents, parts: [1.0; PARTS] };
+    let weights = |profile: &Profile| Weights::new(&grid, profile, &rule);
+    let all: Vec<Weights<'_>> = asked.iter().map(|(profile, _)| weights(profile)).collect();
+    let parts = std::array::from_fn(|i| part_for(&all, (1usize << i).min(nlist)));
+    let each: Vec<Option<Weights<'_>>> =
+        profiles.iter().map(|profile| profile.as_ref().map(weights)).collect();
+    rule.parts = parts;
     let steps = ((nlist as f64).ln() / FINE.ln()).ceil() as i32;
     let fine: Vec<f32> =
         (0..=steps).map(|step| (FINE.powi(step) as f32).min(nlist as f32)).collect();
-    let lists = |profile: &Profile| {
-        let scores = scores(&grid, profile, exponents);
+    let lists = |weights: Weights<'_>| {
         let mut last = 0.0f32;
         let each = fine.iter().map(|width| {
-            let n = lists_of(&grid, &scores, rule.limit(*width), *width, nlist);
-            last = last.max(n);
+            last = last.max(weights.lists(rule.part(*width), *width));
             last
         });
         each.collect()
     };
-    let lists = profiles.iter().map(|profile| profile.as_ref().map(lists)).collect();
-    let widths = Widths { rule: Some(rule), profiles: lists, fine };
+    let lists = each.into_iter().map(|weights| weights.map(lists)).collect();
+    let widths = Widths { rule: Some(rule), lists, fine };
     if is_worth(&widths, ranks) { widths } else { none }
 }
 
@@ -117,145 +110,167 @@ fn grid(nlist: usize) -> Vec<u32> {
     grid
 }
 
-/// What the logarithm of λ is a sum of, between a rank of the grid and the next.
-fn terms(grid: &[u32], profile: &Profile, at: usize) -> Option<(f64, [f64; TERMS])> {
-    let (from, next) = (*grid.get(at)?, grid.get(at + 1).copied());
-    let lists = f64::from(next.map_or(1, |next| next - from));
-    let middle = f64::from(from) + (lists - 1.0) / 2.0;
-    let own = f64::from(*profile.distances.get(at)?);
-    let end = profile.distances.get(at + 1).map_or(own, |end| f64::from(*end));
-    let own = own + (end - own) * (lists - 1.0) / (2.0 * lists);
-    let (first, far) = (f64::from(profile.scale.first), f64::from(profile.scale.far));
-    Some((lists, [1.0, (middle + 1.0).ln(), own, first, far]))
+/// How many lists there are from each rank of the grid to the next.
+fn counts(grid: &[u32]) -> impl Iterator<Item = f64> {
+    let nexts = grid.iter().skip(1).copied().map(Some).chain([None]);
+    grid.iter().zip(nexts).map(|(from, next)| f64::from(next.map_or(1, |next| next - from)))
 }
 
-/// The exponents under which the neighbours are likeliest.
-fn regress(grid: &[u32], queries: &[Asked<'_>], nlist: usize) -> Option<[f32; 4]> {
-    let mut rows = Vec::with_capacity(grid.len() * queries.len());
-    for (profile, ranks) in queries {
-        let mut counts = vec![0u32; grid.len()];
-        for rank in ranks.iter().take(NEIGHBOURS) {
-            let at = grid.partition_point(|from| from <= rank).checked_sub(1)?;
-            *counts.get_mut(at)? += 1;
-        }
-        for (at, count) in counts.into_iter().enumerate() {
-            let (lists, terms) = terms(grid, profile, at)?;
-            rows.push((lists, terms, f64::from(count)));
+/// A group of lists: how many they are, what the logarithm of a weight is made of at their middle, and how many neighbours
+/// they hold.
+struct Group {
+    lists: f64,
+    terms: [f64; 2],
+    found: f64,
+}
+
+fn groups(grid: &[u32], profile: &Profile, ranks: &[u32]) -> Vec<Group> {
+    let ends = profile.0.iter().skip(1).chain(profile.0.last());
+    let of = |(((from, lists), own), end): (((&u32, f64), &f32), &f32)| {
+        let (middle, own) = ((lists - 1.0) / 2.0, f64::from(*own));
+        let own = own + (f64::from(*end) - own) * middle / lists;
+        Group { lists, terms: [(f64::from(*from) + middle + 1.0).ln(), own], found: 0.0 }
+    };
+    let each = grid.iter().zip(counts(grid)).zip(&profile.0).zip(ends);
+    let mut groups: Vec<Group> = each.map(of).collect();
+    for rank in ranks.iter().take(NEIGHBOURS) {
+        let after = grid.partition_point(|from| from <= rank);
+        if let Some(group) = after.checked_sub(1).and_then(|at| groups.get_mut(at)) {
+            group.found += 1.0;
         }
     }
-    let found: f64 = rows.iter().map(|(.., count)| count).sum();
-    let [a, b, d, e] = BY_RANK;
-    // By ranks alone a list's share is that of its 1/(j + 1) in all.
-    let first = found / queries.len() as f64 / ((nlist as f64).ln() + 1.0);
-    let mut weights = [first.max(1e-9).ln(), a, b, d, e];
+    groups
+}
+
+/// The exponents under which the neighbours' lists are likeliest.
+fn regress(grid: &[u32], asked: &[(&Profile, &[u32])]) -> Option<[f32; 2]> {
+    let queries: Vec<Vec<Group>> =
+        asked.iter().map(|(profile, ranks)| groups(grid, profile, ranks)).collect();
+    let mut exponents = BY_RANK;
     for _ in 0..STEPS {
-        let step = newton_step(&rows, &weights)?;
-        let largest = rows.iter().map(|(_, terms, _)| dot(&step, terms).abs()).fold(0.0, f64::max);
+        let (mut gradient, mut curvature) = ([0.0; 2], [[0.0; 2]; 2]);
+        for groups in &queries {
+            add_query(groups, exponents, &mut gradient, &mut curvature);
+        }
+        for (i, (prior, exponent)) in BY_RANK.into_iter().zip(exponents).enumerate() {
+            gradient[i] += PRIOR * (prior - exponent);
+            curvature[i][i] += PRIOR;
+        }
+        let [[aa, ab], [ba, bb]] = curvature;
+        let determinant = aa * bb - ab * ba;
+        let [a, b] = gradient;
+        let step = [(a * bb - b * ab) / determinant, (b * aa - a * ba) / determinant];
+        let largest = step[0].abs().max(step[1].abs());
+        if !largest.is_finite() {
+            return None;
+        }
         let share = (2.0 / largest).min(1.0);
-        weights.iter_mut().zip(step).for_each(|(weight, step)| *weight += share * step);
+        exponents.iter_mut().zip(step).for_each(|(exponent, step)| *exponent += share * step);
         if largest < 1e-6 {
             break;
         }
     }
-    let [_, exponents @ ..] = weights;
-    let is_sound = exponents.iter().all(|x| x.is_finite() && x.abs() < 1e3);
+    let is_sound = exponents.iter().all(|x| x.is_finite() && x.abs() < EXPONENT_MAX);
     is_sound.then_some(exponents.map(|x| x as f32))
 }
 
-fn dot(a: &[f64; TERMS], b: &[f64; TERMS]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Gradient and Hessian of the likelihood, with the prior, solved for the step.
-fn newton_step(rows: &[(f64, [f64; TERMS], f64)], weights: &[f64; TERMS]) -> Option<[f64; TERMS]> {
-    let mut system = [[0.0; TERMS + 1]; TERMS];
-    for (lists, terms, count) in rows {
-        let mean = lists * dot(weights, terms).clamp(-40.0, 20.0).exp();
-        for (row, term) in system.iter_mut().zip(terms) {
-            row.iter_mut().zip(terms).for_each(|(cell, other)| *cell += mean * term * other);
-            if let Some(last) = row.last_mut() {
-                *last += (count - mean) * term;
+/// Adds a query's part of the gradient and the curvature of the likelihood.
+fn add_query(
+    groups: &[Group],
+    exponents: [f64; 2],
+    gradient: &mut [f64; 2],
+    curvature: &mut [[f64; 2]; 2],
+) {
+    let log = |group: &Group| group.terms[0] * exponents[0] + group.terms[1] * exponents[1];
+    let largest = groups.iter().map(log).fold(f64::NEG_INFINITY, f64::max);
+    let (mut sum, mut means, mut squares) = (0.0, [0.0; 2], [[0.0; 2]; 2]);
+    let (mut found, mut of_found) = (0.0, [0.0; 2]);
+    for group in groups {
+        let weight = group.lists * (log(group) - largest).exp();
+        sum += weight;
+        found += group.found;
+        for i in 0..2 {
+            means[i] += weight * group.terms[i];
+            of_found[i] += group.found * group.terms[i];
+            for j in 0..2 {
+                squares[i][j] += weight * group.terms[i] * group.terms[j];
             }
         }
     }
-    for (i, ((row, prior), weight)) in
-        system.iter_mut().skip(1).zip(BY_RANK).zip(&weights[1..]).enumerate()
-    {
-        row[i + 1] += PRIOR;
-        row[TERMS] += PRIOR * (prior - weight);
-    }
-    solve(system)
-}
-
-/// Gauss's elimination; the last column is the right side.
-fn solve(mut system: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
-    for i in 0..TERMS {
-        let pivot =
-            (i..TERMS).max_by(|a, b| system[*a][i].abs().total_cmp(&system[*b][i].abs()))?;
-        system.swap(i, pivot);
-        let of_pivot = system[i];
-        if of_pivot[i].is_nan() || of_pivot[i].abs() < 1e-12 {
-            return None;
-        }
-        for (j, row) in system.iter_mut().enumerate().filter(|(j, _)| *j != i) {
-            debug_assert_ne!(i, j);
-            let times = row[i] / of_pivot[i];
-            row.iter_mut().zip(of_pivot).for_each(|(cell, above)| *cell -= times * above);
+    let means = means.map(|mean| mean / sum);
+    for i in 0..2 {
+        gradient[i] += of_found[i] - found * means[i];
+        for j in 0..2 {
+            curvature[i][j] += found * (squares[i][j] / sum - means[i] * means[j]);
         }
     }
-    Some(std::array::from_fn(|i| system[i][TERMS] / system[i][i]))
 }
 
-/// The scores of a query's lists at the ranks of the grid.
-fn scores(grid: &[u32], profile: &Profile, exponents: [f32; 4]) -> Vec<f32> {
-    let rule = ProbeRule { exponents, limits: [0.0; LIMITS] };
-    let at = grid.iter().zip(&profile.distances);
-    at.map(|(rank, distance)| rule.score(profile.scale, *rank as f32, *distance)).collect()
+/// The weights of a query's lists, at the ranks of the grid.
+struct Weights<'a> {
+    grid: &'a [u32],
+    nlist: f32,
+    /// Of one list.
+    each: Vec<f32>,
+    /// Of all lists before.
+    before: Vec<f32>,
 }
 
-/// How many lists a query probes whose lists have these scores, where a mean query probes `nprobe`: as [`ProbeRule::lists`], on
-/// the lines between the ranks of the grid.
-fn lists_of(grid: &[u32], scores: &[f32], limit: f32, nprobe: f32, nlist: usize) -> f32 {
-    let least = least(nprobe.ceil() as usize) as f32;
-    let most = (nprobe * MOST as f32).min(nlist as f32).max(least);
-    let mut before: Option<(f32, f32)> = None;
-    for (rank, score) in grid.iter().zip(scores) {
-        let rank = *rank as f32;
-        if rank >= least && *score < limit {
-            let crossing = before.map_or(rank, |(earlier, above)| {
-                let part = ((above - limit) / (above - score)).clamp(0.0, 1.0);
-                earlier + (rank - earlier) * part
-            });
-            return crossing.clamp(least, most);
+impl<'a> Weights<'a> {
+    fn new(grid: &'a [u32], profile: &Profile, rule: &ProbeRule) -> Self {
+        let (mut lowest, mut sum) = (f32::INFINITY, 0.0);
+        let (mut each, mut before) = (Vec::new(), Vec::new());
+        for ((rank, distance), lists) in grid.iter().zip(&profile.0).zip(counts(grid)) {
+            lowest = lowest.min(rule.weight(*rank as f32, *distance));
+            each.push(lowest);
+            before.push(sum);
+            sum += lowest * lists as f32;
         }
-        before = Some((rank, *score)).filter(|_| *score >= limit);
+        let nlist = grid.last().map_or(0.0, |last| *last as f32 + 1.0);
+        Self { grid, nlist, each, before }
     }
-    most
+
+    /// What the first lists hold.
+    fn held(&self, lists: f32) -> f32 {
+        let at = self.grid.partition_point(|rank| *rank as f32 <= lists).saturating_sub(1);
+        let of = |numbers: &[f32]| numbers.get(at).copied().unwrap_or_default();
+        let rank = self.grid.get(at).map_or(0.0, |rank| *rank as f32);
+        of(&self.before) + (lists - rank) * of(&self.each)
+    }
+
+    /// How many lists are probed that hold a part of what the known ones do, where a mean query probes `nprobe`: as
+    /// [`ProbeRule::lists`].
+    fn lists(&self, part: f32, nprobe: f32) -> f32 {
+        let most = (nprobe * MOST as f32).min(self.nlist);
+        let enough = part * self.held(most);
+        let after = self.before.partition_point(|held| *held <= enough);
+        let at = after.saturating_sub(1);
+        let of = |numbers: &[f32]| numbers.get(at).copied().unwrap_or_default();
+        let rank = self.grid.get(at).map_or(0.0, |rank| *rank as f32);
+        let within = (enough - of(&self.before)) / of(&self.each).max(f32::MIN_POSITIVE);
+        // The list in which the part is reached is probed.
+        let probed = (rank + within).floor() + 1.0;
+        probed.max(least(nprobe.ceil() as usize) as f32).min(most.max(1.0))
+    }
 }
 
-/// The limit at which queries probe `nprobe` lists in the mean.
-fn limit_for(grid: &[u32], queries: &[Asked<'_>], exponents: [f32; 4], nprobe: usize) -> f32 {
-    let nlist = grid.last().map_or(1, |last| *last as usize + 1);
-    let all: Vec<Vec<f32>> =
-        queries.iter().map(|(profile, _)| scores(grid, profile, exponents)).collect();
-    let ends = all.iter().flatten();
-    let mut low = ends.clone().copied().fold(f32::INFINITY, f32::min) - 1.0;
-    let mut high = ends.copied().fold(f32::NEG_INFINITY, f32::max) + 1.0;
-    for _ in 0..30 {
-        let limit = (low + high) / 2.0;
-        let lists = |scores: &Vec<f32>| lists_of(grid, scores, limit, nprobe as f32, nlist);
-        let mean = all.iter().map(lists).sum::<f32>() / all.len() as f32;
-        if mean > nprobe as f32 { low = limit } else { high = limit }
+/// The part at which queries probe `nprobe` lists in the mean.
+fn part_for(queries: &[Weights<'_>], nprobe: usize) -> f32 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..HALVINGS {
+        let part = (low + high) / 2.0;
+        let sum: f32 = queries.iter().map(|weights| weights.lists(part, nprobe as f32)).sum();
+        if sum < nprobe as f32 * queries.len() as f32 { low = part } else { high = part }
     }
-    (low + high) / 2.0
+    high
 }
 
-/// Whether by the rule fewer lists find the nearest rows than by ranks.
+/// Whether by the rule no more lists find the nearest rows than by ranks.
 fn is_worth(widths: &Widths, ranks: &[Vec<u32>]) -> bool {
     let mut by_rank: Vec<u32> = Vec::new();
     let mut by_rule: Vec<u32> = Vec::new();
     for (query, ranks) in ranks.iter().enumerate() {
-        for rank in ranks.iter().take(NEAREST) {
+        for rank in ranks.iter().take(TEN) {
             by_rank.push(*rank);
             by_rule.push(widths.before(query, *rank));
         }
@@ -278,19 +293,18 @@ mod tests {
 
     const NLIST: usize = 512;
 
-    /// Queries of which the nearer ones to their first list have their neighbours in fewer lists.
+    /// Queries of which those nearer to their first list have their neighbours in fewer lists, or queries that all see the same.
     fn planted(n: usize, is_telling: bool) -> (Vec<Vec<f32>>, Vec<Vec<u32>>) {
         let mut rng = Rng::new(7);
         let of = |_| {
             let hardness = f64::from(rng.unit());
-            let first = if is_telling { 0.2 + 0.8 * hardness as f32 } else { 0.6 };
-            let others = (1..NLIST).map(|i| 1.0 + (i as f32).ln() / 8.0);
+            let first = if is_telling { 0.1 + 0.9 * hardness as f32 } else { 0.6 };
+            let steep = if is_telling { 1.0 - 0.9 * hardness as f32 } else { 0.5 };
+            let others = (1..NLIST).map(|i| 1.0 + steep * (i as f32).ln());
             let distances = std::iter::once(first).chain(others).collect();
             let reach = 2.0 + 120.0 * hardness * hardness;
-            let ranks = (0..30)
-                .map(|_| (reach * f64::from(rng.unit()) * f64::from(rng.unit())) as u32)
-                .collect();
-            (distances, ranks)
+            let rank = |rng: &mut Rng| reach * f64::from(rng.unit()) * f64::from(rng.unit());
+            (distances, (0..30).map(|_| rank(&mut rng) as u32).collect())
         };
         (0..n).map(of).unzip()
     }
@@ -313,22 +327,37 @@ mod tests {
             assert!((mean / nprobe as f64 - 1.0).abs() < 0.1, "{mean} of {nprobe}");
             // What is said of a list's place is what a search does.
             for (query, lists) in lists.iter().enumerate() {
-                let last = widths.before(query, *lists as u32 - 1) as f64 + 1.0;
+                let last = f64::from(widths.before(query, *lists as u32 - 1)) + 1.0;
                 assert!(last < 1.2 * nprobe as f64 + 2.0, "{last} of {nprobe}, {lists} lists");
             }
         }
-        let far: Vec<u32> = (0..200).map(|query| widths.before(query, 40)).collect();
-        assert!(far.iter().min() < far.iter().max());
+        let needed = |before: &dyn Fn(usize, u32) -> u32| {
+            let each = ranks.iter().enumerate().flat_map(|(query, ranks)| {
+                ranks.iter().map(move |rank| before(query, *rank)).collect::<Vec<_>>()
+            });
+            let mut all: Vec<u32> = each.collect();
+            all.sort_unstable();
+            all[all.len() * 95 / 100]
+        };
+        let (by_rule, by_rank) =
+            (needed(&|query, rank| widths.before(query, rank)), needed(&|_, rank| rank));
+        assert!(by_rule * 10 < by_rank * 9, "{by_rule} lists, {by_rank} by rank");
     }
 
     #[test]
-    fn where_distances_tell_nothing_ranks_decide() {
+    fn where_queries_see_the_same_they_search_alike() {
         let (distances, ranks) = planted(200, false);
-        let widths = fitted(&distances, &ranks, NLIST);
-        assert!(widths.rule.is_none());
-        assert_eq!((widths.before(0, 0), widths.before(3, 77)), (0, 77));
-        // Too few queries, too few lists, no distances.
-        assert!(fitted(&distances[..20], &ranks[..20], NLIST).rule.is_none());
+        let rule = fitted(&distances, &ranks, NLIST).rule;
+        let lists = rule.map_or(32, |rule| rule.lists(32, &distances[0][..128]));
+        assert!((31..=33).contains(&lists), "{lists}");
+    }
+
+    #[test]
+    fn where_little_is_known_ranks_decide() {
+        let (distances, ranks) = planted(200, true);
+        let few = fitted(&distances[..20], &ranks[..20], NLIST);
+        assert!(few.rule.is_none());
+        assert_eq!((few.before(0, 0), few.before(3, 77)), (0, 77));
         let near: Vec<Vec<u32>> =
             ranks.iter().map(|ranks| ranks.iter().map(|rank| rank % 12).collect()).collect();
         assert!(fitted(&distances, &near, 12).rule.is_none());
