@@ -28,6 +28,9 @@ pub use neighbours::{QUERIES_MAX, on_workers};
 pub const ROWS_UNSAID: u64 = 10;
 /// `efSearch` for a target of .95 where nothing was measured: what the hardest of four real sets takes.
 const EF_SEARCH_UNMEASURED: f64 = 100.0;
+/// How many times what a query may miss in all its codes may seem to miss before it gets more candidates. What is expected is
+/// rather more than what is missed, and a second pass over the lists costs as much as the first.
+const MISSED_BY_CODES: f64 = 2.0;
 /// Lists searched of `nlist` where nothing was measured, in square roots of it.
 const NPROBE_UNMEASURED: f64 = 2.0;
 
@@ -83,13 +86,14 @@ pub fn of_wishes(
         (None, None) => Budget::fixed(1),
         (None, Some(code)) => {
             let usual = Budget::automatic(code.kind.k_factor(meta.dims()));
+            let missed = (1.0 - guc::recall_target_for(options)) * MISSED_BY_CODES;
             match (wishes.nprobe, effort) {
-                (None, effort) => effort.map_or(usual, |of| Budget::measured(of.k_factor)),
+                (None, effort) => effort.map_or(usual, |of| Budget::measured(of.k_factor, missed)),
                 // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
                 (Some(_), _) => {
                     let rows = rows.unwrap_or(ROWS_UNSAID);
                     let measured = curve.k_factor_of_lists(rows, size).unwrap_or(1.0);
-                    let measured = Budget::measured(measured);
+                    let measured = Budget::measured(measured, missed);
                     let is_enough = usual.candidates(rows) >= measured.candidates(rows);
                     if is_enough { usual } else { measured }
                 }

@@ -6,11 +6,16 @@
 //! further lists if need be. Rows that later candidates bring, but nearer than one returned before, are late: they
 //! follow at the end under a strict order, and at once under a relaxed one.
 //!
+//! How many first candidates are enough was measured for most queries. Where the codes are farther off, of a query of another kind
+//! than the rows, the candidates themselves show it ([`errors`]): then there are twice as many, until few near rows are expected
+//! beyond them.
+//!
 //! Where the index stores vectors that are better than the codes but not exact (refine = sqfp16 or sq8), these narrow the
 //! candidates down: all are compared by them, and only the nearest, a quarter, get their real distances. Where it stores the
 //! exact vectors, these put the candidates in order, and only as many as are wanted are looked for in the table, to see whether they are there.
 
 mod candidates;
+mod errors;
 mod together;
 
 use ann::topk::Hit;
@@ -19,6 +24,8 @@ use crate::error::Error;
 use crate::search::params::{Found, Iterative};
 use crate::store::Pages;
 use crate::tid::Tid;
+
+use errors::Errors;
 
 pub use candidates::{Budget, Candidates, Terms};
 pub use together::FoundTogether;
@@ -36,6 +43,8 @@ const ROWS_FIRST: u64 = 10;
 const ROWS_MAX: u64 = 1 << 16;
 /// The first candidates are enough if no more than one in eight lacks a row.
 const SPARED: u64 = 8;
+/// The most candidates for each of the first rows, however far off codes are.
+const PER_ROW_MAX: u64 = 64;
 /// Hits for which there is always room.
 const HITS_MIN: usize = 4096;
 /// Where better distances than the codes' come from: the real ones, or nearly so.
@@ -54,6 +63,8 @@ pub struct RerankScan<C: Candidates> {
     /// Candidates of these, and for rows beyond.
     first: u64,
     budget: Budget,
+    /// How far off the codes of the first candidates were.
+    errors: Errors,
     /// Rows with real distances that may wait.
     room: usize,
     /// Whether narrowed candidates have their real distances.
@@ -95,6 +106,7 @@ impl<C: Candidates> RerankScan<C> {
             rows: ROWS_FIRST,
             first: 0,
             budget: Budget::fixed(1),
+            errors: Errors::default(),
             room: HITS_MIN,
             is_exact: false,
             ready: Vec::new(),
@@ -128,6 +140,7 @@ impl<C: Candidates> RerankScan<C> {
         self.ready.clear();
         self.pool.clear();
         self.late.clear();
+        self.errors.clear();
         (self.given, self.n_sorted) = (0, 0);
         (self.candidates, self.looked_for, self.compared) = (0, 0, 0);
         (self.returned, self.n_late) = (0, 0);
@@ -268,12 +281,29 @@ impl<C: Candidates> RerankScan<C> {
                 self.pool.sort_unstable_by(|a, b| b.order(a));
             }
             None => {
-                rerank(exact, candidates, &mut self.fresh)?;
+                exact.keys(candidates, &mut |i, key| {
+                    if let Some(candidate) = candidates.get(i) {
+                        self.errors.push(candidate.key, key);
+                        self.fresh.push(Hit { key, ..*candidate });
+                    }
+                })?;
                 self.candidates += self.fresh.len() as u64;
                 self.take_in();
+                self.ask_for_more();
             }
         }
         Ok(())
+    }
+
+    /// Has more first candidates come if these leave too many near rows behind.
+    fn ask_for_more(&mut self) {
+        let missed_max = self.budget.missed_max * self.rows as f64;
+        let may = missed_max.is_finite() && self.returned == 0 && self.seen() >= self.enough();
+        let most = self.rows.saturating_mul(PER_ROW_MAX);
+        if may && self.first < most && self.errors.expected_misses(self.rows as usize) > missed_max
+        {
+            self.first = self.first.saturating_mul(2).min(most);
+        }
     }
 
     /// Narrowed candidates whose real distances are looked at for that many rows.

@@ -20,22 +20,25 @@ pub struct Budget {
     pub per_row: f64,
     /// Whether the rows of many take fewer each.
     pub is_shrinking: bool,
+    /// More are taken for a query whose codes are so far off that a larger part of its rows than this is expected to be missed.
+    /// Infinite: never.
+    pub missed_max: f64,
 }
 
 impl Budget {
     /// As `is_shrinking`, for every row.
     pub const fn fixed(per_row: usize) -> Self {
-        Self { per_row: per_row as f64, is_shrinking: false }
+        Self { per_row: per_row as f64, is_shrinking: false, missed_max: f64::INFINITY }
     }
 
-    /// As many as were measured to be enough, for every row.
-    pub fn measured(per_row: f32) -> Self {
-        Self { per_row: per_row.into(), is_shrinking: false }
+    /// As many as were measured to be enough for most queries, for every row.
+    pub fn measured(per_row: f32, missed_max: f64) -> Self {
+        Self { per_row: per_row.into(), is_shrinking: false, missed_max }
     }
 
     /// What a code needs by itself: fewer for each row where there are many.
     pub const fn automatic(per_row: usize) -> Self {
-        Self { per_row: per_row as f64, is_shrinking: true }
+        Self { per_row: per_row as f64, is_shrinking: true, missed_max: f64::INFINITY }
     }
 
     /// For that many rows together.

@@ -23,9 +23,16 @@ impl<C: FoundTogether> RerankScan<C> {
 
     /// Takes the first candidates in by their real keys, in their order; None: no row.
     pub fn take_first(&mut self, keys: &[Option<f64>]) {
-        take(self.scan.take_first_found(), keys, &mut self.fresh);
+        let candidates = self.scan.take_first_found();
+        for (hit, key) in candidates.iter().zip(keys) {
+            if let Some(key) = key {
+                self.errors.push(hit.key, *key);
+            }
+        }
+        take(candidates, keys, &mut self.fresh);
         self.candidates += self.fresh.len() as u64;
         self.take_in();
+        self.ask_for_more();
     }
 
     /// Takes the first candidates in by keys that narrow them down.
