@@ -71,8 +71,27 @@ pub struct Ranked {
     pub point: Vec<f32>,
     /// Nearest first; `at` is what came with the row.
     pub nearest: Vec<Hit>,
-    /// Rows that equal the query, the first few; they are not among the nearest.
+    /// Rows that equal the query, the first few, and rows that nearly do; they are not among the nearest.
     pub equals: Vec<u64>,
+}
+
+/// A row is a copy of the query if its distance is less than this part of that of the last of the nearest rows.
+const COPY: f64 = 1.0 / 8.0;
+
+impl Ranked {
+    /// Takes copies of the query from its nearest rows: of texts that stand in a table twenty times with small changes. Whoever
+    /// has one has found the others, and they say nothing of what else there is near a query.
+    fn leave_out_copies(&mut self, metric: Metric) {
+        let part = match metric {
+            // Its keys are squared distances.
+            Metric::L2 | Metric::Cosine => COPY * COPY,
+            Metric::L1 | Metric::Hamming | Metric::Jaccard => COPY,
+            Metric::InnerProduct => return,
+        };
+        let limit = self.nearest.last().map_or(0.0, |last| last.key * part);
+        let n = self.nearest.iter().take_while(|hit| hit.key < limit).count();
+        self.equals.extend(self.nearest.drain(..n).map(|hit| hit.id));
+    }
 }
 
 /// What the exact answer to a query is judged by.
@@ -185,10 +204,12 @@ impl<E: Element> ExactSearch<E> {
     /// The queries again, each with its nearest rows in order.
     pub fn finish_ranked(self) -> Vec<Ranked> {
         let points = E::points(self.operands, self.dims);
-        let ranked = |(query, point): (Asked, &[f32])| Ranked {
-            point: point.to_vec(),
-            nearest: query.nearest.into_sorted(),
-            equals: query.equals,
+        let metric = self.keys.metric;
+        let ranked = |(query, point): (Asked, &[f32])| {
+            let (nearest, equals) = (query.nearest.into_sorted(), query.equals);
+            let mut ranked = Ranked { point: point.to_vec(), nearest, equals };
+            ranked.leave_out_copies(metric);
+            ranked
         };
         self.queries.into_iter().zip(points.chunks_exact(self.dims)).map(ranked).collect()
     }
@@ -338,6 +359,22 @@ mod tests {
             let near = &ranked[0].nearest;
             assert!(near.is_sorted_by(|a, b| a.key <= b.key));
             assert!(near.iter().all(|hit| hit.at == 7 * hit.id && ![4, 30].contains(&hit.id)));
+        }
+    }
+
+    #[test]
+    fn copies_of_a_query_are_not_its_neighbours() {
+        const DIMS: usize = 16;
+        let rows = points(50 * DIMS, 4);
+        let copy = rows[..DIMS].iter().map(|x| x + 1e-4).collect::<Vec<f32>>();
+        let rows = [rows, copy].concat();
+        for (metric, n) in [(Metric::L2, 49), (Metric::Cosine, 49), (Metric::InnerProduct, 50)] {
+            let mut search = ExactSearch::<f32>::of_rows(metric, DIMS, rows[..DIMS].to_vec(), 100);
+            let ids: Vec<u64> = (0..51).collect();
+            search.add_at(&ids, &[], &rows, &parallel::Job::default());
+            let ranked = search.finish_ranked().remove(0);
+            assert_eq!(ranked.nearest.len(), n, "{metric:?}");
+            assert_eq!(ranked.equals.contains(&50), n == 49, "{metric:?}");
         }
     }
 
