@@ -173,6 +173,14 @@ impl<C: Candidates> RerankScan<C> {
         }
     }
 
+    /// Ends the scan as if it had returned all rows: only those follow that came too late for a strict order.
+    pub fn finish(&mut self) {
+        self.ready.clear();
+        self.pool.clear();
+        (self.given, self.n_sorted) = (0, 0);
+        self.is_exhausted = true;
+    }
+
     /// Where the candidates come from.
     pub fn source(&mut self) -> &mut C {
         &mut self.scan
@@ -181,6 +189,11 @@ impl<C: Candidates> RerankScan<C> {
     /// Rows that came too late for a strict order, so far. They follow at the end.
     pub fn late(&self) -> u64 {
         self.n_late
+    }
+
+    /// Tuples that a filter stopped.
+    pub fn skipped(&self) -> u64 {
+        self.scan.skipped()
     }
 
     /// Tuples whose estimate was looked at.
