@@ -227,10 +227,16 @@ impl<L: ListScanner> Scan<L> {
 
     /// Ends the scan as if it had returned all rows: only those follow that came too late for a strict order.
     pub fn finish(&mut self) {
+        if self.is_late {
+            return;
+        }
         self.ready.clear();
         self.given = 0;
         self.top.reset(self.first);
         self.is_finished = true;
+        if self.state == State::Begun {
+            self.state = State::Ended;
+        }
     }
 
     /// Where the row is that [`Scan::next`] returned last, for who wants to mark it.

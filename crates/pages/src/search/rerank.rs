@@ -78,6 +78,8 @@ pub struct RerankScan<C: Candidates> {
     /// Whether what was searched first has no more candidates, and whether nothing has.
     is_first_used_up: bool,
     is_exhausted: bool,
+    /// Whether the late rows have their turn.
+    is_late: bool,
 }
 
 impl<C: Candidates> Default for RerankScan<C> {
@@ -111,6 +113,7 @@ impl<C: Candidates> RerankScan<C> {
             last: None,
             is_first_used_up: true,
             is_exhausted: true,
+            is_late: false,
         }
     }
 
@@ -132,7 +135,7 @@ impl<C: Candidates> RerankScan<C> {
         (self.candidates, self.looked_for, self.compared) = (0, 0, 0);
         (self.returned, self.n_late) = (0, 0);
         self.last = None;
-        (self.is_first_used_up, self.is_exhausted) = (false, false);
+        (self.is_first_used_up, self.is_exhausted, self.is_late) = (false, false, false);
     }
 
     /// The next row, None at the end. Holds no lock on return. `distance` is the exact key. `narrow`: the index's stored
@@ -175,6 +178,9 @@ impl<C: Candidates> RerankScan<C> {
 
     /// Ends the scan as if it had returned all rows: only those follow that came too late for a strict order.
     pub fn finish(&mut self) {
+        if self.is_late {
+            return;
+        }
         self.ready.clear();
         self.pool.clear();
         (self.given, self.n_sorted) = (0, 0);
@@ -360,6 +366,7 @@ impl<C: Candidates> RerankScan<C> {
 
     /// Makes the late rows ready when there are no others left.
     fn put_late(&mut self) {
+        self.is_late = true;
         self.ready.clear();
         self.ready.append(&mut self.late);
         (self.given, self.n_sorted) = (0, 0);
