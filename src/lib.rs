@@ -12,4 +12,5 @@ pub extern "C-unwind" fn _PG_init() {
     am::guc::register();
     am::options::register();
     am::limit::register();
+    am::custom::register();
 }

@@ -4,6 +4,7 @@
 //! after it cost depends on how many are asked for in the end, which LIMIT and the filters make likely: see [`ask`]. The
 //! server knows a line from the first row to the last, so it gets the line through the costs of as many.
 
+mod among;
 mod ask;
 mod graph;
 mod lists;
@@ -27,6 +28,7 @@ use super::options::{IvfOptions, options_of};
 use super::pages::PgPages;
 use super::recall_target;
 use super::relation::{Index, IvfIndex, cached_index};
+pub use among::among;
 use ask::Ask;
 use table::Table;
 
@@ -164,7 +166,7 @@ unsafe fn estimate(
         unsafe { clauses::complete(root, path) };
     }
     // SAFETY: the planner's lists; the predicate counts as in every other access method.
-    let (selectivity, in_index, filter) = unsafe {
+    let (of_index, in_index, filter) = unsafe {
         let relid = (*index.rel).relid as i32;
         let part = |quals| {
             let no_join = pg_sys::JoinType::JOIN_INNER;
@@ -172,10 +174,12 @@ unsafe fn estimate(
         };
         let quals = pg_sys::get_quals_from_indexclauses(path.indexclauses);
         let (passing, conditions) = (part(quals), f64::from(pg_sys::list_length(quals)));
-        let filter = lists::Filter { passing, conditions, bytes: 0.0 };
+        let filter = lists::Filter { passing, conditions, bytes: 0.0, is_among: false };
+        let filter = filter.among(among::part());
         let in_index = part(pg_sys::add_predicate_to_index_quals(index, std::ptr::null_mut()));
         (part(pg_sys::add_predicate_to_index_quals(index, quals)), in_index, filter)
     };
+    let selectivity = of_index * among::part().unwrap_or(1.0);
     let prices = Prices::of(index.reltablespace);
     // SAFETY: plain numbers and the planner's root.
     let reread = |first| unsafe { reread(root, index, first, loop_count) };

@@ -13,6 +13,8 @@ pub enum Stop {
     Exhausted,
     /// It had returned the rows of the first lists or nodes, and `faiss.iterative_scan` is off.
     FirstOnly,
+    /// Rows came from beyond the distance that the query wants at most.
+    Distance,
     /// It had visited as many vectors or lists as the user's bound allows.
     Bound,
 }
@@ -24,6 +26,7 @@ impl Stop {
             Self::Enough => "enough rows",
             Self::Exhausted => "no more rows",
             Self::FirstOnly => "iterative_scan off",
+            Self::Distance => "bound of the distance",
             Self::Bound => "bound of the user",
         }
     }
@@ -36,6 +39,8 @@ pub struct Work {
     pub lists_probed: Option<u64>,
     /// Vectors whose distance or estimate was computed.
     pub scored: u64,
+    /// Vectors that a filter stopped before that.
+    pub skipped: u64,
     /// Candidates that were put in order by better distances than those of their codes.
     pub reranked: u64,
     /// Whether it ended at the user's bound.

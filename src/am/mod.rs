@@ -2,9 +2,11 @@
 
 mod assign;
 pub mod batch;
+mod bound;
 pub mod build;
 mod build_log;
 mod cost;
+pub mod custom;
 pub mod datum;
 pub mod files;
 mod filter;

@@ -11,6 +11,7 @@ mod bulk;
 pub mod heap_pins;
 mod hint;
 mod logged;
+pub mod roots;
 #[cfg(feature = "pg_test")]
 mod tests;
 

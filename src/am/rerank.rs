@@ -128,11 +128,22 @@ impl CodedSearch {
         next_row::<E>(&mut self.scan, pages, &view, code, query, &mut others)
     }
 
+    /// As [`Scan::search_lists`](pages::lists::scan::Scan::search_lists).
+    pub fn search_lists(&mut self, n: usize) -> bool {
+        self.scan.search_lists(n)
+    }
+
+    /// Ends the search: only rows that came too late follow.
+    pub fn finish(&mut self) {
+        self.scan.finish();
+    }
+
     /// What it has done so far.
     pub fn work(&self) -> Work {
         Work {
             lists_probed: self.scan.lists_probed(),
             scored: self.scan.visited(),
+            skipped: self.scan.skipped(),
             reranked: self.scan.reranked(),
             is_cut_short: self.scan.is_cut_short(),
         }

@@ -3,9 +3,9 @@
 //! The scan's state belongs to the memory context of the scan and is dropped with it. Between two
 //! calls it holds no lock and no pin: everything it keeps is its own copy.
 
+mod asked_for;
+mod given;
 mod query;
-
-use std::cell::Cell;
 
 use ann::element::Bits;
 use ann::topk::Hit;
@@ -15,10 +15,11 @@ use pages::lists::scan::Scan;
 use pages::search::params::{Found, Iterative, SearchParams};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
+use super::bound::Bound;
 use super::filter::Conditions;
 use super::graph::{self, GraphSearch};
 use super::guc;
-use super::last_scan::{self, LastScan, Stop};
+use super::last_scan::{self, LastScan, Stop, Work};
 use super::left_out;
 use super::limit::{is_all, rows_wanted};
 use super::method::method_of;
@@ -36,6 +37,7 @@ use super::search::Search;
 use super::table_end::TableEnd;
 use query::{params_of, query_of};
 
+pub use asked_for::AskedFor;
 pub use query::different_dimensions;
 
 /// Rows that are marked together, in the order of their pages, while the scan goes on.
@@ -43,27 +45,6 @@ const KILLED_MAX: usize = 1024;
 
 /// Terms of a distance at most: the elements of a query and of a row.
 const TERMS_MAX: usize = 2 * grammar::DIMS_MAX;
-
-thread_local! {
-    static ASKED_FOR: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-/// While it lives, the scans that begin are asked for this many rows, and no plan stands above them.
-pub struct AskedFor(());
-
-impl AskedFor {
-    /// Scans are asked for `rows`.
-    pub fn new(rows: u64) -> Self {
-        ASKED_FOR.set(Some(rows));
-        Self(())
-    }
-}
-
-impl Drop for AskedFor {
-    fn drop(&mut self) {
-        ASKED_FOR.set(None);
-    }
-}
 
 /// What hangs on `IndexScanDesc.opaque`.
 struct ScanState {
@@ -76,6 +57,9 @@ struct ScanState {
     wanted: Option<u64>,
     /// What the rows' filter columns must be.
     conditions: Conditions,
+    /// The bound of the distance, and whether it has ended the scan.
+    bound: Option<Bound>,
+    is_passed: bool,
     /// None until the first row of a (re)scan is asked for.
     running: Option<Index>,
     /// What the executor gave to the last rescan, by which it knows the scan.
@@ -91,8 +75,11 @@ struct ScanState {
 }
 
 impl ScanState {
-    /// The next row, in the order of our distances.
-    fn find(&mut self, trusts_marks: bool) -> Result<Option<Found>, Error> {
+    /// The next row, in the order of our distances, whatever the bound.
+    fn search_on(&mut self, trusts_marks: bool) -> Result<Option<Found>, Error> {
+        if self.bound.as_ref().is_some_and(Bound::is_never) {
+            return Ok(None);
+        }
         let filter = self.conditions.filter.as_ref();
         match &self.running {
             Some(index) if !self.conditions.is_never => {
@@ -114,6 +101,7 @@ impl ScanState {
         let stop = match (self.is_over, work.is_cut_short) {
             (false, _) => Stop::Enough,
             (true, true) => Stop::Bound,
+            (true, false) if self.is_passed => Stop::Distance,
             (true, false) if is_off() => Stop::FirstOnly,
             (true, false) => Stop::Exhausted,
         };
@@ -149,6 +137,8 @@ pub unsafe extern "C-unwind" fn ambeginscan(
             is_order_known,
             wanted: None,
             conditions: Conditions::default(),
+            bound: None,
+            is_passed: false,
             running,
             orderbys,
             end,
@@ -209,9 +199,9 @@ pub unsafe extern "C-unwind" fn amgettuple(
         let index = (*scan).indexRelation;
         if state.running.is_none() {
             require_mvcc(scan);
-            state.wanted = ASKED_FOR.get().or_else(|| rows_wanted(state.orderbys));
+            state.wanted = asked_for::rows(scan).or_else(|| rows_wanted(state.orderbys));
             state.pages.begin_count();
-            (state.rows, state.is_over) = (0, false);
+            (state.rows, state.is_over, state.is_passed) = (0, false, false);
             state.running = Some(start(scan, state));
             order_by_operator(scan, state);
             rel::count_scan(index);
@@ -225,13 +215,13 @@ pub unsafe extern "C-unwind" fn amgettuple(
         let found = match state.order.take() {
             // Every distance to NULL is NULL.
             Some(mut order) if (*(*scan).orderByData).sk_flags & pg_sys::SK_ISNULL as i32 == 0 => {
-                let found = order.next(scan, || state.find(trusts_marks));
+                let found = order.next(scan, || state.find(index, trusts_marks));
                 state.order = Some(order);
                 found
             }
             order => {
                 state.order = order;
-                state.find(trusts_marks)
+                state.find(index, trusts_marks)
             }
         };
         let Some(found) = checked(index, found) else {
@@ -373,6 +363,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let cached = cached_index(index, &state.pages);
         state.pages.remember(cached.recent());
         state.conditions = conditions(scan, &cached);
+        let among = state.take_given(scan, &cached);
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = options_of(index);
@@ -407,6 +398,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
                     search.begin(graph, element, &query, params, ef);
                 }
                 search.leave_out(left_out::row_of(index));
+                search.look_among(among);
                 return cached;
             }
             Index::Lists(ivf) => {
@@ -424,6 +416,15 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         state.search.begin(element, &query, params);
         cached
     }
+}
+
+/// What a scan has done so far.
+///
+/// # Safety
+/// `scan` is one of `ambeginscan` that has not ended.
+pub unsafe fn work(scan: pg_sys::IndexScanDesc) -> Work {
+    // SAFETY: the caller's promise.
+    unsafe { (*(*scan).opaque.cast::<ScanState>()).search.work() }
 }
 
 /// What the keys of a scan say of its filter columns.

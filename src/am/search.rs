@@ -80,6 +80,28 @@ impl Search {
         }
     }
 
+    /// Makes sure that at least so many lists are searched before the next row comes; false if they are.
+    pub fn search_lists(&mut self, n: usize) -> bool {
+        match self {
+            Self::F32(search) => search.search_lists(n),
+            Self::F16(search) => search.search_lists(n),
+            Self::Bit(search) => search.search_lists(n),
+            Self::Coded(search) => search.search_lists(n),
+            Self::Graph(_) => false,
+        }
+    }
+
+    /// Ends the search as if it had returned all rows: only those follow that came too late for a strict order.
+    pub fn finish(&mut self) {
+        match self {
+            Self::F32(search) => search.finish(),
+            Self::F16(search) => search.finish(),
+            Self::Bit(search) => search.finish(),
+            Self::Coded(search) => search.finish(),
+            Self::Graph(search) => search.finish(),
+        }
+    }
+
     /// How many vectors it visited before it ended at the user's bound, if it did.
     pub fn visited_in_vain(&self) -> Option<u64> {
         let work = self.work();
@@ -122,6 +144,7 @@ fn work_of<L: ListScanner>(search: &Scan<L>) -> Work {
     Work {
         lists_probed: Some(search.lists_probed()),
         scored: search.visited(),
+        skipped: search.skipped(),
         reranked: 0,
         is_cut_short: search.is_cut_short(),
     }

@@ -17,7 +17,7 @@
 //! | `inspect`, `check` | what does an index hold, and is it sound? |
 //! | `models` | how does a trained model come and go? |
 //! | `files` | how do models, indexes and rows come from FAISS files, and become such? |
-//! | `search`, `rows` | many queries at once; how do rows go back? |
+//! | `search`, `tids`, `rows` | many queries at once, among some rows; how do rows go back? |
 //! | `shards` | what does a search of several servers need of this one? |
 //! | `advise` | which index to build, and when to build it anew? |
 //! | `measure`, `apply` | how good does an index answer, and how are its search defaults set? |
@@ -56,3 +56,4 @@ mod search;
 mod shards;
 mod sparse;
 mod text;
+mod tids;

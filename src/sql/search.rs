@@ -10,6 +10,7 @@ use super::fmgr::{Arguments, SqlResult, export};
 use super::open_index::{OpenIndex, OpenTable};
 use super::queries::queries_of;
 use super::rows::RowStore;
+use super::tids::rows_of;
 use crate::am::batch::{self, K_MAX, Wanted};
 use crate::am::opclass::{ElementType, opclass_of};
 use crate::am::rel;
@@ -21,6 +22,7 @@ const K: usize = 2;
 const NPROBE: usize = 3;
 const K_FACTOR: usize = 4;
 const EF_SEARCH: usize = 5;
+const TIDS: usize = 6;
 
 /// Why whoever sees some rows only may not search, and what to do instead.
 const WHY_EVERY_ROW: (&str, &str) = (
@@ -28,7 +30,7 @@ const WHY_EVERY_ROW: (&str, &str) = (
     "Search with ORDER BY and LIMIT, which respect the policies.",
 );
 
-/// `faiss.search(index regclass, queries anyarray, k int, nprobe int, k_factor int, efsearch int)`.
+/// `faiss.search(index regclass, queries anyarray, k int, nprobe int, k_factor int, efsearch int, tids tid[])`.
 fn search(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     let mut rows = arguments.rows();
     for (argument, name) in [(INDEX, "index"), (K, "k")] {
@@ -43,11 +45,18 @@ fn search(arguments: &Arguments) -> Result<Option<i32>, SqlError> {
     }
     let k = arguments.int32(K);
     let Ok(k) = usize::try_from(k) else { batch::out_of_range("k", k.into(), (1, K_MAX)) };
+    let among = if arguments.is_null(TIDS) {
+        None
+    } else {
+        // SAFETY: declared as an array of tids; the table is open and locked.
+        Some(unsafe { rows_of(table.rel, arguments.datum(TIDS))? })
+    };
     let wanted = Wanted {
         k,
         nprobe: arguments.optional_int32(NPROBE),
         k_factor: arguments.optional_int32(K_FACTOR),
         ef_search: arguments.optional_int32(EF_SEARCH),
+        among,
     };
     let queries = if arguments.is_null(QUERIES) {
         // array_agg of no rows.

@@ -7,6 +7,7 @@ mod complete;
 mod concurrency;
 mod crash;
 mod damage;
+mod filtered_scan;
 mod leaks;
 mod lifecycle;
 mod marks;

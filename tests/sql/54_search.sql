@@ -205,3 +205,34 @@ RESET row_security;
 SELECT count(*) FROM faiss.search('t_v', (SELECT array_agg(v) FROM question), 2);
 DROP TABLE t, p, own, question, empty, young CASCADE;
 DROP ROLE "54_reader";
+-- Only among some rows, named by their ctids: with every method, many queries at once.
+CREATE TABLE among (id int PRIMARY KEY, v vector(4), a int) WITH (fillfactor = 50);
+INSERT INTO among SELECT k, ARRAY[sin(k), cos(k), sin(k * 3), cos(k * 7)]::real[]::vector, k % 10 FROM generate_series(1, 3000) k;
+-- Rows that moved on their page are known by their new ctids.
+UPDATE among SET a = 4 WHERE id % 7 = 0;
+SET faiss.nprobe = 9;
+CREATE INDEX among_v ON among USING faissivf (v) WITH (nlist = 9, seed = 1, code = flat);
+CREATE FUNCTION among(k int) RETURNS TABLE (n bigint, is_right bool) LANGUAGE sql AS $$
+  WITH q AS (SELECT array_agg(v ORDER BY id) qs FROM among WHERE id IN (3, 5, 8)),
+    found AS (SELECT s.query_no, array_agg(t.id ORDER BY s.distance) ids FROM q, faiss.search('among_v', q.qs, k, tids => (SELECT array_agg(ctid) FROM among WHERE a = 4)) s JOIN among t ON t.ctid = s.tid GROUP BY 1),
+    expected AS (SELECT i query_no, (SELECT array_agg(id ORDER BY d) FROM (SELECT id, v <-> q.qs[i] d FROM among WHERE a = 4 ORDER BY (v <-> q.qs[i]) + 0 LIMIT k) x) ids FROM q, generate_series(1, 3) i)
+  SELECT sum(cardinality(f.ids)), bool_and(f.ids = e.ids) FROM expected e LEFT JOIN found f USING (query_no) $$;
+SELECT * FROM among(10);
+UPDATE among SET a = 4 WHERE id % 11 = 0;
+SELECT * FROM among(10);
+SELECT * FROM among(1000);
+DROP INDEX among_v;
+CREATE INDEX among_v ON among USING faissflat (v) WITH (code = flat);
+SELECT * FROM among(10);
+DROP INDEX among_v;
+CREATE INDEX among_v ON among USING faissivf (v) WITH (nlist = 9, seed = 1, code = sq8, k_factor = 20);
+SELECT * FROM among(10);
+DROP INDEX among_v;
+CREATE INDEX among_v ON among USING faisshnsw (v) WITH (m = 8, seed = 1, code = flat);
+SELECT * FROM among(10);
+-- None of them, none there, and no row's.
+SELECT count(*) FROM faiss.search('among_v', ARRAY['[1,0,0,0]']::vector[], 5, tids => '{}');
+SELECT count(*) FROM faiss.search('among_v', ARRAY['[1,0,0,0]']::vector[], 5, tids => ARRAY['(0,0)', '(0,60000)', '(4000000,1)']::tid[]);
+SELECT count(*) FROM faiss.search('among_v', ARRAY['[1,0,0,0]']::vector[], 5, tids => NULL);
+SELECT count(*) FROM faiss.search('among_v', ARRAY['[1,0,0,0]']::vector[], 5, tids => ARRAY[NULL]::tid[]);
+RESET faiss.nprobe;

@@ -11,11 +11,13 @@ mod single;
 mod sparse;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ann::topk::Hit;
 use pages::lists::scan::batch::BatchParams;
 use pages::search::params::{Found, SearchParams};
 use pages::search::rerank::Budget;
+use pages::search::row_set::RowSet;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::guc::{self, EF_SEARCH_RANGE, K_FACTOR_MAX, NPROBE_RANGE};
@@ -38,7 +40,7 @@ pub use sparse::search_sparse;
 pub const K_MAX: i32 = 65_536;
 
 /// What is wanted of each query.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Wanted {
     /// Rows, 1 to [`K_MAX`].
     pub k: usize,
@@ -48,6 +50,8 @@ pub struct Wanted {
     pub k_factor: Option<i32>,
     /// Nodes of a graph kept in sight; None: as a scan would.
     pub ef_search: Option<i32>,
+    /// The rows to search among; None: all.
+    pub among: Option<Arc<RowSet>>,
 }
 
 /// Takes over a row: the number of its query from 0, the tid of its visible version, its distance.
@@ -69,7 +73,7 @@ pub unsafe fn search<E: Column>(
 ) {
     check_wanted(index, &wanted);
     check_usable(index);
-    let mut find = || {
+    let find = || {
         // SAFETY: the caller's promise.
         unsafe { find::<E>(table, index, queries, wanted, emit) }
     };
@@ -91,8 +95,9 @@ unsafe fn find<E: Column>(
     // SAFETY: the caller's promise.
     unsafe {
         with_scan(table, index, |scan| {
-            if method_of(index).is_some_and(|method| method.is_graph) {
-                single::search::<E>(scan, queries, wanted, emit);
+            let is_graph = method_of(index).is_some_and(|method| method.is_graph);
+            if is_graph || wanted.among.is_some() {
+                single::search::<E>(scan, queries, &wanted, emit);
             } else {
                 Batch::new(scan, wanted).run::<E>(queries, emit);
             }

@@ -1,4 +1,5 @@
-//! One query after the other, each a scan of the index: for access methods that many queries cannot go over together.
+//! One query after the other, each a scan of the index: for access methods that many queries cannot go over together, and for
+//! searches among some rows, for which each query goes as far as it must.
 
 use std::ffi::CString;
 
@@ -14,25 +15,31 @@ use crate::am::rights::{at_own_level, set_for_level};
 use crate::am::scan::AskedFor;
 use crate::am::value::Column;
 
-/// Finds the k nearest visible rows of each query, with the efSearch that is wanted.
+/// Finds the k nearest visible rows of each query, with the settings that are wanted.
 ///
 /// # Safety
 /// `scan` must be a scan with one ordering key, and `queries` vectors of `E`, the indexed type.
 pub unsafe fn search<E: Column>(
     scan: pg_sys::IndexScanDesc,
     queries: &[pg_sys::Datum],
-    wanted: Wanted,
+    wanted: &Wanted,
     emit: Emit<'_>,
 ) {
     // SAFETY: the caller's promise.
-    at_ef_search(wanted, || unsafe { each_alone::<E>(scan, queries, wanted.k, emit) });
+    with_settings(wanted, || unsafe { each_alone::<E>(scan, queries, wanted, emit) });
 }
 
-/// Does `work` under the efSearch that is wanted.
-pub fn at_ef_search(wanted: Wanted, work: impl FnOnce()) {
+/// Does `work` under the settings that are wanted.
+pub fn with_settings(wanted: &Wanted, work: impl FnOnce()) {
     at_own_level(|| {
-        if let Some(value) = wanted.ef_search.and_then(|ef| CString::new(ef.to_string()).ok()) {
-            set_for_level(c"faiss.efSearch", &value);
+        for (name, value) in [
+            (c"faiss.efSearch", wanted.ef_search),
+            (c"faiss.nprobe", wanted.nprobe),
+            (c"faiss.k_factor", wanted.k_factor),
+        ] {
+            if let Some(value) = value.and_then(|value| CString::new(value.to_string()).ok()) {
+                set_for_level(name, &value);
+            }
         }
         work();
     });
@@ -43,7 +50,7 @@ pub fn at_ef_search(wanted: Wanted, work: impl FnOnce()) {
 unsafe fn each_alone<E: Column>(
     scan: pg_sys::IndexScanDesc,
     queries: &[pg_sys::Datum],
-    k: usize,
+    wanted: &Wanted,
     emit: Emit<'_>,
 ) {
     // SAFETY: the caller's promise: the scan outlives the rows.
@@ -51,7 +58,7 @@ unsafe fn each_alone<E: Column>(
     let metric = opclass_of(index).metric;
     let dims = rel::declared_dims(index);
     rows.keep_moved();
-    let _asked_for = AskedFor::new(k as u64);
+    let _asked_for = AskedFor::new(scan, wanted.k as u64, wanted.among.clone());
     for (number, query) in queries.iter().enumerate() {
         // SAFETY: the caller's promise.
         let elements = unsafe { elements_of::<E>(*query, dims) };
@@ -59,7 +66,7 @@ unsafe fn each_alone<E: Column>(
         let mut key = order_key(*query);
         // SAFETY: one ordering key, as the scan was begun with; it is copied.
         unsafe { pg_sys::index_rescan(scan, std::ptr::null_mut(), 0, &mut key, 1) };
-        let mut n_left = k;
+        let mut n_left = wanted.k;
         while n_left > 0 {
             // SAFETY: a scan that was started; the tid is copied before the next call.
             let tid = unsafe {

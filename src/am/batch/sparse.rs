@@ -3,7 +3,7 @@
 use pages::search::params::Found;
 use pgrx::pg_sys;
 
-use super::single::{at_ef_search, order_key};
+use super::single::{order_key, with_settings};
 use super::{Emit, Wanted, check_usable, check_wanted, with_scan};
 use crate::am::datum::sparse::SparseVarlena;
 use crate::am::graph::sparse::query_of;
@@ -31,7 +31,7 @@ pub unsafe fn search_sparse(
         // SAFETY: the caller's promise.
         unsafe {
             with_scan(table, index, |scan| {
-                at_ef_search(wanted, || each_alone(scan, queries, wanted.k, emit));
+                with_settings(&wanted, || each_alone(scan, queries, &wanted, emit));
             });
         }
     };
@@ -43,21 +43,21 @@ pub unsafe fn search_sparse(
 unsafe fn each_alone(
     scan: pg_sys::IndexScanDesc,
     queries: &[pg_sys::Datum],
-    k: usize,
+    wanted: &Wanted,
     emit: Emit<'_>,
 ) {
     // SAFETY: the caller's promise: the scan outlives the rows.
     let (mut rows, index) = unsafe { (HeapRows::new(scan), (*scan).indexRelation) };
     let of = (opclass_of(index).metric, rel::declared_dims(index).unwrap_or(0));
     rows.keep_moved();
-    let _asked_for = AskedFor::new(k as u64);
+    let _asked_for = AskedFor::new(scan, wanted.k as u64, wanted.among.clone());
     for (number, query) in queries.iter().enumerate() {
         // SAFETY: the caller's promise.
         let exact = unsafe { query_of(of, Some(*query)) };
         let mut key = order_key(*query);
         // SAFETY: one ordering key, as the scan was begun with; it is copied.
         unsafe { pg_sys::index_rescan(scan, std::ptr::null_mut(), 0, &mut key, 1) };
-        let mut n_left = k;
+        let mut n_left = wanted.k;
         while n_left > 0 {
             // SAFETY: a scan that was started; the tid is copied before the next call.
             let tid = unsafe {

@@ -2,6 +2,7 @@
 
 use pages::hnsw::{Code, Meta};
 
+use super::among;
 use super::ask::Ask;
 use super::table::Table;
 use super::{CODE_SHARE, DIMS_UNKNOWN, NARROWING, Prices, exact_distance, floats_of, in_order};
@@ -28,6 +29,8 @@ pub struct Shape {
     pub ef: f64,
     /// Of the candidates, the part that is looked up in the table.
     pub from_table: f64,
+    /// Of the nodes, the part among which the scan looks: others cost their step, and nothing in the table.
+    pub among: f64,
 }
 
 impl Shape {
@@ -39,13 +42,14 @@ impl Shape {
             Code::SqFp16 => 1.0 / NARROWING,
             Code::Sq8 => 1.0,
         };
-        Self { tuples, pages, dims, m, ef: ef.into(), from_table }
+        let among = among::part().unwrap_or(1.0);
+        Self { tuples, pages, dims, m, ef: ef.into(), from_table, among }
     }
 
     /// For an index that an advisor only imagines.
     pub fn guess(ef: u32, tuples: f64, pages: f64) -> Self {
         let (m, ef) = (LINKS_UNKNOWN, ef.into());
-        Self { tuples, pages, dims: DIMS_UNKNOWN, m, ef, from_table: 0.0 }
+        Self { tuples, pages, dims: DIMS_UNKNOWN, m, ef, from_table: 0.0, among: 1.0 }
     }
 
     /// Pages read before the first row comes out.
@@ -91,9 +95,9 @@ fn going_on(shape: &Shape, prices: &Prices, table: &Table<'_>, rows: f64) -> f64
     let visits = steps * (PAGES_PER_LATER_STEP + 1.0);
     let pages = shape.pages * (1.0 - (-visits / shape.pages).exp());
     let candidates = if shape.from_table > 0.0 {
-        table.visits(prices, steps * shape.from_table)
+        table.visits(prices, steps * shape.from_table * shape.among)
     } else {
-        table.first_visits(prices, rows, shape.tuples)
+        table.first_visits(prices, rows * shape.among, shape.tuples * shape.among)
     };
     prices.read(pages, pages, shape.pages)
         + judged * exact * CODE_SHARE

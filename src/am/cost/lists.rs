@@ -14,6 +14,11 @@ const ROWS_FIRST: f64 = 10.0;
 const VISITED_PER_ROW: f64 = 8.0;
 /// Comparing an attribute of an entry, in operator calls.
 const OPERATORS_PER_ATTRIBUTE: f64 = 0.01;
+/// Looking an entry's row up in a set of rows takes as long as this many comparisons of attributes.
+const CONDITIONS_PER_LOOKUP: f64 = 15.0;
+/// What an entry of the first lists costs beside that where rows of a set are looked for, in operator calls. In memory it is less;
+/// but as much less cost the rows of the other ways, which the server prices as if they were on a disk.
+const OPERATORS_PER_LOOKUP: f64 = 13.0;
 /// Entries of a block, and bytes of its tids for each.
 const BLOCK: f64 = 32.0;
 const TID_BYTES: f64 = 6.0;
@@ -28,12 +33,21 @@ pub struct Filter {
     pub conditions: f64,
     /// Bytes of the attributes of an entry.
     pub bytes: f64,
+    /// Whether they are among the rows of a set.
+    pub is_among: bool,
 }
 
 impl Filter {
+    /// Of the entries that pass, those that are among a part of all rows.
+    pub fn among(self, part: Option<f64>) -> Self {
+        let Some(part) = part else { return self };
+        let conditions = self.conditions + CONDITIONS_PER_LOOKUP;
+        Self { passing: self.passing * part, conditions, is_among: true, ..self }
+    }
+
     /// Without conditions.
     #[cfg(feature = "pg_test")]
-    pub const NONE: Self = Self { passing: 1.0, conditions: 0.0, bytes: 0.0 };
+    pub const NONE: Self = Self { passing: 1.0, conditions: 0.0, bytes: 0.0, is_among: false };
 }
 
 /// Inverted lists, or one.
@@ -70,6 +84,11 @@ impl Shape {
     /// The entries that pass the filter.
     pub fn passing(&self) -> f64 {
         (self.tuples * self.filter.passing).max(1.0)
+    }
+
+    /// What an entry costs where the rows of a set are looked for.
+    fn lookup(&self, prices: &Prices) -> f64 {
+        if self.filter.is_among { OPERATORS_PER_LOOKUP * prices.operator } else { 0.0 }
     }
 
     /// Looking at one of the entries, passing or not, of which those that pass are compared, and what lies with them.
@@ -120,7 +139,7 @@ pub fn price(
     let startup = shape.nlist * exact
         + rerank
         + measure * reread * prices.read(first, shape.nlist * share, shape.pages)
-        + shape.tuples * share * shape.entry(prices);
+        + shape.tuples * share * (shape.entry(prices) + shape.lookup(prices));
     let rest = ask.whole(shape.passing(), |rows| going_on(shape, prices, table, ask, rows));
     let rest = rest * table.measure(prices, shape.dims);
     (startup, startup + rest + shape.passing() * prices.index_tuple)

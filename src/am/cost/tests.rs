@@ -189,8 +189,15 @@ fn coded(rows: &Rows, dims: f64, candidates: f64) -> Index {
 
 fn graph_of(rows: &Rows, dims: f64) -> Index {
     let pages = rows.tuples * (dims * 5.0 + 140.0) / 8192.0;
-    let shape =
-        graph::Shape { tuples: rows.tuples, pages, dims, m: 16.0, ef: 32.0, from_table: 0.0 };
+    let shape = graph::Shape {
+        tuples: rows.tuples,
+        pages,
+        dims,
+        m: 16.0,
+        ef: 32.0,
+        from_table: 0.0,
+        among: 1.0,
+    };
     Index::Graph(shape)
 }
 
@@ -318,7 +325,7 @@ fn pgtest_conditions_in_the_index_cost_little() {
             let Index::Lists(shape) = coded(&EMBEDDINGS, 384.0, candidates) else { unreachable!() };
             Index::Lists(lists::Shape { filter, ..shape })
         };
-        let in_index = lists::Filter { passing, conditions: 1.0, bytes: 5.0 };
+        let in_index = lists::Filter { passing, conditions: 1.0, bytes: 5.0, is_among: false };
         let cost = EMBEDDINGS.by_filtered_index(&of(in_index), passing, 10.0);
         let without = EMBEDDINGS.by_index(&of(lists::Filter::NONE), 1.0, 10.0);
         let afterwards = EMBEDDINGS.by_index(&of(lists::Filter::NONE), passing, 10.0);
@@ -330,7 +337,7 @@ fn pgtest_conditions_in_the_index_cost_little() {
         );
     }
     // Of so few rows a sort costs less.
-    let filter = lists::Filter { passing: 0.0005, conditions: 1.0, bytes: 5.0 };
+    let filter = lists::Filter { passing: 0.0005, conditions: 1.0, bytes: 5.0, is_among: false };
     let Index::Lists(shape) = coded(&EMBEDDINGS, 384.0, 8.0) else { unreachable!() };
     let cost =
         EMBEDDINGS.by_filtered_index(&Index::Lists(lists::Shape { filter, ..shape }), 0.0005, 10.0);

@@ -4,6 +4,7 @@
 //! [`GRAPH_MIN`] rows the insert that notices makes a graph of it.
 
 pub mod adopted;
+mod among;
 mod build;
 mod coder;
 mod convert;

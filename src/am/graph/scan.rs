@@ -1,6 +1,8 @@
 //! Searching a graph: candidates from the walk, real distances from the vectors that the graph stores or from the table's
 //! rows.
 
+use std::sync::Arc;
+
 use ann::element::{Bits, Element};
 use ann::hnsw::SparseQuery;
 use ann::metric::Metric;
@@ -10,13 +12,15 @@ use pages::Error;
 use pages::hnsw::rows::{NodeBits, NodeRows};
 use pages::hnsw::scan::{GraphParams, GraphScan};
 use pages::hnsw::sparse::read::SparseNodes;
-use pages::hnsw::{Code, marks};
+use pages::hnsw::{Code, View, marks};
 use pages::search::exact::ExactQuery;
 use pages::search::params::{Found, SearchParams};
 use pages::search::rerank::Exact;
+use pages::search::row_set::RowSet;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
+use super::among::Among;
 use super::index::HnswIndex;
 use crate::am::last_scan::Work;
 use crate::am::left_out;
@@ -37,6 +41,9 @@ pub struct GraphSearch {
     /// The query of a graph over sparse vectors; the other has no components then.
     sparse: Option<SparseQuery>,
     left_out: Option<Tid>,
+    /// The rows to look among, and how many others were passed by.
+    among: Option<Arc<RowSet>>,
+    skipped: u64,
     trusts_marks: bool,
 }
 
@@ -49,8 +56,9 @@ impl GraphSearch {
         // SAFETY: the caller's promise; the element type is the operator class's.
         let (rows, trusts_marks) = unsafe { (HeapRows::new(scan), (*scan).ignore_killed_tuples) };
         let (scan, tids, dead) = (GraphScan::new(), Vec::new(), Vec::new());
-        let (query, sparse, left_out) = (None, None, None);
-        Self { scan, rows, tids, dead, query, sparse, left_out, trusts_marks }
+        let (query, sparse, left_out, among) = (None, None, None, None);
+        let skipped = 0;
+        Self { scan, rows, tids, dead, query, sparse, left_out, among, skipped, trusts_marks }
     }
 
     /// Starts over with the elements of a query; `ef` nodes are kept in sight.
@@ -82,6 +90,11 @@ impl GraphSearch {
         self.begin(graph, ElementType::Sparse, &[], params, ef);
         self.scan.source().look_for(query.clone());
         self.sparse = Some(query);
+    }
+
+    /// Only the rows of a set are wanted, or again all. To be called before the first row.
+    pub fn look_among(&mut self, rows: Option<Arc<RowSet>>) {
+        (self.among, self.skipped) = (rows, 0);
     }
 
     /// Treats a row as if it were gone, or again none; and its node, if it is known.
@@ -121,9 +134,16 @@ impl GraphSearch {
         let mut table = TableRows::<E>::new(rows, tids, dead, query, graph.meta.params.dims);
         table.has_keys = is_exact(graph.meta.params.code, *element);
         let (scan, left_out) = (&mut self.scan, self.left_out);
-        let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| match left_out {
-            Some(left_out) => scan.next(pages, &view, narrow, &mut OtherNodes { rows, left_out }),
-            None => scan.next(pages, &view, narrow, rows),
+        let (set, skipped) = (self.among.as_deref(), &mut self.skipped);
+        let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| {
+            let mut step = Step { scan, pages, view: &view, left_out };
+            match (set, narrow) {
+                (None, narrow) => step.next(narrow, rows),
+                (Some(set), None) => step.next(None, &mut Among { rows, set, skipped }),
+                (Some(set), Some(narrow)) => {
+                    step.next(Some(&mut Among { rows: narrow, set, skipped }), rows)
+                }
+            }
         };
         match graph.meta.params.code {
             Code::Sq8 => next(None, &mut table),
@@ -158,14 +178,17 @@ impl GraphSearch {
         let mut table = TableRows::<f32>::new(rows, tids, dead, query, graph.meta.params.dims);
         table.has_keys = true;
         let mut stored = SparseNodes::new(pages, view, sparse);
-        let scan = &mut self.scan;
-        match self.left_out {
-            Some(left_out) => {
-                let mut others = OtherNodes { rows: &mut table, left_out };
-                scan.next(pages, &view, Some(&mut stored), &mut others)
-            }
-            None => scan.next(pages, &view, Some(&mut stored), &mut table),
-        }
+        let mut step = Step { scan: &mut self.scan, pages, view: &view, left_out: self.left_out };
+        let Some(set) = self.among.as_deref() else {
+            return step.next(Some(&mut stored), &mut table);
+        };
+        let mut among = Among { rows: &mut stored, set, skipped: &mut self.skipped };
+        step.next(Some(&mut among), &mut table)
+    }
+
+    /// Ends the search: only rows that came too late follow.
+    pub fn finish(&mut self) {
+        self.scan.finish();
     }
 
     /// What it has done so far.
@@ -173,6 +196,7 @@ impl GraphSearch {
         Work {
             lists_probed: self.scan.lists_probed(),
             scored: self.scan.visited(),
+            skipped: self.skipped,
             reranked: self.scan.reranked(),
             is_cut_short: self.scan.is_cut_short(),
         }
@@ -186,6 +210,31 @@ impl GraphSearch {
     /// Frees what the server knows of.
     pub fn end(&mut self) {
         self.rows.end();
+    }
+}
+
+/// A scan on its way to its next row.
+struct Step<'a> {
+    scan: &'a mut GraphScan,
+    pages: &'a PgPages,
+    view: &'a View<'a>,
+    left_out: Option<Tid>,
+}
+
+impl Step<'_> {
+    /// The next row, without the one that is left out.
+    fn next(
+        &mut self,
+        narrow: Option<&mut dyn Exact>,
+        rows: &mut dyn Exact,
+    ) -> Result<Option<Found>, Error> {
+        match self.left_out {
+            Some(left_out) => {
+                let mut others = OtherNodes { rows, left_out };
+                self.scan.next(self.pages, self.view, narrow, &mut others)
+            }
+            None => self.scan.next(self.pages, self.view, narrow, rows),
+        }
     }
 }
 

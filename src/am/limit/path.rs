@@ -104,6 +104,10 @@ unsafe fn descend(node: *mut pg_sys::PlanState, mut above: Above, found: &mut Ve
                 }
                 return;
             }
+            T_CustomScanState => match crate::am::custom::index_scan(node) {
+                Some(scan) => below = scan,
+                None => return,
+            },
             T_LimitState => above.limits.push(node.cast_const().cast()),
             T_ResultState | T_MaterialState => {}
             T_NestLoopState | T_LockRowsState | T_ProjectSetState => above.may_drop = true,

@@ -67,6 +67,10 @@ impl Candidates for Scan<CodedScanner> {
         Scan::visited(self)
     }
 
+    fn skipped(&self) -> u64 {
+        Scan::skipped(self)
+    }
+
     fn is_cut_short(&self) -> bool {
         Scan::is_cut_short(self)
     }
@@ -97,6 +101,13 @@ pub struct RerankParams {
     pub memory: usize,
     /// Whether the index stores exact vectors: then these narrow the candidates down.
     pub is_exact: bool,
+}
+
+impl CodedScan {
+    /// As [`Scan::search_lists`]: candidates of these lists are looked for before the next row comes.
+    pub fn search_lists(&mut self, n: usize) -> bool {
+        self.source().search_lists(n)
+    }
 }
 
 impl FoundTogether for Scan<CodedScanner> {

@@ -7,12 +7,15 @@
 pub mod intervals;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ann::codec::{LANES, UNIT};
 use ann::kernels::{StripKernel, Word, has_all, has_any};
 
 use crate::bytes::u32_at;
+use crate::lists::lanes::tid_of;
 use crate::lists::layout::{Attributes, TID_UNITS};
+use crate::search::row_set::RowSet;
 pub use intervals::Intervals;
 
 /// More intervals than this are searched for each lane.
@@ -33,10 +36,12 @@ pub enum Condition {
     AllOf(u64),
 }
 
-/// What the attributes of a row must be: all of some tests.
+/// What the attributes of a row must be: all of some tests. And where it must be.
 #[derive(Debug, Clone)]
 pub struct Filter {
     tests: Vec<Test>,
+    /// The rows that may pass; None: all.
+    rows: Option<Arc<RowSet>>,
     /// Whether no row can pass.
     is_never: bool,
 }
@@ -113,7 +118,7 @@ impl Filter {
         attributes: &Attributes,
         conditions: impl IntoIterator<Item = (usize, Condition)>,
     ) -> Option<Self> {
-        let mut filter = Self { tests: Vec::new(), is_never: false };
+        let mut filter = Self { tests: Vec::new(), rows: None, is_never: false };
         for (attribute, condition) in conditions {
             filter.add(Test::new(attributes, attribute, condition)?);
         }
@@ -122,6 +127,16 @@ impl Filter {
             _ => false,
         });
         Some(filter)
+    }
+
+    /// Only the rows of a set.
+    pub fn among(rows: Arc<RowSet>) -> Self {
+        Self { tests: Vec::new(), rows: Some(rows), is_never: false }
+    }
+
+    /// Only those of the rows that are in a set.
+    pub fn and_among(self, rows: Arc<RowSet>) -> Self {
+        Self { rows: Some(rows), ..self }
     }
 
     /// Adds a test; bounds of one attribute become one.
@@ -150,11 +165,26 @@ impl Filter {
         for test in &self.tests {
             lanes = test.lanes(head, lanes);
             if lanes == 0 {
-                break;
+                return 0;
             }
         }
-        lanes
+        match &self.rows {
+            Some(rows) => lanes_among(rows, head, lanes),
+            None => lanes,
+        }
     }
+}
+
+/// Which of the lanes in `among` have a row of the set.
+fn lanes_among(rows: &RowSet, head: &[u8], among: u32) -> u32 {
+    let mut left = among;
+    let mut lanes = 0;
+    while left != 0 {
+        let lane = left.trailing_zeros() as usize;
+        left &= left - 1;
+        lanes |= u32::from(rows.contains(tid_of(head, lane))) << lane;
+    }
+    lanes
 }
 
 impl Test {

@@ -97,6 +97,10 @@ pub struct Scan<L: ListScanner> {
     /// Whether the late rows have their turn.
     is_late: bool,
     is_cut_short: bool,
+    /// Whether nobody wants more than the late rows.
+    is_finished: bool,
+    /// Lists that are visited at least.
+    least_probes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +157,8 @@ impl<L: ListScanner> Scan<L> {
             n_late: 0,
             is_late: false,
             is_cut_short: false,
+            is_finished: false,
+            least_probes: 0,
         }
     }
 
@@ -198,7 +204,8 @@ impl<L: ListScanner> Scan<L> {
         self.examined = 0;
         self.late.clear();
         self.n_late = 0;
-        (self.is_late, self.is_cut_short) = (false, false);
+        self.least_probes = 0;
+        (self.is_late, self.is_cut_short, self.is_finished) = (false, false, false);
     }
 
     /// The next row, None at the end. Holds no lock on return. After an error the scan is over.
@@ -211,6 +218,29 @@ impl<L: ListScanner> Scan<L> {
         self.given += 1;
         let distance = self.probe.distance_of(hit.key);
         Ok(Some(Found { tid: Tid::from_u64(hit.id), distance }))
+    }
+
+    /// Makes sure that at least `n` lists are visited before further hits are made ready, if the scan may go on; false if they
+    /// are. What is ready may wait for them.
+    pub fn search_lists(&mut self, n: usize) -> bool {
+        self.least_probes = n;
+        self.n_probed < n.min(self.params.max_probes)
+            && self.params.iterative != Iterative::Off
+            && self.state == State::Running
+    }
+
+    /// Ends the scan as if it had returned all rows: only those follow that came too late for a strict order.
+    pub fn finish(&mut self) {
+        if self.is_late {
+            return;
+        }
+        self.ready.clear();
+        self.given = 0;
+        self.top.reset(self.first);
+        self.is_finished = true;
+        if self.state == State::Begun {
+            self.state = State::Ended;
+        }
     }
 
     /// Where the row is that [`Scan::next`] returned last, for who wants to mark it.
@@ -254,6 +284,11 @@ impl<L: ListScanner> Scan<L> {
     /// Tuples whose attributes were looked at: those visited, and those that the filter stopped. Each once.
     pub fn examined(&self) -> u64 {
         self.examined
+    }
+
+    /// Tuples that the filter stopped.
+    pub fn skipped(&self) -> u64 {
+        self.examined.saturating_sub(self.visited)
     }
 
     /// Lists visited.
@@ -303,7 +338,7 @@ impl<L: ListScanner> Scan<L> {
         let has_further = goes_on && self.has_further(view.lists);
         let most = if has_further { self.most(n) } else { n };
         let is_complete = self.top.horizon().is_none();
-        if has_further && self.is_short() {
+        if has_further && (self.is_short() || self.n_probed < self.least_probes) {
             self.further_lists(pages, view)?;
         } else if most > 0 && !self.top.is_empty() {
             self.take(most);
@@ -317,7 +352,7 @@ impl<L: ListScanner> Scan<L> {
             let is_over = !goes_on || !self.late_rows(pages, view)?;
             let is_bounded =
                 self.params.iterative != Iterative::Off && self.n_probed < view.lists.nlist;
-            self.is_cut_short = goes_on && is_over && is_bounded;
+            self.is_cut_short = goes_on && is_over && is_bounded && !self.is_finished;
             return Ok(!is_over);
         }
         Ok(true)
@@ -354,6 +389,7 @@ impl<L: ListScanner> Scan<L> {
     fn has_further(&self, lists: &InvertedLists) -> bool {
         self.params.iterative != Iterative::Off
             && !self.is_late
+            && !self.is_finished
             && self.n_probed < lists.nlist.min(self.params.max_probes)
             && self.continued < self.params.max_scan_tuples
     }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod batch;
+mod bounds;
 mod complete;
 mod crash;
 mod estimates;

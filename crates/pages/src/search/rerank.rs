@@ -89,6 +89,8 @@ pub struct RerankScan<C: Candidates> {
     /// Whether what was searched first has no more candidates, and whether nothing has.
     is_first_used_up: bool,
     is_exhausted: bool,
+    /// Whether the late rows have their turn.
+    is_late: bool,
 }
 
 impl<C: Candidates> Default for RerankScan<C> {
@@ -123,6 +125,7 @@ impl<C: Candidates> RerankScan<C> {
             last: None,
             is_first_used_up: true,
             is_exhausted: true,
+            is_late: false,
         }
     }
 
@@ -145,7 +148,7 @@ impl<C: Candidates> RerankScan<C> {
         (self.candidates, self.looked_for, self.compared) = (0, 0, 0);
         (self.returned, self.n_late) = (0, 0);
         self.last = None;
-        (self.is_first_used_up, self.is_exhausted) = (false, false);
+        (self.is_first_used_up, self.is_exhausted, self.is_late) = (false, false, false);
     }
 
     /// The next row, None at the end. Holds no lock on return. `distance` is the exact key. `narrow`: the index's stored
@@ -186,6 +189,17 @@ impl<C: Candidates> RerankScan<C> {
         }
     }
 
+    /// Ends the scan as if it had returned all rows: only those follow that came too late for a strict order.
+    pub fn finish(&mut self) {
+        if self.is_late {
+            return;
+        }
+        self.ready.clear();
+        self.pool.clear();
+        (self.given, self.n_sorted) = (0, 0);
+        self.is_exhausted = true;
+    }
+
     /// Where the candidates come from.
     pub fn source(&mut self) -> &mut C {
         &mut self.scan
@@ -194,6 +208,11 @@ impl<C: Candidates> RerankScan<C> {
     /// Rows that came too late for a strict order, so far. They follow at the end.
     pub fn late(&self) -> u64 {
         self.n_late
+    }
+
+    /// Tuples that a filter stopped.
+    pub fn skipped(&self) -> u64 {
+        self.scan.skipped()
     }
 
     /// Tuples whose estimate was looked at.
@@ -377,6 +396,7 @@ impl<C: Candidates> RerankScan<C> {
 
     /// Makes the late rows ready when there are no others left.
     fn put_late(&mut self) {
+        self.is_late = true;
         self.ready.clear();
         self.ready.append(&mut self.late);
         (self.given, self.n_sorted) = (0, 0);

@@ -138,7 +138,9 @@ impl<L: ListScanner> Scan<L> {
             true => self.n_settled,
             false => rows.saturating_mul(self.visited_per_hit),
         };
-        while self.has_further(view.lists) && (self.visited < enough || self.top.is_empty()) {
+        while self.has_further(view.lists)
+            && (self.visited < enough || self.top.is_empty() || self.n_probed < self.least_probes)
+        {
             let at = self.n_probed;
             let seen = self.scan_list(pages, view, at, &Window { after, until: None })?;
             self.n_probed += 1;

@@ -1,6 +1,7 @@
 //! A filtered scan gives the rows that pass, each once and in order, whatever the verbs did: against the model.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ann::codec::CodeKind;
 use ann::element::{Bits, Element};
@@ -16,6 +17,7 @@ use crate::lists::filter::{Condition, Filter, Intervals};
 use crate::search::exact::ExactQuery;
 use crate::search::params::{Found, Iterative};
 use crate::search::rerank::Budget;
+use crate::search::row_set::RowSet;
 use crate::tid::Tid;
 use crate::trials::{crash_everywhere, random_verbs};
 
@@ -102,6 +104,41 @@ impl<E: Element> World<E> {
     }
 }
 
+/// A set of some of the rows, and of rows that are not there.
+fn some_rows(world: &World<impl Element>, rng: &mut Rng) -> Arc<RowSet> {
+    let most = world.model.keys().map(|tid| tid.blkno).max().unwrap_or(0);
+    // Without room, pages are in the set as a whole.
+    let memory = if rng.below(2) == 0 { 0 } else { 1 << 20 };
+    let mut rows = RowSet::new(most / 2, memory);
+    let part = rng.below(20) + 1;
+    let dead = std::iter::once(Tid::new(most + 7, 3));
+    for tid in world.model.keys().copied().chain(dead) {
+        if rng.below(part) == 0 {
+            rows.insert(tid);
+        }
+    }
+    if rng.below(3) == 0 {
+        rows.insert_page(most / 3);
+    }
+    Arc::new(rows)
+}
+
+/// Searches among random rows find those, and no others.
+pub fn verify_among<E: Element>(world: &World<E>) {
+    let mut rng = Rng::new(world.mem.n_writes() as u64 + 3);
+    for _ in 0..2 {
+        let rows = some_rows(world, &mut rng);
+        let filter = Filter::among(Arc::clone(&rows));
+        let query = super::random_query::<E>(&mut rng, world.shape.dims);
+        let (found, search) = world.search_where(&query, &ALL, &filter);
+        let found: Vec<_> = found.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
+        let mut expected = world.expected(&query);
+        expected.retain(|(tid, _)| rows.contains(*tid));
+        assert_eq!(found, expected, "{:?} among {rows:?}", world.shape);
+        assert_eq!(search.visited(), found.len() as u64);
+    }
+}
+
 /// Searches under random filters find what they should.
 pub fn verify<E: Element>(world: &World<E>) {
     let mut rng = Rng::new(world.mem.n_writes() as u64 + world.model.len() as u64);
@@ -109,10 +146,13 @@ pub fn verify<E: Element>(world: &World<E>) {
         let conditions = conditions(world, &mut rng);
         let attributes = &world.lists().params.attributes;
         let filter = Filter::new(attributes, conditions.iter().cloned()).unwrap();
+        let set = some_rows(world, &mut rng);
+        let filter = filter.and_among(Arc::clone(&set));
         let query = super::random_query::<E>(&mut rng, world.shape.dims);
         let (rows, search) = world.search_where(&query, &ALL, &filter);
         let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
-        let expected = world.expected_where(&query, &conditions);
+        let mut expected = world.expected_where(&query, &conditions);
+        expected.retain(|(tid, _)| set.contains(*tid));
         assert_eq!(found, expected, "{:?} {conditions:?}", world.shape);
         assert!(!filter.is_never() || found.is_empty());
         assert_eq!(search.visited(), found.len() as u64);

@@ -9,7 +9,7 @@ use ann::extent;
 use ann::rng::Rng;
 
 use super::rows::{ModelRows, operator};
-use super::{ALL, Model, Shape, attributes, random_query, random_vector, tid_no};
+use super::{ALL, Model, Shape, attributes, filters, random_query, random_vector, tid_no};
 use crate::checker::{Problem, Severity};
 use crate::damage::coding::{CodedRow, Trained, row_by};
 use crate::damage::search::ListSearch;
@@ -203,6 +203,7 @@ impl<E: Element> World<E> {
         assert_eq!(found, self.expected(&query), "{:?}", self.shape);
         assert_eq!((search.visited(), search.late()), (self.model.len() as u64, 0));
         attributes::verify(self);
+        filters::verify_among(self);
     }
 
     fn verify_counts(&self) {

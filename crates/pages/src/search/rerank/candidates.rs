@@ -84,6 +84,11 @@ pub trait Candidates {
     /// Tuples visited, each counted once.
     fn visited(&self) -> u64;
 
+    /// Tuples that a filter stopped before they were visited.
+    fn skipped(&self) -> u64 {
+        0
+    }
+
     /// Lists searched; None where there are no lists.
     fn lists_probed(&self) -> Option<u64> {
         None
