@@ -82,7 +82,7 @@ impl IndexScan {
         // SAFETY: an open index.
         let relid = unsafe { (*(*self.scan).indexRelation).rd_id };
         let _left_out = own.map(|own| LeftOut::new(relid, own.tid, own.node));
-        let _asked_for = AskedFor::new(k as u64);
+        let _asked_for = AskedFor::new(self.scan, k as u64, None);
         let before = clock::of_thread();
         // SAFETY: the key is copied; its argument outlives the scan's use of it, which ends with the next rescan
         // at the latest, and no row is asked for after this loop. The slot is of the table's kind.
