@@ -146,64 +146,65 @@ fn groups(grid: &[u32], profile: &Profile, ranks: &[u32]) -> Vec<Group> {
 fn regress(grid: &[u32], asked: &[(&Profile, &[u32])]) -> Option<[f32; 2]> {
     let queries: Vec<Vec<Group>> =
         asked.iter().map(|(profile, ranks)| groups(grid, profile, ranks)).collect();
-    let mut exponents = BY_RANK;
+    let [mut a, mut b] = BY_RANK;
     for _ in 0..STEPS {
-        let (mut gradient, mut curvature) = ([0.0; 2], [[0.0; 2]; 2]);
-        for groups in &queries {
-            add_query(groups, exponents, &mut gradient, &mut curvature);
-        }
-        for (i, (prior, exponent)) in BY_RANK.into_iter().zip(exponents).enumerate() {
-            gradient[i] += PRIOR * (prior - exponent);
-            curvature[i][i] += PRIOR;
-        }
-        let [[aa, ab], [ba, bb]] = curvature;
-        let determinant = aa * bb - ab * ba;
-        let [a, b] = gradient;
-        let step = [(a * bb - b * ab) / determinant, (b * aa - a * ba) / determinant];
-        let largest = step[0].abs().max(step[1].abs());
+        let mut likelihood = Likelihood {
+            gradient: [PRIOR * (BY_RANK[0] - a), PRIOR * (BY_RANK[1] - b)],
+            curvature: [PRIOR, 0.0, PRIOR],
+        };
+        queries.iter().for_each(|groups| likelihood.add(groups, [a, b]));
+        let [step_a, step_b] = likelihood.newton_step();
+        let largest = step_a.abs().max(step_b.abs());
         if !largest.is_finite() {
             return None;
         }
         let share = (2.0 / largest).min(1.0);
-        exponents.iter_mut().zip(step).for_each(|(exponent, step)| *exponent += share * step);
+        (a, b) = (a + share * step_a, b + share * step_b);
         if largest < 1e-6 {
             break;
         }
     }
-    let is_sound = exponents.iter().all(|x| x.is_finite() && x.abs() < EXPONENT_MAX);
-    is_sound.then_some(exponents.map(|x| x as f32))
+    let is_sound = [a, b].iter().all(|x| x.is_finite() && x.abs() < EXPONENT_MAX);
+    is_sound.then_some([a as f32, b as f32])
 }
 
-/// Adds a query's part of the gradient and the curvature of the likelihood.
-fn add_query(
-    groups: &[Group],
-    exponents: [f64; 2],
-    gradient: &mut [f64; 2],
-    curvature: &mut [[f64; 2]; 2],
-) {
-    let log = |group: &Group| group.terms[0] * exponents[0] + group.terms[1] * exponents[1];
-    let largest = groups.iter().map(log).fold(f64::NEG_INFINITY, f64::max);
-    let (mut sum, mut means, mut squares) = (0.0, [0.0; 2], [[0.0; 2]; 2]);
-    let (mut found, mut of_found) = (0.0, [0.0; 2]);
-    for group in groups {
-        let weight = group.lists * (log(group) - largest).exp();
-        sum += weight;
-        found += group.found;
-        for i in 0..2 {
-            means[i] += weight * group.terms[i];
-            of_found[i] += group.found * group.terms[i];
-            for j in 0..2 {
-                squares[i][j] += weight * group.terms[i] * group.terms[j];
-            }
+/// How the likelihood of the neighbours' lists goes with the two exponents.
+struct Likelihood {
+    gradient: [f64; 2],
+    /// By the first twice, by both, by the second twice.
+    curvature: [f64; 3],
+}
+
+impl Likelihood {
+    /// Adds a query.
+    fn add(&mut self, groups: &[Group], [a, b]: [f64; 2]) {
+        let log = |group: &Group| group.terms[0] * a + group.terms[1] * b;
+        let largest = groups.iter().map(log).fold(f64::NEG_INFINITY, f64::max);
+        let (mut sum, mut found) = (0.0, 0.0);
+        let (mut means, mut squares, mut of_found) = ([0.0; 2], [0.0; 3], [0.0; 2]);
+        for group in groups {
+            let ([x, y], weight) = (group.terms, group.lists * (log(group) - largest).exp());
+            sum += weight;
+            found += group.found;
+            add_to(&mut means, [x, y], weight);
+            add_to(&mut squares, [x * x, x * y, y * y], weight);
+            add_to(&mut of_found, [x, y], group.found);
         }
+        let [x, y] = means.map(|mean| mean / sum);
+        let [xx, xy, yy] = squares.map(|square| square / sum);
+        add_to(&mut self.gradient, [of_found[0] - found * x, of_found[1] - found * y], 1.0);
+        add_to(&mut self.curvature, [xx - x * x, xy - x * y, yy - y * y], found);
     }
-    let means = means.map(|mean| mean / sum);
-    for i in 0..2 {
-        gradient[i] += of_found[i] - found * means[i];
-        for j in 0..2 {
-            curvature[i][j] += found * (squares[i][j] / sum - means[i] * means[j]);
-        }
+
+    fn newton_step(&self) -> [f64; 2] {
+        let ([aa, ab, bb], [a, b]) = (self.curvature, self.gradient);
+        let determinant = aa * bb - ab * ab;
+        [(a * bb - b * ab) / determinant, (b * aa - a * ab) / determinant]
     }
+}
+
+fn add_to<const N: usize>(sums: &mut [f64; N], terms: [f64; N], weight: f64) {
+    sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += weight * term);
 }
 
 /// The weights of a query's lists, at the ranks of the grid.
