@@ -119,7 +119,7 @@ SELECT found() < 400 AS one_list;
 ALTER INDEX o_v SET (nprobe = 40);
 SELECT found();
 ALTER INDEX o_v RESET (nprobe);
-SELECT found() BETWEEN 100 AND 1200 AS ten_lists;
+SELECT found() AS what_the_limit_takes;
 ALTER INDEX o_v SET (nlist = 8, seed = 7);
 SELECT nlist, seed FROM faiss.index_info('o_v');
 REINDEX INDEX o_v;

@@ -24,7 +24,7 @@ BEGIN
             lag(coalesce(nprobe, 1) * coalesce(k_factor, 1) * coalesce(efsearch, 1)) OVER (PARTITION BY c.k ORDER BY recall) AS before
             FROM faiss.recall_curve('made') c) s WHERE before IS NOT NULL),
         (SELECT count(*) FROM faiss.recall_curve('made') WHERE recall <= 0.95),
-        0.0::float8, (SELECT regexp_replace(search, '[0-9]+', '#', 'g') FROM faiss.index_info('made'));
+        0.0::float8, (SELECT regexp_replace(search, '[0-9.]+', '#', 'g') FROM faiss.index_info('made'));
     DROP INDEX made;
 END $$;
 SELECT met, rises, points, shown FROM kind('faissivf', 'nlist = 64, code = flat');

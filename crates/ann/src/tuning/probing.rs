@@ -48,10 +48,13 @@ impl ProbeRule {
     }
 
     /// How many lists a query probes where a mean query probes `nprobe`. `distances`: squared, of the [`ProbeRule::known`] nearest
-    /// lists, in their order. Without distances that say something it is `nprobe`.
+    /// lists, in their order. Without distances that say something it is `nprobe`, and where this is all lists it is all.
     pub fn lists(&self, nprobe: usize, distances: &[f32]) -> usize {
         let most = nprobe.saturating_mul(MOST).min(distances.len());
         let Some(far) = scale(distances) else { return nprobe.min(most) };
+        if nprobe >= distances.len() {
+            return distances.len();
+        }
         let mut lowest = f32::INFINITY;
         let weights: Vec<f32> = distances
             .iter()
@@ -137,6 +140,7 @@ mod tests {
         assert_eq!((lists(0.0), lists(1e-9)), (4, 4), "an eighth at least");
         let eager = ProbeRule { parts: [1.0; PARTS], ..rule };
         assert_eq!(eager.lists(32, &distances(1.0)[..128]), 128, "four times as many at most");
+        assert_eq!(rule.lists(128, &distances(0.0)[..128]), 128, "all where all are asked for");
         // Far from all lists alike.
         assert!(rule.lists(32, &[9.0; 128]) > lists(1.0));
     }

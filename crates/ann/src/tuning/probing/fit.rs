@@ -242,6 +242,9 @@ impl<'a> Weights<'a> {
     /// How many lists are probed that hold a part of what the known ones do, where a mean query probes `nprobe`: as
     /// [`ProbeRule::lists`].
     fn lists(&self, part: f32, nprobe: f32) -> f32 {
+        if nprobe >= self.nlist {
+            return self.nlist;
+        }
         let most = (nprobe * MOST as f32).min(self.nlist);
         let enough = part * self.held(most);
         let after = self.before.partition_point(|held| *held <= enough);
