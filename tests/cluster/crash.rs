@@ -2,7 +2,7 @@
 //! `tests/torture/crash.rs`.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use checks::kinds;
 use checks::pressure::Maintenance;
@@ -74,6 +74,9 @@ const BUILD_CODED: &[&str] = &[
     "DROP INDEX built",
 ];
 
+/// On a busy machine a build may take a minute.
+const PATIENCE: Duration = Duration::from_secs(200);
+
 const BUILD_GRAPH: &[&str] = &[
     "CREATE INDEX built ON t USING faisshnsw (v) WITH (m = 8, efConstruction = 20)",
     "DROP INDEX built",
@@ -85,7 +88,8 @@ fn wait_for_phase(cluster: &Cluster, pid: i32, phase: &str) {
     let mut client = cluster.connect(DATABASE).unwrap();
     let query = "SELECT phase FROM pg_stat_progress_create_index WHERE pid = $1";
     let statement = client.prepare(query).unwrap();
-    for _ in 0..200_000 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let row = client.query_opt(&statement, &[&pid]).unwrap();
         let now = row.and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default();
         if now.contains(phase) {
