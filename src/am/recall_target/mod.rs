@@ -87,16 +87,15 @@ pub fn of_wishes(
         (None, Some(code)) => {
             let usual = Budget::automatic(code.kind.k_factor(meta.dims()));
             let missed = (1.0 - guc::recall_target_for(options)) * MISSED_BY_CODES;
-            match (wishes.nprobe, effort) {
-                (None, effort) => effort.map_or(usual, |of| Budget::measured(of.k_factor, missed)),
+            let measured = |k_factor| Budget::measured(k_factor, missed);
+            let rows = rows.unwrap_or(ROWS_UNSAID);
+            let of_lists = || curve.k_factor_of_lists(rows, size).map(measured);
+            match wishes.nprobe {
+                None => effort.map_or(usual, |effort| measured(effort.k_factor)),
                 // What the target takes goes with its own number of lists: who sets another wants what those lists hold.
-                (Some(_), _) => {
-                    let rows = rows.unwrap_or(ROWS_UNSAID);
-                    let measured = curve.k_factor_of_lists(rows, size).unwrap_or(1.0);
-                    let measured = Budget::measured(measured, missed);
-                    let is_enough = usual.candidates(rows) >= measured.candidates(rows);
-                    if is_enough { usual } else { measured }
-                }
+                Some(_) => of_lists()
+                    .filter(|enough| enough.candidates(rows) > usual.candidates(rows))
+                    .unwrap_or(usual),
             }
         }
     };

@@ -1,10 +1,12 @@
 //! Candidates found by lossy codes, re-ranked by real distances before they are returned.
 //!
 //! The first candidates are those for all rows wanted, k_factor for each, as FAISS's IndexRefine takes them; they come from the
-//! lists visited first. A candidate whose row nobody sees any more does not count: others take its place, as long as these lists have any.
-//! Where the lists hold fewer rows than wanted, further lists add theirs before the first row is returned. Beyond the rows wanted, row r is returned once there were candidates for r rows, from
-//! further lists if need be. Rows that later candidates bring, but nearer than one returned before, are late: they
-//! follow at the end under a strict order, and at once under a relaxed one.
+//! lists visited first. A candidate whose row nobody sees any more does not count: others take its place, as long as these
+//! lists have any. Where the lists hold fewer rows than wanted, further lists add theirs before the first row is returned.
+//!
+//! Beyond the rows wanted, row r is returned once there were candidates for r rows, from further lists if need be. Rows that
+//! later candidates bring, but nearer than one returned before, are late: they follow at the end under a strict order, and at
+//! once under a relaxed one.
 //!
 //! How many first candidates are enough was measured for most queries. Where the codes are farther off, of a query of another kind
 //! than the rows, the candidates themselves show it ([`errors`]): then there are twice as many, until few near rows are expected
