@@ -18,7 +18,7 @@ use crate::metric::Metric;
 
 /// A search probes at least one in this many of the mean number of lists, and at most this many times as many.
 const LEAST: usize = 8;
-const MOST: usize = 4;
+const MOST: usize = 2;
 /// Distances are compared with that of the 16th nearest list.
 const FAR: usize = 15;
 /// A query may be a centroid: what is nearer than this part of that distance counts as just as near.
@@ -112,9 +112,9 @@ fn least(nprobe: usize) -> usize {
 mod tests {
     use super::{PARTS, ProbeRule};
 
-    /// All lists alike: a quarter of the known ones is as many as are wanted.
+    /// All lists alike: half of the known ones are as many as are wanted.
     fn plain() -> ProbeRule {
-        ProbeRule { exponents: [0.0, 0.0], parts: [0.249; PARTS] }
+        ProbeRule { exponents: [0.0, 0.0], parts: [0.499; PARTS] }
     }
 
     #[test]
@@ -124,8 +124,8 @@ mod tests {
             let known = &distances[..ProbeRule::known(nprobe, 1000)];
             assert_eq!(plain().lists(nprobe, known), nprobe);
         }
-        assert_eq!((ProbeRule::known(1, 1000), ProbeRule::known(10, 1000)), (16, 40));
-        assert_eq!((ProbeRule::known(400, 1000), ProbeRule::known(1, 3)), (1000, 3));
+        assert_eq!((ProbeRule::known(1, 1000), ProbeRule::known(10, 1000)), (16, 20));
+        assert_eq!((ProbeRule::known(600, 1000), ProbeRule::known(1, 3)), (1000, 3));
     }
 
     #[test]
@@ -135,14 +135,14 @@ mod tests {
             let others = (1..200).map(|i| 1.0 + i as f32 / 200.0);
             std::iter::once(first).chain(others).collect::<Vec<f32>>()
         };
-        let lists = |first| rule.lists(32, &distances(first)[..128]);
+        let lists = |first| rule.lists(32, &distances(first)[..64]);
         assert!(lists(0.3) < lists(0.8) && lists(0.8) < lists(1.0));
         assert_eq!((lists(0.0), lists(1e-9)), (4, 4), "an eighth at least");
         let eager = ProbeRule { parts: [1.0; PARTS], ..rule };
-        assert_eq!(eager.lists(32, &distances(1.0)[..128]), 128, "four times as many at most");
+        assert_eq!(eager.lists(32, &distances(1.0)[..64]), 64, "twice as many at most");
         assert_eq!(rule.lists(128, &distances(0.0)[..128]), 128, "all where all are asked for");
         // Far from all lists alike.
-        assert!(rule.lists(32, &[9.0; 128]) > lists(1.0));
+        assert!(rule.lists(32, &[9.0; 64]) > lists(1.0));
     }
 
     #[test]

@@ -352,7 +352,7 @@ mod tests {
     fn where_queries_see_the_same_they_search_alike() {
         let (distances, ranks) = planted(200, false);
         let rule = fitted(&distances, &ranks, NLIST).rule;
-        let lists = rule.map_or(32, |rule| rule.lists(32, &distances[0][..128]));
+        let lists = rule.map_or(32, |rule| rule.lists(32, &distances[0][..64]));
         assert!((31..=33).contains(&lists), "{lists}");
     }
 
