@@ -2,7 +2,7 @@
 //! or its grid, kept once per backend and storage. Centroids are read where they lie.
 //!
 //! All are written at build, so an entry is right as long as the relation keeps its file and META speaks of the same build:
-//! lists may be built anew in place, and a list of few rows becomes a graph. The relcache callback drops entries of relations
+//! lists may be built anew in place, a list of few rows becomes a graph, and the recall curve of a graph is measured again. The relcache callback drops entries of relations
 //! that changed; a running scan keeps its own reference.
 
 use std::cell::{Cell, RefCell};
@@ -180,10 +180,10 @@ pub fn cached_index(rel: pg_sys::Relation, pages: &PgPages) -> Index {
     index
 }
 
-/// Whether nobody has built the lists anew that this backend knows, or made a graph of them.
+/// Whether nobody has built the lists anew that this backend knows, or made a graph of them, or measured the graph again.
 fn is_current(pages: &PgPages, known: &Index) -> Result<bool, Error> {
     Ok(match known {
-        Index::Graph(_) => true,
+        Index::Graph(graph) => hnsw::Meta::measurements(pages)? == Some(graph.meta.measured.times),
         Index::Lists(lists) => Meta::generation(pages)? == Some(lists.meta.builds.generation),
     })
 }

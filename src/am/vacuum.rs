@@ -1,5 +1,5 @@
-//! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the lists, and lists that no longer fit the table are
-//! built anew; an untouched index is not written.
+//! `ambulkdelete` and `amvacuumcleanup`: what the heap removed leaves the index, and what no longer fits the table is built or
+//! measured anew; an untouched index is not written.
 
 use pages::tid::Tid;
 use pages::{hnsw, lists};
@@ -7,7 +7,7 @@ use pgrx::{PgBox, pg_guard, pg_sys};
 
 use super::list_lock::ListLock;
 use super::pages::PgPages;
-use super::rebuild::{free_old_builds, rebuild_in_vacuum};
+use super::rebuild::{free_old_builds, maintain_in_vacuum};
 use super::rel::{self, pointer_of};
 use super::relation::{Index, cached_index};
 use super::report::checked;
@@ -85,7 +85,7 @@ pub unsafe extern "C-unwind" fn amvacuumcleanup(
         let freed = u32::try_from(freed).unwrap_or(u32::MAX);
         (*stats).pages_newly_deleted += freed;
         (*stats).pages_deleted += freed;
-        rebuild_in_vacuum(table.rel(), index);
+        maintain_in_vacuum(table.rel(), index);
         (*stats).num_pages = checked(index, pages::store::Pages::n_blocks(&pages));
         stats
     }

@@ -36,7 +36,7 @@ fn recall_curve(
             ivf.meta.curve,
             Kind::Lists { has_lists: open.method.has_lists, is_coded: ivf.code.is_some() },
         ),
-        Index::Graph(graph) => (graph.meta.curve, Kind::Graph),
+        Index::Graph(graph) => (graph.meta.measured.curve, Kind::Graph),
     };
     TableIterator::new(points(curve, kind))
 }

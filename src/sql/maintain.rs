@@ -1,4 +1,4 @@
-//! `faiss.maintain`: what VACUUM would do to the lists of an index, at once.
+//! `faiss.maintain`: what VACUUM would do to an index, at once.
 
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -6,7 +6,7 @@ use pgrx::{name, pg_sys};
 
 use super::apply::require_may_maintain;
 use super::open_index::{OpenIndex, table_of};
-use crate::am::rebuild::{free_old_builds, rebuild_if_due};
+use crate::am::rebuild::{Maintained, free_old_builds, maintain_if_due};
 use crate::am::rel::Table;
 
 #[pg_extern(sql = false)]
@@ -35,15 +35,16 @@ fn maintain(
         open.not_valid().error();
     }
     let (table, pages) = (Table::of(open.rel), open.pages());
-    if open.method.is_graph {
-        return TableIterator::once((false, None, None, None, None, 0));
-    }
     let freed = free_old_builds(table.rel(), open.rel, &pages) as i64;
-    let Some(done) = rebuild_if_due(table.rel(), open.rel) else {
-        return TableIterator::once((false, None, None, None, None, freed));
-    };
-    let lists = |n: usize| i32::try_from(n).ok();
-    let (before, now) = (lists(done.nlist_before), lists(done.nlist));
-    let reason = Some(done.due.to_string());
-    TableIterator::once((true, reason, before, now, Some(done.rows as i64), freed))
+    TableIterator::once(match maintain_if_due(table.rel(), open.rel) {
+        None => (false, None, None, None, None, freed),
+        Some(Maintained::Measured { due, rows }) => {
+            (false, Some(due.to_string()), None, None, Some(rows as i64), freed)
+        }
+        Some(Maintained::Rebuilt { due, nlist_before, nlist, rows }) => {
+            let lists = |n: usize| i32::try_from(n).ok();
+            let (before, now) = (lists(nlist_before), lists(nlist));
+            (true, Some(due.to_string()), before, now, Some(rows as i64), freed)
+        }
+    })
 }

@@ -26,6 +26,7 @@ pub mod recall_curve;
 pub mod search;
 pub mod store;
 pub mod tid;
+pub mod tid_set;
 #[cfg(test)]
 mod trials;
 pub mod vacuum;

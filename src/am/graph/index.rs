@@ -13,7 +13,7 @@ use pages::tid::Tid;
 use crate::am::pages::PgPages;
 use crate::am::recent::RecentBuffers;
 
-/// What a build wrote into a graph and nobody changes, and its map, which only grows.
+/// What a build wrote into a graph, and its map, which only grows. Of what the build wrote only what was measured changes.
 pub struct HnswIndex {
     pub meta: Meta,
     grid: Grid,

@@ -24,6 +24,7 @@ pub use index::HnswIndex;
 pub use insert::{insert, insert_into_list};
 pub use memory::Memory;
 pub use scan::GraphSearch;
+pub use sparse::Neighbours as SparseNeighbours;
 
 /// Rows from which on an index is a graph. A list of fewer is scanned whole as fast, and exactly.
 pub const GRAPH_MIN: u64 = 1000;

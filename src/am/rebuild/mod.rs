@@ -1,5 +1,6 @@
-//! Lists that look after themselves: an index made before its rows is trained by the INSERT that brings enough of them, and
-//! VACUUM builds lists anew that no longer fit the table, beside scans and writers.
+//! Indexes that look after themselves: one of lists that was made before its rows is trained by the INSERT that brings enough
+//! of them, VACUUM builds lists anew that no longer fit the table, and measures the recall curve of a graph again; all beside scans
+//! and writers.
 //!
 //! What is done to the pages, and why scans lose nothing, stands in `pages::lists::rebuild`; when it is due, in
 //! `pages::lists::due`. Here are the rows of the table, the locks and the transaction ids.
@@ -10,11 +11,13 @@ use std::time::Instant;
 
 use ann::element::Bits;
 use half::f16;
+use pages::hnsw;
 use pages::lists::due::{self, Census, Due};
-use pages::lists::rebuild::{TidSet, begin, missing, retire, switch};
+use pages::lists::rebuild::{begin, missing, retire, switch, tids};
 use pages::lists::vacuum::stats;
 use pages::store::Pages;
 use pages::tid::Tid;
+use pages::tid_set::TidSet;
 use pgrx::pg_sys;
 
 use super::assign::{Loader, write_in_place};
@@ -42,6 +45,7 @@ pub use survey::{Findings, Look, examine};
 
 mod expressions;
 mod free;
+mod graph;
 mod rows;
 mod standby;
 mod survey;
@@ -53,12 +57,12 @@ const ROUNDS: usize = 4;
 /// Rows that may be left for the time when inserts wait.
 const ROWS_AT_LAST: usize = 200;
 
-/// What was done to the lists of an index.
-pub struct Rebuilt {
-    pub due: Due,
-    pub nlist_before: usize,
-    pub nlist: usize,
-    pub rows: u64,
+/// What was done to an index.
+pub enum Maintained {
+    /// Its lists were built anew.
+    Rebuilt { due: Due, nlist_before: usize, nlist: usize, rows: u64 },
+    /// The recall curve of a graph was measured again.
+    Measured { due: hnsw::due::Due, rows: u64 },
 }
 
 /// Whether anything of an index is trained that it may train anew: nothing is where a model says what the lists are.
@@ -117,21 +121,28 @@ fn is_due(index: pg_sys::Relation, pages: &PgPages, ivf: &IvfIndex) -> bool {
     due::by_census(&ivf.meta, &census, has_lists, guc::training_rows()).is_some()
 }
 
-/// What VACUUM does: builds the lists of an index anew if that is due, unless users' functions would have to be asked.
-pub fn rebuild_in_vacuum(table: pg_sys::Relation, index: pg_sys::Relation) {
+/// What VACUUM does for an index, unless users' functions would have to be asked.
+pub fn maintain_in_vacuum(table: pg_sys::Relation, index: pg_sys::Relation) {
     if expressions::are_harmless(index) {
-        rebuild_if_due(table, index);
+        maintain_if_due(table, index);
     }
 }
 
-/// Builds the lists of an index anew if that is due, beside inserts. The caller keeps VACUUM and others who would do the
-/// same off the table.
-pub fn rebuild_if_due(table: pg_sys::Relation, index: pg_sys::Relation) -> Option<Rebuilt> {
+/// Builds the lists of an index anew, or measures a graph again, if that is due, beside inserts. The caller keeps VACUUM and
+/// others who would do the same off the table.
+pub fn maintain_if_due(table: pg_sys::Relation, index: pg_sys::Relation) -> Option<Maintained> {
     // SAFETY: an open index. Not as slowly as VACUUM's settings want it: in the end inserts wait.
     let pages = unsafe { PgPages::new(index) };
-    // Keeps inserts from training the lists from here on: they would not be those that are looked at.
-    let _lock = ListLock::shared(index);
-    let Index::Lists(ivf) = cached_index(index, &pages) else { return None };
+    // Keeps inserts from training the lists, or from making a graph of them, from here on: they would not be those that are
+    // looked at.
+    let lock = ListLock::shared(index);
+    let ivf = match cached_index(index, &pages) {
+        Index::Lists(ivf) => ivf,
+        Index::Graph(graph) => {
+            drop(lock);
+            return graph::measure_if_due(table, index, &pages, &graph);
+        }
+    };
     if !may_train(index, &ivf) {
         return None;
     }
@@ -149,7 +160,7 @@ fn examine_and_run<E: Column>(
     index: pg_sys::Relation,
     pages: &PgPages,
     ivf: &Rc<IvfIndex>,
-) -> Option<Rebuilt> {
+) -> Option<Maintained> {
     // SAFETY: the caller holds both open.
     let mut rows = unsafe { TableRows::new(table, index, ivf.meta.dims()) };
     let rows_now = checked(index, stats(pages, &ivf.meta.lists)).live;
@@ -160,7 +171,7 @@ fn examine_and_run<E: Column>(
     let nlist = run::<E>(table, index, pages, ivf, &mut rows, None)?;
     let now = lists_now(index, pages)?;
     let rows = checked(index, stats(pages, &now.meta.lists)).live;
-    Some(Rebuilt { due, nlist_before, nlist, rows })
+    Some(Maintained::Rebuilt { due, nlist_before, nlist, rows })
 }
 
 fn lists_now(index: pg_sys::Relation, pages: &PgPages) -> Option<Rc<IvfIndex>> {
@@ -203,7 +214,7 @@ fn run<E: Column>(
     alone: Option<ListLock>,
 ) -> Option<usize> {
     let spec = spec_of(index, ivf);
-    let mut known = checked(index, TidSet::of(pages, &ivf.meta.lists));
+    let mut known = checked(index, tids(pages, &ivf.meta.lists));
     let n = known.len() as u64;
     if !train::has_room(&spec, n) {
         return None;

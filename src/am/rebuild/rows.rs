@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use ann::rng::Rng;
-use pages::lists::rebuild::TidSet;
 use pages::tid::Tid;
+use pages::tid_set::TidSet;
 use pgrx::pg_sys;
 
 use crate::am::filter::Encoder;

@@ -28,8 +28,8 @@ const LISTS: usize = 256;
 const ROWS: std::ops::RangeInclusive<usize> = 200..=2000;
 /// Multiplications with centroids that may take, about a second.
 const PRODUCTS: usize = 4_000_000_000;
-/// Rows that are asked first whether they are younger than the build.
-const ROWS_ASKED: usize = 200;
+/// Rows that are asked whether they are younger than the build.
+pub const ROWS_ASKED: usize = 200;
 
 /// What is known of the lists of an index.
 #[derive(Default)]
@@ -76,7 +76,7 @@ pub fn examine<E: Column>(
     if look == Look::Decide && (due.is_some() || is_small) {
         return findings;
     }
-    let young = young::<E>(meta.builds.built_xid, &sample, rows);
+    let young = young(meta.builds.built_xid, &sample, rows);
     let cannot = young.is_some_and(|share| share < due::YOUNG_MIN);
     findings.errors.young = young;
     if meta.is_trained() && (look == Look::Measure || !cannot) {
@@ -123,15 +123,16 @@ fn count(pages: &PgPages, ivf: &IvfIndex) -> Result<(Census, Vec<Tid>), Error> {
     Ok((census, sample))
 }
 
-/// The share of rows that are younger than the build, by the first of the sample; None where that is not known.
-fn young<E: Column>(built_xid: u64, sample: &[Tid], rows: &mut TableRows) -> Option<f64> {
+/// The share of rows that are younger than the transaction `built_xid`, by the first of the sample; None where that is not
+/// known.
+pub fn young(built_xid: u64, sample: &[Tid], rows: &mut TableRows) -> Option<f64> {
     if built_xid == 0 {
         return None;
     }
     let (mut n, mut n_young) = (0_u32, 0_u32);
     for tid in sample.iter().take(ROWS_ASKED) {
         let mut is_there = false;
-        rows.fetch_live::<E>(*tid, |_| is_there = true);
+        rows.value_live(*tid, &mut |_| is_there = true);
         if let Some(is_younger) = rows.is_younger(built_xid).filter(|_| is_there) {
             (n, n_young) = (n + 1, n_young + u32::from(is_younger));
         }

@@ -24,11 +24,12 @@ use crate::am::graph::HnswIndex;
 use crate::am::interrupts::check_for_interrupts;
 use crate::am::measure::clock::{self, Clock};
 use crate::am::pages::PgPages;
+use crate::am::rel;
 use crate::am::report::checked;
 use crate::am::value::Column;
 
 /// Rows that ask.
-const QUERIES: usize = 100;
+pub const QUERIES: usize = 100;
 /// Widths that are tried, until a search misses hardly anything of ten rows and of a hundred.
 const WIDTHS: [u32; 12] = [10, 16, 24, 40, 64, 100, 160, 250, 400, 640, 1000, 1600];
 /// Of ten rows, and of a hundred, what is hardly anything.
@@ -48,7 +49,7 @@ impl<E: Column> GraphNeighbours<E> {
         self.0.see(tids, &[], elements);
     }
 
-    /// Measures by the pages of `index`, which are all written, and puts the curve into its metapage.
+    /// Measures by the pages of `index`, which has all rows that were looked at, and puts the curve into its metapage.
     pub fn measure(self, index: pg_sys::Relation) {
         let compared = self.0.took;
         let asked: Vec<_> = self.0.finish().into_iter().map(|ranked| (ranked, None)).collect();
@@ -59,24 +60,29 @@ impl<E: Column> GraphNeighbours<E> {
 /// What a row that asks finds exactly, and the row itself where vectors are sparse.
 type Question = (Ranked, Option<SparseQuery>);
 
-/// Measures by the pages of `index`, a graph of which all are written, and puts the curve into its metapage. `compared`: the
-/// CPU time that the exact answers took.
+/// Measures by the pages of `index`, a graph, and puts the curve into its metapage. `compared`: the CPU time that the exact
+/// answers took.
 pub fn measure_graph(index: pg_sys::Relation, asked: &[Question], compared: Clock) {
-    // SAFETY: the index stays open as long as the build runs.
+    // SAFETY: the index stays open as long as the build or the VACUUM runs.
     let pages = unsafe { PgPages::new(index) };
     let before = clock::of_process();
-    let curve = curve(&pages, asked);
-    let put = curve.and_then(|curve| Meta::put_curve(&pages, &curve));
-    checked(index, put);
+    checked(index, measure(&pages, asked));
     build_log::measured(index, compared, clock::of_process() - before);
 }
 
-fn curve(pages: &PgPages, asked: &[Question]) -> Result<Curve, Error> {
+fn measure(pages: &PgPages, asked: &[Question]) -> Result<(), Error> {
+    let xid = rel::next_xid();
     let graph = HnswIndex::read(pages)?;
+    let curve = curve(pages, &graph, asked)?;
+    let rows = pages::hnsw::vacuum::stats(pages, &graph.view())?.live;
+    Meta::put_curve(pages, &curve, rows, xid)
+}
+
+fn curve(pages: &PgPages, graph: &HnswIndex, asked: &[Question]) -> Result<Curve, Error> {
     let mut scan = HnswScan::new();
     let asked: Vec<(&Question, Option<u32>)> = asked
         .iter()
-        .map(|question| Ok((question, own_node(pages, &graph, &mut scan, question)?)))
+        .map(|question| Ok((question, own_node(pages, graph, &mut scan, question)?)))
         .collect::<Result<_, Error>>()?;
     let asked: Vec<_> =
         asked.into_iter().filter(|((ranked, _), _)| !ranked.nearest.is_empty()).collect();
@@ -85,7 +91,7 @@ fn curve(pages: &PgPages, asked: &[Question]) -> Result<Curve, Error> {
         let mut counts = [(0, 0); ROWS.len()];
         for (question, own) in &asked {
             check_for_interrupts();
-            let found = search(pages, &graph, &mut scan, (question, *own), width)?;
+            let found = search(pages, graph, &mut scan, (question, *own), width)?;
             let (ranked, _) = question;
             for ((found_of, wanted), k) in counts.iter_mut().zip(ROWS) {
                 let near = ranked.nearest.get(..looked_at(k)).unwrap_or(&ranked.nearest);

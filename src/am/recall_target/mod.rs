@@ -20,7 +20,7 @@ use pgrx::pg_sys;
 use super::guc;
 use super::options::IvfOptions;
 
-pub use graph::{GraphNeighbours, measure_graph};
+pub use graph::{GraphNeighbours, QUERIES as QUERIES_OF_GRAPH, measure_graph};
 pub use lists::ListNeighbours;
 pub use neighbours::{QUERIES_MAX, on_workers};
 
@@ -117,8 +117,9 @@ pub fn ef_search(
     tuples: f64,
 ) -> u32 {
     guc::ef_search_for(options).unwrap_or_else(|| {
-        let measured = meta
-            .and_then(|meta| effort(options, &meta.curve, rows, size(tuples, meta.build_rows, 0)));
+        let measured = meta.and_then(|meta| {
+            effort(options, &meta.measured.curve, rows, size(tuples, meta.measured.rows, 0))
+        });
         let most = guc::EF_SEARCH_RANGE.1.unsigned_abs();
         measured.map_or_else(|| ef_search_unmeasured(options), |effort| effort.width).min(most)
     })
@@ -134,11 +135,11 @@ fn effort(options: &IvfOptions, curve: &Curve, rows: Option<u64>, size: Size) ->
     curve.effort(asked, rows.unwrap_or(ROWS_UNSAID), size)
 }
 
-/// How large an index with about `tuples` rows is that was built with `build_rows`.
-fn size(tuples: f64, build_rows: u64, lists: u32) -> Size {
-    let built = build_rows.max(1) as f64;
-    let growth = Some(tuples / built).filter(|growth| growth.is_finite()).unwrap_or(1.0);
-    Size { growth, rows: growth.max(1.0) * built, lists }
+/// How large an index with about `tuples` rows is of which it was measured what recall costs when it had `rows_then`.
+fn size(tuples: f64, rows_then: u64, lists: u32) -> Size {
+    let then = rows_then.max(1) as f64;
+    let growth = Some(tuples / then).filter(|growth| growth.is_finite()).unwrap_or(1.0);
+    Size { growth, rows: growth.max(1.0) * then, lists }
 }
 
 /// About how many rows an open index has, as VACUUM or the build counted them; 0 if nobody did.

@@ -1,4 +1,4 @@
-//! META of a graph, block 0: written last by the build and never changed after it.
+//! META of a graph, block 0: written last by the build. Only what was measured on the graph changes after it.
 
 use ann::element::{Bits, Element};
 use ann::hnsw::Grid;
@@ -44,7 +44,10 @@ const MODEL_FIRST: usize = 48;
 const MAP_FIRST: usize = 52;
 const ENTRY: usize = 56;
 const CURVE: usize = 64;
-const USED: usize = CURVE + recall_curve::SIZE;
+const MEASUREMENTS: usize = CURVE + recall_curve::SIZE;
+const MEASURED_ROWS: usize = MEASUREMENTS + 4;
+const MEASURED_XID: usize = MEASURED_ROWS + 8;
+const USED: usize = MEASURED_XID + 8;
 
 /// How a graph stores the vectors that decide the order of what it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,8 +156,39 @@ pub struct Meta {
     pub map_first: Blkno,
     /// The ENTRY page.
     pub entry_blkno: Blkno,
-    /// What recall costs, measured when the graph was written; see [`Meta::put_curve`].
+    /// What recall costs, and of which rows that was measured last.
+    pub measured: Measured,
+}
+
+/// What recall costs on a graph, and the rows that say so.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Measured {
+    /// What recall costs.
     pub curve: Curve,
+    /// How many times that was measured so far.
+    pub times: u32,
+    /// The rows of the graph when it was measured.
+    pub rows: u64,
+    /// The next transaction id then, with its epoch.
+    pub xid: u64,
+}
+
+impl Measured {
+    fn encode(&self, body: &mut [u8]) {
+        recall_curve::encode(body, CURVE, &self.curve);
+        put_u32(body, MEASUREMENTS, self.times);
+        put(body, MEASURED_ROWS, &self.rows.to_le_bytes());
+        put(body, MEASURED_XID, &self.xid.to_le_bytes());
+    }
+
+    fn decode(body: &[u8]) -> Self {
+        Self {
+            curve: recall_curve::decode(body, CURVE),
+            times: u32_at(body, MEASUREMENTS),
+            rows: u64_at(body, MEASURED_ROWS),
+            xid: u64_at(body, MEASURED_XID),
+        }
+    }
 }
 
 impl Meta {
@@ -171,7 +205,7 @@ impl Meta {
             model_first: INVALID_BLKNO,
             map_first: INVALID_BLKNO,
             entry_blkno: INVALID_BLKNO,
-            curve: Curve::default(),
+            measured: Measured::default(),
         })
     }
 
@@ -220,7 +254,7 @@ impl Meta {
         meta.model_first = u32_at(body, MODEL_FIRST);
         meta.map_first = u32_at(body, MAP_FIRST);
         meta.entry_blkno = u32_at(body, ENTRY);
-        meta.curve = recall_curve::decode(body, CURVE);
+        meta.measured = Measured::decode(body);
         let runs = [
             (meta.model_first, model::n_pages(params.grid_len())),
             (meta.map_first, 1),
@@ -260,19 +294,27 @@ impl Meta {
         put_u32(body, MODEL_FIRST, self.model_first);
         put_u32(body, MAP_FIRST, self.map_first);
         put_u32(body, ENTRY, self.entry_blkno);
-        recall_curve::encode(body, CURVE, &self.curve);
+        self.measured.encode(body);
         page.set_used(USED);
     }
 
-    /// Puts a curve into the metapage, at the end of a build: it is measured on the pages that were written.
-    pub fn put_curve<P: Pages>(pages: &P, curve: &Curve) -> Result<(), Error> {
+    /// Puts what recall costs into the metapage, as it was measured among `rows` rows before the transaction `xid` began. Only
+    /// one session may do so at a time.
+    pub fn put_curve<P: Pages>(pages: &P, curve: &Curve, rows: u64, xid: u64) -> Result<(), Error> {
         let mut page = pages.lock(META_BLKNO)?;
         page.check(META_BLKNO, PageKind::Meta, NO_OWNER)?;
+        let times = u32_at(page.body(), MEASUREMENTS).wrapping_add(1);
+        let measured = Measured { curve: *curve, times, rows, xid };
         pages.edit(&mut [&mut page], |images| {
-            let Some(page) = images.first_mut() else { return Ok(()) };
-            recall_curve::encode(page.body_mut(), CURVE, curve);
+            images.iter_mut().for_each(|page| measured.encode(page.body_mut()));
             Ok(())
         })
+    }
+
+    /// How many times what recall costs has been measured by now; None if block 0 is no metapage of a graph.
+    pub fn measurements<P: Pages>(pages: &P) -> Result<Option<u32>, Error> {
+        let page = pages.read(META_BLKNO)?;
+        Ok(Self::is_graph(&page).then(|| u32_at(page.body(), MEASUREMENTS)))
     }
 
     /// This metapage.

@@ -1,9 +1,10 @@
 //! A graph (HNSW) in pages: searches go by 8-bit codes that lie densely on pages of their own, apart from links and from
 //! exact vectors; or by the vectors, where codes lose too much or where vectors are sparse and have none. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`], [`sparse`]; then the
-//! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`]; [`size`] foretells how large a graph will be.
+//! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`]; [`due`] when what recall costs is measured again, [`size`] foretells how large a graph will be.
 
 pub mod build;
 pub mod check;
+pub mod due;
 mod duplicates;
 pub mod entry;
 pub mod export;
@@ -36,7 +37,7 @@ use crate::store::Pages;
 
 pub use duplicates::node_of;
 pub use map::Map;
-pub use meta::{Code, Meta, MetaParams};
+pub use meta::{Code, Measured, Meta, MetaParams};
 pub use shape::Shape;
 
 /// The most bits of a vector that a graph takes: as many as a code on a NODES page has room for.

@@ -10,11 +10,12 @@ mod rows;
 mod search;
 
 use crate::error::Error;
-use crate::hnsw::nodes::{Nodes, State};
+use crate::hnsw::nodes::{Lane, Nodes, State};
 use crate::hnsw::{INVALID_NODE, View, sparse};
 use crate::page::INVALID_BLKNO;
 use crate::store::Pages;
 use crate::tid::Tid;
+use crate::tid_set::TidSet;
 use crate::vacuum::VacuumStats;
 
 /// Asks `is_dead` about every row, once each and with no lock held, and removes those that are. Writes nothing where
@@ -52,6 +53,31 @@ pub fn bulk_delete<P: Pages>(
 /// Counts rows and free lanes, changing nothing.
 pub fn stats<P: Pages>(pages: &P, view: &View<'_>) -> Result<VacuumStats, Error> {
     let mut stats = VacuumStats::default();
+    for_each_lane(pages, view, |lane| {
+        stats.live += u64::from(!lane.tid.is_free());
+        stats.free_slots += u64::from(lane.state == State::Free);
+    })?;
+    stats.pages = pages.n_blocks()?;
+    Ok(stats)
+}
+
+/// The tids of all rows, with no lock held.
+pub fn tids<P: Pages>(pages: &P, view: &View<'_>) -> Result<TidSet, Error> {
+    let mut tids = Vec::new();
+    for_each_lane(pages, view, |lane| {
+        if !lane.tid.is_free() {
+            tids.push(lane.tid.to_u64());
+        }
+    })?;
+    Ok(TidSet::new(tids))
+}
+
+/// Calls `look` with every lane that was ever used, a page under a share lock at a time.
+fn for_each_lane<P: Pages>(
+    pages: &P,
+    view: &View<'_>,
+    mut look: impl FnMut(&Lane),
+) -> Result<(), Error> {
     view.map.refresh(pages)?;
     for chunk in 0..view.map.n_chunks() {
         for part in 0..view.meta.shape.nodes_pages {
@@ -62,16 +88,13 @@ pub fn stats<P: Pages>(pages: &P, view: &View<'_>) -> Result<VacuumStats, Error>
             let page = pages.read(blkno)?;
             let nodes = Nodes::new(&page, blkno, &view.meta.shape, chunk, part)?;
             for place in 0..nodes.n_used {
-                let lane = nodes.lane(blkno, place)?;
-                stats.live += u64::from(!lane.tid.is_free());
-                stats.free_slots += u64::from(lane.state == State::Free);
+                look(&nodes.lane(blkno, place)?);
             }
             drop(page);
             pages.check_interrupts();
         }
     }
-    stats.pages = pages.n_blocks()?;
-    Ok(stats)
+    Ok(())
 }
 
 /// What a pass over all lanes found.

@@ -21,46 +21,13 @@ use crate::lists::vacuum::for_each_tid;
 use crate::page::{Blkno, META_BLKNO, NO_OWNER, Page, PageKind};
 use crate::store::{BulkPages, Pages};
 use crate::tid::Tid;
+use crate::tid_set::TidSet;
 
-/// The tids of an index at some time, and those that were added since: 8 bytes a row.
-#[derive(Debug, Default)]
-pub struct TidSet(Vec<u64>);
-
-impl TidSet {
-    /// All tids of the lists, with no lock held.
-    pub fn of<P: Pages>(pages: &P, lists: &InvertedLists) -> Result<Self, Error> {
-        let mut tids = Vec::new();
-        for_each_tid(pages, lists, |_list_no, tid| tids.push(tid.to_u64()))?;
-        tids.sort_unstable();
-        Ok(Self(tids))
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The tid with this number, in the order of the table.
-    pub fn get(&self, i: usize) -> Option<Tid> {
-        self.0.get(i).map(|tid| Tid::from_u64(*tid))
-    }
-
-    /// In the order of the table.
-    pub fn iter(&self) -> impl Iterator<Item = Tid> + '_ {
-        self.0.iter().map(|tid| Tid::from_u64(*tid))
-    }
-
-    /// Adds tids that are not in it.
-    pub fn add(&mut self, tids: &[Tid]) {
-        self.0.extend(tids.iter().map(|tid| tid.to_u64()));
-        // Mostly sorted already.
-        self.0.sort();
-    }
+/// All tids of the lists, with no lock held.
+pub fn tids<P: Pages>(pages: &P, lists: &InvertedLists) -> Result<TidSet, Error> {
+    let mut tids = Vec::new();
+    for_each_tid(pages, lists, |_list_no, tid| tids.push(tid.to_u64()))?;
+    Ok(TidSet::new(tids))
 }
 
 /// The rows of the lists that `known` lacks, in the order of the table; with no lock held.
@@ -71,7 +38,7 @@ pub fn missing<P: Pages>(
 ) -> Result<Vec<Tid>, Error> {
     let mut tids = Vec::new();
     for_each_tid(pages, lists, |_list_no, tid| {
-        if known.0.binary_search(&tid.to_u64()).is_err() {
+        if !known.contains(tid) {
             tids.push(tid);
         }
     })?;

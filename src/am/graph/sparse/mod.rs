@@ -8,6 +8,7 @@ mod recall;
 mod rows;
 
 pub use build::{build, build_empty};
+pub use recall::Neighbours;
 
 use ann::hnsw::SparseQuery;
 use ann::kernels::sparse::Sparse;

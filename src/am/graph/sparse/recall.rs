@@ -1,4 +1,4 @@
-//! What recall costs: rows that ask for their neighbours among all rows of a build, and the curve that follows.
+//! What recall costs: rows that ask for their neighbours among all rows of the table, and the curve that follows.
 
 use ann::exact::Ranked;
 use ann::hnsw::SparseQuery;
@@ -9,12 +9,11 @@ use ann::topk::{Hit, TopK};
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
+use super::indexed;
 use super::rows::Made;
 use crate::am::measure::clock::{self, Clock};
-use crate::am::recall_target::{measure_graph, on_workers};
+use crate::am::recall_target::{QUERIES_OF_GRAPH, measure_graph, on_workers};
 
-/// Rows that ask.
-const QUERIES: usize = 100;
 /// Neighbours of each.
 const NEIGHBOURS: usize = 100;
 /// Rows that equal the one that asks and are kept: it matters whether there is one.
@@ -43,15 +42,9 @@ impl Neighbours {
     /// Takes rows of a graph at equal steps, and compares them with all of its rows, on worker threads.
     pub fn choose(&mut self, made: &Made) {
         let vectors = &made.rows.vectors;
-        let every = vectors.len().div_ceil(QUERIES).max(1);
+        let every = vectors.len().div_ceil(QUERIES_OF_GRAPH).max(1);
         let chosen = (0..vectors.len()).step_by(every).filter_map(|node| vectors.get(node));
-        self.asked = chosen
-            .map(|vector| Asked {
-                query: SparseQuery::new(self.metric, vector),
-                nearest: TopK::new(NEIGHBOURS),
-                equals: Vec::new(),
-            })
-            .collect();
+        self.asked = chosen.map(|vector| Asked::new(self.metric, vector)).collect();
         let before = clock::of_process();
         let asked = &mut self.asked;
         if !asked.is_empty() {
@@ -60,12 +53,45 @@ impl Neighbours {
         self.took += clock::of_process() - before;
     }
 
+    /// Takes a row that will ask.
+    ///
+    /// # Safety
+    /// `value` must be a non-null `sparsevec`.
+    pub unsafe fn ask(
+        &mut self,
+        index: pg_sys::Relation,
+        value: pg_sys::Datum,
+        of: (Metric, usize),
+    ) {
+        // SAFETY: the caller's promise.
+        if let Some(vector) = unsafe { indexed(index, value, of) } {
+            self.asked.push(Asked::new(self.metric, vector.elements()));
+        }
+    }
+
+    /// Looks at the row of a value.
+    ///
+    /// # Safety
+    /// `value` must be a non-null `sparsevec`.
+    pub unsafe fn see_value(
+        &mut self,
+        index: pg_sys::Relation,
+        tid: Tid,
+        value: pg_sys::Datum,
+        of: (Metric, usize),
+    ) {
+        // SAFETY: the caller's promise.
+        if let Some(vector) = unsafe { indexed(index, value, of) } {
+            self.see(tid, vector.elements());
+        }
+    }
+
     /// Looks at one more row.
     pub fn see(&mut self, tid: Tid, vector: Sparse<'_>) {
         self.asked.iter_mut().for_each(|asked| asked.offer(tid, vector));
     }
 
-    /// Measures by the pages of `index`, which are all written, and puts the curve into its metapage.
+    /// Measures by the pages of `index`, which has all rows that were looked at, and puts the curve into its metapage.
     pub fn measure(self, index: pg_sys::Relation) {
         let asked = self.asked.into_iter().map(|asked| {
             let (point, nearest) = (Vec::new(), asked.nearest.into_sorted());
@@ -92,6 +118,11 @@ fn compare(asked: &mut [Asked], made: &Made, job: &Job) {
 }
 
 impl Asked {
+    fn new(metric: Metric, vector: Sparse<'_>) -> Self {
+        let (nearest, equals) = (TopK::new(NEIGHBOURS), Vec::new());
+        Self { query: SparseQuery::new(metric, vector), nearest, equals }
+    }
+
     fn offer(&mut self, tid: Tid, vector: Sparse<'_>) {
         let key = self.query.exact(vector);
         if key > self.nearest.threshold() || key.is_nan() {

@@ -19,12 +19,13 @@ use crate::lists::ListsIndex;
 use crate::lists::check::check;
 use crate::lists::insert::insert;
 use crate::lists::meta::{Builds, Meta};
-use crate::lists::rebuild::{TidSet, begin, free_others, missing, retire, switch, used_blocks};
+use crate::lists::rebuild::{begin, free_others, missing, retire, switch, tids, used_blocks};
 use crate::mem::{MemPages, seeds};
 use crate::search::exact::ExactQuery;
 use crate::search::params::Iterative;
 use crate::store::Pages;
 use crate::tid::Tid;
+use crate::tid_set::TidSet;
 
 /// What a rebuild with other centroids is trained to.
 fn trained<E: Element>(shape: Shape, rng: &mut Rng) -> Trained {
@@ -97,7 +98,7 @@ fn rebuild<E: Element>(
 ) {
     let generation = begin(mem).unwrap();
     let old = Meta::read(mem).unwrap();
-    let mut known = TidSet::of(mem, &old.lists).unwrap();
+    let mut known = tids(mem, &old.lists).unwrap();
     let rows: Vec<(Tid, Vec<E>)> = known.iter().map(|tid| (tid, vector(tid))).collect();
     let rows = rows.iter().map(|(tid, vector)| (*tid, &vector[..]));
     let meta = trained.build_in_place(mem, generation, rows).unwrap();
