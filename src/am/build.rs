@@ -11,7 +11,8 @@ use half::f16;
 use pages::ModelName;
 use pages::geometry::BITS_MAX;
 use pages::hnsw;
-use pages::lists::{Attributes, CodeParams, ListsParams, MetaParams};
+use pages::lists::{CodeParams, ListsParams, MetaParams};
+use pages::search::attributes::Attributes;
 use pgrx::{PgBox, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::assign;

@@ -72,7 +72,7 @@ pub unsafe extern "C-unwind" fn aminsert(
             ElementType::F16 => insert::<f16>(heap, index, tid, value, attributes),
             ElementType::F32 => insert::<f32>(heap, index, tid, value, attributes),
             ElementType::Bit => insert::<Bits>(heap, index, tid, value, attributes),
-            ElementType::Sparse => graph::sparse::insert(index, tid, value),
+            ElementType::Sparse => graph::sparse::insert(index, tid, (value, attributes)),
         }
     }
     false
@@ -100,8 +100,10 @@ unsafe fn insert<E: Column>(
     }
     let Some(row) = Placed::new(metric, vector.elements()) else { return };
     match cached {
-        Index::Graph(graph) => graph::insert(index, &pages, &graph, tid, &row),
-        Index::Lists(_) if is_graph => graph::insert_into_list(index, &pages, tid, &row),
+        Index::Graph(graph) => graph::insert(index, &pages, &graph, tid, &row, attributes),
+        Index::Lists(_) if is_graph => {
+            graph::insert_into_list(index, &pages, tid, &row, attributes);
+        }
         Index::Lists(lists) => {
             insert_into_lists(index, &pages, &lists, tid, &row, attributes);
             drop(lock);

@@ -65,7 +65,7 @@ pub static FAISSHNSW: Method = Method {
     name: "faisshnsw",
     has_lists: false,
     is_graph: true,
-    has_filters: false,
+    has_filters: true,
     chooses_code: false,
     settings: Settings::Faiss,
     options: faisshnsw_options,

@@ -363,7 +363,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         let cached = cached_index(index, &state.pages);
         state.pages.remember(cached.recent());
         state.conditions = conditions(scan, &cached);
-        let among = state.take_given(scan, &cached);
+        state.take_given(scan);
         let order = &*(*scan).orderByData;
         let value = (order.sk_flags & pg_sys::SK_ISNULL as i32 == 0).then_some(order.sk_argument);
         let options = options_of(index);
@@ -398,7 +398,6 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
                     search.begin(graph, element, &query, params, ef);
                 }
                 search.leave_out(left_out::row_of(index));
-                search.look_among(among);
                 return cached;
             }
             Index::Lists(ivf) => {
@@ -432,12 +431,15 @@ pub unsafe fn work(scan: pg_sys::IndexScanDesc) -> Work {
 /// # Safety
 /// As [`amgettuple`].
 unsafe fn conditions(scan: pg_sys::IndexScanDesc, cached: &Index) -> Conditions {
-    let Index::Lists(ivf) = cached else { return Conditions::default() };
+    let attributes = match cached {
+        Index::Lists(ivf) => &ivf.meta.lists.params.attributes,
+        Index::Graph(graph) => &graph.meta.params.attributes,
+    };
     // SAFETY: the caller's scan; its keys were copied by amrescan.
     unsafe {
         let n = (*scan).numberOfKeys.max(0) as usize;
         let keys = if n == 0 { &[] } else { std::slice::from_raw_parts((*scan).keyData, n) };
-        Conditions::of((*scan).indexRelation, &ivf.meta.lists.params.attributes, keys)
+        Conditions::of((*scan).indexRelation, attributes, keys)
     }
 }
 

@@ -4,10 +4,10 @@ use ann::element::Bits;
 use ann::topk::Hit;
 use half::f16;
 use pages::Error;
-use pages::lists::filter::Filter;
 use pages::lists::flat::FlatScanner;
 use pages::lists::scan::Scan;
 use pages::lists::scanner::ListScanner;
+use pages::search::filter::Filter;
 use pages::search::params::{Found, SearchParams};
 
 use super::graph::GraphSearch;
@@ -75,7 +75,7 @@ impl Search {
                 search.next(pages, &ivf.view().trusting(trusts_marks).filtered(filter))
             }
             (Index::Lists(ivf), Self::Coded(search)) => search.next(pages, ivf, filter),
-            (Index::Graph(graph), Self::Graph(search)) => search.next(pages, graph),
+            (Index::Graph(graph), Self::Graph(search)) => search.next(pages, graph, filter),
             _ => Ok(None),
         }
     }

@@ -17,7 +17,6 @@ pub mod coded;
 pub mod directory;
 pub mod due;
 pub mod extent;
-pub mod filter;
 pub mod flat;
 mod heads;
 pub mod info;
@@ -50,8 +49,8 @@ use ann::metric::Metric;
 
 use crate::geometry::{Geometry, measures};
 use crate::page::{Blkno, INVALID_BLKNO};
-pub use filter::Filter;
-pub use layout::{Attributes, BlockLayout};
+use crate::search::attributes::Attributes;
+pub use layout::BlockLayout;
 pub use meta::{Fit, Meta, MetaParams};
 pub use open::ListsIndex;
 pub use trained::CodeParams;

@@ -71,6 +71,8 @@ pub enum PageKind {
     Entry = 14,
     /// Graph: vectors of any length, which name only their elements other than zero.
     Sparse = 15,
+    /// Graph: attributes of rows.
+    Attributes = 16,
 }
 
 impl PageKind {
@@ -90,6 +92,7 @@ impl PageKind {
             13 => Self::Upper,
             14 => Self::Entry,
             15 => Self::Sparse,
+            16 => Self::Attributes,
             _ => return None,
         })
     }
@@ -110,6 +113,7 @@ impl PageKind {
             Self::Upper => "UPPER",
             Self::Entry => "ENTRY",
             Self::Sparse => "SPARSE",
+            Self::Attributes => "ATTRIBUTES",
         }
     }
 }

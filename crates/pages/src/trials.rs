@@ -1,5 +1,7 @@
 //! What an index of every kind is put through on pages in memory: its verbs in any order, and a crash after every record.
 
+pub mod filters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 

@@ -1,7 +1,7 @@
 //! The columns of an index: the vector, and the filters.
 
-use pages::lists::Attributes;
-use pages::lists::layout::ATTRIBUTES_MAX;
+use pages::search::attributes::ATTRIBUTES_MAX;
+use pages::search::attributes::Attributes;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::kind::Kind;

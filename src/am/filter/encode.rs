@@ -1,7 +1,7 @@
 //! Values of filter columns as the numbers that entries keep, and comparisons with a value as sets of such numbers.
 
-use pages::lists::Attributes;
-use pages::lists::filter::Intervals;
+use pages::search::attributes::Attributes;
+use pages::search::filter::Intervals;
 use pgrx::{PgSqlErrorCode, direct_function_call_as_datum, pg_sys};
 
 use super::columns::{Columns, FilterColumn};

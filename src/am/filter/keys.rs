@@ -1,7 +1,7 @@
 //! The conditions of a scan, as the executor gives them, made a filter of the lists.
 
-use pages::lists::Attributes;
-use pages::lists::filter::{Condition, Filter, Intervals};
+use pages::search::attributes::Attributes;
+use pages::search::filter::{Condition, Filter, Intervals};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::columns::{Columns, FilterColumn};

@@ -24,6 +24,7 @@ use super::vectors::Vectors;
 use super::write::write_new;
 use crate::am::assign;
 use crate::am::build::IndexSpec;
+use crate::am::filter::Encoder;
 use crate::am::guc;
 use crate::am::heap_scan::Heap;
 use crate::am::insert::Placed;
@@ -56,12 +57,15 @@ pub fn build<E: Column>(heap: &Heap, spec: &IndexSpec, options: &GraphOptions) -
     let plan = plan(heap.index(), &params, sample);
     progress::set_phase(Phase::CodingRows);
     let mut loader = Loader::<E>::new(heap, &plan, rows, neighbours);
-    let heap_tuples = heap.scan(
-        |tid, value| {
+    let mut encoder = Encoder::new(heap.index());
+    let heap_tuples = heap.scan_columns(
+        |tid, value, (values, nulls)| {
             // SAFETY: the operator class says that the column holds vectors of E.
             let vector = unsafe { Heap::vector::<E>(value, spec.dims) };
             if let Some(row) = Placed::new(spec.metric, vector.elements()) {
-                loader.add(tid, &row);
+                // SAFETY: the values of the index's columns.
+                let attributes = unsafe { encoder.encode(values, nulls) };
+                loader.add(tid, &row, attributes);
             }
         },
         true,
@@ -85,6 +89,7 @@ pub fn graph_params<E: Column>(
         code: Code::from_u8(number).unwrap_or(Code::Flat),
         seed: spec.seed,
         trained_rows: trained_rows as u64,
+        attributes: spec.attributes,
     }
 }
 
@@ -120,6 +125,8 @@ struct Batch<E> {
     tids: Vec<Tid>,
     /// n × dims.
     elements: Vec<E>,
+    /// What each has beside its vector, one after the other.
+    attributes: Vec<u8>,
 }
 
 /// A graph that takes rows one by one.
@@ -135,29 +142,31 @@ impl<'a, E: Column> Loader<'a, E> {
         let code_bytes = grid.size();
         let memory = Memory::new(params, *by_vectors, size_of::<E>());
         let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(expected));
-        let rows = Rows::new(code_bytes, params.dims, *by_vectors, vectors);
-        let batch = Batch { tids: Vec::new(), elements: Vec::new() };
+        let rows =
+            Rows::new(code_bytes, params.dims, *by_vectors, vectors).with(&params.attributes);
+        let batch = Batch { tids: Vec::new(), elements: Vec::new(), attributes: Vec::new() };
         let params = *params;
         let (written, n) = (None, 0);
         Self { heap, params, grid, coder, memory, expected, batch, neighbours, rows, written, n }
     }
 
-    fn add(&mut self, tid: Tid, row: &Placed<'_, E>) {
+    fn add(&mut self, tid: Tid, row: &Placed<'_, E>, attributes: &[u8]) {
         self.n += 1;
         if let Some(Written { pages, graph }) = &self.written {
             check_for_interrupts();
             self.neighbours.see(&[tid], row.elements);
-            insert::insert(self.heap.index(), pages, graph, tid, row);
+            insert::insert(self.heap.index(), pages, graph, tid, row, attributes);
             return;
         }
         let collected = self.rows.len() + self.batch.tids.len();
         if collected == self.memory.rows_max {
             self.write_first(collected);
             self.n -= 1;
-            return self.add(tid, row);
+            return self.add(tid, row, attributes);
         }
         self.batch.tids.push(tid);
         self.batch.elements.extend_from_slice(row.elements);
+        self.batch.attributes.extend_from_slice(attributes);
         if self.batch.tids.len() == self.memory.batch_rows {
             self.code_batch();
         }
@@ -178,10 +187,12 @@ impl<'a, E: Column> Loader<'a, E> {
         let mut stored = Vec::new();
         self.coder.store(elements, &mut stored);
         let rows_max = self.memory.rows_max;
+        self.rows.attributes.add(&self.batch.attributes);
         let added = self.rows.add(&self.batch.tids, &coded, &stored, rows_max);
         checked(self.heap.index(), added);
         self.batch.tids.clear();
         self.batch.elements.clear();
+        self.batch.attributes.clear();
     }
 
     /// Writes the graph of the rows so far, which will take the others one by one.

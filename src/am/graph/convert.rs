@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use pages::Error;
 use pages::lists;
-use pages::tid::Tid;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::GRAPH_MIN;
@@ -61,12 +60,13 @@ fn convert<E: Column>(
     let code_bytes = grid.size();
     let memory = Memory::new(&params, by_vectors, size_of::<E>());
     let vectors = Vectors::new(coder.stored_size::<E>(), memory.vectors(n));
-    let mut rows = Rows::new(code_bytes, params.dims, by_vectors, vectors);
+    let mut rows = Rows::new(code_bytes, params.dims, by_vectors, vectors).with(&params.attributes);
     let mut stored = Vec::new();
-    lists::rows::for_each_row(pages, &list.meta, |tid: Tid, bytes| {
-        let elements = elements_of::<E>(bytes);
+    lists::rows::for_each_row(pages, &list.meta, |row| {
+        let elements = elements_of::<E>(row.vector);
         coder.store(&elements, &mut stored);
-        rows.add(&[tid], &coder.code(&elements), &stored, n as usize)
+        rows.attributes.add(row.attributes);
+        rows.add(&[row.tid], &coder.code(&elements), &stored, n as usize)
     })?;
     // SAFETY: the index is open, and the lock on its metapage keeps everybody off who could add pages.
     let sink = unsafe { PgAppend::new(index) };
@@ -80,9 +80,9 @@ fn sample<E: Column>(pages: &PgPages, list: &IvfIndex, n: u64) -> Result<Sample,
     let every = n.div_ceil(wanted).max(1);
     let mut points = Vec::new();
     let mut i = 0;
-    lists::rows::for_each_row(pages, &list.meta, |_tid, bytes| {
+    lists::rows::for_each_row(pages, &list.meta, |row| {
         if i % every == 0 {
-            let elements = elements_of::<E>(bytes);
+            let elements = elements_of::<E>(row.vector);
             points.extend(E::widened(&elements, dims));
         }
         i += 1;

@@ -46,15 +46,15 @@ impl HnswIndex {
         inserted
     }
 
-    /// Adds a row of a sparse vector.
+    /// Adds a row of a sparse vector and its attributes.
     pub fn insert_sparse(
         &self,
         pages: &PgPages,
         tid: Tid,
-        vector: Sparse<'_>,
+        row: (Sparse<'_>, &[u8]),
     ) -> Result<(), Error> {
         let mut inserter = self.inserter.take();
-        let inserted = inserter.insert_sparse(pages, &self.view(), tid, vector);
+        let inserted = inserter.insert_sparse(pages, &self.view(), tid, row);
         self.inserter.set(inserter);
         inserted
     }

@@ -21,11 +21,12 @@ pub fn insert<E: Column>(
     graph: &HnswIndex,
     tid: Tid,
     row: &Placed<'_, E>,
+    attributes: &[u8],
 ) {
     let coder = Coder::new(&graph.meta.params, graph.view().grid);
     let (point, mut stored) = (coder.point(row.elements), Vec::new());
     coder.store(row.elements, &mut stored);
-    let row = Row { tid, point: &point, stored: &stored };
+    let row = Row { tid, point: &point, stored: &stored, attributes };
     checked(index, graph.insert(pages, &row));
 }
 
@@ -35,15 +36,16 @@ pub fn insert_into_list<E: Column>(
     pages: &PgPages,
     tid: Tid,
     row: &Placed<'_, E>,
+    attributes: &[u8],
 ) {
     let lock = ListLock::shared(index);
     match cached_index(index, pages) {
         Index::Graph(graph) => {
             drop(lock);
-            insert(index, pages, &graph, tid, row);
+            insert(index, pages, &graph, tid, row, attributes);
         }
         Index::Lists(list) => {
-            insert_into_lists(index, pages, &list, tid, row, &[]);
+            insert_into_lists(index, pages, &list, tid, row, attributes);
             drop(lock);
             make_graph::<E>(index, pages, &list);
         }

@@ -39,7 +39,10 @@ impl Memory {
         let bytes = bytes.saturating_sub(batch_rows * batch_row);
         let graph = hnsw::build_bytes(ROWS_MEASURED, code_bytes, params.m);
         let point_bytes = if by_vectors { params.dims * size_of::<f32>() } else { 0 };
-        let row_bytes = graph.div_ceil(ROWS_MEASURED) + ROW_BYTES + point_bytes;
+        let row_bytes = graph.div_ceil(ROWS_MEASURED)
+            + ROW_BYTES
+            + point_bytes
+            + params.attributes.entry_size();
         let rows_max = (bytes / row_bytes).max(ROWS_MIN);
         Self { batch_rows, rows_max, row_bytes, bytes }
     }

@@ -4,7 +4,7 @@
 //! [`GRAPH_MIN`] rows the insert that notices makes a graph of it.
 
 pub mod adopted;
-mod among;
+mod attributes;
 mod build;
 mod coder;
 mod convert;

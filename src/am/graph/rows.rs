@@ -5,8 +5,10 @@ use std::hash::{DefaultHasher, Hasher};
 use ann::hnsw::{Codes, Factors, Points, Vectors as Vecs, metric_of_points};
 use ann::metric::Metric;
 use pages::Error;
+use pages::search::attributes::Attributes;
 use pages::tid::Tid;
 
+use super::attributes::RowAttributes;
 use super::coder::CodedBatch;
 use super::vectors::Vectors;
 
@@ -27,6 +29,7 @@ pub struct Rows {
     /// Hashes of what is stored of the rows.
     hashes: Vec<u64>,
     pub vectors: Vectors,
+    pub attributes: RowAttributes,
 }
 
 /// Which rows are nodes of the graph, and which are the duplicates of one: rows of which the same is stored. Where no vectors are
@@ -60,7 +63,13 @@ impl Rows {
             tids: Vec::new(),
             hashes: Vec::new(),
             vectors,
+            attributes: RowAttributes::default(),
         }
+    }
+
+    /// The same of rows with attributes, each of which is added before its row.
+    pub fn with(self, attributes: &Attributes) -> Self {
+        Self { attributes: RowAttributes::new(attributes), ..self }
     }
 
     pub fn len(&self) -> usize {

@@ -1,8 +1,6 @@
 //! Searching a graph: candidates from the walk, real distances from the vectors that the graph stores or from the table's
 //! rows.
 
-use std::sync::Arc;
-
 use ann::element::{Bits, Element};
 use ann::hnsw::SparseQuery;
 use ann::metric::Metric;
@@ -14,13 +12,12 @@ use pages::hnsw::scan::{GraphParams, GraphScan};
 use pages::hnsw::sparse::read::SparseNodes;
 use pages::hnsw::{Code, View, marks};
 use pages::search::exact::ExactQuery;
+use pages::search::filter::Filter;
 use pages::search::params::{Found, SearchParams};
 use pages::search::rerank::Exact;
-use pages::search::row_set::RowSet;
 use pages::tid::Tid;
 use pgrx::pg_sys;
 
-use super::among::Among;
 use super::index::HnswIndex;
 use crate::am::last_scan::Work;
 use crate::am::left_out;
@@ -41,9 +38,6 @@ pub struct GraphSearch {
     /// The query of a graph over sparse vectors; the other has no components then.
     sparse: Option<SparseQuery>,
     left_out: Option<Tid>,
-    /// The rows to look among, and how many others were passed by.
-    among: Option<Arc<RowSet>>,
-    skipped: u64,
     trusts_marks: bool,
 }
 
@@ -56,9 +50,8 @@ impl GraphSearch {
         // SAFETY: the caller's promise; the element type is the operator class's.
         let (rows, trusts_marks) = unsafe { (HeapRows::new(scan), (*scan).ignore_killed_tuples) };
         let (scan, tids, dead) = (GraphScan::new(), Vec::new(), Vec::new());
-        let (query, sparse, left_out, among) = (None, None, None, None);
-        let skipped = 0;
-        Self { scan, rows, tids, dead, query, sparse, left_out, among, skipped, trusts_marks }
+        let (query, sparse, left_out) = (None, None, None);
+        Self { scan, rows, tids, dead, query, sparse, left_out, trusts_marks }
     }
 
     /// Starts over with the elements of a query; `ef` nodes are kept in sight.
@@ -92,24 +85,25 @@ impl GraphSearch {
         self.sparse = Some(query);
     }
 
-    /// Only the rows of a set are wanted, or again all. To be called before the first row.
-    pub fn look_among(&mut self, rows: Option<Arc<RowSet>>) {
-        (self.among, self.skipped) = (rows, 0);
-    }
-
     /// Treats a row as if it were gone, or again none; and its node, if it is known.
     pub fn leave_out(&mut self, row: Option<Tid>) {
         self.left_out = row;
         self.scan.source().leave_out(row.and_then(|_| left_out::node()));
     }
 
-    /// The next row, with the operator's distance.
-    pub fn next(&mut self, pages: &PgPages, graph: &HnswIndex) -> Result<Option<Found>, Error> {
+    /// The next row that passes the filter, with the operator's distance.
+    pub fn next(
+        &mut self,
+        pages: &PgPages,
+        graph: &HnswIndex,
+        filter: Option<&Filter>,
+    ) -> Result<Option<Found>, Error> {
+        let view = graph.view().trusting(self.trusts_marks).filtered(filter);
         let found = match &self.query {
-            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, graph)?,
-            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, graph)?,
-            Some((_, ElementType::Bit)) => self.next_of::<Bits>(pages, graph)?,
-            Some((_, ElementType::Sparse)) => self.next_sparse(pages, graph)?,
+            Some((_, ElementType::F32)) => self.next_of::<f32>(pages, view)?,
+            Some((_, ElementType::F16)) => self.next_of::<f16>(pages, view)?,
+            Some((_, ElementType::Bit)) => self.next_of::<Bits>(pages, view)?,
+            Some((_, ElementType::Sparse)) => self.next_sparse(pages, view)?,
             None => None,
         };
         if !self.dead.is_empty() {
@@ -126,33 +120,25 @@ impl GraphSearch {
     fn next_of<E: Column>(
         &mut self,
         pages: &PgPages,
-        graph: &HnswIndex,
+        view: View<'_>,
     ) -> Result<Option<Found>, Error> {
         let Some((query, element)) = &self.query else { return Ok(None) };
-        let view = graph.view().trusting(self.trusts_marks);
+        let params = view.meta.params;
         let (rows, tids, dead) = (&mut self.rows, &mut self.tids, &mut self.dead);
-        let mut table = TableRows::<E>::new(rows, tids, dead, query, graph.meta.params.dims);
-        table.has_keys = is_exact(graph.meta.params.code, *element);
+        let mut table = TableRows::<E>::new(rows, tids, dead, query, params.dims);
+        table.has_keys = is_exact(params.code, *element);
         let (scan, left_out) = (&mut self.scan, self.left_out);
-        let (set, skipped) = (self.among.as_deref(), &mut self.skipped);
         let mut next = |narrow: Option<&mut dyn Exact>, rows: &mut dyn Exact| {
-            let mut step = Step { scan, pages, view: &view, left_out };
-            match (set, narrow) {
-                (None, narrow) => step.next(narrow, rows),
-                (Some(set), None) => step.next(None, &mut Among { rows, set, skipped }),
-                (Some(set), Some(narrow)) => {
-                    step.next(Some(&mut Among { rows: narrow, set, skipped }), rows)
-                }
-            }
+            Step { scan, pages, view: &view, left_out }.next(narrow, rows)
         };
-        match graph.meta.params.code {
+        match params.code {
             Code::Sq8 => next(None, &mut table),
             Code::Flat if E::TAG == Bits::TAG => {
                 // Keys by codes are exact, but that of a Jaccard distance is rounded.
                 if query.metric() == Metric::Hamming {
                     return next(None, &mut table);
                 }
-                let n = Bits::count(graph.meta.params.dims);
+                let n = Bits::count(params.dims);
                 let key = |row: &[Bits]| query.key(row.get(..n).unwrap_or_default());
                 let mut stored = NodeBits::of_bits(pages, view, key)?;
                 next(Some(&mut stored), &mut table)
@@ -170,20 +156,15 @@ impl GraphSearch {
     }
 
     /// As `next_of`, for sparse vectors, which the graph stores.
-    fn next_sparse(&mut self, pages: &PgPages, graph: &HnswIndex) -> Result<Option<Found>, Error> {
+    fn next_sparse(&mut self, pages: &PgPages, view: View<'_>) -> Result<Option<Found>, Error> {
         let (Some((query, _)), Some(sparse)) = (&self.query, &self.sparse) else { return Ok(None) };
-        let view = graph.view().trusting(self.trusts_marks);
         let (rows, tids, dead) = (&mut self.rows, &mut self.tids, &mut self.dead);
         // It only says which rows there are, so that it reads no vectors of any kind.
-        let mut table = TableRows::<f32>::new(rows, tids, dead, query, graph.meta.params.dims);
+        let mut table = TableRows::<f32>::new(rows, tids, dead, query, view.meta.params.dims);
         table.has_keys = true;
         let mut stored = SparseNodes::new(pages, view, sparse);
         let mut step = Step { scan: &mut self.scan, pages, view: &view, left_out: self.left_out };
-        let Some(set) = self.among.as_deref() else {
-            return step.next(Some(&mut stored), &mut table);
-        };
-        let mut among = Among { rows: &mut stored, set, skipped: &mut self.skipped };
-        step.next(Some(&mut among), &mut table)
+        step.next(Some(&mut stored), &mut table)
     }
 
     /// Ends the search: only rows that came too late follow.
@@ -196,7 +177,7 @@ impl GraphSearch {
         Work {
             lists_probed: self.scan.lists_probed(),
             scored: self.scan.visited(),
-            skipped: self.skipped,
+            skipped: self.scan.skipped(),
             reranked: self.scan.reranked(),
             is_cut_short: self.scan.is_cut_short(),
         }

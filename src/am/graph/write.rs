@@ -97,6 +97,12 @@ impl Made {
         Ok((Self { rows, nodes, graph, by_vectors, vector: Vec::new() }, order))
     }
 
+    /// The `i`-th row of a node.
+    fn nth_row(&self, node: u32, i: usize) -> u32 {
+        let rows = std::iter::once(self.row(node)).chain(self.nodes.duplicates_of(node));
+        rows.skip(i).next().unwrap_or_default()
+    }
+
     fn row(&self, node: u32) -> u32 {
         self.nodes.rows.get(node as usize).copied().unwrap_or_default()
     }
@@ -134,6 +140,10 @@ impl Source for Made {
     fn tids(&self, node: u32, out: &mut Vec<Tid>) {
         out.push(self.tid(self.row(node)));
         out.extend(self.nodes.duplicates_of(node).map(|row| self.tid(row)));
+    }
+
+    fn attributes(&self, node: u32, i: usize) -> &[u8] {
+        self.rows.attributes.of(self.nth_row(node, i))
     }
 
     fn vector(&mut self, node: u32) -> Result<&[u8], Error> {

@@ -1,11 +1,8 @@
 //! What a scan is given beside its keys: the rows to look among, and a bound of the distance.
 
-use std::sync::Arc;
-
 use pages::Error;
-use pages::lists::filter::Filter;
+use pages::search::filter::Filter;
 use pages::search::params::Found;
-use pages::search::row_set::RowSet;
 use pgrx::pg_sys;
 
 use super::{ScanState, asked_for};
@@ -16,24 +13,15 @@ use crate::am::recall_target;
 use crate::am::relation::Index;
 
 impl ScanState {
-    /// Takes over what the plan above gives to the scan, or a program: a bound, and the rows to look among. Lists look for these by a
-    /// filter; for a graph they are returned.
-    pub(super) fn take_given(
-        &mut self,
-        scan: pg_sys::IndexScanDesc,
-        cached: &Index,
-    ) -> Option<Arc<RowSet>> {
+    /// Takes over what the plan above gives to the scan, or a program: a bound, and the rows to look among.
+    pub(super) fn take_given(&mut self, scan: pg_sys::IndexScanDesc) {
         let Given { rows, bound } = custom::given(self.orderbys);
         self.bound = bound.map(Bound::new);
-        let rows = rows.or_else(|| asked_for::among(scan))?;
-        if matches!(cached, Index::Graph(_)) {
-            return Some(rows);
-        }
+        let Some(rows) = rows.or_else(|| asked_for::among(scan)) else { return };
         self.conditions.filter = Some(match self.conditions.filter.take() {
             Some(filter) => filter.and_among(rows),
             None => Filter::among(rows),
         });
-        None
     }
 
     /// The next row, in the order of our distances; none once the bound is passed.

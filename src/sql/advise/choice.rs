@@ -7,7 +7,8 @@ use ann::factory::{Factory, LINKS_DEFAULT, Refine, RotationKind};
 use ann::tuning::pilot::SHORTEST;
 use pages::hnsw;
 use pages::lists::size::built_bytes;
-use pages::lists::{Attributes, CodeParams, ListsParams};
+use pages::lists::{CodeParams, ListsParams};
+use pages::search::attributes::Attributes;
 
 use super::column::element_bytes;
 use crate::am::build::CODED_DIMS_MIN;
@@ -114,7 +115,7 @@ impl Candidate {
             metric: wish.metric,
             dims: wish.dims,
             code: code.map(|kind| CodeParams { kind, refine, rotation, normalize }),
-            attributes: Attributes::default(),
+            attributes: Attributes::NONE,
         };
         let trained = nlist.map_or(u32::from(code.is_some()), |nlist| nlist) as usize;
         built_bytes(&params, trained, wish.rows).unwrap_or(u64::MAX) * wish.partitions
@@ -132,6 +133,7 @@ pub fn graph_params(wish: &Wish) -> Option<hnsw::MetaParams> {
         code: hnsw::Code::Flat,
         seed: 0,
         trained_rows: 0,
+        attributes: Attributes::NONE,
     })
 }
 

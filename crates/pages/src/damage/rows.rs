@@ -5,7 +5,7 @@ use ann::rng::Rng;
 use ann::topk::Hit;
 
 use crate::error::Error;
-use crate::lists::Attributes;
+use crate::search::attributes::Attributes;
 use crate::search::exact::ExactQuery;
 use crate::search::rerank::Exact;
 use crate::tid::Tid;

@@ -4,7 +4,7 @@ use ann::hnsw::SparseQuery;
 use ann::kernels::sparse::Sparse;
 
 use super::opened::Graph;
-use super::rows::{fill, vector_of};
+use super::rows::{attributes_of, fill, vector_of};
 use super::verbs::drain;
 use crate::error::Error;
 use crate::hnsw::Map;
@@ -53,5 +53,6 @@ pub fn insert(
 ) -> Result<(), Error> {
     let (indices, values) = elements_of(&vector_of::<f32>(tid, COMPONENTS));
     let row = Sparse { indices: &indices, values: &values };
-    inserter.insert_sparse(mem, &index.view(map), tid, row)
+    let attributes = &attributes_of(tid, &index.meta.params.attributes);
+    inserter.insert_sparse(mem, &index.view(map), tid, (row, attributes))
 }

@@ -9,7 +9,7 @@ use half::f16;
 use super::coding::unit;
 use super::marks::mark;
 use super::opened::{Graph, Opened, coded};
-use super::rows::{Table, fill, tid_no, vector_of};
+use super::rows::{Table, attributes_of, fill, tid_no, vector_of};
 use super::search::ListSearch;
 use super::sparse;
 use crate::error::Error;
@@ -278,5 +278,7 @@ fn into_graph<E: Element>(
     };
     let mut bytes = vec![0; size];
     stored.put(&vector, &mut bytes);
-    inserter.insert(mem, &index.view(map), &Row { tid, stored: &bytes, point: &point })
+    let attributes = &attributes_of(tid, &params.attributes);
+    let row = Row { tid, stored: &bytes, point: &point, attributes };
+    inserter.insert(mem, &index.view(map), &row)
 }

@@ -15,9 +15,10 @@ use super::verbs;
 use crate::error::Error;
 use crate::hnsw::build::{Source, build};
 use crate::hnsw::{Code as GraphCode, MetaParams as GraphParams};
-use crate::lists::{Attributes, CodeParams, Fit, ListsParams, MetaParams};
+use crate::lists::{CodeParams, Fit, ListsParams, MetaParams};
 use crate::mem::MemPages;
 use crate::page::META_BLKNO;
+use crate::search::attributes::Attributes;
 use crate::tid::Tid;
 
 /// An index to be damaged.
@@ -79,7 +80,7 @@ const fn coded(kind: CodeKind, refine: Refine) -> Structure {
     Structure::Coded(kind, refine, RotationKind::None)
 }
 
-const KINDS: [Kind; 28] = [
+const KINDS: [Kind; 29] = [
     kind("flat", (F32, Metric::L2, 16), (3, 300), Structure::Flat),
     kind("flat, long", (F32, Metric::Cosine, 3000), (2, 16), Structure::Flat),
     kind("flat, one list", (F16, Metric::L1, 24), (0, 600), Structure::Flat),
@@ -145,6 +146,15 @@ const KINDS: [Kind; 28] = [
         (F32, Metric::Cosine, 30),
         (0, 150),
         Structure::Graph(3, GraphCode::SqFp16),
+    ),
+    with_attributes(
+        kind(
+            "graph, attributes",
+            (F32, Metric::L2, 12),
+            (0, 200),
+            Structure::Graph(3, GraphCode::Flat),
+        ),
+        &[4, 8, 1],
     ),
     kind("graph, sq8", (F16, Metric::L2, 16), (0, 250), Structure::Graph(2, GraphCode::Sq8)),
     kind(
@@ -230,7 +240,6 @@ impl Kind {
     }
 
     fn params(&self) -> Result<MetaParams, Error> {
-        let unfit = || Error::corrupted(META_BLKNO, "has no such attributes");
         Ok(MetaParams {
             lists: ListsParams {
                 element: self.element,
@@ -243,7 +252,7 @@ impl Kind {
                     }
                     _ => None,
                 },
-                attributes: Attributes::new(self.attributes).ok_or_else(unfit)?,
+                attributes: self.attributes()?,
             },
             nlist_option: self.nlist as u32,
             is_code_chosen: false,
@@ -268,6 +277,11 @@ impl Kind {
         points
     }
 
+    fn attributes(&self) -> Result<Attributes, Error> {
+        let unfit = || Error::corrupted(META_BLKNO, "has no such attributes");
+        Attributes::new(self.attributes).ok_or_else(unfit)
+    }
+
     fn lists<E: Element>(&self) -> Result<MemPages, Error> {
         let params = self.params()?;
         let sample = self.points(Trained::n_sample(&params.lists));
@@ -279,6 +293,7 @@ impl Kind {
 
     /// A graph that grew from nothing.
     fn graph(&self, m: usize, code: GraphCode, by_vectors: bool) -> Result<MemPages, Error> {
+        let attributes = self.attributes()?;
         let params = GraphParams {
             element: self.element,
             metric: self.metric,
@@ -288,6 +303,7 @@ impl Kind {
             code,
             seed: 1,
             trained_rows: 100,
+            attributes,
         };
         let sample = if params.is_sparse() { Vec::new() } else { self.points(100) };
         let grid = Grid::train(self.metric, params.grid_dims(), &sample);

@@ -1,4 +1,4 @@
-//! Build: META's place, ENTRY, MODEL, MAP, UPPER, SPARSE, then chunk after chunk its NODES, LINKS and DATA pages, META. A graph made
+//! Build: META's place, ENTRY, MODEL, MAP, UPPER, SPARSE, then chunk after chunk its NODES, LINKS, DATA and ATTRIBUTES pages, META. A graph made
 //! in memory is laid out in an order that keeps neighbours close; every page is written once, whole.
 
 use ann::hnsw::{Factors, Grid, MAX_NODES};
@@ -10,7 +10,7 @@ use crate::hnsw::meta::{Meta, MetaParams};
 use crate::hnsw::nodes::{self, Lane, State};
 use crate::hnsw::sparse::{self, RowAt};
 use crate::hnsw::upper::{self, Record};
-use crate::hnsw::{INVALID_NODE, map};
+use crate::hnsw::{INVALID_NODE, attributes, map};
 use crate::model;
 use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
@@ -39,6 +39,11 @@ pub trait Source {
 
     /// Appends the tids of these rows.
     fn tids(&self, node: u32, out: &mut Vec<Tid>);
+
+    /// The attributes of the `i`-th of these rows, where rows have any.
+    fn attributes(&self, _node: u32, _i: usize) -> &[u8] {
+        &[]
+    }
 
     /// The vector of a node as it is stored, of `Geometry::vector_size` bytes. Called once for each node, in the order
     /// in which they are laid out, and not at all where vectors are not stored.
@@ -348,6 +353,7 @@ impl<'a> Writer<'a> {
             for i in 0..tids.len().max(1) {
                 let tid = tids.get(i).copied().unwrap_or(Tid::FREE);
                 self.begin_chunk();
+                self.attributes(source.attributes(*node, i));
                 let duplicate = if i + 1 < tids.len() { self.id + 1 } else { INVALID_NODE };
                 match i {
                     0 => self.node(*node, tid, duplicate, source)?,
@@ -371,6 +377,17 @@ impl<'a> Writer<'a> {
             for (part, page) in self.pages.iter_mut().enumerate() {
                 shape.init_part(page, chunk, part);
             }
+        }
+    }
+
+    /// Puts the attributes of the next lane's row.
+    fn attributes(&mut self, entry: &[u8]) {
+        let shape = &self.meta.shape;
+        let lane = shape.place(self.id).1;
+        if let Some(at) = shape.attributes_place(lane)
+            && let Some(page) = self.pages.get_mut(at.part)
+        {
+            attributes::put(page, shape, lane, entry);
         }
     }
 

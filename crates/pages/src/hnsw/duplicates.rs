@@ -8,6 +8,7 @@ use ann::topk::Hit;
 
 use crate::chain::Chain;
 use crate::error::Error;
+use crate::hnsw::attributes::passes;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::marks::mark_ends;
 use crate::hnsw::nodes::{Lane, Nodes, State};
@@ -28,10 +29,12 @@ pub struct Duplicates {
     tids: Vec<Tid>,
     /// At the end of a chain: what names a row that is dead to all, and that row; in their order.
     dead: Vec<(u32, u32)>,
+    /// The rows of a chain, each with its duplicate.
+    chained: Vec<(Tid, u32)>,
 }
 
 impl Duplicates {
-    /// Appends the rows of nodes in their order, those of duplicates after that of their node.
+    /// Appends the rows of nodes that pass the filter, in their order, those of duplicates after that of their node.
     pub fn rows<P: Pages>(
         &mut self,
         pages: &P,
@@ -42,16 +45,20 @@ impl Duplicates {
         self.read_tids(pages, view, near)?;
         for (near, tid) in near.iter().zip(&self.tids) {
             let key = f64::from(near.key);
-            if !tid.is_free() {
+            if !tid.is_free() && passes(pages, view, near.node, *tid)? {
                 out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, near.node) });
             }
             let (_, slot) = read_slot(pages, view, near.node)?;
             // Not so of a lane that has been freed and taken by a duplicate meanwhile.
             if has_next(view, &slot) && slot.primary == INVALID_NODE {
-                let give = |tid: Tid, duplicate: u32| {
-                    out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, duplicate) });
-                };
+                self.chained.clear();
+                let give = |tid: Tid, duplicate: u32| self.chained.push((tid, duplicate));
                 chain(pages, view, near.node, &mut self.dead, give)?;
+                for &(tid, duplicate) in &self.chained {
+                    if passes(pages, view, duplicate, tid)? {
+                        out.push(Hit { key, id: tid.to_u64(), at: place_of(near.node, duplicate) });
+                    }
+                }
                 mark_ends(pages, view, near.node, &self.dead)?;
             }
         }

@@ -39,6 +39,8 @@ pub struct Row<'a> {
     pub stored: &'a [u8],
     /// The vector as it is coded: normalised under cosine, else shortened where it is very long (`ann::extent`).
     pub point: &'a [f32],
+    /// Its attributes, as [`Attributes::place`](crate::search::attributes::Attributes::place) takes them.
+    pub attributes: &'a [u8],
 }
 
 impl Row<'_> {
@@ -121,6 +123,7 @@ impl Inserter {
         if params.is_sparse()
             || row.point.len() != params.dims
             || row.stored.len() != stored
+            || row.attributes.len() != shape.attributes.entry_size()
             || row.tid.is_free()
         {
             return Err(Error::corrupted(META_BLKNO, "row does not fit the index"));
@@ -148,17 +151,18 @@ impl Inserter {
         pages: &P,
         view: &View<'_>,
         tid: Tid,
-        vector: Sparse<'_>,
+        (vector, attributes): (Sparse<'_>, &[u8]),
     ) -> Result<(), Error> {
         let params = &view.meta.params;
         let fits = vector.values.len() == vector.indices.len()
             && vector.indices.len() <= sparse::STORED_MAX
-            && sparse::page::problem_of(vector, params.dims).is_none();
+            && sparse::page::problem_of(vector, params.dims).is_none()
+            && attributes.len() == params.attributes.entry_size();
         if !params.is_sparse() || !fits || tid.is_free() {
             return Err(Error::corrupted(META_BLKNO, "row does not fit the index"));
         }
         let coded = Coded {
-            row: Row { tid, stored: &[], point: &[] },
+            row: Row { tid, stored: &[], point: &[], attributes },
             vector: &[],
             sparse: Some(vector),
             code: &sparse::RowAt::NONE.to_code(),

@@ -16,6 +16,7 @@ use crate::model;
 use crate::page::META_BLKNO;
 use crate::page::{Blkno, INVALID_BLKNO, NO_OWNER, Page, PageKind};
 use crate::recall_curve;
+use crate::search::attributes::{ATTRIBUTES_MAX, Attributes};
 use crate::store::Pages;
 
 /// The format of graphs this build writes and reads.
@@ -47,7 +48,8 @@ const CURVE: usize = 64;
 const MEASUREMENTS: usize = CURVE + recall_curve::SIZE;
 const MEASURED_ROWS: usize = MEASUREMENTS + 4;
 const MEASURED_XID: usize = MEASURED_ROWS + 8;
-const USED: usize = MEASURED_XID + 8;
+const ATTRIBUTES: usize = MEASURED_XID + 8;
+const USED: usize = ATTRIBUTES + ATTRIBUTES_MAX;
 
 /// How a graph stores the vectors that decide the order of what it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub struct MetaParams {
     pub seed: u64,
     /// Rows the grid was trained on.
     pub trained_rows: u64,
+    /// Attributes of a row.
+    pub attributes: Attributes,
 }
 
 impl MetaParams {
@@ -200,7 +204,7 @@ impl Meta {
         }
         Some(Self {
             params: *params,
-            shape: Shape::new(params.m, params.code_bytes(), vectors)?,
+            shape: Shape::new(params.m, params.code_bytes(), vectors, params.attributes)?,
             build_rows: 0,
             model_first: INVALID_BLKNO,
             map_first: INVALID_BLKNO,
@@ -243,6 +247,8 @@ impl Meta {
             code: Code::from_u8(byte(CODE)).ok_or_else(|| bad("code"))?,
             seed: u64_at(body, SEED),
             trained_rows: u64_at(body, TRAINED_ROWS),
+            attributes: Attributes::from_bytes(std::array::from_fn(|i| byte(ATTRIBUTES + i)))
+                .ok_or_else(|| bad("width of attributes"))?,
         };
         let mut meta =
             Self::new(&params).ok_or_else(|| bad("dimension, element type or number of links"))?;
@@ -295,6 +301,7 @@ impl Meta {
         put_u32(body, MAP_FIRST, self.map_first);
         put_u32(body, ENTRY, self.entry_blkno);
         self.measured.encode(body);
+        put(body, ATTRIBUTES, &params.attributes.to_bytes());
         page.set_used(USED);
     }
 

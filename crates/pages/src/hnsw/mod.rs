@@ -2,6 +2,7 @@
 //! exact vectors; or by the vectors, where codes lose too much or where vectors are sparse and have none. Reading order: [`shape`], [`meta`], [`map`], [`nodes`], [`links`], [`upper`], [`entry`], [`sparse`]; then the
 //! verbs [`build`], [`insert`], [`scan`], [`vacuum`], [`check`], [`info`]; [`due`] when what recall costs is measured again, [`size`] foretells how large a graph will be.
 
+mod attributes;
 pub mod build;
 pub mod check;
 pub mod due;
@@ -33,6 +34,7 @@ use ann::hnsw::{Grid, NodeQuery, VectorQuery};
 use ann::metric::Metric;
 
 use crate::error::Error;
+use crate::search::filter::Filter;
 use crate::store::Pages;
 
 pub use duplicates::node_of;
@@ -59,17 +61,24 @@ pub struct View<'a> {
     pub by_vectors: bool,
     /// Whether marked entries are no rows: what scans on a primary believe.
     pub trusts_marks: bool,
+    /// What a row must be for a scan to return it; None: anything.
+    pub filter: Option<&'a Filter>,
 }
 
 impl<'a> View<'a> {
     /// A view of a graph, by codes until [`View::now`] says otherwise.
     pub fn new(meta: &'a Meta, grid: &'a Grid, map: &'a Map) -> Self {
-        Self { meta, grid, map, by_vectors: false, trusts_marks: false }
+        Self { meta, grid, map, by_vectors: false, trusts_marks: false, filter: None }
     }
 
     /// As `new`, for a scan that may believe marks, or may not.
     pub fn trusting(self, trusts_marks: bool) -> Self {
         Self { trusts_marks, ..self }
+    }
+
+    /// The same for a scan of those rows alone that pass a filter.
+    pub fn filtered(self, filter: Option<&'a Filter>) -> Self {
+        Self { filter, ..self }
     }
 
     /// As `trusting`, with what ENTRY says now about codes. A verb asks once, when it begins: keys of codes and of vectors cannot be

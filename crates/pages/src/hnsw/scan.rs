@@ -3,23 +3,28 @@
 //! The first are those of a search of width ef, or as wide as the LIMIT above the scan where that is more. Further ones go on
 //! where the search stopped, for half as many nodes as were given before or more, so that all of them together cost little more than one for all rows would. When no link leads further,
 //! the nodes that none has led to are looked for in the order of their numbers: a row that is in the index is found.
+//!
+//! Under a filter the walk goes over all nodes, and goes on until as many rows as wanted pass. Where few do, no links are followed
+//! ([`sweep`]).
 
 use ann::extent;
-use ann::hnsw::{Beam, Graph, Near, NodeQuery, SparseQuery, descent_width};
+use ann::hnsw::{Beam, Near, NodeQuery, SparseQuery, descent_width};
 use ann::metric::Metric;
 use ann::topk::Hit;
 
 use crate::error::Error;
 use crate::hnsw::duplicates::Duplicates;
 use crate::hnsw::entry::Entry;
-use crate::hnsw::nodes::{Nodes, State};
 use crate::hnsw::walk::{Walk, WalkBuffers, check_ids, is_begun};
 use crate::hnsw::{INVALID_NODE, View};
-use crate::page::INVALID_BLKNO;
 use crate::page::META_BLKNO;
 use crate::search::params::Iterative;
 use crate::search::rerank::{Budget, Candidates, RerankScan, Terms};
 use crate::store::Pages;
+
+mod sweep;
+
+use sweep::Sweep;
 
 /// The most nodes of a tranche: the row of candidates is kept sorted by moving what comes after.
 const TRANCHE_MAX: usize = 4096;
@@ -68,8 +73,9 @@ pub struct HnswScan {
     ready: Vec<Hit>,
     /// Nodes visited by the first search.
     first_visited: u64,
-    /// Where the sweep goes on; None while links lead on.
-    sweep: Option<u32>,
+    sweep: Sweep,
+    /// Nodes whose rows did not pass the filter.
+    skipped: u64,
     is_cut_short: bool,
 }
 
@@ -106,7 +112,8 @@ impl Candidates for HnswScan {
             duplicates: Duplicates::default(),
             ready: Vec::new(),
             first_visited: 0,
-            sweep: None,
+            sweep: Sweep::default(),
+            skipped: 0,
             is_cut_short: false,
         }
     }
@@ -125,7 +132,8 @@ impl Candidates for HnswScan {
         self.stage = Stage::Begun;
         self.ready.clear();
         self.first_visited = 0;
-        self.sweep = None;
+        self.sweep.reset();
+        self.skipped = 0;
         self.is_cut_short = false;
         let GraphParams { iterative, memory, is_exact, .. } = *params;
         let per_row = if iterative == Iterative::Strict { SETTLED_PER_ROW } else { 1 };
@@ -163,12 +171,18 @@ impl Candidates for HnswScan {
             if self.near.is_empty() {
                 break;
             }
+            let before = self.ready.len();
             self.duplicates.rows(pages, view, &self.near, &mut self.ready)?;
+            self.skipped += self.near.len().saturating_sub(self.ready.len() - before) as u64;
             if stage == Stage::Begun {
                 self.first_visited = self.beam.visited();
             }
-            // Nodes without rows are no reason to end.
-            if !self.ready.is_empty() || !self.may_go_on() {
+            // Nodes without rows are no reason to end, nor are those whose rows do not pass: as many as wanted are to pass.
+            let is_enough = match view.filter {
+                None => !self.ready.is_empty() || !self.may_go_on(),
+                Some(_) => self.ready.len() >= wanted || self.is_at_bound(),
+            };
+            if is_enough {
                 break;
             }
         }
@@ -184,6 +198,10 @@ impl Candidates for HnswScan {
 
     fn visited(&self) -> u64 {
         self.beam.visited()
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_cut_short(&self) -> bool {
@@ -229,8 +247,13 @@ impl HnswScan {
     }
 
     fn may_go_on(&self) -> bool {
+        self.params.iterative != Iterative::Off && !self.is_at_bound()
+    }
+
+    /// Whether as many nodes were visited beyond the first search as may be.
+    fn is_at_bound(&self) -> bool {
         let beyond = self.beam.visited() - self.first_visited.min(self.beam.visited());
-        self.params.iterative != Iterative::Off && beyond < self.params.max_scan_tuples
+        beyond >= self.params.max_scan_tuples
     }
 
     /// Goes down to level 0.
@@ -242,7 +265,12 @@ impl HnswScan {
         begin_at(&mut self.beam, n_ids, self.without, &[]);
         let view = &view.now(pages)?;
         let query = self.query_of(view)?;
-        let query = self.coded.insert(query);
+        self.coded = Some(query);
+        if self.prefers_sweep(pages, view)? {
+            self.sweep.begin();
+            return Ok(());
+        }
+        let Some(query) = &self.coded else { return Ok(()) };
         for _ in 0..if self.has_direction { ENTRIES_MAX } else { 0 } {
             let entry = Entry::read(pages, view.meta)?;
             if entry.node == INVALID_NODE {
@@ -264,7 +292,7 @@ impl HnswScan {
                 return Ok(());
             }
         }
-        self.sweep = Some(0);
+        self.sweep.begin();
         Ok(())
     }
 
@@ -277,7 +305,7 @@ impl HnswScan {
     ) -> Result<(), Error> {
         self.near.clear();
         let Some(query) = &self.coded else { return Ok(()) };
-        if self.sweep.is_none() {
+        if !self.sweep.has_begun() {
             let mut walk =
                 Walk::new(pages, *view, query, &mut self.buffers).without(self.without)?;
             self.beam.tranche(&mut walk, 0, wanted, &mut self.near)?;
@@ -285,65 +313,9 @@ impl HnswScan {
                 return Ok(());
             }
             view.map.refresh(pages)?;
-            self.sweep = Some(0);
+            self.sweep.begin();
         }
         self.sweep(pages, view, wanted)
-    }
-
-    /// Adds nodes that no link has led to: all of them within the bounds of the scan, so that they come in order; as many as
-    /// wanted where there is no order.
-    fn sweep<P: Pages>(&mut self, pages: &P, view: &View<'_>, wanted: usize) -> Result<(), Error> {
-        let most = match self.has_direction {
-            true => usize::try_from(self.params.max_scan_tuples).unwrap_or(usize::MAX).max(wanted),
-            false => wanted,
-        };
-        let shape = &view.meta.shape;
-        while let Some(next) = self.sweep.filter(|next| *next < view.map.n_nodes()) {
-            if self.near.len() >= most {
-                break;
-            }
-            let (chunk, lane) = shape.place(next);
-            let part = shape.nodes_place(lane).0;
-            self.sweep_page(pages, view, chunk, part)?;
-            self.sweep = Some(next + shape.lanes_of_nodes(part).len().max(1) as u32);
-            pages.check_interrupts();
-        }
-        if self.has_direction {
-            self.near.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node)));
-        }
-        Ok(())
-    }
-
-    fn sweep_page<P: Pages>(
-        &mut self,
-        pages: &P,
-        view: &View<'_>,
-        chunk: u32,
-        part: usize,
-    ) -> Result<(), Error> {
-        let blkno = view.map.block(pages, chunk, part)?;
-        let Some(query) = self.coded.as_ref().filter(|_| blkno != INVALID_BLKNO) else {
-            return Ok(());
-        };
-        let shape = &view.meta.shape;
-        let mut unseen = Vec::new();
-        {
-            let page = pages.read(blkno)?;
-            let nodes = Nodes::new(&page, blkno, shape, chunk, part)?;
-            for (place, lane) in shape.lanes_of_nodes(part).enumerate().take(nodes.n_used) {
-                let node = shape.node(chunk, lane);
-                let is_node = nodes.lane(blkno, place)?.state == State::Node;
-                if is_node && !self.beam.is_visited(node) {
-                    self.beam.mark(node);
-                    unseen.push(node);
-                }
-            }
-        }
-        let mut keys = Vec::with_capacity(unseen.len());
-        Walk::new(pages, *view, query, &mut self.buffers).keys(&unseen, &mut keys)?;
-        let found = unseen.into_iter().zip(keys);
-        self.near.extend(found.map(|(node, key)| Near { key, node }));
-        Ok(())
     }
 }
 

@@ -1,18 +1,22 @@
-//! How nodes are cut over pages: chunks of C nodes, each with H NODES, L LINKS and D DATA pages.
+//! How nodes are cut over pages: chunks of C nodes, each with H NODES, L LINKS, D DATA and A ATTRIBUTES pages.
 
 use std::ops::Range;
 
+use ann::codec::{LANES, UNIT};
 use ann::hnsw::Factors;
 
 use crate::geometry::{Geometry, ROWS_START};
 use crate::hnsw::{links, nodes};
 use crate::page::{BODY_SIZE, Page, PageKind};
+use crate::search::attributes::Attributes;
 use crate::tid::TID_SIZE;
 
 /// Body offset of the first code of a NODES page: page offset 64, a cache line.
 pub const CODES_START: usize = ROWS_START;
 /// Body offset of the first slot of a LINKS page.
 pub const SLOTS_START: usize = 8;
+/// Body offset of the first block of an ATTRIBUTES page: page offset 64, a cache line.
+const ATTRIBUTES_START: usize = ROWS_START;
 /// Bytes of a slot before its links.
 pub const SLOT_HEAD: usize = 20;
 /// Codes start at multiples of this.
@@ -23,7 +27,7 @@ const LANE_BYTES: usize = size_of::<Factors>() + TID_SIZE + 2;
 const CHUNK_PAGES_MAX: usize = 200;
 const CHUNK_SHIFTS: std::ops::RangeInclusive<u32> = 4..=8;
 
-/// The shape of chunks, a function of the size of codes, of m and of the stored vectors alone.
+/// The shape of chunks, a function of the size of codes, of m, of the stored vectors and of the attributes alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Links of a node above level 0; twice as many at level 0.
@@ -46,11 +50,41 @@ pub struct Shape {
     pub vectors: Option<Geometry>,
     /// D: DATA pages of a chunk.
     pub data_pages: usize,
+    /// Attributes of a row.
+    pub attributes: Attributes,
+    /// Blocks of 32 rows' attributes on an ATTRIBUTES page; 0 where rows have none.
+    pub attribute_blocks: usize,
+    /// A: ATTRIBUTES pages of a chunk.
+    pub attribute_pages: usize,
+}
+
+/// Where the attributes of a row are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttributesAt {
+    /// The ATTRIBUTES page, counted within its chunk's pages.
+    pub part: usize,
+    /// Where its block starts in the body of that page, and how long it is.
+    pub start: usize,
+    len: usize,
+    /// Its lane in the block.
+    pub lane: usize,
+}
+
+impl AttributesAt {
+    /// The block, on its page.
+    pub fn block<'p>(&self, page: &'p Page) -> &'p [u8] {
+        page.body().get(self.start..self.start + self.len).unwrap_or_default()
+    }
 }
 
 impl Shape {
     /// The chunk that wastes least. None if a code or the links of a node do not fit a page.
-    pub fn new(m: usize, code_bytes: usize, vectors: Option<Geometry>) -> Option<Self> {
+    pub fn new(
+        m: usize,
+        code_bytes: usize,
+        vectors: Option<Geometry>,
+        attributes: Attributes,
+    ) -> Option<Self> {
         let stride = code_bytes.checked_next_multiple_of(CODE_ALIGN)?;
         let node_lanes = (BODY_SIZE - CODES_START).checked_div(stride.checked_add(LANE_BYTES)?)?;
         let slot_size = m.checked_mul(8)?.checked_add(SLOT_HEAD)?;
@@ -58,6 +92,8 @@ impl Shape {
         if m == 0 || code_bytes == 0 || node_lanes == 0 || link_lanes == 0 {
             return None;
         }
+        let block_size = attributes.units() * UNIT;
+        let attribute_blocks = (BODY_SIZE - ATTRIBUTES_START).checked_div(block_size).unwrap_or(0);
         let shapes = CHUNK_SHIFTS.map(|chunk_shift| {
             let c = 1usize << chunk_shift;
             let data_pages = vectors.map_or(0, |g| c.div_ceil(g.block_vectors) * g.block_pages);
@@ -72,6 +108,12 @@ impl Shape {
                 links_pages: c.div_ceil(link_lanes),
                 vectors,
                 data_pages,
+                attributes,
+                attribute_blocks,
+                attribute_pages: match attribute_blocks {
+                    0 => 0,
+                    blocks => c.div_ceil(LANES).div_ceil(blocks),
+                },
             }
         });
         let fitting = shapes.filter(|shape| shape.pages() <= CHUNK_PAGES_MAX);
@@ -88,7 +130,30 @@ impl Shape {
     /// W: pages of a chunk.
     #[inline]
     pub fn pages(&self) -> usize {
+        self.attributes_part() + self.attribute_pages
+    }
+
+    /// The first ATTRIBUTES page of a chunk, counted within its pages.
+    #[inline]
+    pub fn attributes_part(&self) -> usize {
         self.nodes_pages + self.links_pages + self.data_pages
+    }
+
+    /// Where the attributes of a lane's row are. None if rows have none.
+    #[inline]
+    pub fn attributes_place(&self, lane: usize) -> Option<AttributesAt> {
+        let block = lane / LANES;
+        let page = block.checked_div(self.attribute_blocks)?;
+        let len = self.attributes.units() * UNIT;
+        let start = ATTRIBUTES_START + block % self.attribute_blocks * len;
+        Some(AttributesAt { part: self.attributes_part() + page, start, len, lane: lane % LANES })
+    }
+
+    /// The `i`-th block of attributes on an ATTRIBUTES page.
+    pub fn attributes_block<'p>(&self, page: &'p Page, i: usize) -> &'p [u8] {
+        let len = self.attributes.units() * UNIT;
+        let start = ATTRIBUTES_START + i * len;
+        page.body().get(start..start + len).unwrap_or_default()
     }
 
     /// Chunk and lane of a node.
@@ -139,6 +204,9 @@ impl Shape {
             self.lanes_of_nodes(part)
         } else if links < self.links_pages {
             lanes_of(links, self.link_lanes, self.chunk_nodes() as usize)
+        } else if data >= self.data_pages {
+            let lanes = LANES * self.attribute_blocks;
+            lanes_of(data - self.data_pages, lanes, self.chunk_nodes() as usize)
         } else {
             let (v, p) = self.vectors.map_or((0, 1), |g| (g.block_vectors, g.block_pages));
             lanes_of(data / p, v, self.chunk_nodes() as usize)
@@ -151,8 +219,13 @@ impl Shape {
             nodes::init(page, self, chunk, part);
         } else if part < self.nodes_pages + self.links_pages {
             links::init(page, self, chunk, part);
-        } else {
+        } else if part < self.attributes_part() {
             page.init(PageKind::Data, chunk);
+        } else {
+            page.init(PageKind::Attributes, chunk);
+            page.set_used(
+                ATTRIBUTES_START + self.attribute_blocks * self.attributes.units() * UNIT,
+            );
         }
     }
 
@@ -228,8 +301,13 @@ mod tests {
         for dims in (1..=200).chain((201..=DIMS_MAX).step_by(37)).chain([DIMS_MAX]) {
             for (m, element_size) in [(2, 4), (16, 2), (32, 4), (100, 4)] {
                 let code_bytes = dims.div_ceil(dims.div_ceil(4000));
-                for vectors in [None, Geometry::new(dims, element_size)] {
-                    let s = Shape::new(m, code_bytes, vectors).unwrap();
+                let geometry = Geometry::new(dims, element_size);
+                let widths = [&[][..], &[4], &[16; 8], &[1, 2, 8]];
+                for (vectors, widths) in widths.iter().flat_map(|w| [(None, w), (geometry, w)]) {
+                    let attributes = Attributes::new(widths).unwrap();
+                    let Some(s) = Shape::new(m, code_bytes, vectors, attributes) else {
+                        panic!("no shape for {dims} dimensions, {widths:?}");
+                    };
                     assert!(s.pages() <= CHUNK_PAGES_MAX && s.node_lanes >= 2, "{s:?}");
                     assert!(s.nodes_used() <= BODY_SIZE && s.links_used() <= BODY_SIZE);
                     assert!(s.factors_at(0).is_multiple_of(4) && s.slot_at(1).is_multiple_of(4));
@@ -237,7 +315,16 @@ mod tests {
                     assert!(s.nodes_place(last).0 < s.nodes_pages);
                     assert!(s.links_place(last).0 < s.nodes_pages + s.links_pages);
                     if let (Some((first, row)), Some(g)) = (s.data_place(last), s.vectors) {
-                        assert!(first + g.block_pages == s.pages() && row < g.block_vectors);
+                        assert!(first + g.block_pages == s.attributes_part());
+                        assert!(row < g.block_vectors);
+                    }
+                    assert_eq!(s.attributes_place(last).is_some(), !widths.is_empty());
+                    let mut places = std::collections::BTreeSet::new();
+                    for lane in 0..=last {
+                        let Some(at) = s.attributes_place(lane) else { break };
+                        assert!(at.start + at.len <= BODY_SIZE && at.part < s.pages());
+                        assert!(s.lanes_of(at.part).contains(&lane));
+                        assert!(places.insert((at.part, at.start, at.lane)));
                     }
                 }
             }
@@ -247,12 +334,13 @@ mod tests {
     #[test]
     fn known_shapes() {
         let shape = |dims, m| {
-            let s = Shape::new(m, dims, Geometry::new(dims, 4)).unwrap();
+            let s = Shape::new(m, dims, Geometry::new(dims, 4), Attributes::default()).unwrap();
             (s.chunk_nodes(), s.nodes_pages, s.links_pages, s.data_pages)
         };
         assert_eq!(shape(128, 16), (256, 5, 5, 18));
         assert_eq!(shape(128, 32), (256, 5, 9, 18));
-        assert!(Shape::new(1100, 128, None).is_none());
-        assert!(Shape::new(16, 9000, None).is_none());
+        let none = Attributes::default();
+        assert!(Shape::new(1100, 128, None, none).is_none());
+        assert!(Shape::new(16, 9000, None, none).is_none());
     }
 }

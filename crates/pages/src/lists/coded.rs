@@ -9,14 +9,14 @@ use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::lists::BlockLayout;
 use crate::lists::extent::Extent;
-use crate::lists::filter::Filter;
 use crate::lists::heads::Unit;
-use crate::lists::lanes::Rows;
+use crate::lists::lanes::{Rows, passing};
 use crate::lists::layout::TID_UNITS;
 use crate::lists::overflow::Overflow;
 use crate::lists::scanner::{ListScanner, Probed, Seen, View, Visitor, Window, offer};
 use crate::lists::walk::{Extents, Piece, pieces};
 use crate::page::META_BLKNO;
+use crate::search::filter::Filter;
 use crate::store::Pages;
 
 mod part;
@@ -148,7 +148,7 @@ impl ListScanner for CodedScanner {
                 continue;
             };
             for (units, at) in part.iter(&view.lists.layout) {
-                let wanted = view.filter.map_or(u32::MAX, |filter| filter.lanes(units));
+                let wanted = view.filter.map_or(u32::MAX, |filter| passing(filter, units));
                 list_scan.whole(units, at, wanted);
             }
             **visited += part.live(view);
@@ -233,7 +233,7 @@ impl ListScan<'_> {
             return if n > 0 { u32::MAX } else { 0 };
         };
         let live = rows.lanes();
-        let wanted = if live == 0 { 0 } else { live & filter.lanes(head) };
+        let wanted = if live == 0 { 0 } else { live & passing(filter, head) };
         self.seen.examined += u64::from(live.count_ones());
         self.seen.tuples += u64::from(wanted.count_ones());
         wanted

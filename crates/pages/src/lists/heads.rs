@@ -7,10 +7,11 @@ use ann::codec::{LANES, UNIT};
 use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::lists::extent::Extent;
-use crate::lists::filter::Filter;
-use crate::lists::lanes::{Rows, tid_of};
+use crate::lists::lanes::{Rows, TID_BYTES, passing, tid_of};
 use crate::lists::layout::BlockLayout;
 use crate::lists::walk::pieces;
+use crate::search::attributes::Attributes;
+use crate::search::filter::Filter;
 use crate::store::Pages;
 use crate::tid::Tid;
 
@@ -71,7 +72,7 @@ impl Heads {
         self.examined = self.live.iter().map(|live| u64::from(live.count_ones())).sum();
         if let Some(filter) = filter {
             for (live, head) in self.live.iter_mut().zip(heads).filter(|(live, _)| **live != 0) {
-                *live &= filter.lanes(head);
+                *live &= passing(filter, head);
             }
         }
         Ok(())
@@ -105,6 +106,15 @@ impl Heads {
         let at = block * self.head_units;
         let head = self.units.get(at..at + self.head_units).filter(|_| is_live)?;
         Some(tid_of(bytemuck::cast_slice(head), lane))
+    }
+
+    /// Appends the attributes of a slot, as an insert takes them.
+    pub fn append_attributes(&self, slot: usize, attributes: &Attributes, out: &mut Vec<u8>) {
+        let (block, lane) = ((self.lead + slot) / LANES, (self.lead + slot) % LANES);
+        let at = block * self.head_units;
+        let head: &[u8] =
+            bytemuck::cast_slice(self.units.get(at..at + self.head_units).unwrap_or_default());
+        attributes.append_entry(head.get(TID_BYTES..).unwrap_or_default(), lane, out);
     }
 
     /// How many of some slots have a row.

@@ -10,11 +10,12 @@ use crate::lists::InvertedLists;
 use crate::lists::directory::{self, Entry};
 use crate::lists::extent::{Extent, ExtentPages, Part};
 use crate::lists::lanes::{Rows, TID_BYTES, tid_of};
-use crate::lists::layout::{AttributeBytes, BlockLayout, PAGE_UNITS, TID_UNITS, tid_places};
+use crate::lists::layout::{BlockLayout, PAGE_UNITS, TID_UNITS, tid_places};
 use crate::lists::marks::settle;
 use crate::lists::overflow::{self, Overflow};
 use crate::lists::walk::{Extents, blkno_of, piece_of, pieces};
 use crate::page::{Blkno, INVALID_BLKNO, Page};
+use crate::search::attributes::AttributeBytes;
 use crate::store::{EDIT_PAGES_MAX, Pages};
 use crate::tid::Tid;
 

@@ -11,6 +11,7 @@ use crate::lists::extent::Extent;
 use crate::lists::layout::{TID_UNITS, tid_places};
 use crate::lists::marks::settle;
 use crate::lists::walk::{blkno_of, piece_of, read_page, refuse_twice};
+use crate::search::filter::Filter;
 use crate::store::Pages;
 use crate::tid::{OFFSET_MAX, Tid};
 
@@ -22,6 +23,13 @@ pub const TID_BYTES: usize = TID_UNITS * UNIT;
 pub fn tid_of(tids: &[u8], lane: usize) -> Tid {
     let (heap_block, offset) = tid_places(lane);
     Tid::from_parts(u32_at(tids, heap_block), u16_at(tids, offset))
+}
+
+/// Which lanes of a block pass a filter, the first in the lowest bit. `head`: the bytes of the block as far as its factors.
+#[inline]
+pub fn passing(filter: &Filter, head: &[u8]) -> u32 {
+    let attributes = head.get(TID_BYTES..).unwrap_or_default();
+    filter.lanes(attributes, |lane| tid_of(head, lane))
 }
 
 /// The tids at the start of a block, and which of them are rows.

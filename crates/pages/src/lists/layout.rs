@@ -5,6 +5,7 @@ use ann::codec::{CodeKind, LANES, UNIT};
 
 use crate::geometry::Geometry;
 use crate::page::BODY_SIZE;
+use crate::search::attributes::{AttributeBytes, Attributes};
 
 /// Body offset of the first unit: page offset 64, a cache line.
 pub const UNITS_START: usize = 40;
@@ -14,56 +15,10 @@ pub const PAGE_UNITS: usize = (BODY_SIZE - UNITS_START) / UNIT;
 pub const TID_UNITS: usize = 6;
 /// Units of one factor of a block.
 const FACTOR_UNITS: usize = LANES * size_of::<f32>() / UNIT;
-/// The most attributes of an entry.
-pub const ATTRIBUTES_MAX: usize = 8;
 /// Body offset of an overflow extent's page numbers, on its first page.
 const OVERFLOW_NAMES: usize = UNITS_START;
 /// Where the offsets start among a block's tids: the 32 heap blocks come first.
 const OFFSETS: usize = LANES * 4;
-
-/// The attributes that entries carry beside their tids: for each the bytes of a value, 0 where there is none.
-///
-/// A block has one unit of null bitmaps, 32 bits for each attribute, and after it a strip for each: its 32 values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attributes([u8; ATTRIBUTES_MAX]);
-
-impl Attributes {
-    /// Values of these widths in bytes; None if there are too many, or one is not 1, 2, 4, 8 or 16.
-    pub fn new(widths: &[u8]) -> Option<Self> {
-        let mut all = [0; ATTRIBUTES_MAX];
-        all.get_mut(..widths.len())?.copy_from_slice(widths);
-        Self::from_bytes(all).filter(|made| made.widths().count() == widths.len())
-    }
-
-    /// The inverse of [`Attributes::to_bytes`]; None if these are no attributes.
-    pub fn from_bytes(widths: [u8; ATTRIBUTES_MAX]) -> Option<Self> {
-        let n = widths.iter().take_while(|width| **width > 0).count();
-        let (used, rest) = widths.split_at(n);
-        let is_sound = used.iter().all(|width| matches!(width, 1 | 2 | 4 | 8 | 16));
-        (is_sound && rest.iter().all(|width| *width == 0)).then_some(Self(widths))
-    }
-
-    /// The widths, 0 behind the last.
-    pub fn to_bytes(self) -> [u8; ATTRIBUTES_MAX] {
-        self.0
-    }
-
-    /// The widths in bytes.
-    pub fn widths(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().take_while(|width| **width > 0).map(|width| usize::from(*width))
-    }
-
-    /// Bytes of the attributes of one entry as [`write_attributes`] takes them: which are null, one bit each, then the values.
-    pub fn entry_size(&self) -> usize {
-        let values: usize = self.widths().sum();
-        if values == 0 { 0 } else { 1 + values }
-    }
-
-    /// Units of a block: a strip of 32 values of w bytes is w units.
-    fn units(&self) -> usize {
-        self.entry_size()
-    }
-}
 
 /// Shape of a block and of an overflow extent: a function of the code, the dimension, the attributes and the exact vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,40 +138,15 @@ impl BlockLayout {
         self.vectors.map_or(0, |g| n_slots.div_ceil(g.block_vectors as u64) * g.block_pages as u64)
     }
 
-    /// Calls `put` with each piece of an entry's attributes and where it lies among the bytes of its block. `nulls`: the block's
-    /// bitmap byte as it is now, which the lane's bit is set in or taken out of.
+    /// Calls `put` with each piece of an entry's attributes and where it lies among the bytes of its block.
     pub fn place_attributes(
         &self,
         lane: usize,
         entry: &[u8],
         mut put: impl FnMut(usize, AttributeBytes<'_>),
     ) {
-        let Some((nulls, mut values)) = entry.split_first() else { return };
-        let mut strip = (TID_UNITS + 1) * UNIT;
-        for (i, width) in self.attributes.widths().enumerate() {
-            let is_null = nulls & 1 << i != 0;
-            let bit = AttributeBytes::Null { bit: 1 << (lane % 8), is_null };
-            put(TID_UNITS * UNIT + i * LANES / 8 + lane / 8, bit);
-            let Some((value, rest)) = values.split_at_checked(width) else { return };
-            put(strip + lane * width, AttributeBytes::Value(value));
-            values = rest;
-            strip += width * UNIT;
-        }
+        self.attributes.place(lane, entry, |at, piece| put(TID_UNITS * UNIT + at, piece));
     }
-}
-
-/// A piece of an entry's attributes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttributeBytes<'a> {
-    /// One bit of a null bitmap.
-    Null {
-        /// The lane's bit in its byte.
-        bit: u8,
-        /// What it is to be.
-        is_null: bool,
-    },
-    /// A value, in place.
-    Value(&'a [u8]),
 }
 
 /// Where a lane's tid lies among the bytes of its block: the heap block, and the offset whose zero means free.

@@ -9,11 +9,11 @@ use ann::tuning::probing::ProbeRule;
 
 use crate::bytes::{checksum, f32_at, put, put_u16, put_u32, u16_at, u32_at, u64_at};
 use crate::error::Error;
-use crate::lists::layout::{ATTRIBUTES_MAX, Attributes};
 use crate::lists::{CodeParams, InvertedLists, ListsParams, directory, quantizer};
 use crate::model;
 use crate::model_name::ModelName;
 use crate::page::{Blkno, META_BLKNO, NO_OWNER, Page, PageKind};
+use crate::search::attributes::{ATTRIBUTES_MAX, Attributes};
 use crate::store::Pages;
 use crate::{probe_rule, recall_curve};
 

@@ -15,12 +15,23 @@ use crate::tid::Tid;
 /// Blocks of entries that are looked at together.
 const STRETCH: usize = 42;
 
-/// Calls `each` with the tid and the stored bytes of every row of list 0. The caller keeps insert and vacuum out. Holds one
-/// share lock while `each` runs: it must not touch pages.
+/// A row of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Where it is in the table.
+    pub tid: Tid,
+    /// Its attributes, as an insert takes them.
+    pub attributes: &'a [u8],
+    /// Its vector as it is stored.
+    pub vector: &'a [u8],
+}
+
+/// Calls `each` with every row of list 0. The caller keeps insert and vacuum out. Holds one share lock while `each` runs: it must
+/// not touch pages.
 pub fn for_each_row<P: Pages>(
     pages: &P,
     meta: &Meta,
-    mut each: impl FnMut(Tid, &[u8]) -> Result<(), Error>,
+    mut each: impl FnMut(Row<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if meta.is_trained() {
         return Err(Error::corrupted(META_BLKNO, "index is not a single list of vectors"));
@@ -32,10 +43,14 @@ pub fn for_each_row<P: Pages>(
     while let Some(extent) = extents.next(&mut overflow)? {
         for stretch in extent.stretches(STRETCH) {
             heads.read(&mut Ahead::new(pages), &stretch, &lists.layout, false, None)?;
-            let rows: Vec<(Tid, u64)> = (0..heads.len())
-                .filter_map(|slot| Some((heads.tid(slot)?, heads.place(slot))))
-                .collect();
-            show(pages, meta, &rows, &mut each)?;
+            let mut attributes = Vec::new();
+            let mut row = |slot| {
+                let tid = heads.tid(slot)?;
+                heads.append_attributes(slot, &lists.params.attributes, &mut attributes);
+                Some((tid, heads.place(slot)))
+            };
+            let rows: Vec<(Tid, u64)> = (0..heads.len()).filter_map(&mut row).collect();
+            show(pages, meta, (&rows, &attributes), &mut each)?;
         }
     }
     Ok(())
@@ -45,13 +60,15 @@ pub fn for_each_row<P: Pages>(
 fn show<P: Pages>(
     pages: &P,
     meta: &Meta,
-    rows: &[(Tid, u64)],
-    each: &mut impl FnMut(Tid, &[u8]) -> Result<(), Error>,
+    (rows, attributes): (&[(Tid, u64)], &[u8]),
+    each: &mut impl FnMut(Row<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut result = Ok(());
+    let size = meta.lists.params.attributes.entry_size();
     let mut look = |i: usize, vector: &[u8]| {
         if let Some((tid, _)) = rows.get(i).filter(|_| result.is_ok()) {
-            result = each(*tid, vector);
+            let attributes = attributes.get(i * size..(i + 1) * size).unwrap_or_default();
+            result = each(Row { tid: *tid, attributes, vector });
         }
     };
     let places = ListVectors::of(&meta.lists);

@@ -5,8 +5,8 @@ use ann::topk::{Hit, TopK};
 
 use crate::error::Error;
 use crate::lists::InvertedLists;
-use crate::lists::filter::Filter;
 use crate::lists::quantizer::Quantizer;
+use crate::search::filter::Filter;
 use crate::store::Pages;
 
 /// What a scan has to know of the lists it goes over.

@@ -31,8 +31,9 @@ use ann::rng::Rng;
 use ann::tuning::probing::ProbeRule;
 
 use crate::lists::candidates::RerankParams;
-use crate::lists::{Attributes, CodeParams, Fit, ListsParams, MetaParams};
+use crate::lists::{CodeParams, Fit, ListsParams, MetaParams};
 use crate::model_name::ModelName;
+use crate::search::attributes::Attributes;
 use crate::search::params::Iterative;
 use crate::search::rerank::Budget;
 use crate::tid::Tid;

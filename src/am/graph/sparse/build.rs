@@ -15,7 +15,9 @@ use super::indexed;
 use super::recall::Neighbours;
 use super::rows::{Made, Rows};
 use crate::am::build::{IndexSpec, memory_bytes_max};
+use crate::am::filter::Encoder;
 use crate::am::graph::HnswIndex;
+use crate::am::graph::attributes::RowAttributes;
 use crate::am::graph::build::no_workers;
 use crate::am::guc;
 use crate::am::heap_scan::Heap;
@@ -41,6 +43,7 @@ fn params_of(spec: &IndexSpec, options: &GraphOptions) -> MetaParams {
         code: Code::Flat,
         seed: spec.seed,
         trained_rows: 0,
+        attributes: spec.attributes,
     }
 }
 
@@ -49,11 +52,14 @@ pub fn build(heap: &Heap, spec: &IndexSpec, options: &GraphOptions) -> (f64, u64
     progress::set_phase(Phase::ReadingRows);
     let mut loader = Loader::new(heap, params_of(spec, options));
     let of = (spec.metric, spec.dims);
-    let heap_tuples = heap.scan(
-        |tid, value| {
+    let mut encoder = Encoder::new(heap.index());
+    let heap_tuples = heap.scan_columns(
+        |tid, value, (values, nulls)| {
             // SAFETY: the operator class says that the column holds sparse vectors; this one lives as long as the call.
             if let Some(vector) = unsafe { indexed(heap.index(), value, of) } {
-                loader.add(tid, vector.elements());
+                // SAFETY: the values of the index's columns.
+                let attributes = unsafe { encoder.encode(values, nulls) };
+                loader.add(tid, vector.elements(), attributes);
             }
         },
         true,
@@ -85,25 +91,27 @@ struct Loader<'a> {
 impl<'a> Loader<'a> {
     fn new(heap: &'a Heap, params: MetaParams) -> Self {
         let link_bytes = hnsw::build_bytes(ROWS_MEASURED, 0, params.m).div_ceil(ROWS_MEASURED);
-        let (rows, neighbours) = (Rows::default(), Neighbours::new(params.metric));
+        let rows = Rows::with(RowAttributes::new(&params.attributes));
+        let neighbours = Neighbours::new(params.metric);
         Self { heap, params, rows, bytes: 0, link_bytes, neighbours, written: None, n: 0 }
     }
 
-    fn add(&mut self, tid: Tid, vector: sparse::Sparse<'_>) {
+    fn add(&mut self, tid: Tid, vector: sparse::Sparse<'_>, attributes: &[u8]) {
         self.n += 1;
         let index = self.heap.index();
         if let Some((pages, graph)) = &self.written {
             check_for_interrupts();
             self.neighbours.see(tid, vector);
-            checked(index, graph.insert_sparse(pages, tid, vector));
+            checked(index, graph.insert_sparse(pages, tid, (vector, attributes)));
             return;
         }
-        self.bytes += Rows::row_bytes(vector.indices.len()) + self.link_bytes;
+        self.bytes += Rows::row_bytes(vector.indices.len()) + self.link_bytes + attributes.len();
         if self.bytes > memory_bytes_max() && self.rows.len() >= ROWS_MIN {
             self.write_first();
             self.n -= 1;
-            return self.add(tid, vector);
+            return self.add(tid, vector, attributes);
         }
+        self.rows.attributes.add(attributes);
         self.rows.add(tid, vector);
     }
 

@@ -83,7 +83,11 @@ fn too_many_elements(index: pg_sys::Relation, stored: usize) -> ! {
 ///
 /// # Safety
 /// `index` must be open, and `value` a non-null `sparsevec`.
-pub unsafe fn insert(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
+pub unsafe fn insert(
+    index: pg_sys::Relation,
+    tid: Tid,
+    (value, attributes): (pg_sys::Datum, &[u8]),
+) {
     // SAFETY: the caller's promise.
     let mut pages = unsafe { PgPages::new(index) };
     let cached = cached_index(index, &pages);
@@ -93,7 +97,7 @@ pub unsafe fn insert(index: pg_sys::Relation, tid: Tid, value: pg_sys::Datum) {
     // SAFETY: the caller's promise.
     let vector = unsafe { indexed(index, value, cached.metric_and_dims()) };
     if let Some(vector) = vector {
-        checked(index, graph.insert_sparse(&pages, tid, vector.elements()));
+        checked(index, graph.insert_sparse(&pages, tid, (vector.elements(), attributes)));
     }
 }
 

@@ -9,6 +9,7 @@ use pages::hnsw::build::Source;
 use pages::hnsw::sparse::{FACTORS, bytes_of};
 use pages::tid::Tid;
 
+use crate::am::graph::attributes::RowAttributes;
 use crate::am::graph::rows::Nodes;
 
 /// Rows collected for a graph, in the order of the table.
@@ -18,9 +19,15 @@ pub struct Rows {
     pub vectors: SparseRows,
     /// Hashes of the vectors.
     hashes: Vec<u64>,
+    pub attributes: RowAttributes,
 }
 
 impl Rows {
+    /// No rows yet.
+    pub fn with(attributes: RowAttributes) -> Self {
+        Self { attributes, ..Self::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.tids.len()
     }
@@ -90,6 +97,12 @@ pub struct Made {
 }
 
 impl Made {
+    /// The `i`-th row of a node.
+    fn nth_row(&self, node: u32, i: usize) -> u32 {
+        let first = self.nodes.rows.get(node as usize).copied();
+        first.into_iter().chain(self.nodes.duplicates_of(node)).nth(i).unwrap_or_default()
+    }
+
     fn tid(&self, row: u32) -> Tid {
         self.rows.tids.get(row as usize).copied().unwrap_or(Tid::FREE)
     }
@@ -114,6 +127,10 @@ impl Source for Made {
 
     fn code(&self, _node: u32) -> (&[u8], Factors) {
         (&[], FACTORS)
+    }
+
+    fn attributes(&self, node: u32, i: usize) -> &[u8] {
+        self.rows.attributes.of(self.nth_row(node, i))
     }
 
     fn n_rows(&self, node: u32) -> usize {

@@ -58,8 +58,10 @@ fn page<P: Pages>(
     } else if place.part < shape.nodes_pages + shape.links_pages {
         links_page(checker, view, found, place)
     } else {
+        let is_data = place.part < shape.attributes_part();
+        let kind = if is_data { PageKind::Data } else { PageKind::Attributes };
         let page = checker.pages.read(place.blkno)?;
-        page.check(place.blkno, PageKind::Data, place.chunk)
+        page.check(place.blkno, kind, place.chunk)
     }
 }
 

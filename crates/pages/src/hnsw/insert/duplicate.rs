@@ -10,7 +10,7 @@ use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
 use crate::hnsw::sparse::RowAt;
 use crate::hnsw::sparse::page::{SparsePage, vector_of};
-use crate::hnsw::{INVALID_NODE, View};
+use crate::hnsw::{INVALID_NODE, View, attributes};
 use crate::page::{Blkno, Page, PageKind};
 use crate::store::Pages;
 
@@ -84,7 +84,8 @@ fn is_stored<P: Pages>(
 /// Adds the row to the chain of a node; false if the node is not what it was.
 ///
 /// Locks: the NODES pages of both lanes in the order of their numbers, that of the node shared, so that it does not become
-/// a ghost meanwhile; its DATA or SPARSE pages; the LINKS pages of both in the order of their numbers. One record.
+/// a ghost meanwhile; its DATA or SPARSE pages; the LINKS pages of both in the order of their numbers; for a moment the ATTRIBUTES
+/// page of the row, which has a record of its own. One record for the rest.
 pub(super) fn attach<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -155,6 +156,7 @@ fn attach_at<P: Pages>(
     if held.primary != INVALID_NODE {
         return Ok(Some(false));
     }
+    attributes::write(pages, view, (room.chunk, room.lane), row.row.attributes)?;
     let mut locked: Vec<_> = [&mut nodes, &mut low].into_iter().chain(&mut high).collect();
     pages.edit(&mut locked, |images| {
         let [nodes, low, high @ ..] = images else { return Ok(()) };

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::links::{self, Slot};
 use crate::hnsw::nodes::{self, Lane, Nodes, State};
-use crate::hnsw::{View, map, sparse};
+use crate::hnsw::{View, attributes, map, sparse};
 use crate::page::{Blkno, INVALID_BLKNO, Page, PageKind};
 use crate::store::{EDIT_PAGES_MAX, Pages};
 
@@ -23,7 +23,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Finds a lane and makes the pages that it needs: `with_vector` also those of its vector. No lock may be held.
+    /// Finds a lane and makes the pages that a row needs: `with_vector` also those of its vector. No lock may be held.
     pub(super) fn find<P: Pages>(
         pages: &P,
         view: &View<'_>,
@@ -40,6 +40,9 @@ impl Room {
             for part in first..first + g.block_pages {
                 ensure(pages, view, chunk, part)?;
             }
+        }
+        if let Some(at) = shape.attributes_place(lane) {
+            ensure(pages, view, chunk, at.part)?;
         }
         Ok(Room { chunk, lane, nodes, links, hint })
     }
@@ -87,7 +90,7 @@ pub(super) fn node<P: Pages>(
     Err(Error::corrupted(view.meta.entry_blkno, "leads to lanes that are never free"))
 }
 
-/// Locks, in this order: NODES, then for a sparse vector a SPARSE page or ENTRY and a new one, then for each record an UPPER page or ENTRY and a new UPPER page, LINKS, DATA. Where these
+/// Locks, in this order: NODES, then for a moment ATTRIBUTES, then for a sparse vector a SPARSE page or ENTRY and a new one, then for each record an UPPER page or ENTRY and a new UPPER page, LINKS, DATA. Where these
 /// are more pages than a record takes, DATA are written first: nobody refers to the lane before the last record.
 fn fill<P: Pages>(
     pages: &P,
@@ -101,6 +104,7 @@ fn fill<P: Pages>(
     if !room.is_free(&nodes, view)? {
         return Ok(false);
     }
+    attributes::write(pages, view, (room.chunk, room.lane), row.row.attributes)?;
     let at = match row.sparse {
         Some(vector) => Some(sparse::put::put(pages, view, room.id(view), vector)?.to_code()),
         None => None,

@@ -10,6 +10,7 @@ use half::f16;
 use super::world::{damage, point_of, stored_bytes};
 use super::{ALL, Kind, METRICS, Model, World, random_vector, tid_no};
 use crate::checker::Severity;
+use crate::damage::rows::attributes_of;
 use crate::hnsw::check::check;
 use crate::hnsw::entry::Entry;
 use crate::hnsw::insert::{Inserter, Row};
@@ -30,7 +31,9 @@ pub fn put<E: Element>(
     let params = &view.meta.params;
     let stored = stored_bytes(params.code, vector);
     let point = point_of(params.metric, vector, params.dims);
-    inserter.insert(mem, view, &Row { tid, stored: &stored, point: &point }).unwrap();
+    let attributes = &attributes_of(tid, &params.attributes);
+    let row = Row { tid, stored: &stored, point: &point, attributes };
+    inserter.insert(mem, view, &row).unwrap();
 }
 
 impl<E: Element> World<E> {

@@ -14,7 +14,11 @@ use crate::hnsw::{Code, Map, Meta, MetaParams, Shape, map};
 use crate::mem::MemPages;
 use crate::page::META_BLKNO;
 use crate::page::{INVALID_BLKNO, NO_OWNER, Page, PageKind};
+use crate::search::attributes::Attributes;
 use crate::tid::Tid;
+
+/// No attributes.
+const NONE: Attributes = Attributes::NONE;
 
 pub const PARAMS: MetaParams = MetaParams {
     element: 0,
@@ -25,10 +29,11 @@ pub const PARAMS: MetaParams = MetaParams {
     code: Code::Flat,
     seed: 7,
     trained_rows: 3,
+    attributes: NONE,
 };
 
 fn shape() -> Shape {
-    Shape::new(16, 128, Geometry::new(128, 4)).unwrap()
+    Shape::new(16, 128, Geometry::new(128, 4), NONE).unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The verbs of a graph together, on pages in memory, against a model: a map from tid to vector.
 
 mod churn;
+mod filters;
 mod growth;
 mod insert;
 mod layout;
@@ -51,6 +52,8 @@ pub struct Kind {
     pub duplicates: u32,
     /// Searches go by vectors from the first on.
     pub by_vectors: bool,
+    /// Widths of the attributes of a row, which follow from its tid.
+    pub attributes: &'static [u8],
 }
 
 impl Kind {
@@ -64,6 +67,7 @@ impl Kind {
             n_rows,
             duplicates: 0,
             by_vectors: false,
+            attributes: &[],
         }
     }
 
@@ -77,6 +81,10 @@ impl Kind {
 
     pub fn by_vectors(self) -> Self {
         Self { by_vectors: true, ..self }
+    }
+
+    pub fn attributes(self, attributes: &'static [u8]) -> Self {
+        Self { attributes, ..self }
     }
 
     pub fn duplicates(self, duplicates: u32) -> Self {

@@ -16,6 +16,7 @@ use half::f16;
 
 use super::{ALL, Kind, Model, random_vector, tid_no};
 use crate::checker::{Problem, Severity};
+use crate::damage::rows::attributes_of;
 use crate::error::Error;
 use crate::hnsw::build::{Source, build};
 use crate::hnsw::check::check;
@@ -25,7 +26,9 @@ use crate::hnsw::scan::{GraphParams, GraphScan};
 use crate::hnsw::vacuum::{self, bulk_delete};
 use crate::hnsw::{Code, Map, Meta, MetaParams, View, info};
 use crate::mem::MemPages;
+use crate::search::attributes::Attributes;
 use crate::search::exact::ExactQuery;
+use crate::search::filter::Filter;
 use crate::search::params::Found;
 use crate::search::rerank::Exact;
 use crate::tid::Tid;
@@ -53,6 +56,8 @@ struct Rows<'a, E> {
     code: Code,
     by_vectors: bool,
     stored: Vec<u8>,
+    /// Of each node, those of its rows.
+    attributes: Vec<Vec<Vec<u8>>>,
 }
 
 /// A vector as it is coded.
@@ -111,8 +116,10 @@ impl<'a, E: Element> Rows<'a, E> {
         let params = HnswParams { m: kind.m, ef_construction: kind.ef_construction, seed: 1 };
         let of = Points::Codes(Codes { codes: &codes, stride: grid.size(), factors: &factors });
         let graph = hnsw::build(grid, of, &params, &Job::default()).unwrap();
-        let (code, by_vectors) = (kind.code, kind.by_vectors);
-        Self { graph, grid, codes, factors, tids, vectors, code, by_vectors, stored: Vec::new() }
+        let (code, by_vectors, stored) = (kind.code, kind.by_vectors, Vec::new());
+        let of = |tid: &Tid| attributes_of(*tid, &Attributes::new(kind.attributes).unwrap());
+        let attributes = tids.iter().map(|tids: &Vec<Tid>| tids.iter().map(of).collect()).collect();
+        Self { graph, grid, codes, factors, tids, vectors, code, by_vectors, stored, attributes }
     }
 }
 
@@ -144,6 +151,10 @@ impl<E: Element> Source for Rows<'_, E> {
 
     fn tids(&self, node: u32, out: &mut Vec<Tid>) {
         out.extend_from_slice(&self.tids[node as usize]);
+    }
+
+    fn attributes(&self, node: u32, i: usize) -> &[u8] {
+        &self.attributes[node as usize][i]
     }
 
     fn vector(&mut self, node: u32) -> Result<&[u8], Error> {
@@ -206,6 +217,7 @@ impl<E: Element> World<E> {
             code: kind.code,
             seed: 1,
             trained_rows: 100,
+            attributes: Attributes::new(kind.attributes).unwrap(),
         };
         let mut rows = Rows::new(&kind, &grid, &model);
         let order = match rows.graph.is_empty() {
@@ -300,13 +312,25 @@ impl<E: Element> World<E> {
         params: GraphParams,
         most: usize,
     ) -> (Vec<Found>, GraphScan) {
+        self.search_where(query, params, most, None)
+    }
+
+    /// The first so many rows that pass a filter.
+    pub fn search_where(
+        &self,
+        query: &[f32],
+        params: GraphParams,
+        most: usize,
+        filter: Option<&Filter>,
+    ) -> (Vec<Found>, GraphScan) {
         let map = self.map();
         let mut scan = GraphScan::new();
         scan.begin(query, params);
         let exact = ExactQuery::new(self.kind.metric, query);
         let mut rows = Vec::new();
         while rows.len() < most {
-            let found = self.next(&mut scan, self.view(&map), &exact, &self.model).unwrap();
+            let view = self.view(&map).filtered(filter);
+            let found = self.next(&mut scan, view, &exact, &self.model).unwrap();
             let Some(row) = found else { break };
             rows.push(row);
             assert!(rows.len() <= self.model.len(), "more rows than there are");
@@ -369,6 +393,7 @@ impl<E: Element> World<E> {
         let found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
         assert_eq!(found, self.expected(&query), "{:?}", self.kind);
         assert_eq!(scan.late(), 0);
+        super::filters::verify(self);
     }
 }
 

@@ -8,10 +8,11 @@ use crate::bytes::put;
 use crate::error::Error;
 use crate::lists::InvertedLists;
 use crate::lists::directory::{self, Entry as DirectoryEntry};
-use crate::lists::layout::{AttributeBytes, BlockLayout, tid_places};
+use crate::lists::layout::{BlockLayout, tid_places};
 use crate::lists::sort::Runs;
 use crate::model;
 use crate::page::{INVALID_BLKNO, NO_OWNER, PAGE_SIZE, Page, PageKind};
+use crate::search::attributes::AttributeBytes;
 use crate::store::BulkPages;
 
 /// Writes inverted lists from entries that come grouped by ascending list.

@@ -8,12 +8,12 @@ use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::lists::BlockLayout;
 use crate::lists::extent::Extent;
-use crate::lists::filter::Filter;
 use crate::lists::heads::Unit;
-use crate::lists::lanes::Rows;
+use crate::lists::lanes::{Rows, passing};
 use crate::lists::overflow::Overflow;
 use crate::lists::scanner::View;
 use crate::lists::walk::{Extents, pieces};
+use crate::search::filter::Filter;
 use crate::store::Pages;
 
 /// Whole blocks of a list.
@@ -44,7 +44,7 @@ impl Blocks {
     pub fn live(&self, view: &View<'_>) -> u64 {
         let count = |(units, _)| {
             let rows = Rows::of(units, view.trusts_marks);
-            let lanes = |filter: &Filter| rows.lanes() & filter.lanes(units);
+            let lanes = |filter: &Filter| rows.lanes() & passing(filter, units);
             view.filter.map_or_else(|| rows.count(), |filter| lanes(filter).count_ones().into())
         };
         *self.live.get_or_init(|| self.iter(&view.lists.layout).map(count).sum())

@@ -9,68 +9,19 @@ use ann::metric::Metric;
 use ann::rng::Rng;
 use half::f16;
 
-use super::attributes::told;
 use super::{ALL, METRICS, REFINES, Shape, World, params};
 use crate::damage::search::ListSearch;
 use crate::lists::candidates::RerankParams;
-use crate::lists::filter::{Condition, Filter, Intervals};
 use crate::search::exact::ExactQuery;
+use crate::search::filter::{Condition, Filter, Intervals};
 use crate::search::params::{Found, Iterative};
 use crate::search::rerank::Budget;
-use crate::search::row_set::RowSet;
 use crate::tid::Tid;
+use crate::trials::filters::{conditions, passes, some_rows, values};
 use crate::trials::{crash_everywhere, random_verbs};
 
-/// An attribute as a number, null as None.
-type Values = Vec<Option<u128>>;
-
-fn values(tid: Tid, world: &World<impl Element>) -> Values {
-    let number = |bytes: Vec<u8>| {
-        bytes.iter().rev().fold(0u128, |number, byte| number << 8 | u128::from(*byte))
-    };
-    told(tid, world).into_iter().map(|value| value.map(number)).collect()
-}
-
-fn passes(values: &Values, conditions: &[(usize, Condition)]) -> bool {
-    conditions.iter().all(|(attribute, condition)| match (values[*attribute], condition) {
-        (None, condition) => *condition == Condition::Null,
-        (Some(_), Condition::Null) => false,
-        (Some(_), Condition::NotNull) => true,
-        (Some(value), Condition::Within(intervals)) => {
-            intervals.bounds().iter().any(|(low, high)| (*low..=*high).contains(&value))
-        }
-        (Some(value), Condition::AnyOf(bits)) => value & u128::from(*bits) != 0,
-        (Some(value), Condition::AllOf(bits)) => value & u128::from(*bits) == u128::from(*bits),
-    })
-}
-
-/// A condition on an attribute of `width` bytes that some rows pass; `known` are values that rows have.
-fn condition(rng: &mut Rng, width: u8, known: &[u128]) -> Condition {
-    let mut any = || known.get(rng.below(known.len().max(1) as u32) as usize).copied();
-    let (a, b) = (any().unwrap_or(1), any().unwrap_or(2));
-    let values: Vec<u128> = (0..30).filter_map(|_| any()).collect();
-    let single = |value: &u128| Intervals::from_to(*value, *value);
-    match rng.below(if width == 8 { 9 } else { 7 }) {
-        0 => Condition::Null,
-        1 => Condition::NotNull,
-        2 => Condition::Within(Intervals::from_to(a, a)),
-        3 => Condition::Within(Intervals::union(values.iter().take(4).map(single))),
-        4 => Condition::Within(Intervals::union(values.iter().map(single))),
-        5 | 6 => Condition::Within(Intervals::from_to(a.min(b), a.max(b))),
-        7 => Condition::AnyOf(1 << rng.below(64) | 1 << rng.below(64)),
-        _ => Condition::AllOf(1 << rng.below(64) | 1 << rng.below(64)),
-    }
-}
-
-fn conditions(world: &World<impl Element>, rng: &mut Rng) -> Vec<(usize, Condition)> {
-    let rows: Vec<Values> = world.model.keys().map(|tid| values(*tid, world)).collect();
-    let n = rng.below(3) + 1;
-    let one = |_| {
-        let attribute = rng.below(world.shape.attributes.len() as u32) as usize;
-        let known: Vec<u128> = rows.iter().filter_map(|row| row[attribute]).collect();
-        (attribute, condition(rng, world.shape.attributes[attribute], &known))
-    };
-    (0..n).map(one).collect()
+fn tids(world: &World<impl Element>) -> Vec<Tid> {
+    world.model.keys().copied().collect()
 }
 
 impl<E: Element> World<E> {
@@ -99,35 +50,17 @@ impl<E: Element> World<E> {
     /// What a sort of the rows that pass gives.
     fn expected_where(&self, query: &[f32], conditions: &[(usize, Condition)]) -> Vec<(Tid, u64)> {
         let mut rows = self.expected(query);
-        rows.retain(|(tid, _)| passes(&values(*tid, self), conditions));
+        let attributes = &self.lists().params.attributes;
+        rows.retain(|(tid, _)| passes(&values(*tid, attributes), conditions));
         rows
     }
-}
-
-/// A set of some of the rows, and of rows that are not there.
-fn some_rows(world: &World<impl Element>, rng: &mut Rng) -> Arc<RowSet> {
-    let most = world.model.keys().map(|tid| tid.blkno).max().unwrap_or(0);
-    // Without room, pages are in the set as a whole.
-    let memory = if rng.below(2) == 0 { 0 } else { 1 << 20 };
-    let mut rows = RowSet::new(most / 2, memory);
-    let part = rng.below(20) + 1;
-    let dead = std::iter::once(Tid::new(most + 7, 3));
-    for tid in world.model.keys().copied().chain(dead) {
-        if rng.below(part) == 0 {
-            rows.insert(tid);
-        }
-    }
-    if rng.below(3) == 0 {
-        rows.insert_page(most / 3);
-    }
-    Arc::new(rows)
 }
 
 /// Searches among random rows find those, and no others.
 pub fn verify_among<E: Element>(world: &World<E>) {
     let mut rng = Rng::new(world.mem.n_writes() as u64 + 3);
     for _ in 0..2 {
-        let rows = some_rows(world, &mut rng);
+        let rows = some_rows(&tids(world), &mut rng);
         let filter = Filter::among(Arc::clone(&rows));
         let query = super::random_query::<E>(&mut rng, world.shape.dims);
         let (found, search) = world.search_where(&query, &ALL, &filter);
@@ -143,10 +76,10 @@ pub fn verify_among<E: Element>(world: &World<E>) {
 pub fn verify<E: Element>(world: &World<E>) {
     let mut rng = Rng::new(world.mem.n_writes() as u64 + world.model.len() as u64);
     for _ in 0..3 {
-        let conditions = conditions(world, &mut rng);
+        let conditions = conditions(&tids(world), &world.lists().params.attributes, &mut rng);
         let attributes = &world.lists().params.attributes;
         let filter = Filter::new(attributes, conditions.iter().cloned()).unwrap();
-        let set = some_rows(world, &mut rng);
+        let set = some_rows(&tids(world), &mut rng);
         let filter = filter.and_among(Arc::clone(&set));
         let query = super::random_query::<E>(&mut rng, world.shape.dims);
         let (rows, search) = world.search_where(&query, &ALL, &filter);
@@ -214,7 +147,8 @@ fn every_row_that_passes_comes_once() {
             for (iterative, nprobe) in
                 [(Iterative::Strict, 1), (Iterative::Relaxed, 1), (Iterative::Strict, 5)]
             {
-                let conditions = conditions(&world, &mut rng);
+                let conditions =
+                    conditions(&tids(&world), &world.lists().params.attributes, &mut rng);
                 let attributes = &world.lists().params.attributes;
                 let filter = Filter::new(attributes, conditions.iter().cloned()).unwrap();
                 let query = world.random_query();

@@ -8,7 +8,7 @@ use ann::metric::Metric;
 use half::f16;
 
 use super::{Shape, World};
-use crate::lists::rows::for_each_row;
+use crate::lists::rows::{Row, for_each_row};
 use crate::tid::Tid;
 use crate::trials;
 
@@ -57,7 +57,7 @@ fn rows_are_shown<E: Element>(metric: Metric, dims: usize) {
     world.vacuum(|tid| tid.to_u64() % 4 == 0);
     world.insert_random(90);
     let mut shown: BTreeMap<Tid, Vec<u8>> = BTreeMap::new();
-    for_each_row(&world.mem, &world.index.meta, |tid, vector| {
+    for_each_row(&world.mem, &world.index.meta, |Row { tid, vector, .. }| {
         assert!(shown.insert(tid, vector.to_vec()).is_none());
         Ok(())
     })
@@ -77,11 +77,11 @@ fn every_row_of_one_list_is_shown_with_its_vector() {
     }
     let world = World::<f32>::new(Shape::flat(Metric::L2, 3, 0, 50), 8);
     let mut n = 0;
-    let ended = for_each_row(&world.mem, &world.index.meta, |_, _| {
+    let ended = for_each_row(&world.mem, &world.index.meta, |_| {
         n += 1;
         if n < 7 { Ok(()) } else { Err(crate::Error::Internal("enough".into())) }
     });
     assert_eq!((ended, n), (Err(crate::Error::Internal("enough".into())), 7));
     let trained = World::<f32>::new(Shape::flat(Metric::L2, 3, 2, 50), 8);
-    assert!(for_each_row(&trained.mem, &trained.index.meta, |_, _| Ok(())).is_err());
+    assert!(for_each_row(&trained.mem, &trained.index.meta, |_| Ok(())).is_err());
 }

@@ -152,7 +152,7 @@ fn the_longest_rows_and_the_shortest() {
     let mut put = |i: u64, n: usize| {
         let values: Vec<f32> = (0..n).map(|j| (j as u64 % 7 + i + 1) as f32).collect();
         let row = Sparse { indices: &indices[..n.min(STORED_MAX)], values: &values };
-        inserter.insert_sparse(&world.mem, &world.view(&map), tid_no(i), row)
+        inserter.insert_sparse(&world.mem, &world.view(&map), tid_no(i), (row, &[]))
     };
     for i in 0..30 {
         put(i, if i % 5 == 4 { 0 } else { STORED_MAX }).unwrap();

@@ -22,6 +22,7 @@ use crate::hnsw::sparse::read::SparseNodes;
 use crate::hnsw::vacuum::bulk_delete;
 use crate::hnsw::{Code, Map, Meta, MetaParams, View};
 use crate::mem::MemPages;
+use crate::search::attributes::Attributes;
 use crate::search::params::Found;
 use crate::tid::Tid;
 use crate::trials::{self, Trial};
@@ -149,6 +150,7 @@ impl World {
             code: Code::Flat,
             seed: 1,
             trained_rows: 0,
+            attributes: Attributes::NONE,
         };
         let grid = Grid::train(metric, params.grid_dims(), &[]);
         let mut built = Built::new(&params, &grid, &model);
@@ -211,7 +213,7 @@ impl World {
         let (mut inserter, map) = (Inserter::new(), self.map());
         for (tid, vector) in rows {
             let view = self.view(&map);
-            with(vector, |row| inserter.insert_sparse(&self.mem, &view, *tid, row)).unwrap();
+            with(vector, |row| inserter.insert_sparse(&self.mem, &view, *tid, (row, &[]))).unwrap();
         }
     }
 

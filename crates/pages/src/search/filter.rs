@@ -13,9 +13,9 @@ use ann::codec::{LANES, UNIT};
 use ann::kernels::{StripKernel, Word, has_all, has_any};
 
 use crate::bytes::u32_at;
-use crate::lists::lanes::tid_of;
-use crate::lists::layout::{Attributes, TID_UNITS};
+use crate::search::attributes::{Attributes, nulls_at};
 use crate::search::row_set::RowSet;
+use crate::tid::Tid;
 pub use intervals::Intervals;
 
 /// More intervals than this are searched for each lane.
@@ -46,7 +46,7 @@ pub struct Filter {
     is_never: bool,
 }
 
-/// A condition, and where the attribute lies in a block.
+/// A condition, and where the attribute lies in a block of attributes.
 #[derive(Debug, Clone)]
 struct Test {
     attribute: usize,
@@ -158,48 +158,70 @@ impl Filter {
         self.is_never
     }
 
-    /// Which lanes of a block pass, the first in the lowest bit. `head`: the bytes of the block as far as its factors.
+    /// Which of the lanes in `among` pass by their attributes, the first in the lowest bit. `attributes`: those of a block.
     #[inline]
-    pub fn lanes(&self, head: &[u8]) -> u32 {
-        let mut lanes = u32::MAX;
+    pub fn by_attributes(&self, attributes: &[u8], among: u32) -> u32 {
+        let mut lanes = among;
         for test in &self.tests {
-            lanes = test.lanes(head, lanes);
+            lanes = test.lanes(attributes, lanes);
             if lanes == 0 {
                 return 0;
             }
         }
-        match &self.rows {
-            Some(rows) => lanes_among(rows, head, lanes),
+        lanes
+    }
+
+    /// Whether it looks at attributes.
+    pub fn has_tests(&self) -> bool {
+        !self.tests.is_empty()
+    }
+
+    /// Whether it looks at which row it is.
+    pub fn has_rows(&self) -> bool {
+        self.rows.is_some()
+    }
+
+    /// Whether a row may pass, whatever its attributes are.
+    #[inline]
+    pub fn allows(&self, tid: Tid) -> bool {
+        self.rows.as_ref().is_none_or(|rows| rows.contains(tid))
+    }
+
+    /// Which lanes of a block pass. `tid`: that of a lane.
+    #[inline]
+    pub fn lanes(&self, attributes: &[u8], tid: impl Fn(usize) -> Tid) -> u32 {
+        let lanes = self.by_attributes(attributes, u32::MAX);
+        match self.rows.as_ref().filter(|_| lanes != 0) {
+            Some(rows) => lanes_among(rows, tid, lanes),
             None => lanes,
         }
     }
 }
 
 /// Which of the lanes in `among` have a row of the set.
-fn lanes_among(rows: &RowSet, head: &[u8], among: u32) -> u32 {
+fn lanes_among(rows: &RowSet, tid: impl Fn(usize) -> Tid, among: u32) -> u32 {
     let mut left = among;
     let mut lanes = 0;
     while left != 0 {
         let lane = left.trailing_zeros() as usize;
         left &= left - 1;
-        lanes |= u32::from(rows.contains(tid_of(head, lane))) << lane;
+        lanes |= u32::from(rows.contains(tid(lane))) << lane;
     }
     lanes
 }
 
 impl Test {
     fn new(attributes: &Attributes, attribute: usize, condition: Condition) -> Option<Self> {
-        let before: usize = attributes.widths().take(attribute).sum();
         let bytes = attributes.widths().nth(attribute)?;
         let is_of_bits = matches!(condition, Condition::AnyOf(_) | Condition::AllOf(_));
         if is_of_bits && bytes != size_of::<u64>() {
             return None;
         }
-        let start = (TID_UNITS + 1 + before) * UNIT;
+        let start = attributes.strip_at(attribute);
         Some(Self {
             attribute,
             condition,
-            nulls: TID_UNITS * UNIT + attribute * LANES / 8,
+            nulls: nulls_at(attribute),
             strip: start..start + bytes * UNIT,
             width: Width::new(bytes)?,
         })
@@ -207,13 +229,13 @@ impl Test {
 
     /// Which of the lanes in `among` pass.
     #[inline]
-    fn lanes(&self, head: &[u8], among: u32) -> u32 {
-        let nulls = u32_at(head, self.nulls);
+    fn lanes(&self, block: &[u8], among: u32) -> u32 {
+        let nulls = u32_at(block, self.nulls);
         let among = match self.condition {
             Condition::Null => return among & nulls,
             _ => among & !nulls,
         };
-        let strip = head.get(self.strip.clone()).unwrap_or_default();
+        let strip = block.get(self.strip.clone()).unwrap_or_default();
         match &self.condition {
             Condition::Null | Condition::NotNull => among,
             Condition::Within(intervals) => self.width.within(strip, intervals, among),
