@@ -289,6 +289,8 @@ unsafe fn shape_of(
     // SAFETY: the index's table is in the planner's arrays.
     let heap_tuples = unsafe { (*index.rel).tuples };
     let tuples = if index.tuples > 0.0 { index.tuples } else { heap_tuples * in_index }.max(1.0);
+    let passing = filter.passing.clamp(1.0 / tuples, 1.0);
+    let filter = lists::Filter { passing, ..filter };
     let (stored, settings) = if index.hypothetical {
         let method = method_by_oid(index.relam);
         let settings = method.map_or(Settings::Faiss, |method| method.settings);
@@ -296,7 +298,7 @@ unsafe fn shape_of(
         if method.is_some_and(|method| method.is_graph) {
             let pages = f64::from(index.pages).max(1.0);
             let ef = recall_target::ef_search(&options, None, rows, tuples);
-            return (Shape::Graph(graph::Shape::guess(ef, tuples, pages)), settings);
+            return (Shape::Graph(graph::Shape::guess(ef, tuples, pages, filter)), settings);
         }
         let has_lists = method.is_none_or(|method| method.has_lists);
         let nlist = if has_lists { optimal_nlist(tuples as u64) } else { 1 };
@@ -310,7 +312,7 @@ unsafe fn shape_of(
             (Index::Graph(graph), options) => {
                 let pages = f64::from(index.pages).max(1.0);
                 let ef = recall_target::ef_search(&options, Some(&graph.meta), rows, tuples);
-                let shape = graph::Shape::of(&graph.meta, ef, tuples, pages);
+                let shape = graph::Shape::of(&graph.meta, ef, tuples, pages, filter);
                 return (Shape::Graph(shape), options.settings);
             }
         }
@@ -326,11 +328,7 @@ unsafe fn shape_of(
         dims: stored.dims,
         candidates: stored.candidates,
         from_table: stored.from_table,
-        filter: lists::Filter {
-            passing: filter.passing.clamp(1.0 / tuples, 1.0),
-            bytes: stored.attributes,
-            ..filter
-        },
+        filter: lists::Filter { bytes: stored.attributes, ..filter },
     };
     (Shape::Lists(shape), settings)
 }

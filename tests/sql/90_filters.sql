@@ -123,7 +123,7 @@ CREATE INDEX ON t USING faissivf (i, x);
 CREATE INDEX ON t USING faissivf (v, v vector_cosine_ops, i);
 CREATE INDEX ON t USING faissivf (v, b, s, i, l, f4, f8, n, o, d);
 CREATE INDEX ON j USING faissivf (v, meta);
-CREATE INDEX ON t USING faisshnsw (v, i);
+CREATE INDEX ON t USING hnsw (v vector_l2_ops, i);
 CREATE COLLATION filters_loose (provider = icu, locale = 'und', deterministic = false);
 CREATE INDEX ON t USING faissivf (v, x COLLATE filters_loose);
 CREATE TABLE no_hash (v vector(2), m money[], p point[]);

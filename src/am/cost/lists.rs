@@ -13,7 +13,7 @@ const ROWS_FIRST: f64 = 10.0;
 /// A scan goes on to further lists until it has visited this many vectors for each row asked for.
 const VISITED_PER_ROW: f64 = 8.0;
 /// Comparing an attribute of an entry, in operator calls.
-const OPERATORS_PER_ATTRIBUTE: f64 = 0.01;
+pub const OPERATORS_PER_ATTRIBUTE: f64 = 0.01;
 /// Looking an entry's row up in a set of rows takes as long as this many comparisons of attributes.
 const CONDITIONS_PER_LOOKUP: f64 = 15.0;
 /// What an entry of the first lists costs beside that where rows of a set are looked for, in operator calls. In memory it is less;

@@ -196,7 +196,7 @@ fn graph_of(rows: &Rows, dims: f64) -> Index {
         m: 16.0,
         ef: 32.0,
         from_table: 0.0,
-        among: 1.0,
+        filter: lists::Filter::NONE,
     };
     Index::Graph(shape)
 }

@@ -74,6 +74,8 @@ pub struct HnswScan {
     /// Nodes visited by the first search.
     first_visited: u64,
     sweep: Sweep,
+    /// A first search that has visited so many nodes begins again as a sweep.
+    visits_max: u64,
     /// Nodes whose rows did not pass the filter.
     skipped: u64,
     is_cut_short: bool,
@@ -113,6 +115,7 @@ impl Candidates for HnswScan {
             ready: Vec::new(),
             first_visited: 0,
             sweep: Sweep::default(),
+            visits_max: u64::MAX,
             skipped: 0,
             is_cut_short: false,
         }
@@ -184,6 +187,15 @@ impl Candidates for HnswScan {
             };
             if is_enough {
                 break;
+            }
+            if stage == Stage::Begun
+                && !self.sweep.has_begun()
+                && self.beam.visited() > self.visits_max
+            {
+                // Rows that pass lie far from the query. Nothing was given yet.
+                self.ready.clear();
+                begin_at(&mut self.beam, view.map.n_nodes() as usize, self.without, &[]);
+                self.sweep.begin();
             }
         }
         if !self.ready.is_empty() {
@@ -266,7 +278,8 @@ impl HnswScan {
         let view = &view.now(pages)?;
         let query = self.query_of(view)?;
         self.coded = Some(query);
-        if self.prefers_sweep(pages, view)? {
+        self.visits_max = self.visits_max(pages, view)?;
+        if self.visits_max == 0 {
             self.sweep.begin();
             return Ok(());
         }

@@ -1,27 +1,29 @@
 //! The part of a scan that follows no links: nodes in the order of their numbers. Those that no link has led to come last; where
 //! few rows pass a filter, all of them come this way, and none is compared that does not pass.
 
-use ann::hnsw::{Graph, Near};
+use ann::hnsw::{Graph, Near, NodeQuery};
 
 use super::HnswScan;
 use crate::error::Error;
 use crate::hnsw::View;
 use crate::hnsw::attributes::Passing;
-use crate::hnsw::duplicates::read_slot;
+use crate::hnsw::duplicates::{read_lane, read_slot};
 use crate::hnsw::nodes::{Nodes, State};
 use crate::hnsw::walk::Walk;
-use crate::page::INVALID_BLKNO;
+use crate::page::{Blkno, INVALID_BLKNO};
 use crate::search::filter::Filter;
 use crate::store::Pages;
 
 /// Chunks by which it is estimated how many rows pass.
 const CHUNKS_ASKED: u32 = 16;
+/// Nodes that are compared at once, so that pages are on their way before they are read.
+const TOGETHER: usize = 256;
 /// What the parts of a search take, in nanoseconds, about: to read a page; to compare a node, and each 16 bytes of it; to go to
 /// a node of the walk; to ask whether a row is in a set.
-const PAGE: f64 = 150.0;
+const PAGE: f64 = 250.0;
 const NODE: f64 = 80.0;
 const BYTES_16: f64 = 1.0;
-const STEP: f64 = 400.0;
+const STEP: f64 = 2000.0;
 const ROW: f64 = 10.0;
 
 /// How far a sweep is.
@@ -33,8 +35,10 @@ pub(super) struct Sweep {
     found: Vec<Near>,
     given: usize,
     passing: Passing,
+    /// What is to be compared, its keys, and what has none.
     unseen: Vec<u32>,
     keys: Vec<f32>,
+    odd: Vec<u32>,
 }
 
 impl Sweep {
@@ -56,13 +60,14 @@ impl Sweep {
 }
 
 impl HnswScan {
-    /// Whether to look at all nodes costs less than to follow links to those that pass the filter.
-    pub(super) fn prefers_sweep<P: Pages>(
+    /// How many nodes a walk towards rows that pass the filter may visit before to look at all nodes would have cost less; 0 where it
+    /// costs less from the first on.
+    pub(super) fn visits_max<P: Pages>(
         &mut self,
         pages: &P,
         view: &View<'_>,
-    ) -> Result<bool, Error> {
-        let Some(filter) = view.filter else { return Ok(false) };
+    ) -> Result<u64, Error> {
+        let Some(filter) = view.filter else { return Ok(u64::MAX) };
         let (asked, passing) = self.ask_some(pages, view, filter)?;
         let shape = &view.meta.shape;
         let (chunks, nodes) = (f64::from(view.map.n_chunks()), f64::from(view.map.n_nodes()));
@@ -71,14 +76,15 @@ impl HnswScan {
         let bytes = stored.unwrap_or(shape.code_bytes);
         let node = NODE + BYTES_16 * (bytes / 16) as f64;
         let found = (self.params.ef as f64 / share.max(1.0 / nodes.max(1.0))).min(nodes);
-        let walk = found * (STEP + shape.m as f64 * node);
+        let step = STEP + shape.m as f64 * node;
         let pages_read = match filter.has_rows() {
             true => shape.attribute_pages + shape.nodes_pages,
             false => shape.attribute_pages,
         };
         let rows = if filter.has_rows() { ROW * nodes } else { 0.0 };
         let sweep = chunks * pages_read as f64 * PAGE + rows + share * nodes * (PAGE + node);
-        Ok(sweep < walk)
+        let visits = (sweep / step * shape.m as f64) as u64;
+        Ok(if sweep < found * step { 0 } else { visits })
     }
 
     /// Asks the filter about the rows of some chunks: how many there are, and how many of them pass.
@@ -146,7 +152,7 @@ impl HnswScan {
         };
         let shape = view.meta.shape;
         while let Some(next) = self.sweep.next.filter(|next| *next < view.map.n_nodes()) {
-            if self.sweep.found.len() >= most {
+            if self.sweep.found.len() + self.sweep.unseen.len() >= most {
                 break;
             }
             let (chunk, _) = shape.place(next);
@@ -154,6 +160,7 @@ impl HnswScan {
             self.sweep.next = Some(next.saturating_add(shape.chunk_nodes()));
             pages.check_interrupts();
         }
+        self.compare(pages, view)?;
         if self.has_direction {
             let order = |a: &Near, b: &Near| a.key.total_cmp(&b.key).then(a.node.cmp(&b.node));
             self.sweep.found.sort_unstable_by(order);
@@ -161,7 +168,7 @@ impl HnswScan {
         Ok(())
     }
 
-    /// Adds the nodes of a chunk that the scan has not come upon and that have a row that passes.
+    /// Looks for the nodes of a chunk that the scan has not come upon and that have a row that passes.
     fn look_at<P: Pages>(&mut self, pages: &P, view: &View<'_>, chunk: u32) -> Result<(), Error> {
         let shape = &view.meta.shape;
         if let Some(filter) = view.filter {
@@ -170,20 +177,56 @@ impl HnswScan {
                 return Ok(());
             }
         }
-        self.sweep.unseen.clear();
+        let knows_by_keys = self.knows_by_keys(view);
         for part in 0..shape.nodes_pages {
-            let lanes = shape.lanes_of_nodes(part);
-            let may_pass = |lane: usize| view.filter.is_none() || self.sweep.passing.has(lane);
-            if lanes.clone().any(may_pass) {
-                self.look_at_page(pages, view, chunk, part)?;
+            let mut lanes = shape.lanes_of_nodes(part);
+            let may_pass = view.filter.is_none() || lanes.any(|lane| self.sweep.passing.has(lane));
+            let blkno = if may_pass { view.map.block(pages, chunk, part)? } else { INVALID_BLKNO };
+            if blkno == INVALID_BLKNO {
+                continue;
+            }
+            if !knows_by_keys {
+                self.look_at_page(pages, view, (chunk, part, blkno))?;
+                continue;
+            }
+            for lane in shape.lanes_of_nodes(part) {
+                if self.sweep.passing.has(lane) {
+                    self.see(shape.node(chunk, lane));
+                }
             }
         }
-        let Some(query) = &self.coded else { return Ok(()) };
-        let Sweep { unseen, keys, found, .. } = &mut self.sweep;
-        keys.clear();
-        Walk::new(pages, *view, query, &mut self.buffers).keys(unseen, keys)?;
-        let keyed = unseen.iter().zip(keys.iter());
-        found.extend(keyed.map(|(node, key)| Near { key: *key, node: *node }));
+        if self.sweep.unseen.len() >= TOGETHER { self.compare(pages, view) } else { Ok(()) }
+    }
+
+    /// Whether lanes that pass need not be looked at before they are compared: codes of what is no node have an infinite key.
+    fn knows_by_keys(&self, view: &View<'_>) -> bool {
+        let has_codes = matches!(self.coded, Some(NodeQuery::Code(_)));
+        has_codes && view.filter.is_some_and(|filter| !filter.has_rows())
+    }
+
+    /// Compares what was looked for.
+    fn compare<P: Pages>(&mut self, pages: &P, view: &View<'_>) -> Result<(), Error> {
+        let knows_by_keys = self.knows_by_keys(view);
+        while !self.sweep.unseen.is_empty() {
+            let Some(query) = &self.coded else { break };
+            let Sweep { unseen, keys, found, odd, .. } = &mut self.sweep;
+            keys.clear();
+            Walk::new(pages, *view, query, &mut self.buffers).keys(unseen, keys)?;
+            for (&node, &key) in unseen.iter().zip(keys.iter()) {
+                match key.is_finite() || !knows_by_keys {
+                    true => found.push(Near { key, node }),
+                    false => odd.push(node),
+                }
+            }
+            unseen.clear();
+            for id in std::mem::take(&mut self.sweep.odd) {
+                match read_lane(pages, view, id)?.1.state {
+                    State::Node => self.sweep.found.push(Near { key: f32::INFINITY, node: id }),
+                    State::Duplicate => self.see_primary(pages, view, id)?,
+                    State::Free => {}
+                }
+            }
+        }
         Ok(())
     }
 
@@ -191,14 +234,9 @@ impl HnswScan {
         &mut self,
         pages: &P,
         view: &View<'_>,
-        chunk: u32,
-        part: usize,
+        (chunk, part, blkno): (u32, usize, Blkno),
     ) -> Result<(), Error> {
         let shape = &view.meta.shape;
-        let blkno = view.map.block(pages, chunk, part)?;
-        if blkno == INVALID_BLKNO {
-            return Ok(());
-        }
         let mut duplicates = Vec::new();
         {
             let page = pages.read(blkno)?;
@@ -213,17 +251,24 @@ impl HnswScan {
                 }
                 match held.state {
                     State::Node => self.see(id),
-                    // Its node is found by its own row, unless that does not pass.
                     State::Duplicate if view.filter.is_some() => duplicates.push(id),
                     State::Duplicate | State::Free => {}
                 }
             }
         }
-        for duplicate in duplicates {
-            let (_, slot) = read_slot(pages, view, duplicate)?;
-            if slot.primary < view.map.n_nodes() {
-                self.see(slot.primary);
-            }
+        duplicates.into_iter().try_for_each(|id| self.see_primary(pages, view, id))
+    }
+
+    /// A duplicate passes: its node is found by its own row alone, which may not.
+    fn see_primary<P: Pages>(
+        &mut self,
+        pages: &P,
+        view: &View<'_>,
+        duplicate: u32,
+    ) -> Result<(), Error> {
+        let (_, slot) = read_slot(pages, view, duplicate)?;
+        if slot.primary < view.map.n_nodes() {
+            self.see(slot.primary);
         }
         Ok(())
     }
