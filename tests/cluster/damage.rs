@@ -27,7 +27,7 @@ const ROUNDS: u64 = 10;
 /// Name, type, dimensions, rows, operator, what is built.
 type Kind = (&'static str, &'static str, usize, u32, &'static str, &'static str);
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     ("flat", "vector", 16, 400, "<->", "faissivf (v vector_l2_ops) WITH (nlist = 3)"),
     ("flat_long", "vector", 5000, 24, "<=>", "faissivf (v vector_cosine_ops) WITH (nlist = 2)"),
     ("flat_one", "halfvec", 16, 400, "<+>", "faissflat (v halfvec_l1_ops)"),
@@ -97,6 +97,7 @@ const KINDS: [Kind; 17] = [
     ),
     ("small_graph", "vector", 16, 100, "<->", "faisshnsw (v vector_l2_ops) WITH (m = 4)"),
     ("graph", "vector", 16, 1200, "<->", "faisshnsw (v vector_l2_ops) WITH (m = 4)"),
+    ("graph_filter", "vector", 16, 1200, "<->", "faisshnsw (v vector_l2_ops, id) WITH (m = 4)"),
     (
         "graph_sq8",
         "vector",

@@ -12,6 +12,8 @@ pub struct Indexed {
     pub index: String,
     /// Whether the index goes by lossy codes, as a graph does.
     pub is_coded: bool,
+    /// Whether `id` is a filter column of the index.
+    pub has_filter: bool,
 }
 
 /// Up to so many rows, and as many dead ones, a scan re-ranks all candidates of a lossy code before
@@ -27,17 +29,28 @@ impl Indexed {
             operator: "<->".to_owned(),
             index: format!("{table}_v"),
             is_coded: false,
+            has_filter: false,
         }
     }
 
-    /// The whole table as a query: `query` is an SQL expression.
-    fn select(&self, query: &str, limit: Option<u32>) -> String {
+    /// The table, or the rows that satisfy a condition, as a query: `query` is an SQL expression.
+    fn select(&self, query: &str, condition: &str, limit: Option<u32>) -> String {
         let Self { table, column, operator, .. } = self;
         let limit = limit.map_or_else(String::new, |k| format!(" LIMIT {k}"));
         format!(
             "SELECT id::bigint, {column} {operator} {query} FROM {table} \
-             ORDER BY {column} {operator} {query}{limit}"
+             {condition} ORDER BY {column} {operator} {query}{limit}"
         )
+    }
+
+    /// Conditions on `id` that some of these rows satisfy; none where the index does not have it.
+    fn conditions(&self, rows: &[(i64, f64)]) -> Vec<String> {
+        let id = |at: usize| rows.get(at).map(|row| row.0);
+        let (Some(a), Some(b), true) = (id(rows.len() / 3), id(0), self.has_filter) else {
+            return Vec::new();
+        };
+        let range = format!("WHERE id BETWEEN {} AND {}", a.min(b), a.max(b));
+        vec![range, format!("WHERE id IN ({a}, {b}, -1)")]
     }
 
     /// Asks each of `queries` (SQL expressions that the planner can fold) of the index and of the
@@ -72,22 +85,40 @@ impl Indexed {
     ) -> Result<Option<String>, postgres::Error> {
         use_every_list(transaction)?;
         for query in queries {
-            for limit in [None, Some(10)] {
-                let sql = self.select(query, limit);
-                let exact = scan(transaction, &sql, None)?;
-                let in_order = !self.is_coded || limit.is_some() || exact.len() <= RERANKED;
-                let order = if in_order { "strict_order" } else { "relaxed_order" };
-                transaction.batch_execute(&format!("SET LOCAL faiss.iterative_scan = {order}"))?;
-                let mut found = scan(transaction, &sql, Some(&self.index))?;
-                if !in_order {
-                    found.sort_by(|a, b| a.1.total_cmp(&b.1));
+            let (all, mut what) = self.compare_one(transaction, (query, "", None))?;
+            let limited = std::iter::once(String::new()).map(|all| (all, Some(10)));
+            let filtered = self.conditions(&all).into_iter();
+            let filtered = filtered.flat_map(|some| [(some.clone(), None), (some, Some(10))]);
+            for (condition, limit) in limited.chain(filtered) {
+                if what.is_none() {
+                    (_, what) = self.compare_one(transaction, (query, &condition, limit))?;
+                    what = what.map(|what| format!("{condition} {what}"));
                 }
-                if let Some(what) = difference(&exact, &found, limit.is_some()) {
-                    return Ok(Some(format!("{what}\nquery {}", crate::shortened(query))));
-                }
+            }
+            if let Some(what) = what {
+                return Ok(Some(format!("{what}\nquery {}", crate::shortened(query))));
             }
         }
         Ok(None)
+    }
+
+    /// The rows of a query by the table, and what differs from those by the index.
+    fn compare_one(
+        &self,
+        transaction: &mut Transaction,
+        (query, condition, limit): (&str, &str, Option<u32>),
+    ) -> Result<(Vec<(i64, f64)>, Option<String>), postgres::Error> {
+        let sql = self.select(query, condition, limit);
+        let exact = scan(transaction, &sql, None)?;
+        let in_order = !self.is_coded || limit.is_some() || exact.len() <= RERANKED;
+        let order = if in_order { "strict_order" } else { "relaxed_order" };
+        transaction.batch_execute(&format!("SET LOCAL faiss.iterative_scan = {order}"))?;
+        let mut found = scan(transaction, &sql, Some(&self.index))?;
+        if !in_order {
+            found.sort_by(|a, b| a.1.total_cmp(&b.1));
+        }
+        let differ = difference(&exact, &found, limit.is_some());
+        Ok((exact, differ))
     }
 
     /// The rows of one query as the index returns them, with every list probed.
@@ -95,7 +126,7 @@ impl Indexed {
         let answers = || -> Result<_, postgres::Error> {
             let mut transaction = client.transaction()?;
             use_every_list(&mut transaction)?;
-            scan(&mut transaction, &self.select(query, None), Some(&self.index))
+            scan(&mut transaction, &self.select(query, "", None), Some(&self.index))
         };
         let mut answers = answers;
         answers().unwrap_or_else(|e| panic!("{}: {}", self.index, crate::describe(&e)))

@@ -92,6 +92,8 @@ impl Deal {
     }
 
     fn add(&mut self, method: &str, options: &str, operator: usize) {
+        // With `id` for a filter column, half of the time.
+        let has_filter = operator % 2 == 1;
         let (suffix, operator, class) = OPERATORS[operator];
         // A rotation of so many dimensions would take the memory of hours of this.
         let options = match self.dims > ROTATED_MAX {
@@ -100,15 +102,20 @@ impl Deal {
         };
         let name = options.replace("code = ", "").replace(", m = HALF", "");
         let options = self.filled_in(method, &options);
+        let filter = if has_filter { ", id" } else { "" };
         self.kinds.push(Kind {
             name: format!("{method} {}", name.replace(", m = EIGHTH", "")),
             indexed: Indexed {
                 index: format!("{}_{suffix}", self.table),
                 operator: operator.to_owned(),
+                has_filter,
                 is_coded: method == "faisshnsw" || !options.starts_with("code = flat"),
                 ..Indexed::l2(&self.table)
             },
-            definition: format!("USING {method} (v {}_{class}_ops) WITH ({options})", self.element),
+            definition: format!(
+                "USING {method} (v {}_{class}_ops{filter}) WITH ({options})",
+                self.element
+            ),
         });
     }
 

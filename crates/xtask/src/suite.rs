@@ -76,7 +76,11 @@ fn run_part(part: &str, pg: &PgConfig) -> Tally {
     match part {
         "lint" => lint(pg),
         "unit" => unit(),
-        "xtask" => tests(&["--package", "xtask", "--package", "gauge", "--lib"], Some(pg)),
+        // Of the tools, and of what the tests share.
+        "xtask" => {
+            let tools = ["--package", "xtask", "--package", "gauge", "--package", "checks"];
+            tests(&[&tools[..], &["--lib"]].concat(), Some(pg))
+        }
         "tidy" => tests(&["--package", "checks", "--test", "tidy"], Some(pg)),
         program => {
             let flavor = if program == "pg" { Flavor::PgTest } else { Flavor::Release };

@@ -84,7 +84,7 @@ mod tests {
         };
         let cells = [cell(0.99, 1.0, &[]), cell(0.5, 1.0, &[]), cell(1.0, 1.0, &["check: no"])];
         let text = table(&cells);
-        let order: Vec<&str> = text.lines().skip(2).take(3).map(|l| &l[20..25]).collect();
+        let order: Vec<&str> = text.lines().skip(2).take(3).map(|l| &l[23..28]).collect();
         assert_eq!(order, ["0.500", "1.000", "0.990"], "{text}");
         assert!(text.ends_with("3 cells, 2 failed\n"));
     }

@@ -36,6 +36,7 @@ pub(super) fn all<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, found
             checker.pages.check_interrupts();
         }
         vectors(checker, view, found, chunk);
+        attributes(checker, view, found, chunk);
     }
 }
 
@@ -146,6 +147,22 @@ fn links_page<P: Pages>(
     drop(page);
     wrong.into_iter().for_each(|what| checker.damage(blkno, what));
     Ok(())
+}
+
+/// The attributes of a chunk's rows: any bytes are some, if there is a page for them.
+fn attributes<P: Pages>(checker: &mut Checker<'_, P>, view: &View<'_>, found: &Found, chunk: u32) {
+    let shape = &view.meta.shape;
+    for part in shape.attributes_part()..shape.pages() {
+        let in_use = |lane| {
+            let id = found.ids.get(shape.node(chunk, lane) as usize);
+            id.is_some_and(|id| id.state != State::Free)
+        };
+        let is_missing = view.map.cached(chunk, part) == INVALID_BLKNO;
+        if is_missing && shape.lanes_of(part).any(in_use) {
+            let what = format!("page {part} of chunk {chunk} is missing, and has rows");
+            checker.damage(view.map.place(chunk).0, what);
+        }
+    }
 }
 
 /// The vectors of a chunk's nodes: finite, and as coded where they are stored as the column has them.
