@@ -16,6 +16,9 @@ pub struct Indexed {
     pub has_filter: bool,
 }
 
+/// Ids and distances of rows.
+type Answers = Vec<(i64, f64)>;
+
 /// Up to so many rows, and as many dead ones, a scan re-ranks all candidates of a lossy code before
 /// it returns the first row. Beyond, rows that a code badly misjudged may come late.
 const RERANKED: usize = 5_000;
@@ -107,7 +110,7 @@ impl Indexed {
         &self,
         transaction: &mut Transaction,
         (query, condition, limit): (&str, &str, Option<u32>),
-    ) -> Result<(Vec<(i64, f64)>, Option<String>), postgres::Error> {
+    ) -> Result<(Answers, Option<String>), postgres::Error> {
         let sql = self.select(query, condition, limit);
         let exact = scan(transaction, &sql, None)?;
         let in_order = !self.is_coded || limit.is_some() || exact.len() <= RERANKED;

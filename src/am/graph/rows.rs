@@ -42,6 +42,12 @@ pub struct Nodes {
 }
 
 impl Nodes {
+    /// The `i`-th row of a node: its own, then those of its duplicates.
+    pub fn row(&self, node: u32, i: usize) -> u32 {
+        let own = self.rows.get(node as usize).copied().into_iter();
+        own.chain(self.duplicates_of(node)).nth(i).unwrap_or_default()
+    }
+
     /// The rows that are duplicates of a node.
     pub fn duplicates_of(&self, node: u32) -> impl Iterator<Item = u32> {
         let first = self.duplicates.partition_point(|&(of, _)| of < node);

@@ -97,12 +97,6 @@ impl Made {
         Ok((Self { rows, nodes, graph, by_vectors, vector: Vec::new() }, order))
     }
 
-    /// The `i`-th row of a node.
-    fn nth_row(&self, node: u32, i: usize) -> u32 {
-        let rows = std::iter::once(self.row(node)).chain(self.nodes.duplicates_of(node));
-        rows.skip(i).next().unwrap_or_default()
-    }
-
     fn row(&self, node: u32) -> u32 {
         self.nodes.rows.get(node as usize).copied().unwrap_or_default()
     }
@@ -143,7 +137,7 @@ impl Source for Made {
     }
 
     fn attributes(&self, node: u32, i: usize) -> &[u8] {
-        self.rows.attributes.of(self.nth_row(node, i))
+        self.rows.attributes.of(self.nodes.row(node, i))
     }
 
     fn vector(&mut self, node: u32) -> Result<&[u8], Error> {

@@ -97,12 +97,6 @@ pub struct Made {
 }
 
 impl Made {
-    /// The `i`-th row of a node.
-    fn nth_row(&self, node: u32, i: usize) -> u32 {
-        let first = self.nodes.rows.get(node as usize).copied();
-        first.into_iter().chain(self.nodes.duplicates_of(node)).nth(i).unwrap_or_default()
-    }
-
     fn tid(&self, row: u32) -> Tid {
         self.rows.tids.get(row as usize).copied().unwrap_or(Tid::FREE)
     }
@@ -130,7 +124,7 @@ impl Source for Made {
     }
 
     fn attributes(&self, node: u32, i: usize) -> &[u8] {
-        self.rows.attributes.of(self.nth_row(node, i))
+        self.rows.attributes.of(self.nodes.row(node, i))
     }
 
     fn n_rows(&self, node: u32) -> usize {
