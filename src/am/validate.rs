@@ -233,7 +233,7 @@ mod tests {
 
     #[pg_test]
     fn pgtest_the_operator_classes_are_valid() {
-        for (method, expected) in [("faissivf", 25), ("faissflat", 28), ("faisshnsw", 14)] {
+        for (method, expected) in [("faissivf", 25), ("faissflat", 28), ("faisshnsw", 32)] {
             let classes = format!(
                 "FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = '{method}'"
             );
