@@ -177,7 +177,8 @@ impl Candidates for HnswScan {
             let before = self.ready.len();
             self.duplicates.rows(pages, view, &self.near, &mut self.ready)?;
             self.skipped += self.near.len().saturating_sub(self.ready.len() - before) as u64;
-            if stage == Stage::Begun {
+            // Under a filter the bound is on what is visited for rows that pass, too.
+            if stage == Stage::Begun && (view.filter.is_none() || self.first_visited == 0) {
                 self.first_visited = self.beam.visited();
             }
             // Nodes without rows are no reason to end, nor are those whose rows do not pass: as many as wanted are to pass.
@@ -200,6 +201,9 @@ impl Candidates for HnswScan {
         }
         if !self.ready.is_empty() {
             self.stage = Stage::Running;
+        } else if !self.near.is_empty() {
+            self.is_cut_short = goes_on && self.params.iterative != Iterative::Off;
+            self.stage = if goes_on { Stage::Ended } else { Stage::Running };
         }
         Ok(&self.ready)
     }

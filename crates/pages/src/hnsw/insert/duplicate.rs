@@ -84,8 +84,8 @@ fn is_stored<P: Pages>(
 /// Adds the row to the chain of a node; false if the node is not what it was.
 ///
 /// Locks: the NODES pages of both lanes in the order of their numbers, that of the node shared, so that it does not become
-/// a ghost meanwhile; its DATA or SPARSE pages; the LINKS pages of both in the order of their numbers; for a moment the ATTRIBUTES
-/// page of the row, which has a record of its own. One record for the rest.
+/// a ghost meanwhile; its DATA or SPARSE pages; for a moment the ATTRIBUTES page of the row, which has a record of its own; the LINKS
+/// pages of both in the order of their numbers. One record for the rest.
 pub(super) fn attach<P: Pages>(
     pages: &P,
     view: &View<'_>,
@@ -141,6 +141,7 @@ fn attach_at<P: Pages>(
     if [first, second].contains(&primary_nodes) {
         return Err(Error::locked_already(primary_nodes));
     }
+    attributes::write(pages, view, (room.chunk, room.lane), row.row.attributes)?;
     let mut low = pages.lock(first.min(second))?;
     let mut high = if first == second { None } else { Some(pages.lock(first.max(second))?) };
     let (held, primary_slot) = {
@@ -156,7 +157,6 @@ fn attach_at<P: Pages>(
     if held.primary != INVALID_NODE {
         return Ok(Some(false));
     }
-    attributes::write(pages, view, (room.chunk, room.lane), row.row.attributes)?;
     let mut locked: Vec<_> = [&mut nodes, &mut low].into_iter().chain(&mut high).collect();
     pages.edit(&mut locked, |images| {
         let [nodes, low, high @ ..] = images else { return Ok(()) };

@@ -83,6 +83,30 @@ fn rows_that_pass_are_found_after_a_crash() {
     }
 }
 
+/// A scan that does not return every row that passes says that it ended at its bound.
+#[test]
+fn a_bound_is_said() {
+    let kind = Kind::new(Metric::L2, 16, 8, 3000).attributes(&[1, 8]);
+    let mut world = World::<f32>::new(kind, 3);
+    let attributes = world.meta.params.attributes;
+    let mut counts = [0, 0];
+    for (high, max_scan_tuples) in
+        [0, 5, 30, 255].into_iter().flat_map(|high| [1, 60, 700, 1 << 20].map(|most| (high, most)))
+    {
+        let conditions = [(0, Condition::Within(Intervals::from_to(0, high)))];
+        let filter = Filter::new(&attributes, conditions.iter().cloned()).unwrap();
+        let query = world.random_query();
+        let params = GraphParams { ef: 10, max_scan_tuples, ..ALL };
+        let (rows, scan) = world.search_where(&query, params, usize::MAX, Some(&filter));
+        let mut expected = world.expected(&query);
+        expected.retain(|(tid, _)| passes(&values(*tid, &attributes), &conditions));
+        let is_short = rows.len() < expected.len();
+        assert!(scan.is_cut_short() || !is_short, "up to {high}, bound {max_scan_tuples}");
+        counts[usize::from(is_short)] += 1;
+    }
+    assert!(counts.iter().all(|n| *n > 0), "{counts:?}");
+}
+
 /// A scan that does not go on has as many rows as a search is wide, if so many pass, and they are the nearest: however few pass.
 #[test]
 fn the_nearest_that_pass_are_found() {
