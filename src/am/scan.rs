@@ -387,9 +387,7 @@ unsafe fn start(scan: pg_sys::IndexScanDesc, state: &mut ScanState) -> Index {
         match &cached {
             Index::Graph(graph) => {
                 let tuples = recall_target::tuples_of(index);
-                let ef =
-                    recall_target::ef_search(&options, Some(&graph.meta), state.wanted, tuples);
-                let ef = ef as usize;
+                let ef = recall_target::widths(&options, &graph.meta, state.wanted, tuples);
                 let search = graph_search(scan, state);
                 if element == ElementType::Sparse {
                     let query = graph::sparse::query_of((metric, dims), value);

@@ -54,20 +54,28 @@ impl GraphSearch {
         Self { scan, rows, tids, dead, query, sparse, left_out, trusts_marks }
     }
 
-    /// Starts over with the elements of a query; `ef` nodes are kept in sight.
+    /// Starts over with the elements of a query; `ef`: the nodes that are kept in sight, and those for ten times the rows.
     pub fn begin(
         &mut self,
         graph: &HnswIndex,
         element: ElementType,
         query: &[f32],
         params: SearchParams,
-        ef: usize,
+        (ef, ef_of_tenfold): (usize, usize),
     ) {
         let SearchParams { iterative, max_scan_tuples, rows_wanted, memory, .. } = params;
         self.rows.remember(&graph.recent_rows);
         let metric = graph.meta.params.metric;
         let is_exact = is_exact(graph.meta.params.code, element);
-        let params = GraphParams { ef, iterative, max_scan_tuples, rows_wanted, memory, is_exact };
+        let params = GraphParams {
+            ef,
+            ef_of_tenfold,
+            iterative,
+            max_scan_tuples,
+            rows_wanted,
+            memory,
+            is_exact,
+        };
         self.scan.begin(query, params);
         self.query = Some((ExactQuery::new(metric, query), element));
     }
@@ -78,7 +86,7 @@ impl GraphSearch {
         graph: &HnswIndex,
         query: SparseQuery,
         params: SearchParams,
-        ef: usize,
+        ef: (usize, usize),
     ) {
         self.begin(graph, ElementType::Sparse, &[], params, ef);
         self.scan.source().look_for(query.clone());

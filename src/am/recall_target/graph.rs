@@ -146,6 +146,7 @@ fn search(
 fn begin(scan: &mut HnswScan, (ranked, sparse): &Question, width: u32) {
     let params = GraphParams {
         ef: width as usize,
+        ef_of_tenfold: width as usize,
         iterative: Iterative::Off,
         max_scan_tuples: u64::MAX,
         rows_wanted: None,

@@ -125,6 +125,25 @@ pub fn ef_search(
     })
 }
 
+/// As `ef_search`, and what a scan for ten times the rows keeps in sight.
+pub fn widths(
+    options: &IvfOptions,
+    meta: &hnsw::Meta,
+    rows: Option<u64>,
+    tuples: f64,
+) -> (usize, usize) {
+    let of = |rows| ef_search(options, Some(meta), rows, tuples) as usize;
+    let ef = of(rows);
+    let tenfold = match guc::ef_search_for(options) {
+        Some(_) => ef.saturating_mul(10),
+        None if meta.measured.curve.is_measured() => {
+            of(Some(rows.unwrap_or(ROWS_UNSAID).saturating_mul(10)))
+        }
+        None => ef.saturating_mul(10),
+    };
+    (ef, tenfold)
+}
+
 fn ef_search_unmeasured(options: &IvfOptions) -> u32 {
     let missed = 1.0 - guc::recall_target_for(options);
     (EF_SEARCH_UNMEASURED * (0.05 / missed).sqrt()).ceil() as u32

@@ -224,6 +224,7 @@ impl Graph {
 pub(super) fn graph_params(iterative: Iterative) -> GraphParams {
     GraphParams {
         ef: 8,
+        ef_of_tenfold: 40,
         iterative,
         max_scan_tuples: u64::MAX,
         rows_wanted: None,

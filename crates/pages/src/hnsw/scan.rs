@@ -32,6 +32,8 @@ const TRANCHE_MAX: usize = 4096;
 const SETTLED_PER_ROW: usize = 2;
 /// How far the walk goes for rows that are seen instead of others, in searches like the first.
 const NEAR: u64 = 8;
+/// How many times as far as was reckoned with a walk under a filter may go for its first rows.
+const FARTHER: usize = 2;
 /// Entries that a scan tries.
 const ENTRIES_MAX: usize = 3;
 
@@ -43,6 +45,8 @@ pub type GraphScan = RerankScan<HnswScan>;
 pub struct GraphParams {
     /// Width of the first search, at least 1: efSearch.
     pub ef: usize,
+    /// Width of a search for ten times as many rows: what a filter takes that one row in ten passes.
+    pub ef_of_tenfold: usize,
     /// What happens when its rows are used up.
     pub iterative: Iterative,
     /// The search does not go on once this many nodes were visited beyond the first search.
@@ -76,6 +80,12 @@ pub struct HnswScan {
     sweep: Sweep,
     /// A first search that has visited so many nodes begins again as a sweep.
     visits_max: u64,
+    /// Nodes that the first search goes to under a filter, and how many it has gone to.
+    width: usize,
+    walked: usize,
+    /// Rows that pass and are wanted at first, and whether those that were found are enough of them.
+    rows: usize,
+    is_settled: bool,
     /// Nodes whose rows did not pass the filter.
     skipped: u64,
     is_cut_short: bool,
@@ -98,6 +108,7 @@ impl Candidates for HnswScan {
             sparse: None,
             params: GraphParams {
                 ef: 1,
+                ef_of_tenfold: 1,
                 iterative: Iterative::Off,
                 max_scan_tuples: 0,
                 rows_wanted: None,
@@ -116,6 +127,10 @@ impl Candidates for HnswScan {
             first_visited: 0,
             sweep: Sweep::default(),
             visits_max: u64::MAX,
+            width: 1,
+            walked: 0,
+            rows: 1,
+            is_settled: false,
             skipped: 0,
             is_cut_short: false,
         }
@@ -136,6 +151,7 @@ impl Candidates for HnswScan {
         self.ready.clear();
         self.first_visited = 0;
         self.sweep.reset();
+        (self.walked, self.rows, self.is_settled) = (0, rows, false);
         self.skipped = 0;
         self.is_cut_short = false;
         let GraphParams { iterative, memory, is_exact, .. } = *params;
@@ -170,7 +186,11 @@ impl Candidates for HnswScan {
         let ef = self.params.ef;
         let wanted = n.clamp(ef, TRANCHE_MAX.max(ef));
         loop {
-            self.nearest(pages, view, wanted)?;
+            let is_first_walk =
+                stage == Stage::Begun && view.filter.is_some() && !self.sweep.has_begun();
+            let tranche = if is_first_walk { self.width.min(TRANCHE_MAX) } else { wanted };
+            self.nearest(pages, view, tranche)?;
+            self.walked += self.near.len();
             if self.near.is_empty() {
                 break;
             }
@@ -184,7 +204,10 @@ impl Candidates for HnswScan {
             // Nodes without rows are no reason to end, nor are those whose rows do not pass: as many as wanted are to pass.
             let is_enough = match view.filter {
                 None => !self.ready.is_empty() || !self.may_go_on(),
-                Some(_) => self.ready.len() >= wanted || self.is_at_bound(),
+                Some(_) => {
+                    self.is_settled = is_first_walk && self.has_walked_enough();
+                    self.is_settled || self.ready.len() >= wanted || self.is_at_bound()
+                }
             };
             if is_enough {
                 break;
@@ -210,6 +233,10 @@ impl Candidates for HnswScan {
 
     fn has_direction(&self) -> bool {
         self.has_direction
+    }
+
+    fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     fn visited(&self) -> u64 {
@@ -254,6 +281,12 @@ impl HnswScan {
             extent::rescale(&mut self.query);
         }
         Ok(view.query(&self.query))
+    }
+
+    /// Whether the first search under a filter has been as wide as one without for so many rows that as many pass. Where it has to
+    /// go much farther, rows that pass lie elsewhere, and it has to find as many as it would be wide without a filter.
+    fn has_walked_enough(&self) -> bool {
+        (self.width..=FARTHER * self.width).contains(&self.walked) && self.ready.len() >= self.rows
     }
 
     /// Whether no more than some times what the first search visited was visited: so far the walk goes for rows wanted at first

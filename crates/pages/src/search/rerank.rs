@@ -313,6 +313,7 @@ impl<C: Candidates> RerankScan<C> {
                 self.ask_for_more();
             }
         }
+        self.is_first_used_up |= self.scan.is_settled();
         Ok(())
     }
 

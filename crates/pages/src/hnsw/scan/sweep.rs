@@ -20,10 +20,10 @@ const CHUNKS_ASKED: u32 = 16;
 const TOGETHER: usize = 256;
 /// What the parts of a search take, in nanoseconds, about: to read a page; to compare a node, and each 16 bytes of it; to go to
 /// a node of the walk; to ask whether a row is in a set.
-const PAGE: f64 = 250.0;
+const PAGE: f64 = 120.0;
 const NODE: f64 = 80.0;
 const BYTES_16: f64 = 1.0;
-const STEP: f64 = 2000.0;
+const STEP: f64 = 4000.0;
 const ROW: f64 = 10.0;
 
 /// How far a sweep is.
@@ -75,7 +75,11 @@ impl HnswScan {
         let stored = shape.vectors.filter(|_| view.by_vectors).map(|g| g.vector_size());
         let bytes = stored.unwrap_or(shape.code_bytes);
         let node = NODE + BYTES_16 * (bytes / 16) as f64;
-        let found = (self.params.ef as f64 / share.max(1.0 / nodes.max(1.0))).min(nodes);
+        // As many rows pass as there are among the nearest of those that would be wanted without a filter.
+        let (ef, tenfold) = (self.params.ef as f64, self.params.ef_of_tenfold as f64);
+        let decades = -share.max(1.0 / nodes.max(1.0)).log10();
+        let found = (ef * (tenfold / ef).max(1.0).powf(decades)).min(nodes);
+        self.width = (found as usize).max(self.params.ef);
         let step = STEP + shape.m as f64 * node;
         let pages_read = match filter.has_rows() {
             true => shape.attribute_pages + shape.nodes_pages,

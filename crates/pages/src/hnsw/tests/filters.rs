@@ -33,7 +33,7 @@ pub fn verify<E: Element>(world: &mut World<E>) {
             filter = filter.and_among(Arc::clone(&set));
         }
         let query = world.random_query();
-        let params = GraphParams { ef, ..ALL };
+        let params = GraphParams { ef, ef_of_tenfold: 5 * ef, ..ALL };
         let (rows, _) = world.search_where(&query, params, usize::MAX, Some(&filter));
         let mut found: Vec<_> = rows.iter().map(|row| (row.tid, row.distance.to_bits())).collect();
         let mut expected = world.expected(&query);
@@ -96,7 +96,7 @@ fn a_bound_is_said() {
         let conditions = [(0, Condition::Within(Intervals::from_to(0, high)))];
         let filter = Filter::new(&attributes, conditions.iter().cloned()).unwrap();
         let query = world.random_query();
-        let params = GraphParams { ef: 10, max_scan_tuples, ..ALL };
+        let params = GraphParams { ef: 10, ef_of_tenfold: 60, max_scan_tuples, ..ALL };
         let (rows, scan) = world.search_where(&query, params, usize::MAX, Some(&filter));
         let mut expected = world.expected(&query);
         expected.retain(|(tid, _)| passes(&values(*tid, &attributes), &conditions));
@@ -120,7 +120,7 @@ fn the_nearest_that_pass_are_found() {
             let conditions = [(0, within)];
             let filter = Filter::new(&attributes, conditions.iter().cloned()).unwrap();
             let query = world.random_query();
-            let off = GraphParams { ef: 40, iterative: Iterative::Off, ..ALL };
+            let off = GraphParams { ef: 40, ef_of_tenfold: 200, iterative: Iterative::Off, ..ALL };
             let (rows, _) = world.search_where(&query, off, 10, Some(&filter));
             let mut expected = world.expected(&query);
             expected.retain(|(tid, _)| passes(&values(*tid, &attributes), &conditions));

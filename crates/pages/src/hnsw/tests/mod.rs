@@ -32,6 +32,7 @@ pub const METRICS: [Metric; 4] = [Metric::L2, Metric::InnerProduct, Metric::Cosi
 /// Everything, in order of distance.
 pub const ALL: GraphParams = GraphParams {
     ef: 1 << 20,
+    ef_of_tenfold: 1 << 20,
     iterative: Iterative::Relaxed,
     max_scan_tuples: u64::MAX,
     rows_wanted: None,

@@ -18,6 +18,7 @@ fn world(n_rows: usize) -> World<f32> {
 fn params(ef: usize, iterative: Iterative) -> GraphParams {
     GraphParams {
         ef,
+        ef_of_tenfold: 5 * ef,
         iterative,
         max_scan_tuples: u64::MAX,
         rows_wanted: None,

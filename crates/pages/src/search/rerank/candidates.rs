@@ -81,6 +81,11 @@ pub trait Candidates {
     /// Whether distances to the query mean anything; known once the first candidates are there.
     fn has_direction(&self) -> bool;
 
+    /// Whether the first candidates are all that the first rows wait for, however few they are.
+    fn is_settled(&self) -> bool {
+        false
+    }
+
     /// Tuples visited, each counted once.
     fn visited(&self) -> u64;
 
